@@ -1,0 +1,22 @@
+/** Objects in, mesh model out, incrementally: attachment, precedence, conditions, findings. Pure. */
+export type {
+  Address,
+  AddressKey,
+  AppProtocol,
+  Condition,
+  ConditionStatus,
+  Enrolment,
+  GatewayAddress,
+  Guard,
+  LoadBalancing,
+  MeshDelta,
+  MeshOutputs,
+  MeshService,
+  NamespacedHostname,
+  NetworkAddress,
+  ObjectStatus,
+  PortMapping,
+  WaypointSpec,
+  Workload,
+  WorkloadType,
+} from './types.ts';

@@ -1,0 +1,21 @@
+/** May this connection or request pass, and because of which rule. Pure: no I/O, no clock, no chance. */
+export type {
+  Cidr,
+  Clause,
+  CompiledPolicy,
+  ConnectionAttributes,
+  HeaderMatch,
+  L4Match,
+  L7Match,
+  Match,
+  PathPattern,
+  PolicyAction,
+  PolicyInput,
+  PolicyScope,
+  RequestAttributes,
+  Rule,
+  RuleRef,
+  ServiceAccountRef,
+  StringPattern,
+  Verdict,
+} from './types.ts';

@@ -1,0 +1,39 @@
+/**
+ * The push contract: how bytes move in Ambit. Sockets, TLS and tunnels implement it, and `copyBoth`
+ * joins two of them.
+ *
+ * Rules: `start` once, before anything arrives at the sink. `write` returns false when the caller
+ * should wait for `onDrain`; what was written is never lost by that. `end` closes our direction only.
+ * After `onClose` nothing more is called, and `onClose` is called exactly once, also after `destroy`.
+ * A chunk given to `onData` is valid after the call (the receiver may keep it).
+ */
+import type { MeshError } from '@ambit/core';
+
+export interface ByteSink {
+  onData(chunk: Uint8Array): void;
+  /** The peer ended its direction (FIN, END_STREAM). Ours stays open. */
+  onEnd(): void;
+  /** `write` returned false before; now it takes more. */
+  onDrain(): void;
+  /** Over, both directions. Without error: both sides ended, or `destroy` without reason. */
+  onClose(error?: Error): void;
+}
+
+export interface ByteConn {
+  /** Delivers from now on. Data that came before is held (bounded by the transport's window). */
+  start(sink: ByteSink): void;
+  /** False: wait for `onDrain`. After `end` or `destroy` it drops the chunk and returns true. */
+  write(chunk: Uint8Array): boolean;
+  /** Half-close: no more from us. Idempotent. */
+  end(): void;
+  /** Stop delivering (backpressure towards the peer). Idempotent. */
+  pause(): void;
+  resume(): void;
+  /** Now, both directions. Idempotent; the first reason is the one reported. */
+  destroy(reason?: MeshError): void;
+  /** Canonical text of the peer's and the local address; a tunnel reports its carrier's. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
