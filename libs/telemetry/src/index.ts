@@ -1,1 +1,40 @@
-export {};
+/** Logs, metrics, readiness and the admin server that every program has. */
+export {
+  loggingRoute,
+  metricsRoute,
+  profileRoutes,
+  readinessRoute,
+  registryText,
+} from './admin-routes.ts';
+export {
+  type AdminRequest,
+  type AdminResponse,
+  type AdminRoute,
+  AdminServer,
+  type AdminServerOptions,
+  jsonResponse,
+  type ListenAddress,
+  textResponse,
+} from './admin-server.ts';
+export {
+  createLogger,
+  describeError,
+  LOG_LEVELS,
+  type LogFields,
+  type Logger,
+  type LoggerOptions,
+  type LogLevel,
+  LogLevelError,
+  LogLevels,
+  type LogSink,
+  OnceUntil,
+  stdoutSink,
+} from './log.ts';
+export {
+  createRegistry,
+  type MetricsSnapshot,
+  mergedText,
+  registerProcessMetrics,
+  snapshotOf,
+} from './metrics.ts';
+export { Readiness } from './readiness.ts';

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { createLogger, describeError, LogLevelError, LogLevels, OnceUntil } from './log.ts';
+
+function capture(spec: string) {
+  const lines: string[] = [];
+  const levels = new LogLevels(spec);
+  const log = createLogger({
+    scope: 'access',
+    levels,
+    sink: { write: (line) => void lines.push(line) },
+    wallNow: () => 0,
+  });
+  return { lines, levels, log };
+}
+
+describe('createLogger', () => {
+  it('writes one JSON line with level, time, scope, message and fields', () => {
+    const { lines, log } = capture('info');
+    log.info('connection complete', { 'src.addr': '10.0.0.1:1', bytes: 3n });
+    assert.deepEqual(lines, [
+      '{"level":"info","time":"1970-01-01T00:00:00.000Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:1","bytes":"3"}\n',
+    ]);
+  });
+
+  it('shows an error as its chain of causes and survives a loop', () => {
+    const { lines, log } = capture('info');
+    const loop: Record<string, unknown> = {};
+    loop['self'] = loop;
+    log.error('failed', { error: new Error('a', { cause: new Error('b') }), loop });
+    assert.match(lines[0] ?? '', /"error":"a: b","loop":\{"self":"\[circular\]"\}/);
+  });
+
+  it('obeys the level of its scope over the base level', () => {
+    const { lines, log } = capture('error,access=debug');
+    log.debug('seen');
+    log.trace('not seen');
+    log.scoped('xds').info('not seen');
+    log.scoped('xds').error('seen');
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).message),
+      ['seen', 'seen'],
+    );
+  });
+});
+
+describe('LogLevels', () => {
+  for (const spec of ['loud', 'info,access=loud', '=', 'a:b']) {
+    it(`refuses ${spec} and changes nothing`, () => {
+      const levels = new LogLevels('warn');
+      assert.throws(() => levels.apply(spec), LogLevelError);
+      assert.equal(levels.toString(), 'warn');
+    });
+  }
+
+  it('goes back to the start with reset', () => {
+    const levels = new LogLevels('warn,dns=debug');
+    levels.apply('trace,xds=off');
+    assert.equal(levels.isEnabled('xds', 'error'), false);
+    levels.reset();
+    assert.equal(levels.toString(), 'dns=debug,warn');
+  });
+});
+
+it('describeError stops at five causes', () => {
+  let error = new Error('0');
+  for (let i = 1; i < 9; i++) {
+    error = new Error(String(i), { cause: error });
+  }
+  assert.equal(describeError(error), '8: 7: 6: 5: 4');
+});
+
+it('OnceUntil says an outage once', () => {
+  const outage = new OnceUntil();
+  assert.deepEqual(
+    [outage.failed(), outage.failed(), outage.succeeded(), outage.succeeded(), outage.failed()],
+    [true, false, true, false, true],
+  );
+});
