@@ -47,6 +47,12 @@ export interface Guard {
   readonly waypointIdentities: readonly string[];
   /** Empty: every port. */
   readonly ports: readonly number[];
+  /**
+   * True: policy needs the waypoint, and the agent refuses everyone else on these ports. False: only
+   * routing sends callers there; the agent skips its policies for the waypoint, which has evaluated
+   * them against the real caller, and decides everyone else by its policies as usual.
+   */
+  readonly exclusive: boolean;
   /** What made it guarded, for the refusal's text: `AuthorizationPolicy/shop/reviews`. */
   readonly because: readonly ObjectKey[];
 }
