@@ -1,4 +1,31 @@
-/** The only user of FFI: enter a network namespace, make sockets there, apply nft rules. */
+/** Network namespaces: enter one, make sockets there, run commands there. The only user of FFI. */
+export {
+  type AdoptListenerOptions,
+  adoptListener,
+  adoptUdp,
+  type DialOptions,
+  descriptorOf,
+  dialFrom,
+} from './adopt.ts';
+export {
+  applyNft,
+  readSysctl,
+  runIp,
+  runNft,
+  spawnInNetns,
+  writeSysctl,
+} from './commands.ts';
+export { NetnsError, type NetnsErrorCode } from './errors.ts';
+export { createNetns, currentNetns, openNetns, runInNetns } from './netns.ts';
+export {
+  bindUdp,
+  closeFd,
+  duplicate,
+  listenTcp,
+  localAddressOf,
+  originalDestination,
+  tcpSocket,
+} from './sockets.ts';
 export type {
   Netns,
   OriginalDestination,
