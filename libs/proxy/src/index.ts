@@ -1,2 +1,14 @@
-/** Bytes: the push contract, listen, copy both ways with backpressure and half-close, live connections. */
+/** Moves bytes: the push contract, its sockets, copying both ways, accepting and tracking connections. */
+export { Acceptor, type AcceptorCounters, type AcceptorOptions, limitError } from './acceptor.ts';
+export { canonicalAddress, formatAddress } from './address.ts';
 export type { ByteConn, ByteSink } from './conn.ts';
+export {
+  ConnectionTracker,
+  type TrackedConnection,
+  type TrackerCounters,
+} from './connection-tracker.ts';
+export { type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
+export { connFromDuplex, duplexFromConn } from './duplex.ts';
+export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';
+export { SocketConn, type SocketConnOptions, TlsConn } from './socket-conn.ts';
+export { type ConnAddresses, StreamConn, type StreamConnOptions } from './stream-conn.ts';

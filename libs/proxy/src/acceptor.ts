@@ -1,0 +1,140 @@
+/**
+ * The accept loop of one listening socket, with a bound on what is live and on what waits.
+ *
+ * Rule: Node cannot stop accepting without closing the listener. So at the bound of live connections
+ * an accepted socket waits, unread, and at the bound of waiting ones a new socket is reset and counted.
+ */
+import { createServer, type Server, type Socket } from 'node:net';
+
+import { ProxyError } from './errors.ts';
+
+export interface AcceptorOptions {
+  readonly liveMax: number;
+  readonly waitingMax: number;
+  /** Owns the socket from now on; it has an `error` listener. Must not throw. */
+  readonly onSocket: (socket: Socket) => void;
+  /** The listener failed (EMFILE and the like); it goes on. */
+  readonly onError?: (error: Error) => void;
+}
+
+export interface AcceptorCounters {
+  readonly live: number;
+  readonly waiting: number;
+  readonly accepted: number;
+  readonly resetAtBound: number;
+  readonly errors: number;
+}
+
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #server: Server;
+  readonly #live = new Set<Socket>();
+  readonly #waiting = new Set<Socket>();
+  #accepted = 0;
+  #resetAtBound = 0;
+  #errors = 0;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
+    this.#server.on('connection', (socket) => this.#accept(socket));
+    this.#server.on('error', (error) => {
+      this.#errors += 1;
+      this.#options.onError?.(error);
+    });
+  }
+
+  get counters(): AcceptorCounters {
+    return {
+      live: this.#live.size,
+      waiting: this.#waiting.size,
+      accepted: this.#accepted,
+      resetAtBound: this.#resetAtBound,
+      errors: this.#errors,
+    };
+  }
+
+  /** Port that the kernel gave; 0 while not listening. */
+  get port(): number {
+    const address = this.#server.address();
+    return address !== null && typeof address === 'object' ? address.port : 0;
+  }
+
+  /** `fd`: a listening socket, owned from now on. */
+  listen(
+    where: { readonly fd: number } | { readonly host: string; readonly port: number },
+  ): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(where, () => {
+      this.#server.off('error', reject);
+      resolve();
+    });
+    return promise;
+  }
+
+  /** Stops accepting at once. Live sockets stay; waiting ones are reset. Idempotent. */
+  close(): void {
+    if (this.#server.listening) {
+      this.#server.close();
+    }
+    for (const socket of this.#waiting) {
+      socket.resetAndDestroy();
+    }
+    this.#waiting.clear();
+  }
+
+  /** Resets every live socket. */
+  destroy(): void {
+    this.close();
+    for (const socket of this.#live) {
+      socket.resetAndDestroy();
+    }
+  }
+
+  /** A socket made elsewhere, for tests and for handed-over ones. */
+  inject(socket: Socket): void {
+    this.#accept(socket);
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', ignoreUntilOwned);
+    this.#accepted += 1;
+    if (this.#live.size < this.#options.liveMax) {
+      this.#run(socket);
+    } else if (this.#waiting.size < this.#options.waitingMax) {
+      this.#waiting.add(socket);
+      socket.once('close', () => this.#waiting.delete(socket));
+    } else {
+      this.#resetAtBound += 1;
+      socket.resetAndDestroy();
+    }
+  }
+
+  #run(socket: Socket): void {
+    this.#live.add(socket);
+    socket.once('close', () => {
+      this.#live.delete(socket);
+      this.#next();
+    });
+    this.#options.onSocket(socket);
+  }
+
+  #next(): void {
+    for (const socket of this.#waiting) {
+      if (this.#live.size >= this.#options.liveMax) {
+        return;
+      }
+      this.#waiting.delete(socket);
+      this.#run(socket);
+    }
+  }
+}
+
+/** Whoever owns the socket has its own listener; without one here, an early RST would end the process. */
+function ignoreUntilOwned(): void {}
+
+/** The refusal of a connection beyond a bound. */
+export function limitError(what: string, max: number): ProxyError {
+  return new ProxyError('PROXY_LIMIT', `refused: ${max} ${what} are open`, { side: 'local' });
+}

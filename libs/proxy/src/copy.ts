@@ -1,0 +1,176 @@
+/**
+ * Joins two connections: two independent directions, each with half-close and backpressure.
+ *
+ * Rule (wire.md §8): the end of one side ends only the other side's opposite direction; a side that
+ * vanishes (RST, cancel) counts as a normal end, becomes a clean end on the other side and is never
+ * passed on as a reset, except to a peer that goes on sending to nobody.
+ */
+import { type Clock, MeshError, systemClock } from '@ambit/core';
+import type { ByteConn, ByteSink } from './conn.ts';
+import { isPeerGone, ProxyError } from './errors.ts';
+
+/** How long the side that is left may take to end after the other vanished. */
+const LINGER_MS = 30_000;
+
+export interface CopyOptions {
+  /** Called per chunk, before it is written; `fromA` tells the direction. */
+  readonly onBytes?: (fromA: boolean, bytes: number) => void;
+  /** Aborting destroys both sides with the signal's reason. */
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+  readonly lingerMs?: number;
+}
+
+export interface CopyResult {
+  readonly bytesFromA: number;
+  readonly bytesFromB: number;
+  /** `gone`: a side vanished, which is normal. `aborted`: by the signal. `failed`: see `error`. */
+  readonly end: 'finished' | 'gone' | 'aborted' | 'failed';
+  readonly error?: MeshError;
+}
+
+class Half implements ByteSink {
+  readonly conn: ByteConn;
+  readonly #copy: Copy;
+  readonly #isA: boolean;
+  other!: Half;
+  bytes = 0;
+  hasEnded = false;
+  isClosed = false;
+  error: Error | undefined;
+
+  constructor(copy: Copy, conn: ByteConn, isA: boolean) {
+    this.#copy = copy;
+    this.conn = conn;
+    this.#isA = isA;
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.other.isClosed) {
+      this.#copy.cut(this);
+      return;
+    }
+    this.bytes += chunk.length;
+    this.#copy.onBytes?.(this.#isA, chunk.length);
+    if (!this.other.conn.write(chunk)) {
+      this.conn.pause();
+    }
+  }
+
+  onEnd(): void {
+    this.hasEnded = true;
+    this.other.conn.end();
+  }
+
+  onDrain(): void {
+    this.other.conn.resume();
+  }
+
+  onClose(error?: Error): void {
+    this.isClosed = true;
+    this.error = error;
+    this.#copy.closed(this);
+  }
+}
+
+class Copy {
+  readonly onBytes: CopyOptions['onBytes'];
+  readonly done = Promise.withResolvers<CopyResult>();
+  readonly #a: Half;
+  readonly #b: Half;
+  readonly #options: CopyOptions;
+  readonly #linger = new AbortController();
+  readonly #onAbort = (): void => this.#abort();
+  #first: Half | undefined;
+  #aborted: MeshError | undefined;
+
+  constructor(a: ByteConn, b: ByteConn, options: CopyOptions) {
+    this.onBytes = options.onBytes;
+    this.#options = options;
+    this.#a = new Half(this, a, true);
+    this.#b = new Half(this, b, false);
+    this.#a.other = this.#b;
+    this.#b.other = this.#a;
+  }
+
+  start(): void {
+    this.#a.conn.start(this.#a);
+    this.#b.conn.start(this.#b);
+    const { signal } = this.#options;
+    if (signal?.aborted) {
+      this.#abort();
+    } else {
+      signal?.addEventListener('abort', this.#onAbort, { once: true });
+    }
+  }
+
+  /** The peer of `half` sends, and nobody is there to take it. */
+  cut(half: Half): void {
+    half.conn.destroy(
+      new ProxyError('PROXY_PEER_GONE', 'the other side is gone', { side: 'local' }),
+    );
+  }
+
+  closed(half: Half): void {
+    if (half.other.isClosed) {
+      this.#finish();
+      return;
+    }
+    this.#first = half;
+    half.other.conn.end();
+    half.other.conn.resume();
+    if (!half.hasEnded || !half.other.hasEnded) {
+      this.#lingerOn(half.other).catch((error: unknown) => this.done.reject(error));
+    }
+  }
+
+  async #lingerOn(half: Half): Promise<void> {
+    const { clock = systemClock, lingerMs = LINGER_MS } = this.#options;
+    try {
+      await clock.sleep(lingerMs, this.#linger.signal);
+    } catch {
+      // Only the abort of `#finish` ends the sleep early: the side is closed already.
+      return;
+    }
+    this.cut(half);
+  }
+
+  #abort(): void {
+    const reason: unknown = this.#options.signal?.reason;
+    this.#aborted =
+      reason instanceof MeshError
+        ? reason
+        : new ProxyError('PROXY_ABORTED', 'connection closed', { side: 'local', cause: reason });
+    this.#a.conn.destroy(this.#aborted);
+    this.#b.conn.destroy(this.#aborted);
+  }
+
+  #finish(): void {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#linger.abort();
+    const counts = { bytesFromA: this.#a.bytes, bytesFromB: this.#b.bytes };
+    if (this.#aborted !== undefined) {
+      this.done.resolve({ ...counts, end: 'aborted', error: this.#aborted });
+      return;
+    }
+    // The side that went first is the cause; what the other then reports is its consequence.
+    const error = this.#first?.error ?? this.#first?.other.error;
+    if (error !== undefined && !isPeerGone(error)) {
+      const failure =
+        error instanceof MeshError
+          ? error
+          : new ProxyError('PROXY_IO', error.message, { side: 'local', cause: error });
+      this.done.resolve({ ...counts, end: 'failed', error: failure });
+      return;
+    }
+    const finished = error === undefined && this.#a.hasEnded && this.#b.hasEnded;
+    this.done.resolve({ ...counts, end: finished ? 'finished' : 'gone' });
+  }
+}
+
+/** Starts both and copies until both are closed. Never rejects for what a peer did. */
+export function copyBoth(a: ByteConn, b: ByteConn, options: CopyOptions = {}): Promise<CopyResult> {
+  const copy = new Copy(a, b, options);
+  copy.start();
+  return copy.done.promise;
+}

@@ -1,0 +1,60 @@
+/**
+ * `ByteConn` on a TCP socket and on a TLS socket.
+ *
+ * Rule: a FIN of the peer never ends our direction (`allowHalfOpen`), and `destroy` with a reason is
+ * an RST, so that the peer does not take a refusal for a complete answer.
+ */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+
+import type { ErrorSide } from '@ambit/core';
+import { canonicalAddress } from './address.ts';
+import { StreamConn } from './stream-conn.ts';
+
+/** wire.md §1.3. */
+const KEEPALIVE_IDLE_MS = 180_000;
+const KEEPALIVE_INTERVAL_MS = 180_000;
+const KEEPALIVE_PROBES = 9;
+
+export interface SocketConnOptions {
+  readonly side: ErrorSide;
+  /** TCP keepalive 180 s / 180 s / 9; not on 15008, where HTTP/2 PING does it. Default true. */
+  readonly keepAlive?: boolean;
+}
+
+function addressesOf(socket: Socket) {
+  return {
+    remoteAddress: canonicalAddress(socket.remoteAddress),
+    remotePort: socket.remotePort ?? 0,
+    localAddress: canonicalAddress(socket.localAddress),
+    localPort: socket.localPort ?? 0,
+  };
+}
+
+function prepare(socket: Socket, keepAlive: boolean): void {
+  socket.allowHalfOpen = true;
+  socket.setNoDelay(true);
+  if (keepAlive) {
+    socket.setKeepAlive(true, KEEPALIVE_IDLE_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES);
+  }
+}
+
+/** Takes over a connected socket that nobody reads yet. */
+export class SocketConn extends StreamConn {
+  constructor(socket: Socket, options: SocketConnOptions) {
+    prepare(socket, options.keepAlive ?? true);
+    super(socket, {
+      ...addressesOf(socket),
+      side: options.side,
+      reset: () => socket.resetAndDestroy(),
+    });
+  }
+}
+
+/** Takes over a TLS socket after its handshake. `end` sends close_notify and FIN. */
+export class TlsConn extends StreamConn {
+  constructor(socket: TLSSocket, options: SocketConnOptions) {
+    prepare(socket, options.keepAlive ?? true);
+    super(socket, { ...addressesOf(socket), side: options.side });
+  }
+}

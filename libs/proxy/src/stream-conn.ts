@@ -1,0 +1,134 @@
+/**
+ * `ByteConn` on a Node Duplex: sockets, TLS sockets and HTTP/2 streams share this one implementation.
+ *
+ * Rule: the stream has an `error` listener from the constructor on, so nothing a peer does between
+ * accept and `start` can end the process. Node gives each read its own memory, so chunks may be kept.
+ */
+import type { Duplex } from 'node:stream';
+
+import type { ErrorSide, MeshError } from '@ambit/core';
+import type { ByteConn, ByteSink } from './conn.ts';
+import { fromIoError } from './errors.ts';
+
+export interface ConnAddresses {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+export interface StreamConnOptions extends ConnAddresses {
+  /** Who is at the other end; errors of the stream carry it. */
+  readonly side: ErrorSide;
+  /** How to end with a reason (RST). Default `stream.destroy()`. */
+  readonly reset?: (reason: MeshError) => void;
+  /** What a close without an error event means; default: nothing. */
+  readonly closeReason?: () => MeshError | undefined;
+}
+
+export class StreamConn implements ByteConn {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly #stream: Duplex;
+  readonly #options: StreamConnOptions;
+  #sink: ByteSink | undefined;
+  #error: MeshError | undefined;
+  #paused = false;
+  #ended = false;
+  #destroyed = false;
+  #closed = false;
+  #closeDelivered = false;
+
+  constructor(stream: Duplex, options: StreamConnOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    this.remoteAddress = options.remoteAddress;
+    this.remotePort = options.remotePort;
+    this.localAddress = options.localAddress;
+    this.localPort = options.localPort;
+    stream.on('error', (error) => {
+      this.#error ??= fromIoError(error, options.side);
+    });
+    if (stream.closed) {
+      this.#onClose();
+    } else {
+      stream.once('close', () => this.#onClose());
+    }
+  }
+
+  start(sink: ByteSink): void {
+    if (this.#sink !== undefined) {
+      throw new Error('start was called twice');
+    }
+    this.#sink = sink;
+    if (this.#closed) {
+      queueMicrotask(() => this.#deliverClose());
+      return;
+    }
+    this.#stream.on('end', () => this.#destroyed || sink.onEnd());
+    this.#stream.on('drain', () => this.#destroyed || sink.onDrain());
+    this.#stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
+    if (this.#paused) {
+      this.#stream.pause();
+    }
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#ended || this.#destroyed || !this.#stream.writable) {
+      return true;
+    }
+    return this.#stream.write(chunk);
+  }
+
+  end(): void {
+    if (this.#ended || this.#destroyed) {
+      return;
+    }
+    this.#ended = true;
+    this.#stream.end();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    if (this.#sink !== undefined) {
+      this.#stream.pause();
+    }
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#sink !== undefined) {
+      this.#stream.resume();
+    }
+  }
+
+  destroy(reason?: MeshError): void {
+    if (this.#destroyed || this.#closed) {
+      return;
+    }
+    this.#destroyed = true;
+    this.#error = reason;
+    if (reason !== undefined && this.#options.reset !== undefined) {
+      this.#options.reset(reason);
+    } else {
+      this.#stream.destroy();
+    }
+  }
+
+  #onClose(): void {
+    this.#closed = true;
+    if (!this.#destroyed) {
+      this.#error ??= this.#options.closeReason?.();
+    }
+    this.#deliverClose();
+  }
+
+  #deliverClose(): void {
+    if (this.#sink !== undefined && !this.#closeDelivered) {
+      this.#closeDelivered = true;
+      this.#sink.onClose(this.#error);
+    }
+  }
+}
