@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { resolveInbound, resolveInboundPlaintext } from './inbound.ts';
+import { FakeView, fakeService, fakeWorkload } from './testing.ts';
+
+const REVIEWS = 'shop/reviews.shop.svc.cluster.local';
+const CLIENT = 'spiffe://cluster.local/ns/shop/sa/client';
+const WAYPOINT = 'spiffe://cluster.local/ns/shop/sa/waypoint';
+const local = fakeWorkload('reviews-v1', {
+  addresses: ['10.0.0.2', 'fd00::2'],
+  services: { [REVIEWS]: [{ servicePort: 80, targetPort: 8080 }] },
+});
+const reviews = fakeService('reviews');
+const view = new FakeView({ workloads: [local], services: [reviews, fakeService('other')] });
+const guarded = {
+  ...local,
+  guard: {
+    waypointIdentities: [WAYPOINT],
+    ports: [8080],
+    because: ['AuthorizationPolicy/shop/reviews'],
+  },
+};
+
+function decide(authority: string, peerIdentity = CLIENT, workload = local) {
+  return resolveInbound({ local: workload, localIp: '10.0.0.2', authority, peerIdentity }, view);
+}
+
+describe('resolveInbound', () => {
+  for (const [authority, ip, port] of [
+    ['10.0.0.2:8080', '10.0.0.2', 8080],
+    ['[fd00:0:0::2]:9000', 'fd00::2', 9000],
+    ['[::ffff:10.0.0.2]:8080', '10.0.0.2', 8080],
+    ['reviews.shop.svc.cluster.local:80', '10.0.0.2', 8080],
+    ['Reviews.Shop.svc.cluster.local.:80', '10.0.0.2', 8080],
+  ] as const) {
+    it(`forwards ${authority} to ${ip} port ${port}`, () => {
+      const decision = decide(authority);
+      assert.equal(decision.kind, 'forward');
+      if (decision.kind !== 'forward') return;
+      assert.deepEqual([decision.ip, decision.port], [ip, port]);
+      assert.equal(decision.isPolicyDecided, false);
+    });
+  }
+
+  for (const [authority, status, code] of [
+    ['', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['10.0.0.2', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['10.0.0.2:0', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['10.0.0.2:65536', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['10.0.0.2:80:80', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['fd00::2:80', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['user@10.0.0.2:80', 400, 'ROUTING_AUTHORITY_INVALID'],
+    ['10.0.0.3:8080', 400, 'ROUTING_AUTHORITY_FOREIGN'],
+    ['127.0.0.1:8080', 400, 'ROUTING_AUTHORITY_FOREIGN'],
+    ['10.0.0.2:15008', 400, 'ROUTING_ILLEGAL_PORT'],
+    ['10.0.0.2:15001', 400, 'ROUTING_ILLEGAL_PORT'],
+    ['nobody.shop.svc.cluster.local:80', 503, 'ROUTING_SERVICE_UNKNOWN'],
+    ['other.shop.svc.cluster.local:80', 503, 'ROUTING_SERVICE_UNKNOWN'],
+    ['reviews.shop.svc.cluster.local:81', 503, 'ROUTING_PORT_UNKNOWN'],
+  ] as const) {
+    it(`refuses "${authority}" with ${status} ${code}`, () => {
+      const decision = decide(authority);
+      assert.equal(decision.kind, 'refuse');
+      if (decision.kind !== 'refuse') return;
+      assert.deepEqual([decision.status, decision.code], [status, code]);
+    });
+  }
+
+  it('admits only the bound waypoint to a guarded port, and names who guards it', () => {
+    const admitted = decide('10.0.0.2:8080', WAYPOINT, guarded);
+    assert.equal(admitted.kind, 'forward');
+    assert.equal(admitted.kind === 'forward' && admitted.isPolicyDecided, true);
+    const refused = decide('10.0.0.2:8080', CLIENT, guarded);
+    assert.equal(refused.kind, 'refuse');
+    if (refused.kind !== 'refuse') return;
+    assert.equal(refused.status, 401);
+    assert.deepEqual(refused.because, ['AuthorizationPolicy/shop/reviews']);
+    assert.match(refused.text, /AuthorizationPolicy\/shop\/reviews/);
+  });
+
+  it('guards by the target port when the authority names a service', () => {
+    const authority = 'reviews.shop.svc.cluster.local:80';
+    assert.equal(decide(authority, CLIENT, guarded).kind, 'refuse');
+    assert.equal(decide(authority, WAYPOINT, guarded).kind, 'forward');
+  });
+
+  it('refuses everybody while the guard has no waypoint', () => {
+    const nobody = { ...guarded, guard: { ...guarded.guard, waypointIdentities: [], ports: [] } };
+    for (const identity of [CLIENT, WAYPOINT]) {
+      assert.equal(decide('10.0.0.2:9999', identity, nobody).kind, 'refuse', identity);
+    }
+  });
+
+  it('evaluates policy on a port that is not guarded, also for the waypoint', () => {
+    const decision = decide('10.0.0.2:9000', WAYPOINT, guarded);
+    assert.equal(decision.kind === 'forward' && decision.isPolicyDecided, false);
+    assert.equal(decision.kind === 'forward' && decision.isFromWaypoint, true);
+  });
+});
+
+describe('resolveInboundPlaintext', () => {
+  for (const [port, workload, kind] of [
+    [8080, local, 'forward'],
+    [8080, guarded, 'refuse'],
+    [9000, guarded, 'forward'],
+    [15008, local, 'refuse'],
+    [15006, local, 'refuse'],
+  ] as const) {
+    it(`${kind}s port ${port}${workload === guarded ? ' of a guarded workload' : ''}`, () => {
+      const decision = resolveInboundPlaintext({
+        local: workload,
+        destinationIp: '10.0.0.2',
+        port,
+      });
+      assert.equal(decision.kind, kind);
+    });
+  }
+});

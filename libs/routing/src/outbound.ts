@@ -1,0 +1,262 @@
+/**
+ * Where a captured connection goes: the decision of the node agent on the client's side (wire.md §2.4).
+ *
+ * The rules that must hold: a destination with a waypoint never goes around it, and the authority
+ * towards a waypoint is the destination as dialled. A mesh destination without a way is refused with
+ * a reason; only a destination that the mesh does not know is passed through.
+ */
+import { formatAuthority } from './authority.ts';
+import type { DialTarget } from './dial-target.ts';
+import {
+  expectedIdentities,
+  HBONE_PORT,
+  ILLEGAL_PORTS,
+  isGuarded,
+  pickAddress,
+} from './dial-target.ts';
+import { canonicalIp, parseIp, parseSubnet, subnetContains } from './ip.ts';
+import { selectL4Endpoint } from './l4-endpoint.ts';
+import type { MeshView, ViewService, ViewWorkload } from './mesh-view.ts';
+import { workloadIdentity } from './mesh-view.ts';
+import { resolveWaypoint } from './waypoint.ts';
+
+export type OutboundRefusalCode =
+  | 'ROUTING_ILLEGAL_PORT'
+  | 'ROUTING_WAYPOINT_UNKNOWN'
+  | 'ROUTING_WAYPOINT_NOT_READY'
+  | 'ROUTING_PORT_UNKNOWN'
+  | 'ROUTING_NO_ENDPOINT'
+  | 'ROUTING_NO_ADDRESS'
+  | 'ROUTING_OTHER_NETWORK';
+
+export type OutboundDecision<
+  W extends ViewWorkload = ViewWorkload,
+  S extends ViewService = ViewService,
+> =
+  /** Not of the mesh (or a PASSTHROUGH service): plain TCP to where it was going. */
+  | { readonly kind: 'passthrough'; readonly dial: DialTarget; readonly service?: S }
+  /** A known workload that is not captured: plain TCP. */
+  | {
+      readonly kind: 'plain';
+      readonly dial: DialTarget;
+      readonly workload: W;
+      readonly service?: S;
+    }
+  /** A tunnel to the workload's own agent. */
+  | {
+      readonly kind: 'hbone';
+      readonly dial: DialTarget;
+      readonly authority: string;
+      /** SPIFFE ids, any of which the peer may present. Never empty. */
+      readonly expectedIdentities: readonly string[];
+      readonly workload: W;
+      readonly service?: S;
+    }
+  /** A tunnel to a waypoint; `authority` is the original destination, untouched. */
+  | {
+      readonly kind: 'waypoint';
+      readonly dial: DialTarget;
+      readonly authority: string;
+      readonly expectedIdentities: readonly string[];
+      readonly waypoint: W;
+      /** What was addressed: exactly one of the two. */
+      readonly service?: S;
+      readonly workload?: W;
+    }
+  | {
+      readonly kind: 'refuse';
+      readonly code: OutboundRefusalCode;
+      /** Lower case, no full stop, for the log and for people. */
+      readonly text: string;
+      readonly service?: S;
+      readonly workload?: W;
+    };
+
+export interface OutboundQuery<W extends ViewWorkload = ViewWorkload> {
+  /** The captured pod. */
+  readonly source: W;
+  /** The original destination, canonical text. */
+  readonly destinationIp: string;
+  readonly port: number;
+}
+
+/** Pure. `random` gives [0,1) and is asked once for each choice among endpoints. */
+export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
+  query: OutboundQuery<W>,
+  view: MeshView<W, S>,
+  random: () => number,
+): OutboundDecision<W, S> {
+  const { source, port } = query;
+  const ip = canonicalIp(query.destinationIp) ?? query.destinationIp;
+  if (ILLEGAL_PORTS.has(port) && (isLoopback(ip) || source.addresses.includes(ip))) {
+    const text = `port ${port} is one of the mesh's own and cannot be dialled here`;
+    return { kind: 'refuse', code: 'ROUTING_ILLEGAL_PORT', text };
+  }
+  const addressed = view.workloadByAddress(source.network, ip);
+  const service = view.serviceByAddress(source.network, ip, source.namespace);
+  // An address can be a pod's and a service's at once: whichever has a waypoint is not bypassed.
+  if (addressed?.waypoint !== undefined) {
+    return toWorkload({ source, ip, port, workload: addressed }, view, random);
+  }
+  if (service?.waypoint !== undefined) {
+    return toWaypoint({ source, ip, port, gateway: service.waypoint, service }, view, random);
+  }
+  if (service !== undefined) return toService({ source, ip, port, service }, view, random);
+  if (addressed !== undefined) {
+    return toWorkload({ source, ip, port, workload: addressed }, view, random);
+  }
+  return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port } };
+}
+
+interface ServiceDestination<W, S> {
+  readonly source: W;
+  readonly ip: string;
+  readonly port: number;
+  readonly service: S;
+}
+
+function toService<W extends ViewWorkload, S extends ViewService>(
+  { source, ip, port, service }: ServiceDestination<W, S>,
+  view: MeshView<W, S>,
+  random: () => number,
+): OutboundDecision<W, S> {
+  if (service.loadBalancing?.mode === 'PASSTHROUGH') {
+    return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port }, service };
+  }
+  const choice = selectL4Endpoint(service, { client: source, servicePort: port }, view, random);
+  const name = `${service.namespace}/${service.hostname}`;
+  if (choice.kind === 'none') {
+    return choice.why === 'unknown-port'
+      ? refuse('ROUTING_PORT_UNKNOWN', `service "${name}" has no port ${port}`, { service })
+      : refuse(
+          'ROUTING_NO_ENDPOINT',
+          `no healthy upstream: service "${name}" has no ready endpoint for port ${port}`,
+          {
+            service,
+          },
+        );
+  }
+  const { workload, targetPort } = choice.endpoint;
+  // Straight to a guarded port would be refused there; its waypoint is the way, as for a pod address.
+  if (isGuarded(workload, targetPort) && workload.waypoint !== undefined) {
+    const host = pickAddress(workload, { originalIp: ip, service });
+    if (host?.kind === 'ip') {
+      return toWorkload({ source, ip: host.host, port: targetPort, workload }, view, random);
+    }
+  }
+  return direct({ ip, targetPort, workload, service });
+}
+
+interface WorkloadDestination<W> {
+  readonly source: W;
+  readonly ip: string;
+  readonly port: number;
+  readonly workload: W;
+}
+
+function toWorkload<W extends ViewWorkload, S extends ViewService>(
+  { source, ip, port, workload }: WorkloadDestination<W>,
+  view: MeshView<W, S>,
+  random: () => number,
+): OutboundDecision<W, S> {
+  if (workload.network !== source.network) {
+    const text = `workload "${workload.uid}" is on network "${workload.network}", which is not connected`;
+    return refuse('ROUTING_OTHER_NETWORK', text, { workload });
+  }
+  if (workload.waypoint !== undefined) {
+    const decision = toWaypoint(
+      { source, ip, port, gateway: workload.waypoint, workload },
+      view,
+      random,
+    );
+    // The waypoint itself goes on to the workload; everyone else goes through it.
+    const isFromWaypoint =
+      decision.kind === 'waypoint' &&
+      decision.waypoint.uid !== workload.uid &&
+      workloadIdentity(decision.waypoint) === workloadIdentity(source) &&
+      decision.waypoint.addresses.some((address) => source.addresses.includes(address));
+    if (!isFromWaypoint) return decision;
+  }
+  return direct({ ip, targetPort: port, workload });
+}
+
+interface WaypointDestination<W, S> {
+  readonly source: W;
+  readonly ip: string;
+  readonly port: number;
+  readonly gateway: NonNullable<ViewService['waypoint']>;
+  readonly service?: S;
+  readonly workload?: W;
+}
+
+function toWaypoint<W extends ViewWorkload, S extends ViewService>(
+  destination: WaypointDestination<W, S>,
+  view: MeshView<W, S>,
+  random: () => number,
+): OutboundDecision<W, S> {
+  const { source, ip, port, gateway, service, workload } = destination;
+  const subject = {
+    ...(service === undefined ? {} : { service }),
+    ...(workload === undefined ? {} : { workload }),
+  };
+  const found = resolveWaypoint({ gateway, client: source, originalIp: ip }, view, random);
+  if (found.kind === 'refuse') return refuse(found.code, found.text, subject);
+  return {
+    kind: 'waypoint',
+    dial: found.dial,
+    authority: formatAuthority(ip, port),
+    expectedIdentities: found.expectedIdentities,
+    waypoint: found.workload,
+    ...subject,
+  };
+}
+
+interface DirectDestination<W, S> {
+  readonly ip: string;
+  readonly targetPort: number;
+  readonly workload: W;
+  readonly service?: S;
+}
+
+function direct<W extends ViewWorkload, S extends ViewService>({
+  ip,
+  targetPort,
+  workload,
+  service,
+}: DirectDestination<W, S>): OutboundDecision<W, S> {
+  const subject = { workload, ...(service === undefined ? {} : { service }) };
+  const address = pickAddress(workload, {
+    originalIp: ip,
+    ...(service === undefined ? {} : { service }),
+  });
+  if (address === undefined) {
+    const text = `workload "${workload.uid}" has no address of a family that its service allows`;
+    return refuse('ROUTING_NO_ADDRESS', text, subject);
+  }
+  if (workload.tunnelProtocol === 'NONE' || address.kind === 'dns') {
+    return { kind: 'plain', dial: { ...address, port: targetPort }, ...subject };
+  }
+  return {
+    kind: 'hbone',
+    dial: { ...address, port: HBONE_PORT },
+    authority: formatAuthority(address.host, targetPort),
+    expectedIdentities: expectedIdentities(workload, service),
+    ...subject,
+  };
+}
+
+const LOOPBACK_V4 = parseSubnet('127.0.0.0/8');
+
+function isLoopback(ip: string): boolean {
+  if (ip === '::1') return true;
+  const bytes = parseIp(ip);
+  return bytes !== undefined && LOOPBACK_V4 !== undefined && subnetContains(LOOPBACK_V4, bytes);
+}
+
+function refuse<W extends ViewWorkload, S extends ViewService>(
+  code: OutboundRefusalCode,
+  text: string,
+  subject: { readonly service?: S; readonly workload?: W },
+): OutboundDecision<W, S> {
+  return { kind: 'refuse', code, text, ...subject };
+}
