@@ -29,6 +29,8 @@ export interface ViewGuard {
   readonly waypointIdentities: readonly string[];
   /** Target ports; empty: every port. */
   readonly ports: readonly number[];
+  /** True: nobody else gets in. False: others are decided by policy as usual. */
+  readonly exclusive: boolean;
   readonly because: readonly string[];
 }
 

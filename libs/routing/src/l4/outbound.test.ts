@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ViewGatewayAddress } from './mesh-view.ts';
+import type { ViewGatewayAddress } from '../mesh-view.ts';
+import { FakeView, fakeService, fakeWorkload, seededRandom } from '../testing.ts';
 import { resolveOutbound } from './outbound.ts';
-import { FakeView, fakeService, fakeWorkload, seededRandom } from './testing.ts';
 
 const REVIEWS = 'shop/reviews.shop.svc.cluster.local';
 const WAYPOINT: ViewGatewayAddress = {
@@ -216,7 +216,10 @@ describe('resolveOutbound with waypoints', () => {
   it('goes through the waypoint of a guarded endpoint when its service names none', () => {
     const view = new FakeView({
       workloads: [
-        { ...guardedPod, guard: { waypointIdentities: [], ports: [8080], because: [] } },
+        {
+          ...guardedPod,
+          guard: { waypointIdentities: [], ports: [8080], exclusive: true, because: [] },
+        },
         waypointPod,
       ],
       services: [reviews, waypointService],

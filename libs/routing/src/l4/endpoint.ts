@@ -2,8 +2,8 @@
  * Which endpoint of a service a connection goes to, as an agent chooses: ranked by the service's
  * preferences, then weighted at random by capacity. No stickiness, no retries (wire.md §6.1).
  */
-import type { MeshView, RoutingScope, ViewService, ViewWorkload } from './mesh-view.ts';
-import { serviceKey } from './mesh-view.ts';
+import type { MeshView, RoutingScope, ViewService, ViewWorkload } from '../mesh-view.ts';
+import { serviceKey } from '../mesh-view.ts';
 
 /** Where the client is, for locality preferences. */
 export type ClientPlace = Pick<ViewWorkload, 'network' | 'node' | 'clusterId' | 'locality'>;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { FakeView, fakeService, fakeWorkload } from '../testing.ts';
 import { resolveInbound, resolveInboundPlaintext } from './inbound.ts';
-import { FakeView, fakeService, fakeWorkload } from './testing.ts';
 
 const REVIEWS = 'shop/reviews.shop.svc.cluster.local';
 const CLIENT = 'spiffe://cluster.local/ns/shop/sa/client';
@@ -17,6 +17,7 @@ const guarded = {
   guard: {
     waypointIdentities: [WAYPOINT],
     ports: [8080],
+    exclusive: true,
     because: ['AuthorizationPolicy/shop/reviews'],
   },
 };
@@ -89,6 +90,14 @@ describe('resolveInbound', () => {
     for (const identity of [CLIENT, WAYPOINT]) {
       assert.equal(decide('10.0.0.2:9999', identity, nobody).kind, 'refuse', identity);
     }
+  });
+
+  it('admits others by policy where the guard is not exclusive, and skips it for the waypoint', () => {
+    const routed = { ...guarded, guard: { ...guarded.guard, exclusive: false } };
+    const client = decide('10.0.0.2:8080', CLIENT, routed);
+    assert.equal(client.kind === 'forward' && client.isPolicyDecided, false);
+    const waypoint = decide('10.0.0.2:8080', WAYPOINT, routed);
+    assert.equal(waypoint.kind === 'forward' && waypoint.isPolicyDecided, true);
   });
 
   it('evaluates policy on a port that is not guarded, also for the waypoint', () => {

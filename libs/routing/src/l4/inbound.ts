@@ -5,11 +5,11 @@
  * to, recognised by its certificate; nothing that the request says counts. The answer of a refusal is an
  * HTTP status for tunnels (400 authority, 401 not allowed, 503 unresolved) and a close for plaintext.
  */
-import { parseAuthority } from './authority.ts';
-import { ILLEGAL_PORTS, isGuarded } from './dial-target.ts';
-import { canonicalIp } from './ip.ts';
-import type { MeshView, ViewService, ViewWorkload } from './mesh-view.ts';
-import { serviceKey } from './mesh-view.ts';
+import { parseAuthority } from '../authority.ts';
+import { canonicalIp } from '../ip.ts';
+import type { MeshView, ViewService, ViewWorkload } from '../mesh-view.ts';
+import { serviceKey } from '../mesh-view.ts';
+import { ILLEGAL_PORTS, isGuarded, isRouted } from './dial-target.ts';
 import { waypointIdentities } from './waypoint.ts';
 
 export type InboundRefusalCode =
@@ -27,7 +27,7 @@ export type InboundDecision<S extends ViewService = ViewService> =
       readonly ip: string;
       /** The target port: what policy sees, and what is dialled. */
       readonly port: number;
-      /** Guarded and from the bound waypoint, which has evaluated every policy: skip policy here. */
+      /** From the waypoint that decides the policies of this port, so they are skipped here. */
       readonly isPolicyDecided: boolean;
       /** The peer is the waypoint bound to this workload or its service: its word on the caller is believed. */
       readonly isFromWaypoint: boolean;
@@ -118,26 +118,24 @@ function forward<W extends ViewWorkload, S extends ViewService>(
   view: MeshView<W, S>,
 ): InboundDecision<S> {
   if (ILLEGAL_PORTS.has(target.port)) return illegalPort(target.port);
-  if (isGuarded(local, target.port)) {
-    const isBound = local.guard?.waypointIdentities.includes(peerIdentity) ?? false;
-    if (!isBound) return guardedRefusal(local, target.port, `"${cut(peerIdentity)}"`);
-    return { kind: 'forward', ...target, isPolicyDecided: true, isFromWaypoint: true };
+  const isGuardian = local.guard?.waypointIdentities.includes(peerIdentity) ?? false;
+  if (isGuarded(local, target.port) && !isGuardian) {
+    return guardedRefusal(local, target.port, `"${cut(peerIdentity)}"`);
   }
   return {
     kind: 'forward',
     ...target,
-    isPolicyDecided: false,
-    isFromWaypoint: isBoundWaypoint(local, peerIdentity, view),
+    isPolicyDecided: isGuardian && isRouted(local, target.port),
+    isFromWaypoint: isGuardian || isBoundWaypoint(local, peerIdentity, view),
   };
 }
 
-/** Whether the identity is that of a waypoint of this workload, of its guard or of one of its services. */
+/** Whether the identity is that of a waypoint of this workload or of one of its services. */
 function isBoundWaypoint<W extends ViewWorkload, S extends ViewService>(
   local: W,
   peerIdentity: string,
   view: MeshView<W, S>,
 ): boolean {
-  if (local.guard?.waypointIdentities.includes(peerIdentity) === true) return true;
   if (local.waypoint !== undefined) {
     if (waypointIdentities(local.waypoint, view).includes(peerIdentity)) return true;
   }

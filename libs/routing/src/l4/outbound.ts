@@ -5,7 +5,10 @@
  * towards a waypoint is the destination as dialled. A mesh destination without a way is refused with
  * a reason; only a destination that the mesh does not know is passed through.
  */
-import { formatAuthority } from './authority.ts';
+import { formatAuthority } from '../authority.ts';
+import { canonicalIp, parseIp, parseSubnet, subnetContains } from '../ip.ts';
+import type { MeshView, ViewService, ViewWorkload } from '../mesh-view.ts';
+import { workloadIdentity } from '../mesh-view.ts';
 import type { DialTarget } from './dial-target.ts';
 import {
   expectedIdentities,
@@ -14,10 +17,7 @@ import {
   isGuarded,
   pickAddress,
 } from './dial-target.ts';
-import { canonicalIp, parseIp, parseSubnet, subnetContains } from './ip.ts';
-import { selectL4Endpoint } from './l4-endpoint.ts';
-import type { MeshView, ViewService, ViewWorkload } from './mesh-view.ts';
-import { workloadIdentity } from './mesh-view.ts';
+import { selectL4Endpoint } from './endpoint.ts';
 import { resolveWaypoint } from './waypoint.ts';
 
 export type OutboundRefusalCode =

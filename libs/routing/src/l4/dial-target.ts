@@ -2,8 +2,8 @@
  * What is dialled in the end: which address of a workload, which identities it may present there, and
  * which ports are never a destination.
  */
-import type { ViewService, ViewWorkload } from './mesh-view.ts';
-import { workloadIdentity } from './mesh-view.ts';
+import type { ViewService, ViewWorkload } from '../mesh-view.ts';
+import { workloadIdentity } from '../mesh-view.ts';
 
 export const HBONE_PORT = 15008;
 
@@ -45,10 +45,15 @@ export function pickAddress(
   return { kind: 'dns', host: workload.hostname };
 }
 
-/** Whether only the bound waypoint may reach this target port. */
-export function isGuarded(workload: ViewWorkload, targetPort: number): boolean {
+/** Whether a waypoint decides the policies of this target port. */
+export function isRouted(workload: ViewWorkload, targetPort: number): boolean {
   const { guard } = workload;
   return guard !== undefined && (guard.ports.length === 0 || guard.ports.includes(targetPort));
+}
+
+/** Whether only the bound waypoint may reach this target port. */
+export function isGuarded(workload: ViewWorkload, targetPort: number): boolean {
+  return isRouted(workload, targetPort) && workload.guard?.exclusive !== false;
 }
 
 function isFamilyAllowed(address: string, service: ViewService | undefined): boolean {

@@ -3,12 +3,13 @@
  *
  * A waypoint that is unknown or not ready is a refusal; the caller never goes around it.
  */
+
+import type { MeshView, ViewGatewayAddress, ViewService, ViewWorkload } from '../mesh-view.ts';
+import { serviceKey, workloadIdentity } from '../mesh-view.ts';
 import type { DialTarget } from './dial-target.ts';
 import { expectedIdentities, pickAddress } from './dial-target.ts';
-import type { ClientPlace } from './l4-endpoint.ts';
-import { selectL4Endpoint } from './l4-endpoint.ts';
-import type { MeshView, ViewGatewayAddress, ViewService, ViewWorkload } from './mesh-view.ts';
-import { serviceKey, workloadIdentity } from './mesh-view.ts';
+import type { ClientPlace } from './endpoint.ts';
+import { selectL4Endpoint } from './endpoint.ts';
 
 export interface WaypointQuery {
   readonly gateway: ViewGatewayAddress;
