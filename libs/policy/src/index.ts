@@ -1,4 +1,22 @@
 /** May this connection or request pass, and because of which rule. Pure: no I/O, no clock, no chance. */
+export { cidrContains, parseCidr, parseIp } from './cidr.ts';
+export { type CompileOptions, type CompileResult, compileAuthorizationPolicy } from './compile.ts';
+export { PolicyError, type PolicyErrorCode } from './errors.ts';
+export { type EvaluateOptions, evaluate } from './evaluate.ts';
+export { describeRule, explainVerdict } from './explain.ts';
+export { l4Only } from './l4-only.ts';
+export { EMPTY_L4, EMPTY_L7 } from './match-shapes.ts';
+export { type NormalizedPath, normalizePath, type PathNormalization } from './normalize-path.ts';
+export { matchesPattern, parsePathPattern, parseStringPattern } from './pattern.ts';
+export {
+  compilePeerAuthentication,
+  convertPeerAuthentication,
+  type EffectiveMode,
+  type EffectivePeerAuthentication,
+  type PeerAuthenticationTarget,
+  staticStrictPolicy,
+} from './peer-authentication.ts';
+export { PolicyIndex, type PolicySelection, type PolicyTarget } from './policy-index.ts';
 export type {
   Cidr,
   Clause,

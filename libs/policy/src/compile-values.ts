@@ -1,0 +1,63 @@
+/** How the single values of a policy are read, with the path of the one that is wrong. */
+import { parseCidr } from './cidr.ts';
+import { PolicyError } from './errors.ts';
+import { parsePathPattern, parseStringPattern } from './pattern.ts';
+import type { Cidr, PathPattern, ServiceAccountRef, StringPattern } from './types.ts';
+
+const SPIFFE_SCHEME = 'spiffe://';
+/** In policies this trust domain always means the mesh's own as well. */
+const LOCAL_TRUST_DOMAIN = 'cluster.local';
+
+/** What the parts of one policy are compiled in. */
+export interface CompileContext {
+  readonly namespace: string;
+  readonly trustDomain: string;
+  readonly noteUndecidable: (path: string) => void;
+}
+
+/** The scheme is cut; `cluster.local` also means the mesh's own trust domain. */
+export function principalPatterns(
+  value: string,
+  context: CompileContext,
+): readonly StringPattern[] {
+  const bare = value.startsWith(SPIFFE_SCHEME) ? value.slice(SPIFFE_SCHEME.length) : value;
+  const alias = `${LOCAL_TRUST_DOMAIN}/`;
+  return bare.startsWith(alias) && context.trustDomain !== LOCAL_TRUST_DOMAIN
+    ? [
+        parseStringPattern(bare),
+        parseStringPattern(`${context.trustDomain}/${bare.slice(alias.length)}`),
+      ]
+    : [parseStringPattern(bare)];
+}
+
+/** `ns/sa`, or `sa` in the policy's namespace. */
+export function serviceAccountRef(value: string, context: CompileContext): ServiceAccountRef {
+  const slash = value.indexOf('/');
+  return slash === -1
+    ? { namespace: context.namespace, name: value }
+    : { namespace: value.slice(0, slash), name: value.slice(slash + 1) };
+}
+
+export function requireCidr(value: string, path: string): Cidr {
+  const cidr = parseCidr(value);
+  if (cidr === undefined) {
+    throw new PolicyError(path, `"${value.slice(0, 80)}" is not an IP address or CIDR block`);
+  }
+  return cidr;
+}
+
+export function requirePort(value: string, path: string): number {
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0;
+  if (port < 1 || port > 65535) {
+    throw new PolicyError(path, `"${value.slice(0, 80)}" is not a port from 1 to 65535`);
+  }
+  return port;
+}
+
+export function requirePath(value: string, path: string): PathPattern {
+  const pattern = parsePathPattern(value);
+  if (pattern === undefined) {
+    throw new PolicyError(path, `"${value.slice(0, 80)}" is not a path template`);
+  }
+  return pattern;
+}

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { normalizePath, type PathNormalization } from './normalize-path.ts';
+
+/** target, NONE, BASE, MERGE_SLASHES, DECODE_AND_MERGE_SLASHES */
+const TABLE: readonly (readonly [string, string, string, string, string])[] = [
+  ['/', '/', '/', '/', '/'],
+  ['/a/b', '/a/b', '/a/b', '/a/b', '/a/b'],
+  ['/a/../b', '/a/../b', '/b', '/b', '/b'],
+  ['/a/./b/.', '/a/./b/.', '/a/b/', '/a/b/', '/a/b/'],
+  ['/../../x', '/../../x', '/x', '/x', '/x'],
+  ['/a/..', '/a/..', '/', '/', '/'],
+  ['/...', '/...', '/...', '/...', '/...'],
+  ['/a\\..\\b', '/a\\..\\b', '/b', '/b', '/b'],
+  ['/a//b', '/a//b', '/a//b', '/a/b', '/a/b'],
+  ['/a/%2e%2E/b', '/a/%2e%2E/b', '/b', '/b', '/b'],
+  ['/%61dmin', '/%61dmin', '/admin', '/admin', '/admin'],
+  ['/a%2fb', '/a%2fb', '/a%2fb', '/a%2fb', '/a/b'],
+  ['/a%5C..%2Fb', '/a%5C..%2Fb', '/a%5C..%2Fb', '/a%5C..%2Fb', '/b'],
+  ['/a%252fb', '/a%252fb', '/a%252fb', '/a%252fb', '/a%252fb'],
+  ['//a', '//a', '//a', '/a', '/a'],
+  ['/a%20b', '/a%20b', '/a%20b', '/a%20b', '/a%20b'],
+  ['*', '*', '*', '*', '*'],
+];
+const MODES: readonly PathNormalization[] = [
+  'NONE',
+  'BASE',
+  'MERGE_SLASHES',
+  'DECODE_AND_MERGE_SLASHES',
+];
+
+describe('normalizePath', () => {
+  for (const [target, ...wanted] of TABLE) {
+    it(`normalises ${target}`, () => {
+      MODES.forEach((mode, index) => {
+        assert.deepEqual(
+          normalizePath(target, mode),
+          { ok: true, path: wanted[index], query: '' },
+          mode,
+        );
+      });
+    });
+  }
+
+  it('leaves the query alone', () => {
+    assert.deepEqual(normalizePath('/a/../b?x=%zz/../y?z'), {
+      ok: true,
+      path: '/b',
+      query: '?x=%zz/../y?z',
+    });
+  });
+
+  for (const target of [
+    '',
+    'a',
+    '?a',
+    '/a#b',
+    '/a%00b',
+    '/a%',
+    '/a%2',
+    '/a%zz',
+    '/%%34',
+    '/a b',
+    '/a\0',
+    '/é',
+    '/a\r\nb',
+    '*x',
+    `/${'a'.repeat(70_000)}`,
+  ]) {
+    it(`refuses ${JSON.stringify(target.slice(0, 20))}`, () => {
+      assert.equal(normalizePath(target).ok, false);
+    });
+  }
+
+  it('is stable: a normal path stays as it is, and has one spelling', () => {
+    const piece = fc.constantFrom(
+      '/',
+      '.',
+      '..',
+      '%2e',
+      '%2F',
+      '%5c',
+      '\\',
+      'a',
+      '%61',
+      '%25',
+      '//',
+      '%c3',
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), fc.constantFrom(...MODES), (pieces, mode) => {
+        const first = normalizePath(`/${pieces.join('')}`, mode);
+        assert.ok(first.ok);
+        assert.deepEqual(normalizePath(first.path, mode), first);
+        if (mode !== 'NONE') {
+          assert.doesNotMatch(first.path, /\\|\/\.\.?(\/|$)/);
+        }
+        if (mode === 'DECODE_AND_MERGE_SLASHES') {
+          assert.doesNotMatch(first.path, /\/\/|%2f|%5c/i);
+        }
+      }),
+    );
+  });
+
+  it('never throws', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.constantFrom(...MODES), (text, mode) => {
+        normalizePath(text, mode);
+        normalizePath(`/${text}`, mode);
+      }),
+    );
+  });
+});

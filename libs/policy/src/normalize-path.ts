@@ -1,0 +1,99 @@
+/**
+ * The path that policies and routes see, and that is forwarded: one spelling for each resource.
+ *
+ * What can be spelled in two ways can get around a rule, so a path that has no clear meaning is refused
+ * rather than repaired (semantics §2.8, RFC 3986 §5.2.4, §6.2.2).
+ */
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+
+export type NormalizedPath =
+  | {
+      readonly ok: true;
+      /** Without query. */
+      readonly path: string;
+      /** With its `?`, or empty. Never changed. */
+      readonly query: string;
+    }
+  | { readonly ok: false; readonly reason: string };
+
+/** Longer targets are refused (the header limit is the usual bound; this one holds for any caller). */
+const TARGET_CHARS_MAX = 64 * 1024;
+const UNRESERVED = /[A-Za-z0-9\-._~]/;
+/** Anything that gives a path a second spelling. */
+const NEEDS_WORK = /[%\\]|\/\/|\/\.|^[^/]/;
+const ESCAPED_NUL = /%00/;
+/** Controls, space, DEL and everything that is not ASCII: never part of a request target. */
+const NOT_ALLOWED = /[^\x21-\x7e]/;
+
+/** `target`: origin-form (`/path?query`), or `*`. */
+export function normalizePath(target: string, mode: PathNormalization = 'BASE'): NormalizedPath {
+  if (target.length > TARGET_CHARS_MAX) {
+    return { ok: false, reason: 'path is too long' };
+  }
+  if (NOT_ALLOWED.test(target)) {
+    return { ok: false, reason: 'path contains a control character or a byte outside ASCII' };
+  }
+  if (target.includes('#')) {
+    return { ok: false, reason: 'path contains a fragment' };
+  }
+  const question = target.indexOf('?');
+  const raw = question === -1 ? target : target.slice(0, question);
+  const query = question === -1 ? '' : target.slice(question);
+  if (ESCAPED_NUL.test(raw)) {
+    return { ok: false, reason: 'path contains an escaped NUL' };
+  }
+  if (raw === '*' && query === '') {
+    return { ok: true, path: raw, query };
+  }
+  if (!raw.startsWith('/')) {
+    return { ok: false, reason: 'path does not begin with a slash' };
+  }
+  if (mode === 'NONE' || !NEEDS_WORK.test(raw)) {
+    return { ok: true, path: raw, query };
+  }
+  const decoded = decodeUnreserved(raw, mode === 'DECODE_AND_MERGE_SLASHES');
+  if (decoded === undefined) {
+    return { ok: false, reason: 'path contains a malformed percent escape' };
+  }
+  const plain = removeDotSegments(decoded.replaceAll('\\', '/'));
+  return { ok: true, path: mode === 'BASE' ? plain : plain.replace(/\/{2,}/g, '/'), query };
+}
+
+/** Escapes of unreserved characters mean the character; those of slashes only when asked for. */
+function decodeUnreserved(path: string, slashes: boolean): string | undefined {
+  let malformed = false;
+  const decoded = path.replace(/%(..?)?/gs, (escaped, hex: string | undefined) => {
+    if (hex === undefined || !/^[0-9A-Fa-f]{2}$/.test(hex)) {
+      malformed = true;
+      return escaped;
+    }
+    const char = String.fromCharCode(Number.parseInt(hex, 16));
+    if (UNRESERVED.test(char)) {
+      return char;
+    }
+    return slashes && (char === '/' || char === '\\') ? '/' : escaped;
+  });
+  return malformed ? undefined : decoded;
+}
+
+/** RFC 3986 §5.2.4; `..` above the root stays at the root. */
+function removeDotSegments(path: string): string {
+  if (!path.includes('/.')) {
+    return path;
+  }
+  const segments = path.slice(1).split('/');
+  const kept: string[] = [];
+  segments.forEach((segment, index) => {
+    const isLast = index === segments.length - 1;
+    if (segment === '..') {
+      kept.pop();
+    } else if (segment !== '.') {
+      kept.push(segment);
+      return;
+    }
+    if (isLast) {
+      kept.push('');
+    }
+  });
+  return `/${kept.join('/')}`;
+}
