@@ -1,4 +1,12 @@
 /** The resources people write: their shapes, dialects, defaults and validation with exact paths. Pure. */
+export { type FindingPlace, formatFinding } from './format-finding.ts';
+export {
+  type ParseContext,
+  type ParseResult,
+  parseObject,
+  type UnsupportedObject,
+} from './parse-object.ts';
+export { serializeObject } from './serialize.ts';
 export type { Finding, ObjectKey, Severity } from './types/finding.ts';
 export type {
   BackendRef,
@@ -13,6 +21,7 @@ export type {
   ParentRef,
   TCPRoute,
 } from './types/gateway.ts';
+export type { MeshObject } from './types/mesh-object.ts';
 export type {
   Container,
   ContainerPort,
@@ -54,6 +63,7 @@ export type {
   LoadBalancerSettings,
   OutlierDetection,
   PortSelector,
+  RequestDefaults,
   ServiceEntry,
   StringMatch,
   Subset,
@@ -76,36 +86,24 @@ export type {
   PeerAuthentication,
   RequestAuthentication,
 } from './types/security.ts';
-
-import type { Gateway, HTTPRoute, TCPRoute } from './types/gateway.ts';
-import type { Deployment, Namespace, Node, Pod, Service, ServiceAccount } from './types/meta.ts';
-import type {
-  DestinationRule,
-  ServiceEntry,
-  VirtualService,
-  WorkloadEntry,
-} from './types/networking.ts';
-import type {
-  AuthorizationPolicy,
-  PeerAuthentication,
-  RequestAuthentication,
-} from './types/security.ts';
-
-/** Every kind the mesh reads, discriminated by `kind`. */
-export type MeshObject =
-  | Namespace
-  | ServiceAccount
-  | Service
-  | Pod
-  | Deployment
-  | Node
-  | VirtualService
-  | DestinationRule
-  | ServiceEntry
-  | WorkloadEntry
-  | AuthorizationPolicy
-  | PeerAuthentication
-  | RequestAuthentication
-  | Gateway
-  | HTTPRoute
-  | TCPRoute;
+export { formatDuration, parseDuration } from './value/duration.ts';
+export { compareHostSpecificity, completeHost, hostMatches, isHostname } from './value/host.ts';
+export {
+  type Cidr,
+  canonicalIp,
+  cidrContains,
+  formatCidr,
+  formatIp,
+  type IpBytes,
+  parseCidr,
+  parseIp,
+} from './value/ip.ts';
+export { matchesLabels, objectKey } from './value/object-key.ts';
+export { type CompiledRegex, compileRegex, type RegexResult } from './value/regex.ts';
+export {
+  formatYaml,
+  parseYaml,
+  type YamlDocument,
+  type YamlFinding,
+  type YamlResult,
+} from './yaml.ts';

@@ -232,7 +232,18 @@ export interface TrafficPolicyBlocks {
   readonly tls?: ClientTlsSettings;
 }
 
+/**
+ * Request settings that an author put into a DestinationRule, where today's schema has none (dialect
+ * `trafficPolicy.retryPolicy` and `trafficPolicy.timeout`): the defaults of that host, for requests whose
+ * route says nothing itself.
+ */
+export interface RequestDefaults {
+  readonly timeoutMs?: number;
+  readonly retries?: HttpRetry;
+}
+
 export interface TrafficPolicy extends TrafficPolicyBlocks {
+  readonly requestDefaults?: RequestDefaults;
   /** A port's entry replaces all blocks of that port; omitted ones return to defaults. */
   readonly portLevelSettings: readonly (TrafficPolicyBlocks & { readonly port: PortSelector })[];
 }

@@ -1,0 +1,255 @@
+/**
+ * One object from JSON to its official form, or every reason why not, at once.
+ *
+ * Order: identify, bound, drop nulls, rewrite dialects, set aside what is not supported, schema, rules.
+ * Never throws: the input is whatever a person or a peer sent.
+ */
+import { nullsDropped } from './bounds.ts';
+import { rewriteDialects } from './dialect/rewrite.ts';
+import { semanticFindings } from './rules/rules.ts';
+import { findingAt, findingsOfIssue } from './schema/issues.ts';
+import {
+  definitionOf,
+  type KindDefinition,
+  supportedKinds,
+  unsupportedKindHint,
+} from './schema/kinds.ts';
+import { metadataSchema } from './schema/metadata.ts';
+import type { Finding, ObjectKey } from './types/finding.ts';
+import type { MeshObject } from './types/mesh-object.ts';
+import { setAsideUnsupported } from './unsupported.ts';
+import { objectKey } from './value/object-key.ts';
+import { isRecord } from './value/path.ts';
+import { nearestName } from './value/suggest.ts';
+
+export interface ParseContext {
+  /** Namespace of objects that name none. Default `default`. */
+  readonly defaultNamespace?: string;
+  /** The mesh's own namespace. Default `istio-system`. */
+  readonly rootNamespace?: string;
+}
+
+/** A kind of a mesh that is known but not served; it stays visible with this condition. */
+export interface UnsupportedObject {
+  readonly kind: string;
+  readonly apiVersion: string;
+  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly condition: {
+    readonly type: 'Accepted';
+    readonly status: 'False';
+    readonly reason: 'UnsupportedKind';
+    readonly message: string;
+  };
+}
+
+export interface ParseResult {
+  /** Absent if any finding is an error. */
+  readonly object?: MeshObject;
+  readonly unsupported?: UnsupportedObject;
+  /** Set as soon as kind and name can be read, also for objects that are refused. */
+  readonly key?: ObjectKey;
+  readonly findings: readonly Finding[];
+}
+
+/** Parses one Kubernetes-shaped object. */
+export function parseObject(value: unknown, context: ParseContext = {}): ParseResult {
+  const bounded = nullsDropped(value);
+  if (bounded.kind === 'error') return { findings: [bounded.finding] };
+  const root = bounded.value;
+  if (!isRecord(root)) {
+    return {
+      findings: [
+        wholeObject('error', 'NOT_AN_OBJECT', 'is not an object with apiVersion and kind'),
+      ],
+    };
+  }
+  const { apiVersion, kind } = root;
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string') {
+    const missing = [
+      ...(typeof apiVersion === 'string' ? [] : ['apiVersion']),
+      ...(typeof kind === 'string' ? [] : ['kind']),
+    ];
+    return {
+      findings: missing.map((field) =>
+        findingAt(root, {
+          code: 'REQUIRED_FIELD',
+          path: [field],
+          message: 'is required and must be a string',
+        }),
+      ),
+    };
+  }
+  const { group, version } = splitApiVersion(apiVersion);
+  const definition = definitionOf(group, kind);
+  if (definition === undefined) return parseForeign(root, { group, kind, apiVersion }, context);
+  const identity = identityOf(root, definition, context);
+  if (!definition.versions.includes(version)) {
+    const finding = findingAt(root, {
+      code: 'UNSUPPORTED_VERSION',
+      path: ['apiVersion'],
+      message: `is no served version of ${kind}`,
+      allowed: definition.versions
+        .map((served) => (group === '' ? served : `${group}/${served}`))
+        .join(', '),
+    });
+    return { ...identity, findings: [finding, ...parseKnown(root, definition, context).findings] };
+  }
+  return { ...identity, ...parseKnown(root, definition, context) };
+}
+
+function splitApiVersion(apiVersion: string): { readonly group: string; readonly version: string } {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0
+    ? { group: '', version: apiVersion }
+    : { group: apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };
+}
+
+function identityOf(
+  root: Readonly<Record<string, unknown>>,
+  scope: { readonly kind: string; readonly isNamespaced: boolean },
+  context: ParseContext,
+): { readonly key?: ObjectKey } {
+  const metadata = root['metadata'];
+  if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || metadata['name'] === '')
+    return {};
+  const written = metadata['namespace'];
+  const namespace =
+    typeof written === 'string' && written !== ''
+      ? written
+      : (context.defaultNamespace ?? 'default');
+  const name = metadata['name'];
+  return {
+    key: objectKey({
+      kind: scope.kind,
+      metadata: { name, namespace: scope.isNamespaced ? namespace : '' },
+    }),
+  };
+}
+
+function parseKnown(
+  written: Record<string, unknown>,
+  definition: KindDefinition,
+  context: ParseContext,
+): { readonly object?: MeshObject; readonly findings: readonly Finding[] } {
+  const dialect = rewriteDialects(definition.kind, written);
+  const aside = setAsideUnsupported(definition.kind, dialect.value);
+  const root = aside.value;
+  const raw: Finding[] = [];
+  const metadata = metadataSchema({
+    isNamespaced: definition.isNamespaced,
+    defaultNamespace: context.defaultNamespace ?? 'default',
+  }).safeParse(root['metadata']);
+  const body = definition.body.safeParse(bodyOf(root, definition));
+  const prefixed = [
+    ...(metadata.error?.issues ?? []).map((issue) => ({
+      ...issue,
+      path: ['metadata', ...issue.path],
+    })),
+    ...(body.error?.issues ?? []),
+  ];
+  for (const issue of prefixed) raw.push(...findingsOfIssue(root, issue, definition.fields));
+  if (definition.isMeshKind) raw.push(...semanticFindings(definition.kind, root));
+  const findings = dedupe([...dialect.findings, ...aside.findings, ...raw.map(dialect.asWritten)]);
+  if (!metadata.success || !body.success || findings.some(({ severity }) => severity === 'error')) {
+    return { findings };
+  }
+  const object = {
+    kind: definition.kind,
+    apiVersion: String(root['apiVersion']),
+    metadata: metadata.data,
+    ...body.data,
+  };
+  // The kind's schema is the type of that kind (see `schema/kinds.ts`), which a map cannot express.
+  return { object: object as unknown as MeshObject, findings };
+}
+
+/** What the body's schema reads: everything else of a mesh object is an unknown field. */
+function bodyOf(root: Record<string, unknown>, definition: KindDefinition): unknown {
+  const { apiVersion: _apiVersion, kind: _kind, metadata, status, ...rest } = root;
+  if (definition.isMeshKind) return rest;
+  const deletion = isRecord(metadata) ? metadata['deletionTimestamp'] : undefined;
+  return {
+    ...rest,
+    ...(status === undefined ? {} : { status }),
+    ...(deletion === undefined ? {} : { deletionTimestamp: deletion }),
+  };
+}
+
+/** One finding a path and code; errors first, otherwise in the order found. */
+function dedupe(findings: readonly Finding[]): readonly Finding[] {
+  const seen = new Set<string>();
+  const kept = findings.filter((finding) => {
+    const id = `${finding.path}\n${finding.code}\n${finding.message}`;
+    if (seen.has(id)) return false;
+    seen.add(id);
+    return true;
+  });
+  const rank = { error: 0, warning: 1, info: 2 } as const;
+  return kept.sort((a, b) => rank[a.severity] - rank[b.severity]);
+}
+
+/** Objects of other kinds: of a mesh but not served, misspelt, or nothing to do with it. */
+function parseForeign(
+  root: Record<string, unknown>,
+  type: { readonly group: string; readonly kind: string; readonly apiVersion: string },
+  context: ParseContext,
+): ParseResult {
+  const { group, kind, apiVersion } = type;
+  const identity = identityOf(root, { kind, isNamespaced: true }, context);
+  const hint = unsupportedKindHint(group, kind);
+  if (hint !== undefined) {
+    const finding = wholeObject('warning', 'UNSUPPORTED_KIND', `${kind} has no effect: ${hint}`);
+    const [, namespace = '', name = ''] = identity.key?.split('/') ?? [];
+    const condition = {
+      type: 'Accepted',
+      status: 'False',
+      reason: 'UnsupportedKind',
+      message: `${kind} has no effect: ${hint}`,
+    } as const;
+    if (identity.key === undefined) return { findings: [finding] };
+    const unsupported = { kind, apiVersion, metadata: { name, namespace }, condition };
+    return { ...identity, unsupported, findings: [finding] };
+  }
+  const isMeshGroup = supportedKinds().some((known) => known.isMeshKind && known.group === group);
+  const home = supportedKinds().find((known) => known.isMeshKind && known.kind === kind);
+  if (home !== undefined && kind !== 'Gateway') {
+    return {
+      ...identity,
+      findings: [
+        findingAt(root, {
+          code: 'UNSUPPORTED_VERSION',
+          path: ['apiVersion'],
+          message: `is not the group of ${kind}`,
+          allowed: home.versions.map((served) => `${home.group}/${served}`).join(', '),
+        }),
+      ],
+    };
+  }
+  if (isMeshGroup) {
+    const near = nearestName(
+      kind,
+      supportedKinds()
+        .filter((known) => known.group === group)
+        .map((known) => known.kind),
+    );
+    return {
+      ...identity,
+      findings: [
+        findingAt(root, {
+          code: 'UNKNOWN_KIND',
+          path: ['kind'],
+          message: `is not a kind of ${group}`,
+          ...(near === undefined ? {} : { fix: `did you mean ${near}?` }),
+        }),
+      ],
+    };
+  }
+  return {
+    ...identity,
+    findings: [wholeObject('info', 'NOT_A_MESH_OBJECT', `${kind} is not read by the mesh`)],
+  };
+}
+
+function wholeObject(severity: Finding['severity'], code: string, message: string): Finding {
+  return { code, severity, path: '', message };
+}

@@ -1,0 +1,90 @@
+/** Retries and their grammar (semantics §2.1, "Retry grammar"). */
+import * as z from 'zod';
+import type { HttpRetry } from '../types/networking.ts';
+import { nearestName } from '../value/suggest.ts';
+import { integer, type Report, reshape, text } from './build.ts';
+import { duration } from './values.ts';
+
+/** Conditions of `retryOn`; numbers are status codes besides. */
+export const RETRY_CONDITIONS: readonly string[] = [
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'refused-stream',
+  'retriable-4xx',
+  'retriable-status-codes',
+  'retriable-headers',
+  'envoy-ratelimited',
+  'http3-post-connect-failure',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+];
+
+/** What `retries` without `retryOn` means. */
+export const RETRY_CONDITIONS_DEFAULT: readonly string[] = [
+  'connect-failure',
+  'refused-stream',
+  'unavailable',
+  'cancelled',
+  'retriable-status-codes',
+];
+
+const written = z.strictObject({
+  attempts: integer(0).default(0),
+  perTryTimeout: duration().exactOptional(),
+  retryOn: text.exactOptional(),
+  retryIgnorePreviousHosts: z.boolean().default(true),
+  backoff: duration().exactOptional(),
+});
+
+export const httpRetry: z.ZodType<HttpRetry> = reshape<z.output<typeof written>, HttpRetry>(
+  written,
+  ({ perTryTimeout, retryOn, backoff, ...rest }, report) => ({
+    ...rest,
+    ...parseRetryOn(retryOn ?? '', report),
+    ...(perTryTimeout === undefined ? {} : { perTryTimeoutMs: perTryTimeout }),
+    ...(backoff === undefined ? {} : { backoffMs: backoff }),
+  }),
+  ({ perTryTimeoutMs, retryOn, retriableStatusCodes, backoffMs, ...rest }) => ({
+    ...rest,
+    retryOn: [...retryOn, ...retriableStatusCodes].join(','),
+    ...(perTryTimeoutMs === undefined ? {} : { perTryTimeout: perTryTimeoutMs }),
+    ...(backoffMs === undefined ? {} : { backoff: backoffMs }),
+  }),
+);
+
+function parseRetryOn(
+  list: string,
+  report: Report,
+): Pick<HttpRetry, 'retryOn' | 'retriableStatusCodes'> {
+  const tokens = list
+    .split(',')
+    .map((token) => token.trim())
+    .filter((token) => token !== '');
+  const retryOn: string[] = [];
+  const retriableStatusCodes: number[] = [];
+  for (const token of tokens) {
+    if (/^[1-5]\d\d$/.test(token)) retriableStatusCodes.push(Number(token));
+    else if (RETRY_CONDITIONS.includes(token)) retryOn.push(token);
+    else {
+      const near = nearestName(token, RETRY_CONDITIONS);
+      report({
+        code: 'INVALID_VALUE',
+        message: `names the unknown retry condition "${token.slice(0, 40)}"`,
+        allowed: `${RETRY_CONDITIONS.join(', ')}, or status codes`,
+        path: ['retryOn'],
+        ...(near === undefined ? {} : { fix: `write ${near}` }),
+      });
+    }
+  }
+  if (tokens.length === 0) return { retryOn: RETRY_CONDITIONS_DEFAULT, retriableStatusCodes };
+  if (retriableStatusCodes.length > 0 && !retryOn.includes('retriable-status-codes')) {
+    retryOn.push('retriable-status-codes');
+  }
+  return { retryOn, retriableStatusCodes };
+}

@@ -1,0 +1,111 @@
+/** security.istio.io: AuthorizationPolicy, PeerAuthentication, RequestAuthentication. */
+import * as z from 'zod';
+import type {
+  AuthorizationOperation,
+  AuthorizationPolicy,
+  AuthorizationSource,
+  PeerAuthentication,
+  RequestAuthentication,
+} from '../types/security.ts';
+import { leaf, listOf, mapOf, name, oneOf, reshape, text } from './build.ts';
+import { cidrText, labelSelector, targetRef } from './values.ts';
+
+const strings = listOf(name);
+const cidrs = listOf(cidrText);
+
+const source: z.ZodType<AuthorizationSource> = z.strictObject({
+  principals: strings,
+  notPrincipals: strings,
+  serviceAccounts: strings,
+  notServiceAccounts: strings,
+  namespaces: strings,
+  notNamespaces: strings,
+  trustDomains: strings,
+  notTrustDomains: strings,
+  requestPrincipals: strings,
+  notRequestPrincipals: strings,
+  ipBlocks: cidrs,
+  notIpBlocks: cidrs,
+  remoteIpBlocks: cidrs,
+  notRemoteIpBlocks: cidrs,
+});
+
+const portText = leaf<string>(
+  (raw, report) => {
+    if (typeof raw === 'string' && /^[1-9]\d{0,4}$/.test(raw) && Number(raw) <= 65_535) return raw;
+    report({
+      code: 'INVALID_VALUE',
+      message: 'is not a port',
+      allowed: 'a port number in quotes, "1" to "65535"',
+      ...(typeof raw === 'number' ? { fix: `quote it: "${raw}"` } : {}),
+    });
+    return undefined;
+  },
+  (value) => value,
+);
+const ports = listOf(portText);
+
+const operation: z.ZodType<AuthorizationOperation> = z.strictObject({
+  hosts: strings,
+  notHosts: strings,
+  ports,
+  notPorts: ports,
+  methods: strings,
+  notMethods: strings,
+  paths: strings,
+  notPaths: strings,
+});
+
+const rule = z.strictObject({
+  from: listOf(z.strictObject({ source })),
+  to: listOf(z.strictObject({ operation })),
+  when: listOf(z.strictObject({ key: name, values: listOf(text), notValues: listOf(text) })),
+});
+
+export const authorizationPolicySpec: z.ZodType<AuthorizationPolicy['spec']> = z
+  .strictObject({
+    selector: labelSelector.exactOptional(),
+    targetRefs: listOf(targetRef),
+    rules: listOf(rule),
+    action: oneOf(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']).default('ALLOW'),
+    provider: z.strictObject({ name }).exactOptional(),
+  })
+  .prefault({} as never);
+
+const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
+const mtls = z.strictObject({ mode: oneOf(MODES).default('UNSET') });
+
+type PortModes = PeerAuthentication['spec']['portLevelMtls'];
+const portLevelMtls = reshape<Readonly<Record<string, z.output<typeof mtls>>>, PortModes>(
+  mapOf(mtls),
+  (value, report) => {
+    for (const key of Object.keys(value)) {
+      if (!/^[1-9]\d{0,4}$/.test(key) || Number(key) > 65_535) {
+        report({
+          code: 'OUT_OF_RANGE',
+          message: 'is not a port',
+          allowed: '1 to 65535',
+          path: [key],
+        });
+      }
+    }
+    return value as PortModes;
+  },
+  (value) => ({ ...value }),
+);
+
+export const peerAuthenticationSpec: z.ZodType<PeerAuthentication['spec']> = z
+  .strictObject({
+    selector: labelSelector.exactOptional(),
+    mtls: mtls.prefault({} as never),
+    portLevelMtls,
+  })
+  .prefault({} as never);
+
+export const requestAuthenticationSpec: z.ZodType<RequestAuthentication['spec']> = z
+  .strictObject({
+    selector: labelSelector.exactOptional(),
+    targetRefs: listOf(targetRef),
+    jwtRules: listOf(z.record(z.string(), z.unknown())),
+  })
+  .prefault({} as never);

@@ -1,0 +1,78 @@
+/**
+ * The official form of a parsed object, as JSON that `parseObject` reads back to the same object.
+ *
+ * Defaults are written out; empty lists and maps that say nothing are left out.
+ */
+import * as z from 'zod';
+import { definitionOf } from './schema/kinds.ts';
+import { metadataSchema } from './schema/metadata.ts';
+import type { MeshObject } from './types/mesh-object.ts';
+import { isRecord } from './value/path.ts';
+
+/** Maps whose emptiness says nothing. Below the other set, keys are people's own and values count. */
+const EMPTY_MAPS: ReadonlySet<string> = new Set([
+  'add',
+  'annotations',
+  'headers',
+  'labels',
+  'matchLabels',
+  'portLevelMtls',
+  'ports',
+  'queryParams',
+  'selector',
+  'set',
+  'sourceLabels',
+  'withoutHeaders',
+]);
+const OWN_KEYS: ReadonlySet<string> = new Set([
+  'add',
+  'annotations',
+  'headers',
+  'labels',
+  'matchLabels',
+  'queryParams',
+  'set',
+  'sourceLabels',
+  'withoutHeaders',
+]);
+
+/** JSON of `object` in the form people write, key order: apiVersion, kind, metadata, spec, status. */
+export function serializeObject(object: MeshObject): Record<string, unknown> {
+  const { kind, apiVersion, metadata, ...body } = object;
+  const slash = apiVersion.indexOf('/');
+  const definition = definitionOf(slash < 0 ? '' : apiVersion.slice(0, slash), kind);
+  if (definition === undefined) throw new TypeError(`no schema for ${apiVersion} ${kind}`);
+  const schema = metadataSchema({
+    isNamespaced: definition.isNamespaced,
+    defaultNamespace: metadata.namespace,
+  });
+  const meta = z.encode(schema, metadata);
+  const { deletionTimestamp, ...rest } = Object(z.encode(definition.body, body));
+  const written = {
+    apiVersion,
+    kind,
+    metadata: {
+      ...Object(meta),
+      ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    },
+    ...rest,
+  };
+  return Object(prune(written, '', false));
+}
+
+function prune(value: unknown, key: string, isOwnKey: boolean): unknown {
+  if (Array.isArray(value)) return value.map((item) => prune(item, key, false));
+  if (!isRecord(value)) return value;
+  const hasOwnKeys = !isOwnKey && OWN_KEYS.has(key);
+  const fields = Object.entries(value)
+    .map(([name, item]) => [name, prune(item, name, hasOwnKeys)] as const)
+    .filter(([name, item]) => item !== undefined && (hasOwnKeys || !saysNothing(name, item)));
+  return Object.fromEntries(fields);
+}
+
+function saysNothing(key: string, value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return (
+    isRecord(value) && EMPTY_MAPS.has(key) && key !== 'selector' && Object.keys(value).length === 0
+  );
+}

@@ -1,0 +1,23 @@
+/** Every kind the mesh reads, discriminated by `kind`. */
+import type { Gateway, HTTPRoute, TCPRoute } from './gateway.ts';
+import type { Deployment, Namespace, Node, Pod, Service, ServiceAccount } from './meta.ts';
+import type { DestinationRule, ServiceEntry, VirtualService, WorkloadEntry } from './networking.ts';
+import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from './security.ts';
+
+export type MeshObject =
+  | Namespace
+  | ServiceAccount
+  | Service
+  | Pod
+  | Deployment
+  | Node
+  | VirtualService
+  | DestinationRule
+  | ServiceEntry
+  | WorkloadEntry
+  | AuthorizationPolicy
+  | PeerAuthentication
+  | RequestAuthentication
+  | Gateway
+  | HTTPRoute
+  | TCPRoute;

@@ -1,0 +1,87 @@
+/**
+ * IP addresses and CIDRs, canonical, so that equal addresses are equal strings and bytes.
+ *
+ * An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is the IPv4 address everywhere: a policy on
+ * 10.0.0.0/8 must hold for a peer that a dual-stack socket reports in the long form.
+ */
+import ipaddr from 'ipaddr.js';
+
+/** 4 or 16 bytes, network order. */
+export type IpBytes = Uint8Array;
+
+export interface Cidr {
+  readonly address: IpBytes;
+  readonly length: number;
+}
+
+const IPV4 = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+const MAPPED_PREFIX_BITS = 96;
+
+/** The bytes of an address, or undefined. No zone, no port, no brackets, no octal or short IPv4 forms. */
+export function parseIp(text: string): IpBytes | undefined {
+  if (text.length > 45 || text.includes('%')) return undefined;
+  if (!text.includes(':')) {
+    if (
+      !IPV4.test(text) ||
+      text.split('.').some((part) => part.length > 1 && part.startsWith('0'))
+    ) {
+      return undefined;
+    }
+  }
+  if (!ipaddr.isValid(text)) return undefined;
+  return Uint8Array.from(ipaddr.process(text).toByteArray());
+}
+
+/** Text of an address: RFC 5952 for IPv6, dotted for IPv4. */
+export function formatIp(bytes: IpBytes): string {
+  const address = ipaddr.fromByteArray([...bytes]);
+  return address.kind() === 'ipv6'
+    ? (address as ipaddr.IPv6).toRFC5952String()
+    : address.toString();
+}
+
+/** The one spelling of an address, or undefined if it is none. */
+export function canonicalIp(text: string): string | undefined {
+  const bytes = parseIp(text);
+  return bytes === undefined ? undefined : formatIp(bytes);
+}
+
+/** A CIDR or a single address; host bits are cleared. Undefined if it is neither. */
+export function parseCidr(text: string): Cidr | undefined {
+  const [host = '', prefix, ...rest] = text.split('/');
+  const bytes = parseIp(host);
+  if (bytes === undefined || rest.length > 0) return undefined;
+  const bits = bytes.length * 8;
+  if (prefix === undefined) return { address: bytes, length: bits };
+  if (!/^(?:0|[1-9]\d{0,2})$/.test(prefix)) return undefined;
+  let length = Number(prefix);
+  if (bits === 32 && host.includes(':')) {
+    length -= MAPPED_PREFIX_BITS;
+    if (length < 0) return undefined;
+  }
+  if (length > bits) return undefined;
+  return { address: maskBytes(bytes, length), length };
+}
+
+/** `10.0.0.0/8`; a full-length prefix is written out too. */
+export function formatCidr(cidr: Cidr): string {
+  return `${formatIp(cidr.address)}/${cidr.length}`;
+}
+
+/** True if `address` lies in `cidr`; never across families. */
+export function cidrContains(cidr: Cidr, address: IpBytes): boolean {
+  if (cidr.address.length !== address.length) return false;
+  const whole = cidr.length >> 3;
+  for (let i = 0; i < whole; i += 1) if (cidr.address[i] !== address[i]) return false;
+  const rest = cidr.length & 7;
+  if (rest === 0) return true;
+  const mask = (0xff << (8 - rest)) & 0xff;
+  return ((cidr.address[whole] ?? 0) & mask) === ((address[whole] ?? 0) & mask);
+}
+
+function maskBytes(bytes: IpBytes, length: number): IpBytes {
+  return bytes.map((byte, index) => {
+    const kept = Math.min(8, Math.max(0, length - index * 8));
+    return byte & ((0xff << (8 - kept)) & 0xff);
+  });
+}
