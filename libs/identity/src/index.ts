@@ -1,1 +1,57 @@
-export {};
+/** Who is who in the mesh: SPIFFE ids, certificate requests, the CA, tokens, and rotation. */
+export {
+  authorizeCertificateRequest,
+  type CertificateAuthorization,
+  type CertificateAuthorizationInput,
+  type PodIndex,
+  type PodRecord,
+} from './authorize.ts';
+export type { CaTexts } from './ca-material.ts';
+export {
+  CertificateAuthority,
+  type CertificateAuthorityOptions,
+  type IssuedCertificate,
+  type ServingCertificate,
+} from './certificate-authority.ts';
+export type { CertificateSigner, WorkloadCertificate } from './certificate-fetch.ts';
+export {
+  type CertificateCounters,
+  type CertificateEvent,
+  CertificateManager,
+  type CertificateManagerOptions,
+} from './certificate-manager.ts';
+export { type ChainOptions, verifyChain } from './chain.ts';
+export {
+  type CertificateRequest,
+  createCertificateRequest,
+  type ParsedCsr,
+  parseCsrDer,
+  parseCsrPem,
+} from './csr.ts';
+export { type CertificateDump, type CertificateEntry, describeCertificates } from './dump.ts';
+export { IdentityError, type IdentityErrorCode } from './errors.ts';
+export { decodePem, encodePem, parseCertificates } from './pem.ts';
+export {
+  formatSpiffeId,
+  parseSpiffeId,
+  type SpiffeId,
+  spiffeIdOfCertificate,
+  uriNamesOf,
+} from './spiffe.ts';
+export {
+  JwksTokenVerifier,
+  PodTokenIssuer,
+  TOKEN_AUDIENCE,
+  type TokenCaller,
+  type TokenVerifier,
+} from './token.ts';
+export {
+  type BuiltCertificate,
+  buildCa,
+  buildLeaf,
+  type CaOptions,
+  type Issuer,
+  type LeafOptions,
+  type Validity,
+} from './x509.ts';
+export type { GeneralName } from './x509-extensions.ts';
