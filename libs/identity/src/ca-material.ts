@@ -79,7 +79,7 @@ export async function openOwnRoot({
 /** `ca-cert.pem`, `ca-key.pem`, `cert-chain.pem` (may be absent) and `root-cert.pem`. */
 export async function readCacertsTexts(folder: string): Promise<CaTexts> {
   const [certificate, key, chain, roots] = await Promise.all(
-    ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem'].map(async (name) =>
+    ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem'].map((name) =>
       readIfPresent(join(folder, name)),
     ),
   );

@@ -163,7 +163,7 @@ function signatureOf(key: KeyObject): { readonly algorithm: Asn1; readonly diges
   if (key.asymmetricKeyType === 'rsa') {
     return { algorithm: sequence(oid(OID.sha256WithRsa), nothing()), digest: 'sha256' };
   }
-  switch (key.asymmetricKeyDetails?.namedCurve) {
+  switch (key.asymmetricKeyDetails?.namedCurve ?? '') {
     case 'prime256v1':
       return { algorithm: sequence(oid(OID.ecdsaWithSha256)), digest: 'sha256' };
     case 'secp384r1':
