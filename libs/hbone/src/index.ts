@@ -1,1 +1,36 @@
-export {};
+/** HBONE: TCP streams tunnelled as HTTP/2 CONNECT over mutual TLS. */
+export { type Baggage, type BaggageWorkloadType, formatBaggage, parseBaggage } from './baggage.ts';
+export type { ConnectOptions, HboneStream } from './client-session.ts';
+export {
+  type ConnectTarget,
+  ConnectTargetError,
+  formatConnectTarget,
+  HBONE_PORT,
+  parseConnectTarget,
+} from './connect-target.ts';
+export { HboneError, type HboneErrorCode } from './errors.ts';
+export {
+  formatForwarded,
+  forwardedHost,
+  newTraceparent,
+  parseTraceparent,
+  type Traceparent,
+} from './headers.ts';
+export {
+  HBONE_POOL_LIMITS,
+  HbonePool,
+  type HbonePoolCounters,
+  type HbonePoolLimits,
+  type HbonePoolOptions,
+  type TunnelKey,
+} from './pool.ts';
+export {
+  HBONE_SERVER_LIMITS,
+  HboneServer,
+  type HboneServerCounters,
+  type HboneServerLimits,
+  type HboneServerOptions,
+  type RejectedPeer,
+} from './server.ts';
+export type { ConnectAnswer, ConnectRequest, OnConnect } from './server-session.ts';
+export type { PeerIdentity, TlsIdentity } from './tls.ts';

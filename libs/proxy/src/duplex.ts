@@ -5,7 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 
-import { type ErrorSide, MeshError } from '@ambit/core';
+import type { ErrorSide } from '@ambit/core';
 import type { ByteConn } from './conn.ts';
 import { fromIoError } from './errors.ts';
 import { type ConnAddresses, StreamConn } from './stream-conn.ts';
@@ -87,6 +87,6 @@ export function connFromDuplex(
   stream.allowHalfOpen = true;
   return new StreamConn(stream, {
     ...options,
-    reset: (reason) => stream.destroy(reason instanceof MeshError ? reason : undefined),
+    destroy: (reason) => stream.destroy(reason),
   });
 }

@@ -46,7 +46,7 @@ export class SocketConn extends StreamConn {
     super(socket, {
       ...addressesOf(socket),
       side: options.side,
-      reset: () => socket.resetAndDestroy(),
+      destroy: (reason) => (reason === undefined ? socket.destroy() : socket.resetAndDestroy()),
     });
   }
 }

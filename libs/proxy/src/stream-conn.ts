@@ -20,8 +20,10 @@ export interface ConnAddresses {
 export interface StreamConnOptions extends ConnAddresses {
   /** Who is at the other end; errors of the stream carry it. */
   readonly side: ErrorSide;
-  /** How to end with a reason (RST). Default `stream.destroy()`. */
-  readonly reset?: (reason: MeshError) => void;
+  /** How to end at once; `reason` asks for an RST where there is one. Default `stream.destroy()`. */
+  readonly destroy?: (reason: MeshError | undefined) => void;
+  /** Default: `fromIoError`. */
+  readonly toError?: (error: unknown) => MeshError;
   /** What a close without an error event means; default: nothing. */
   readonly closeReason?: () => MeshError | undefined;
 }
@@ -49,7 +51,7 @@ export class StreamConn implements ByteConn {
     this.localAddress = options.localAddress;
     this.localPort = options.localPort;
     stream.on('error', (error) => {
-      this.#error ??= fromIoError(error, options.side);
+      this.#error ??= options.toError?.(error) ?? fromIoError(error, options.side);
     });
     if (stream.closed) {
       this.#onClose();
@@ -110,10 +112,10 @@ export class StreamConn implements ByteConn {
     }
     this.#destroyed = true;
     this.#error = reason;
-    if (reason !== undefined && this.#options.reset !== undefined) {
-      this.#options.reset(reason);
-    } else {
+    if (this.#options.destroy === undefined) {
       this.#stream.destroy();
+    } else {
+      this.#options.destroy(reason);
     }
   }
 

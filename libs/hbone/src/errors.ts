@@ -1,0 +1,92 @@
+/** What can go wrong with a tunnel; `code` is what metrics and flags are made from. */
+import { type ErrorSide, MeshError, type MeshErrorOptions } from '@ambit/core';
+import { fromIoError, ProxyError } from '@ambit/proxy';
+
+export type HboneErrorCode =
+  | 'HBONE_BAD_AUTHORITY'
+  /** Nobody answered within the connect timeout; often a NetworkPolicy. */
+  | 'HBONE_CONNECT_TIMEOUT'
+  /** The handshake failed, or an alert came after it. */
+  | 'HBONE_TLS'
+  /** The handshake was good, but the peer is not whom we expect. */
+  | 'HBONE_PEER_IDENTITY'
+  /** Our own certificate is missing or expired. */
+  | 'HBONE_NO_CERTIFICATE'
+  | 'HBONE_H2'
+  /** The peer answered CONNECT with another status than 200. */
+  | 'HBONE_STATUS'
+  | 'HBONE_RESPONSE_TIMEOUT'
+  | 'HBONE_TUNNEL_LOST'
+  | 'HBONE_PING_TIMEOUT'
+  | 'HBONE_REFUSED_STREAM'
+  | 'HBONE_ABORTED'
+  | 'HBONE_LIMIT'
+  | 'HBONE_CLOSED';
+
+export interface HboneErrorOptions extends MeshErrorOptions {
+  /** Only with HBONE_STATUS. */
+  readonly status?: number;
+}
+
+export class HboneError extends MeshError<HboneErrorCode> {
+  override readonly name: string = 'HboneError';
+  readonly status: number | undefined;
+
+  constructor(code: HboneErrorCode, message: string, options: HboneErrorOptions) {
+    super(code, message, options);
+    this.status = options.status;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** Errors of a TLS socket. Alerts and verification failures are HBONE_TLS, the rest is I/O. */
+export function fromTlsError(error: unknown, side: ErrorSide): MeshError {
+  if (error instanceof MeshError) {
+    return error;
+  }
+  const code = codeOf(error);
+  const isTls = code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || isVerifyCode(code);
+  if (!isTls) {
+    return fromIoError(error, side);
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new HboneError('HBONE_TLS', `tls error: ${message.slice(0, 200)}`, { side, cause: error });
+}
+
+/** OpenSSL's verification results as Node spells them. */
+function isVerifyCode(code: string): boolean {
+  return /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH)/.test(
+    code,
+  );
+}
+
+/** Errors of an HTTP/2 stream or session after it stood. */
+export function fromH2Error(error: unknown, side: ErrorSide): MeshError {
+  if (error instanceof MeshError) {
+    return error;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  if (codeOf(error).startsWith('ERR_HTTP2_')) {
+    if (message.includes('REFUSED_STREAM')) {
+      return new HboneError('HBONE_REFUSED_STREAM', 'the peer takes no more streams here', {
+        side,
+        retryable: true,
+        cause: error,
+      });
+    }
+    if (message.includes('STREAM_CLOSED')) {
+      return new ProxyError('PROXY_PEER_GONE', 'the peer has closed the stream', {
+        side,
+        cause: error,
+      });
+    }
+    return new HboneError('HBONE_H2', `h2 failed: ${message.slice(0, 200)}`, {
+      side,
+      cause: error,
+    });
+  }
+  return fromTlsError(error, side);
+}

@@ -1,0 +1,369 @@
+/**
+ * Tunnels in use, by who asks and whom they expect.
+ *
+ * Rule: a tunnel is shared only by callers with the same identity, the same expectations of the server,
+ * the same address and the same pod. One connect is in flight per key; its outcome is everybody's who
+ * waits for that key, and nobody else waits.
+ */
+import type { Socket } from 'node:net';
+
+import { type Clock, MeshError } from '@ambit/core';
+import { fromIoError } from '@ambit/proxy';
+import {
+  ClientSession,
+  type ConnectOptions,
+  type HboneStream,
+  secureClient,
+} from './client-session.ts';
+import { HboneError } from './errors.ts';
+import { settled } from './session.ts';
+import { requireValid, type TlsIdentity } from './tls.ts';
+
+export interface TunnelKey {
+  /** `spiffe://…` of the pod that asks. */
+  readonly sourceIdentity: string;
+  /** Any of them must be the server's. Order does not matter; empty fails. */
+  readonly expectedIdentities: readonly string[];
+  /** Canonical text. */
+  readonly address: string;
+  readonly port: number;
+  /** uid of the pod that asks: its sockets live in its namespace. */
+  readonly sourcePod: string;
+}
+
+export interface HbonePoolLimits {
+  readonly connectTimeoutMs: number;
+  /** How long the peer may take to answer CONNECT: it waits 5 s for its record and 10 s for the application. */
+  readonly responseTimeoutMs: number;
+  /** A tunnel nobody asked for within this time is released. */
+  readonly unusedReleaseMs: number;
+  readonly sessionsMax: number;
+  /** Callers that wait for one key's connect. */
+  readonly waitingPerKeyMax: number;
+}
+
+export const HBONE_POOL_LIMITS: HbonePoolLimits = {
+  connectTimeoutMs: 10_000,
+  responseTimeoutMs: 20_000,
+  unusedReleaseMs: 300_000,
+  sessionsMax: 10_000,
+  waitingPerKeyMax: 4_096,
+};
+
+export interface HbonePoolOptions {
+  readonly clock: Clock;
+  /** The current certificate of a local identity. Throws (or rejects) when there is none. */
+  readonly identity: (identity: string) => TlsIdentity | Promise<TlsIdentity>;
+  /** A connected socket, e.g. from inside a pod's namespace. Must heed `signal`. */
+  readonly dial: (key: TunnelKey, signal: AbortSignal) => Promise<Socket>;
+  readonly limits?: Partial<HbonePoolLimits>;
+}
+
+export interface HbonePoolCounters {
+  dials: number;
+  dialFailures: number;
+  streams: number;
+  streamFailures: number;
+  refusedAtBound: number;
+  released: number;
+}
+
+/** One key's tunnels. */
+interface Slot {
+  readonly key: TunnelKey;
+  readonly sessions: Set<ClientSession>;
+  connecting: Promise<ClientSession> | undefined;
+  waiting: number;
+}
+
+/** A stream refused by one tunnel (GOAWAY on the way) is tried again, on another. */
+const ATTEMPTS_MAX = 3;
+
+export class HbonePool {
+  readonly #options: HbonePoolOptions;
+  readonly #limits: HbonePoolLimits;
+  readonly #slots = new Map<string, Slot>();
+  readonly #live = new Set<ClientSession>();
+  readonly #askedAt = new WeakMap<ClientSession, number>();
+  readonly #closed = new AbortController();
+  readonly counters: HbonePoolCounters = {
+    dials: 0,
+    dialFailures: 0,
+    streams: 0,
+    streamFailures: 0,
+    refusedAtBound: 0,
+    released: 0,
+  };
+
+  constructor(options: HbonePoolOptions) {
+    this.#options = options;
+    this.#limits = { ...HBONE_POOL_LIMITS, ...options.limits };
+  }
+
+  /** Sessions that are open, retired ones included. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Opens a tunnel to `authority` through a session of `key`. Rejects with a MeshError. */
+  async connect(key: TunnelKey, request: ConnectOptions): Promise<HboneStream> {
+    try {
+      const stream = await this.#attempt(key, request, 1);
+      this.counters.streams += 1;
+      return stream;
+    } catch (error) {
+      this.counters.streamFailures += 1;
+      throw error;
+    }
+  }
+
+  /** No new tunnels; open ones go on until their streams end. */
+  close(): void {
+    this.#closed.abort(closedError());
+    for (const session of [...this.#live]) {
+      session.retire();
+    }
+  }
+
+  destroy(reason?: Error): void {
+    this.#closed.abort(reason ?? closedError());
+    for (const session of [...this.#live]) {
+      session.destroy(reason);
+    }
+  }
+
+  /** For the admin dump. */
+  *rows(): Generator<TunnelKey & { readonly streams: number; readonly isRetired: boolean }> {
+    for (const { key, sessions } of this.#slots.values()) {
+      for (const session of sessions) {
+        yield { ...key, streams: session.streams, isRetired: session.isRetired };
+      }
+    }
+  }
+
+  async #attempt(key: TunnelKey, request: ConnectOptions, attempt: number): Promise<HboneStream> {
+    const session = await this.#session(key, request.signal);
+    try {
+      return await session.connect(request);
+    } catch (error) {
+      const isRefused = error instanceof HboneError && error.code === 'HBONE_REFUSED_STREAM';
+      if (!isRefused || attempt >= ATTEMPTS_MAX || request.signal?.aborted) {
+        throw error;
+      }
+      session.retire();
+      return await this.#attempt(key, request, attempt + 1);
+    }
+  }
+
+  async #session(key: TunnelKey, signal: AbortSignal | undefined): Promise<ClientSession> {
+    if (this.#closed.signal.aborted) {
+      throw closedError();
+    }
+    const slot = this.#slot(key);
+    const ready = firstOf(slot.sessions);
+    if (ready?.reserve()) {
+      this.#askedAt.set(ready, this.#options.clock.now());
+      return ready;
+    }
+    if (slot.waiting >= this.#limits.waitingPerKeyMax) {
+      this.counters.refusedAtBound += 1;
+      throw limit(`${slot.waiting} connections wait for this tunnel`);
+    }
+    slot.waiting += 1;
+    try {
+      const session = await raceAbort(this.#connecting(slot), signal);
+      if (session.reserve()) {
+        return session;
+      }
+      if (!session.wasUsed) {
+        throw new HboneError('HBONE_TUNNEL_LOST', 'the tunnel was lost before its first use', {
+          side: 'upstream',
+          retryable: true,
+        });
+      }
+      // The burst that waited was more than one tunnel carries; the rest asks again.
+      return await this.#session(key, signal);
+    } finally {
+      slot.waiting -= 1;
+      this.#sweep(slot);
+    }
+  }
+
+  #connecting(slot: Slot): Promise<ClientSession> {
+    if (slot.connecting === undefined) {
+      slot.connecting = this.#open(slot).finally(() => {
+        slot.connecting = undefined;
+      });
+      // Every waiter has its own handler; this one is for the case that all of them have gone.
+      slot.connecting.catch(() => undefined);
+    }
+    return slot.connecting;
+  }
+
+  async #open(slot: Slot): Promise<ClientSession> {
+    if (this.#live.size >= this.#limits.sessionsMax) {
+      this.counters.refusedAtBound += 1;
+      throw limit(`${this.#live.size} tunnels are open`);
+    }
+    this.counters.dials += 1;
+    const over = new AbortController();
+    const deadline = this.#deadline(over);
+    try {
+      const session = await this.#establish(slot, over.signal);
+      if (this.#closed.signal.aborted) {
+        session.destroy();
+        throw closedError();
+      }
+      return session;
+    } catch (error) {
+      this.counters.dialFailures += 1;
+      throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
+    } finally {
+      deadline.abort();
+    }
+  }
+
+  async #establish(slot: Slot, signal: AbortSignal): Promise<ClientSession> {
+    const { clock, identity, dial } = this.#options;
+    const { key } = slot;
+    const own = requireValid(await identity(key.sourceIdentity), clock);
+    const raw = await raceAbort(disposeLate(dial(key, signal), signal), signal);
+    raw.setNoDelay(true);
+    const { socket, peer } = await secureClient(raw, {
+      identity: own,
+      expectedIdentities: key.expectedIdentities,
+      signal,
+    });
+    const session = new ClientSession({
+      socket,
+      peer,
+      clock,
+      responseTimeoutMs: this.#limits.responseTimeoutMs,
+      onRetired: () => slot.sessions.delete(session),
+      onClose: () => {
+        this.#live.delete(session);
+        this.#sweep(slot);
+      },
+    });
+    this.#live.add(session);
+    slot.sessions.add(session);
+    this.#askedAt.set(session, clock.now());
+    this.#releaseUnused(session).catch(() => session.retire());
+    return session;
+  }
+
+  /** Ends `over` at the connect timeout; abort the result when the connect is decided. */
+  #deadline(over: AbortController): AbortController {
+    const decided = new AbortController();
+    const { connectTimeoutMs } = this.#limits;
+    const sleep = this.#options.clock.sleep(connectTimeoutMs, decided.signal);
+    const onClosed = (): void => over.abort(this.#closed.signal.reason);
+    this.#closed.signal.addEventListener('abort', onClosed, { once: true });
+    settled(sleep)
+      .then((expired) => {
+        this.#closed.signal.removeEventListener('abort', onClosed);
+        if (expired) {
+          over.abort(
+            new HboneError(
+              'HBONE_CONNECT_TIMEOUT',
+              `connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: no answer within ${connectTimeoutMs} ms`,
+              { side: 'upstream', retryable: true },
+            ),
+          );
+        }
+      })
+      .catch(() => undefined);
+    return decided;
+  }
+
+  async #releaseUnused(session: ClientSession): Promise<void> {
+    const { clock } = this.#options;
+    while (!session.isRetired) {
+      const unusedMs = clock.now() - (this.#askedAt.get(session) ?? 0);
+      const leftMs = this.#limits.unusedReleaseMs - unusedMs;
+      if (leftMs <= 0) {
+        this.counters.released += 1;
+        session.retire();
+        return;
+      }
+      if (!(await settled(clock.sleep(leftMs, session.retiredSignal)))) {
+        return;
+      }
+    }
+  }
+
+  #slot(key: TunnelKey): Slot {
+    const text = keyText(key);
+    let slot = this.#slots.get(text);
+    if (slot === undefined) {
+      slot = { key, sessions: new Set(), connecting: undefined, waiting: 0 };
+      this.#slots.set(text, slot);
+    }
+    return slot;
+  }
+
+  #sweep(slot: Slot): void {
+    const isEmpty = slot.sessions.size === 0 && slot.waiting === 0;
+    const text = keyText(slot.key);
+    if (isEmpty && slot.connecting === undefined && this.#slots.get(text) === slot) {
+      this.#slots.delete(text);
+    }
+  }
+}
+
+/** No field can hold a line break: identities, addresses and uids are validated where they come from. */
+function keyText(key: TunnelKey): string {
+  const expected = [...key.expectedIdentities].sort();
+  return [key.sourcePod, key.sourceIdentity, key.address, key.port, ...expected].join('\n');
+}
+
+function firstOf(sessions: ReadonlySet<ClientSession>): ClientSession | undefined {
+  for (const session of sessions) {
+    return session;
+  }
+  return undefined;
+}
+
+async function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) {
+    return await work;
+  }
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(asError(signal.reason));
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) {
+    onAbort();
+  }
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** A socket that arrives after the abort has nobody to own it. */
+async function disposeLate(dial: Promise<Socket>, signal: AbortSignal): Promise<Socket> {
+  const socket = await dial;
+  socket.on('error', () => undefined);
+  if (signal.aborted) {
+    socket.destroy();
+  }
+  return socket;
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof MeshError
+    ? reason
+    : new HboneError('HBONE_ABORTED', 'the caller went away', {
+        side: 'downstream',
+        cause: reason,
+      });
+}
+
+function closedError(): HboneError {
+  return new HboneError('HBONE_CLOSED', 'the pool is closed', { side: 'local', retryable: true });
+}
+
+function limit(what: string): HboneError {
+  return new HboneError('HBONE_LIMIT', `refused: ${what}`, { side: 'local', retryable: true });
+}
