@@ -1,4 +1,6 @@
 /** The resources people write: their shapes, dialects, defaults and validation with exact paths. Pure. */
+
+export { type RewriteResult, rewriteDocument } from './dialect/rewrite.ts';
 export { type FindingPlace, formatFinding } from './format-finding.ts';
 export {
   type ParseContext,

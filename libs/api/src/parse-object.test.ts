@@ -126,7 +126,7 @@ describe('parseObject', () => {
           {
             route: [{ destination: { host: 'a' }, weigth: 5 }],
             timeout: 5,
-            retries: { retryOn: '5x' },
+            retries: { attempts: 1, retryOn: '5x' },
           },
         ],
       },

@@ -149,7 +149,11 @@ function parseKnown(
   ];
   for (const issue of prefixed) raw.push(...findingsOfIssue(root, issue, definition.fields));
   if (definition.isMeshKind) raw.push(...semanticFindings(definition.kind, root));
-  const findings = dedupe([...dialect.findings, ...aside.findings, ...raw.map(dialect.asWritten)]);
+  const findings = dedupe([
+    ...dialect.findings,
+    ...aside.findings,
+    ...raw.map(dialect.asWritten).filter(({ path }) => !dialect.isExplained(path)),
+  ]);
   if (!metadata.success || !body.success || findings.some(({ severity }) => severity === 'error')) {
     return { findings };
   }

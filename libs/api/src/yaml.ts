@@ -5,15 +5,7 @@
 import { type Document, isNode, LineCounter, parseAllDocuments, stringify } from 'yaml';
 import type { Finding } from './types/finding.ts';
 import { isRecord, type Path, parsePath } from './value/path.ts';
-
-/** Characters of one file. */
-export const YAML_LENGTH_MAX = 8_388_608;
-/** Documents of one file, `List` items counted. */
-export const YAML_DOCUMENTS_MAX = 20_000;
-/** Nodes that aliases of one document may expand to. */
-export const YAML_ALIAS_COUNT_MAX = 1000;
-/** Nesting of brackets and indentation; beyond it the parser's own recursion would fail. */
-export const YAML_DEPTH_MAX = 200;
+import { YAML_ALIAS_COUNT_MAX, YAML_DOCUMENTS_MAX, YAML_LENGTH_MAX } from './yaml-limits.ts';
 
 export interface YamlDocument {
   readonly value: unknown;

@@ -1,10 +1,29 @@
-/** Rules across fields that a schema cannot say (semantics §2.16). */
+/** Rules across fields that a schema cannot say (semantics §2.16), by kind. */
 import type { Finding } from '../types/finding.ts';
+import { authorizationPolicyRules } from './authorization-policy.ts';
+import { destinationRuleRules } from './destination-rule.ts';
+import { gatewayRules, httpRouteRules, tcpRouteRules } from './gateway.ts';
+import { peerAuthenticationRules, requestAuthenticationRules } from './security.ts';
+import { serviceEntryRules, workloadEntryRules } from './service-entry.ts';
+import { View } from './view.ts';
+import { virtualServiceRules } from './virtual-service.ts';
+
+const RULES: ReadonlyMap<string, (root: View) => void> = new Map([
+  ['VirtualService', virtualServiceRules],
+  ['DestinationRule', destinationRuleRules],
+  ['ServiceEntry', serviceEntryRules],
+  ['WorkloadEntry', workloadEntryRules],
+  ['AuthorizationPolicy', authorizationPolicyRules],
+  ['PeerAuthentication', peerAuthenticationRules],
+  ['RequestAuthentication', requestAuthenticationRules],
+  ['Gateway', gatewayRules],
+  ['HTTPRoute', httpRouteRules],
+  ['TCPRoute', tcpRouteRules],
+]);
 
 /** Findings on the object of `kind`; tolerant of any shape, since the schema reports shapes. */
-export function semanticFindings(
-  _kind: string,
-  _root: Record<string, unknown>,
-): readonly Finding[] {
-  return [];
+export function semanticFindings(kind: string, root: Record<string, unknown>): readonly Finding[] {
+  const findings: Finding[] = [];
+  RULES.get(kind)?.(new View(root, findings, [], root));
+  return findings;
 }

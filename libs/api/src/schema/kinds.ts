@@ -3,6 +3,7 @@
  * knows but does not serve, with what to use instead (semantics §2, served versions; §2.11).
  */
 import * as z from 'zod';
+import { knownUnsupportedPaths } from '../unsupported.ts';
 import { deploymentSpec, podBody, serviceSpec } from './core.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
 import { buildFieldIndex, type FieldIndex } from './field-index.ts';
@@ -51,7 +52,10 @@ function core(
 }
 
 function define(definition: Omit<KindDefinition, 'fields'>): KindDefinition {
-  return { ...definition, fields: buildFieldIndex(definition.body) };
+  return {
+    ...definition,
+    fields: buildFieldIndex(definition.body, knownUnsupportedPaths(definition.kind)),
+  };
 }
 
 const nothing = z.object({});

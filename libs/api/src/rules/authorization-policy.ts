@@ -1,0 +1,317 @@
+/** Rules of AuthorizationPolicy (semantics §2.8, §2.16). */
+import { isHeaderName } from '../schema/values.ts';
+import { parseCidr } from '../value/ip.ts';
+import { nearestName } from '../value/suggest.ts';
+import { attachmentRules } from './export-to.ts';
+import { pathTemplateProblem } from './path-template.ts';
+import type { View } from './view.ts';
+
+const WHEN_KEYS: readonly string[] = [
+  'request.auth.principal',
+  'request.auth.audiences',
+  'request.auth.presenter',
+  'source.ip',
+  'remote.ip',
+  'source.namespace',
+  'source.principal',
+  'source.serviceAccount',
+  'source.trustDomain',
+  'destination.ip',
+  'destination.port',
+  'connection.sni',
+];
+const CUSTOM_FORBIDDEN = [
+  'namespaces',
+  'serviceAccounts',
+  'trustDomains',
+  'principals',
+  'requestPrincipals',
+];
+const CIDR_KEYS = ['source.ip', 'remote.ip', 'destination.ip'];
+
+/** Everything of §2.16 about an AuthorizationPolicy. */
+export function authorizationPolicyRules(root: View): void {
+  const spec = root.at('spec');
+  attachmentRules(spec);
+  const rules = spec.at('rules');
+  const action = spec.at('action').text ?? 'ALLOW';
+  if (!rules.isSaid && (action === 'DENY' || action === 'CUSTOM' || action === 'AUDIT')) {
+    rules.complain({
+      code: 'REQUIRED_FIELD',
+      message: `${action} without rules never matches`,
+      fix: 'write rules: [{}] for everything',
+    });
+  }
+  if (!rules.isSaid && action === 'ALLOW') {
+    spec.complain({
+      code: 'DENIES_ALL',
+      severity: 'info',
+      message: 'ALLOW without rules: everything in its scope is denied',
+    });
+  }
+  if (rules.items.length > 512)
+    rules.complain({ code: 'OUT_OF_RANGE', message: 'has too many rules', allowed: 'at most 512' });
+  for (const rule of rules.items) {
+    fromRules(rule.at('from'), action);
+    toRules(rule.at('to'));
+    for (const when of rule.at('when').items) whenRules(when, action);
+  }
+  orRules(rules.items, action);
+  providerRules(spec, action);
+  dryRunRules(root, action);
+}
+
+function fromRules(from: View, action: string): void {
+  emptyListRule(from, 'any source');
+  for (const entry of from.items) {
+    const source = entry.at('source');
+    if (source.fields.length === 0) {
+      source.complain({
+        code: 'REQUIRED_FIELD',
+        message: 'is empty; it would match every caller',
+        fix: 'remove from, or say who',
+      });
+    }
+    for (const [, list] of source.fields) emptyListRule(list, 'nothing');
+    for (const field of ['serviceAccounts', 'notServiceAccounts']) {
+      const accounts = source.at(field);
+      if (accounts.items.length > 16)
+        accounts.complain({
+          code: 'OUT_OF_RANGE',
+          message: 'has too many entries',
+          allowed: 'at most 16',
+        });
+      for (const account of accounts.items) serviceAccountRules(account);
+    }
+    if (source.said(['serviceAccounts', 'notServiceAccounts']).length > 0) {
+      for (const field of source.said([
+        'principals',
+        'notPrincipals',
+        'namespaces',
+        'notNamespaces',
+      ])) {
+        source.at(field).complain({
+          code: 'CONFLICTING_FIELDS',
+          message: 'cannot stand beside serviceAccounts',
+          fix: 'remove one of them',
+        });
+      }
+    }
+    for (const field of ['principals', 'notPrincipals'])
+      source.at(field).items.forEach(principalRules);
+    if (action !== 'CUSTOM') continue;
+    for (const field of CUSTOM_FORBIDDEN.flatMap((name) => [
+      name,
+      `not${name[0]?.toUpperCase()}${name.slice(1)}`,
+    ])) {
+      if (source.at(field).isSaid) {
+        source.at(field).complain({
+          code: 'CONFLICTING_FIELDS',
+          message: 'cannot be used with CUSTOM, which is asked before the caller is known',
+        });
+      }
+    }
+  }
+}
+
+function emptyListRule(list: View, meaning: string): void {
+  if (Array.isArray(list.value) && list.value.length === 0) {
+    list.complain({
+      code: 'EMPTY_LIST',
+      severity: 'error',
+      message: `is an empty list, which could be read as ${meaning}`,
+      fix: 'remove it or fill it',
+    });
+  }
+}
+
+function serviceAccountRules(account: View): void {
+  const value = account.text;
+  if (value === undefined) return;
+  if (value.includes('*'))
+    account.complain({
+      code: 'INVALID_VALUE',
+      message: 'has a wildcard, which serviceAccounts do not take',
+      allowed: 'name or namespace/name',
+    });
+  else if (!/^[^/]+(?:\/[^/]+)?$/.test(value))
+    account.complain({
+      code: 'INVALID_VALUE',
+      message: 'is not a service account',
+      allowed: 'name or namespace/name',
+    });
+}
+
+function principalRules(principal: View): void {
+  const value = principal.text;
+  if (value === undefined || value.includes('*') || value.startsWith('spiffe://')) return;
+  if (!/^[^/]+\/ns\/[^/]+\/sa\/[^/]+$/.test(value)) {
+    principal.complain({
+      code: 'PRINCIPAL_NEVER_MATCHES',
+      severity: 'warning',
+      message: 'is no identity of a workload and never matches',
+      allowed: 'trust-domain/ns/NAMESPACE/sa/SERVICE-ACCOUNT, prefix* or *suffix',
+    });
+  }
+}
+
+function toRules(to: View): void {
+  emptyListRule(to, 'any operation');
+  for (const entry of to.items) {
+    const operation = entry.at('operation');
+    if (operation.fields.length === 0) {
+      operation.complain({
+        code: 'REQUIRED_FIELD',
+        message: 'is empty; it would match every request',
+        fix: 'remove to, or say what',
+      });
+    }
+    for (const [, list] of operation.fields) emptyListRule(list, 'nothing');
+    for (const field of ['methods', 'notMethods']) {
+      for (const method of operation.at(field).items) {
+        if (method.text !== undefined && /[a-z]/.test(method.text)) {
+          method.complain({
+            code: 'METHOD_CASE',
+            message: 'never matches: methods are compared with their case',
+            fix: `write ${method.text.toUpperCase()}`,
+          });
+        }
+      }
+    }
+    for (const field of ['paths', 'notPaths']) {
+      for (const path of operation.at(field).items) pathRules(path);
+    }
+  }
+}
+
+function pathRules(path: View): void {
+  const value = path.text;
+  if (value === undefined) return;
+  if (value.includes('?')) {
+    path.complain({
+      code: 'INVALID_VALUE',
+      severity: 'warning',
+      message: 'has a query, which paths are compared without',
+      fix: 'remove everything from the ?',
+    });
+  }
+  const problem = pathTemplateProblem(value);
+  if (problem !== undefined) {
+    path.complain({
+      code: 'INVALID_PATH',
+      message: problem,
+      allowed: 'exact, prefix*, *suffix, or a template with {*} for a segment and {**} at the end',
+    });
+  }
+}
+
+function whenRules(when: View, action: string): void {
+  const key = when.at('key');
+  const name = key.text;
+  if (name === undefined) return;
+  const header = /^request\.headers\[(.+)\]$/.exec(name);
+  const isKnown =
+    WHEN_KEYS.includes(name) ||
+    (header !== null && isHeaderName(header[1] ?? '')) ||
+    /^request\.auth\.claims(?:\[[^\]]+\])+$/.test(name) ||
+    /^experimental\.envoy\.filters\.[^[]+\[.+\]$/.test(name);
+  if (!isKnown) {
+    const near = nearestName(name, WHEN_KEYS);
+    key.complain({
+      code: 'INVALID_VALUE',
+      message: 'is not an attribute',
+      allowed: `${WHEN_KEYS.join(', ')}, request.headers[name], request.auth.claims[name]`,
+      ...(near === undefined ? {} : { fix: `did you mean ${near}?` }),
+    });
+  }
+  if (when.said(['values', 'notValues']).length === 0) {
+    when.complain({
+      code: 'REQUIRED_FIELD',
+      message: 'has nothing to compare with',
+      allowed: 'values or notValues',
+    });
+  }
+  if (
+    action === 'CUSTOM' &&
+    /^(?:source\.(?:namespace|principal|serviceAccount|trustDomain)|request\.auth\.)/.test(name)
+  ) {
+    key.complain({
+      code: 'CONFLICTING_FIELDS',
+      message: 'cannot be used with CUSTOM, which is asked before the caller is known',
+    });
+  }
+  for (const value of [...when.at('values').items, ...when.at('notValues').items])
+    conditionValueRules(name, value);
+}
+
+function conditionValueRules(key: string, value: View): void {
+  const text = value.text;
+  if (text === undefined) return;
+  if (CIDR_KEYS.includes(key) && parseCidr(text) === undefined) {
+    value.complain({
+      code: 'INVALID_ADDRESS',
+      message: 'is not an IP address or CIDR',
+      allowed: 'such as 10.0.0.0/8',
+    });
+  }
+  if (key === 'destination.port' && !(/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535)) {
+    value.complain({ code: 'INVALID_VALUE', message: 'is not a port', allowed: '"1" to "65535"' });
+  }
+  if (key === 'source.serviceAccount') serviceAccountRules(value);
+}
+
+/** Three list items where one was meant: a rule with only `when` or only `from` opens what another closes. */
+function orRules(rules: readonly View[], action: string): void {
+  if (action !== 'ALLOW' || rules.length < 2) return;
+  const partsOf = (rule: View) => rule.said(['from', 'to', 'when']);
+  const isSplit = rules.every((rule) => partsOf(rule).length === 1);
+  const kinds = new Set(rules.flatMap((rule) => partsOf(rule)));
+  rules.forEach((rule, index) => {
+    if (rule.fields.length === 0) {
+      rule.complain({
+        code: 'RULES_ARE_ORED',
+        severity: 'warning',
+        message: 'is empty and allows everything; the other rules do not matter',
+      });
+    } else if (isSplit && kinds.size > 1) {
+      rule.complain({
+        code: 'RULES_ARE_ORED',
+        severity: 'warning',
+        message: `is a rule of its own: rules are alternatives, so rule ${index + 1} alone allows whatever has this ${partsOf(rule)[0]}`,
+        fix: 'put from, to and when into one list item to demand all of them',
+      });
+    }
+  });
+}
+
+function providerRules(spec: View, action: string): void {
+  const provider = spec.at('provider');
+  if (provider.exists && action !== 'CUSTOM') {
+    provider.complain({
+      code: 'CONFLICTING_FIELDS',
+      message: 'belongs to action CUSTOM only',
+      fix: 'remove it',
+    });
+  }
+  if (!provider.exists && action === 'CUSTOM') {
+    provider.complain({ code: 'REQUIRED_FIELD', message: 'is required for action CUSTOM' });
+  }
+}
+
+function dryRunRules(root: View, action: string): void {
+  const dryRun = root.at('metadata', 'annotations', 'istio.io/dry-run');
+  if (!dryRun.exists) return;
+  if (dryRun.text !== 'true' && dryRun.text !== 'false') {
+    dryRun.complain({
+      code: 'INVALID_VALUE',
+      message: 'is neither true nor false',
+      allowed: '"true", "false"',
+    });
+  } else if (dryRun.text === 'true' && action !== 'ALLOW' && action !== 'DENY') {
+    dryRun.complain({
+      code: 'CONFLICTING_FIELDS',
+      message: `cannot be used with ${action}`,
+      allowed: 'ALLOW or DENY',
+    });
+  }
+}

@@ -1,0 +1,245 @@
+/** Rules of Gateway, HTTPRoute and TCPRoute (semantics §3.1 to §3.3). */
+import { isHeaderName } from '../schema/values.ts';
+import { WAYPOINT_CLASSES } from '../unsupported.ts';
+import { parseDuration } from '../value/duration.ts';
+import { compileRegex } from '../value/regex.ts';
+import { complainDuplicates, type View } from './view.ts';
+
+/** Rules of a Gateway; those of a waypoint only for its classes. */
+export function gatewayRules(root: View): void {
+  const spec = root.at('spec');
+  if (!spec.exists) return;
+  const listeners = spec.at('listeners');
+  if (!listeners.isSaid)
+    listeners.complain({ code: 'REQUIRED_FIELD', message: 'is required', allowed: 'at least one' });
+  complainDuplicates(
+    listeners.items.map((listener) => listener.at('name')),
+    'listener',
+  );
+  for (const listener of listeners.items) {
+    const namespaces = listener.at('allowedRoutes', 'namespaces');
+    const isBySelector = namespaces.at('from').text === 'Selector';
+    if (isBySelector && !namespaces.at('selector').exists) {
+      namespaces
+        .at('selector')
+        .complain({ code: 'REQUIRED_FIELD', message: 'is required for from: Selector' });
+    }
+  }
+  if (!WAYPOINT_CLASSES.includes(spec.at('gatewayClassName').text ?? '')) return;
+  const isHbone = (listener: View) =>
+    listener.at('port').number === 15_008 && listener.at('protocol').text === 'HBONE';
+  if (listeners.isSaid && !listeners.items.some(isHbone)) {
+    listeners.complain({
+      code: 'WAYPOINT_LISTENER',
+      message: 'a waypoint listens for HBONE on port 15008 and nothing else',
+      fix: 'write listeners: [{name: mesh, port: 15008, protocol: HBONE}]',
+    });
+  }
+  const usedFor = root.at('metadata', 'labels', 'istio.io/waypoint-for');
+  if (
+    usedFor.text !== undefined &&
+    !['service', 'workload', 'all', 'none'].includes(usedFor.text)
+  ) {
+    usedFor.complain({
+      code: 'INVALID_VALUE',
+      message: 'is not a kind of traffic',
+      allowed: 'service, workload, all, none',
+    });
+  }
+  if (root.at('metadata', 'name').text === 'none') {
+    root.at('metadata', 'name').complain({
+      code: 'INVALID_NAME',
+      message: '"none" is reserved: as a label it means no waypoint',
+    });
+  }
+}
+
+/** Rules of an HTTPRoute. */
+export function httpRouteRules(root: View): void {
+  const spec = root.at('spec');
+  if (!spec.exists) return;
+  parentRules(spec);
+  for (const rule of spec.at('rules').items) {
+    filterRules(rule);
+    for (const backend of rule.at('backendRefs').items) backendRules(backend);
+    for (const match of rule.at('matches').items) matchRules(match);
+    timeoutRules(rule.at('timeouts'));
+  }
+}
+
+/** Rules of a TCPRoute. */
+export function tcpRouteRules(root: View): void {
+  const spec = root.at('spec');
+  if (!spec.exists) return;
+  parentRules(spec);
+  if (spec.at('rules').items.length !== 1) {
+    spec.at('rules').complain({
+      code: 'OUT_OF_RANGE',
+      message: 'a TCPRoute has one rule',
+      allowed: 'exactly one',
+    });
+  }
+  for (const rule of spec.at('rules').items) {
+    if (!rule.at('backendRefs').isSaid)
+      rule.at('backendRefs').complain({ code: 'REQUIRED_FIELD', message: 'is required' });
+    for (const backend of rule.at('backendRefs').items) backendRules(backend);
+  }
+}
+
+const PARENT_GROUPS: Readonly<Record<string, readonly string[]>> = {
+  Service: ['', 'core'],
+  ServiceEntry: ['networking.istio.io'],
+  Gateway: ['gateway.networking.k8s.io'],
+};
+
+function parentRules(spec: View): void {
+  const parents = spec.at('parentRefs');
+  if (!parents.isSaid) {
+    parents.complain({
+      code: 'NO_EFFECT',
+      severity: 'warning',
+      message: 'is empty: the route attaches to nothing',
+    });
+  }
+  complainDuplicates(parents.items, 'parent', (parent) => JSON.stringify(parent.value));
+  for (const parent of parents.items) {
+    const kind = parent.at('kind').text ?? 'Gateway';
+    const group = parent.at('group').text ?? 'gateway.networking.k8s.io';
+    const groups = Object.hasOwn(PARENT_GROUPS, kind) ? PARENT_GROUPS[kind] : undefined;
+    if (groups === undefined) {
+      parent.at('kind').complain({
+        code: 'INVALID_VALUE',
+        message: 'is no parent of a route',
+        allowed: Object.keys(PARENT_GROUPS).join(', '),
+      });
+    } else if (!groups.includes(group)) {
+      parent.at('group').complain({
+        code: 'INVALID_VALUE',
+        message: `is not the group of ${kind} (absent means gateway.networking.k8s.io)`,
+        allowed: JSON.stringify(groups[0]),
+        fix: `write group: ${JSON.stringify(groups[0])}`,
+      });
+    }
+  }
+}
+
+const BACKEND_GROUPS: Readonly<Record<string, readonly string[]>> = {
+  Service: ['', 'core'],
+  ServiceEntry: ['networking.istio.io'],
+  Hostname: ['networking.istio.io'],
+};
+
+function backendRules(backend: View): void {
+  const kind = backend.at('kind').text ?? 'Service';
+  const group = backend.at('group').text ?? '';
+  const groups = Object.hasOwn(BACKEND_GROUPS, kind) ? BACKEND_GROUPS[kind] : undefined;
+  if (groups === undefined || !groups.includes(group)) {
+    // Gateway API: the route stays, this backend's share is answered with 500.
+    backend.complain({
+      code: 'INVALID_BACKEND',
+      severity: 'warning',
+      message: 'is no backend that can be reached: its share is answered with 500',
+      allowed: 'Service, or ServiceEntry and Hostname of networking.istio.io',
+    });
+  }
+  if (!backend.at('port').exists && kind !== 'ServiceEntry') {
+    backend.complain({
+      code: 'INVALID_BACKEND',
+      severity: 'warning',
+      message: 'has no port: its share is answered with 500',
+      fix: 'write port',
+    });
+  }
+}
+
+function matchRules(match: View): void {
+  const path = match.at('path', 'value');
+  const type = match.at('path', 'type').text ?? 'PathPrefix';
+  if (path.text !== undefined && type === 'RegularExpression') regexRule(path);
+  else if (path.text !== undefined && !path.text.startsWith('/')) {
+    path.complain({
+      code: 'INVALID_PATH',
+      message: 'does not begin with /',
+      fix: `write /${path.text}`,
+    });
+  }
+  for (const list of ['headers', 'queryParams']) {
+    const items = match.at(list).items;
+    if (items.length > 16)
+      match
+        .at(list)
+        .complain({ code: 'OUT_OF_RANGE', message: 'has too many entries', allowed: 'at most 16' });
+    for (const item of items) {
+      const name = item.at('name');
+      if (list === 'headers' && name.text !== undefined && !isHeaderName(name.text)) {
+        name.complain({ code: 'INVALID_HEADER_NAME', message: 'is not the name of a header' });
+      }
+      if (item.at('type').text === 'RegularExpression') regexRule(item.at('value'));
+    }
+  }
+}
+
+function regexRule(view: View): void {
+  if (view.text === undefined) return;
+  const result = compileRegex(view.text);
+  if (result.kind === 'error')
+    view.complain({ code: 'INVALID_REGEX', message: result.message, allowed: 'RE2 syntax' });
+}
+
+function filterRules(rule: View): void {
+  const filters = rule.at('filters').items;
+  const typed = (type: string) => filters.filter((filter) => filter.at('type').text === type);
+  for (const type of [
+    'RequestHeaderModifier',
+    'ResponseHeaderModifier',
+    'RequestRedirect',
+    'URLRewrite',
+  ]) {
+    for (const second of typed(type).slice(1))
+      second.complain({
+        code: 'DUPLICATE',
+        message: `is a second filter ${type}`,
+        fix: 'make them one',
+      });
+  }
+  const [redirect] = typed('RequestRedirect');
+  if (redirect !== undefined) {
+    if (typed('URLRewrite').length > 0)
+      redirect.complain({ code: 'CONFLICTING_FIELDS', message: 'cannot stand beside URLRewrite' });
+    if (rule.at('backendRefs').isSaid) {
+      rule.at('backendRefs').complain({
+        code: 'CONFLICTING_FIELDS',
+        message: 'cannot stand beside a redirect',
+        fix: 'remove it',
+      });
+    }
+  }
+  for (const filter of [...typed('RequestRedirect'), ...typed('URLRewrite')]) {
+    for (const field of ['requestRedirect', 'urlRewrite']) {
+      const isPrefix = filter.at(field, 'path', 'type').text === 'ReplacePrefixMatch';
+      const matches = rule.at('matches').items;
+      const isAllPrefix = matches.every(
+        (match) => (match.at('path', 'type').text ?? 'PathPrefix') === 'PathPrefix',
+      );
+      if (isPrefix && !isAllPrefix) {
+        filter.at(field, 'path').complain({
+          code: 'CONFLICTING_FIELDS',
+          message: 'ReplacePrefixMatch needs PathPrefix in every match of the rule',
+        });
+      }
+    }
+  }
+}
+
+function timeoutRules(timeouts: View): void {
+  const [request, backend] = [timeouts.at('request'), timeouts.at('backendRequest')];
+  const total = request.text === undefined ? undefined : parseDuration(request.text);
+  const each = backend.text === undefined ? undefined : parseDuration(backend.text);
+  if (total !== undefined && each !== undefined && total > 0 && each > total) {
+    backend.complain({
+      code: 'OUT_OF_RANGE',
+      message: 'is longer than request',
+      allowed: `at most ${request.text}`,
+    });
+  }
+}
