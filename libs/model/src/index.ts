@@ -1,4 +1,12 @@
 /** Objects in, mesh model out, incrementally: attachment, precedence, conditions, findings. Pure. */
+
+export { deepEqual } from './graph/deep-equal.ts';
+export { type MeshBatch, MeshModel } from './mesh-model.ts';
+export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
+export type {
+  ConditionReason,
+  ConditionType,
+} from './status/conditions.ts';
 export type {
   Address,
   AddressKey,
@@ -20,3 +28,5 @@ export type {
   Workload,
   WorkloadType,
 } from './types.ts';
+export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
+export { namespaceMode } from './workload/enrolment.ts';

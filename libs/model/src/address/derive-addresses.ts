@@ -1,0 +1,277 @@
+/**
+ * The last part of the way: bindings to waypoints, guards, and the resources themselves.
+ */
+import type { Namespace } from '@ambit/api';
+import type { Collection } from '../graph/collection.ts';
+import type { Graph } from '../graph/graph.ts';
+import { type ModelOptions, objectKey } from '../objects/keys.ts';
+import type { Sources } from '../objects/sources.ts';
+import { type GuardPolicyRequest, guardPolicies } from '../policy/guard-policies.ts';
+import type { Attachment, PolicyInfo } from '../policy/policies.ts';
+import type { Memberships } from '../service/memberships.ts';
+import { compareServices, type ServiceSpec } from '../service/services.ts';
+import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
+import {
+  combineBinding,
+  type GuardedMember,
+  gatewayPolicies,
+  guardedMember,
+  MEMBERS_BY_SERVICE,
+  type ServiceBinding,
+  serviceNeeds,
+  targetingPolicies,
+} from '../waypoint/needs.ts';
+import type { ServiceRouting } from '../waypoint/routes.ts';
+import {
+  type Binding,
+  bindWaypoint,
+  ON_DEMAND_NAME,
+  onDemandWaypoint,
+  type WaypointDefinition,
+} from '../waypoint/waypoints.ts';
+import type { PodMode } from '../workload/enrolment.ts';
+import type { WorkloadSpec } from '../workload/workloads.ts';
+import { buildService, buildWorkload, guardOf } from './addresses.ts';
+
+export interface AddressInputs {
+  readonly sources: Sources;
+  readonly options: ModelOptions;
+  readonly services: Collection<ServiceSpec>;
+  readonly vips: Collection<readonly NetworkAddress[]>;
+  readonly workloadSpecs: Collection<WorkloadSpec>;
+  readonly podModes: Collection<PodMode>;
+  readonly policies: Collection<PolicyInfo>;
+  readonly attachments: Collection<Attachment>;
+  readonly memberships: Collection<Memberships>;
+  /** By `namespace/name`. */
+  readonly waypoints: Collection<WaypointDefinition>;
+  readonly readyGateways: Collection<true>;
+  readonly routings: Collection<ServiceRouting>;
+}
+
+export interface GuardedWorkload extends GuardPolicyRequest {}
+
+/** A workload's own binding, for traffic to its address. */
+export interface WorkloadBinding extends Binding {
+  readonly isHard: boolean;
+  readonly isActive: boolean;
+  readonly isInMesh: boolean;
+  readonly because: readonly string[];
+}
+
+export interface DerivedAddresses {
+  readonly workloads: Collection<Workload>;
+  readonly meshServices: Collection<MeshService>;
+  readonly guarded: Collection<GuardedWorkload>;
+  readonly serviceBindings: Collection<ServiceBinding>;
+  readonly workloadBindings: Collection<WorkloadBinding>;
+}
+
+export function deriveAddresses(graph: Graph, inputs: AddressInputs): DerivedAddresses {
+  const { workloadSpecs, attachments, memberships } = inputs;
+  const members = graph
+    .map('guarded-members', attachments, (attachment, uid): GuardedMember | undefined => {
+      const workload = workloadSpecs.get(uid);
+      if (workload === undefined || !isInMesh(workload, inputs)) return undefined;
+      return guardedMember(attachment, Object.keys(memberships.get(uid) ?? {}));
+    })
+    .addIndex(MEMBERS_BY_SERVICE, (member) => member.services);
+  const serviceBindings = deriveServiceBindings(graph, inputs, members);
+  const workloadBindings = graph
+    .map('workload-bindings', workloadSpecs, (workload) => bindWorkload(workload, inputs))
+    .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
+  const guards = graph.map('guards', workloadSpecs, (workload) =>
+    guardFor(workload, inputs, serviceBindings, workloadBindings.get(workload.uid)),
+  );
+  const guarded = graph
+    .map('guarded', guards, (guard, uid): GuardedWorkload | undefined => {
+      const namespace = workloadSpecs.get(uid)?.namespace ?? '';
+      return { namespace, guard, hasAllow: attachments.get(uid)?.hasAllow ?? false };
+    })
+    .addIndex('policy', (request) => guardPolicies(request).keys());
+  const workloads = graph.map('workloads', workloadSpecs, (spec) => {
+    const attachment = attachments.get(spec.uid);
+    if (attachment === undefined) return undefined;
+    const binding = workloadBindings.get(spec.uid);
+    const guard = guards.get(spec.uid);
+    const request = guarded.get(spec.uid);
+    const waypoint = activeAddress(binding, inputs);
+    return buildWorkload(
+      {
+        spec,
+        memberships: memberships.get(spec.uid) ?? {},
+        attachment,
+        isInMesh: isInMesh(spec, inputs),
+        isCaptured: isInMesh(spec, inputs) && !isPending(spec, inputs),
+        ...(waypoint === undefined ? {} : { waypoint }),
+        ...(guard === undefined ? {} : { guard }),
+        guardPolicies: request === undefined ? [] : [...guardPolicies(request).keys()],
+      },
+      inputs.options,
+    );
+  });
+  return {
+    workloads,
+    meshServices: deriveMeshServices(graph, inputs, serviceBindings),
+    guarded,
+    serviceBindings,
+    workloadBindings,
+  };
+}
+
+/** The Gateway of that name, or the one that would be made. */
+export function definitionFor(key: string, inputs: AddressInputs): WaypointDefinition | undefined {
+  const known = inputs.waypoints.get(key);
+  if (known !== undefined) return known;
+  const [namespace = '', name] = key.split('/');
+  return name === ON_DEMAND_NAME ? onDemandWaypoint(namespace, inputs.options) : undefined;
+}
+
+function deriveServiceBindings(
+  graph: Graph,
+  inputs: AddressInputs,
+  members: Collection<GuardedMember>,
+): Collection<ServiceBinding> {
+  const { services, routings, sources, policies } = inputs;
+  return graph
+    .map('service-bindings', services, (service): ServiceBinding => {
+      const targeting = targetingPolicies(service.object, sources, policies);
+      const needs = serviceNeeds(service, routings.get(service.key), targeting, members);
+      const binding = bindWaypoint(
+        {
+          namespace: service.namespace,
+          labels: service.isGateway ? { 'istio.io/use-waypoint': 'none' } : service.labels,
+          traffic: 'service',
+          isNeeded: needs.hard.length + needs.soft.length > 0,
+        },
+        bindingContext(service.namespace, inputs),
+      );
+      const key = binding.waypoint;
+      const definition = key === undefined ? undefined : definitionFor(key, inputs);
+      const atGateway =
+        definition === undefined || binding.reason !== 'Bound'
+          ? { hard: [], soft: [] }
+          : gatewayPolicies(definition, sources, policies);
+      return combineBinding({
+        key: service.key,
+        binding,
+        needs: {
+          hard: [...needs.hard, ...atGateway.hard],
+          soft: [...needs.soft, ...atGateway.soft],
+        },
+        targeted: [...targeting.hard, ...atGateway.hard],
+        isReady: definition !== undefined && isReady(definition, inputs),
+      });
+    })
+    .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
+}
+
+function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBinding | undefined {
+  if (workload.gateway !== undefined || workload.isHostNetwork) return undefined;
+  const attachment = inputs.attachments.get(workload.uid);
+  const isMember = isInMesh(workload, inputs);
+  const hard = isMember ? (attachment?.hard ?? []) : [];
+  const soft = isMember ? (attachment?.soft ?? []) : [];
+  const binding = bindWaypoint(
+    {
+      namespace: workload.namespace,
+      labels: workload.labels,
+      traffic: 'workload',
+      isNeeded: hard.length + soft.length > 0,
+    },
+    bindingContext(workload.namespace, inputs),
+  );
+  const { waypoint } = binding;
+  const definition = waypoint === undefined ? undefined : definitionFor(waypoint, inputs);
+  const isBound = binding.reason === 'Bound' && definition !== undefined;
+  const isHard = hard.length > 0;
+  return {
+    ...binding,
+    isHard,
+    isActive: isBound && (isHard || isReady(definition, inputs)),
+    isInMesh: isMember,
+    because: [...hard, ...soft],
+  };
+}
+
+function guardFor(
+  workload: WorkloadSpec,
+  inputs: AddressInputs,
+  serviceBindings: Collection<ServiceBinding>,
+  own: WorkloadBinding | undefined,
+): Guard | undefined {
+  const attachment = inputs.attachments.get(workload.uid);
+  if (attachment === undefined || workload.gateway !== undefined || !isInMesh(workload, inputs)) {
+    return undefined;
+  }
+  const memberships = inputs.memberships.get(workload.uid) ?? {};
+  const services = Object.keys(memberships).flatMap((key) => {
+    const binding = serviceBindings.get(key);
+    const isHeadless = inputs.services.get(key)?.isHeadless === true;
+    return binding === undefined ? [] : [{ ...binding, isHeadless }];
+  });
+  const definition =
+    own?.isActive === true && own.waypoint !== undefined
+      ? definitionFor(own.waypoint, inputs)
+      : undefined;
+  return guardOf({
+    attachment,
+    memberships,
+    services,
+    ...(definition === undefined ? {} : { own: definition }),
+    definition: (key) => definitionFor(key, inputs),
+  });
+}
+
+function deriveMeshServices(
+  graph: Graph,
+  inputs: AddressInputs,
+  bindings: Collection<ServiceBinding>,
+): Collection<MeshService> {
+  const { services, vips } = inputs;
+  return graph.map('mesh-services', services, (spec) => {
+    const waypoint = activeAddress(bindings.get(spec.key), inputs);
+    const [first] = [...services.lookup('hostname', spec.hostname)].sort(compareServices);
+    return buildService(spec, {
+      addresses: spec.wantsVip ? (vips.get(spec.key) ?? []) : spec.addresses,
+      ...(waypoint === undefined ? {} : { waypoint }),
+      isCanonical: first?.key === spec.key,
+    });
+  });
+}
+
+function activeAddress(
+  binding: { readonly isActive: boolean; readonly waypoint?: string } | undefined,
+  inputs: AddressInputs,
+): WaypointDefinition['address'] | undefined {
+  if (binding?.isActive !== true || binding.waypoint === undefined) return undefined;
+  return definitionFor(binding.waypoint, inputs)?.address;
+}
+
+/** One that somebody else runs counts as ready: nobody here can tell. */
+function isReady(definition: WaypointDefinition, { readyGateways }: AddressInputs): boolean {
+  return definition.isUnmanaged || readyGateways.get(definition.key) === true;
+}
+
+/** Enrolled, or tunnelling by itself. */
+export function isInMesh(workload: WorkloadSpec, { podModes }: AddressInputs): boolean {
+  if (workload.kind !== 'Pod') return workload.isTunnelled;
+  return podModes.get(workload.uid)?.isEnrolled === true;
+}
+
+function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean {
+  return sources.pending.get(workload.uid) === true;
+}
+
+function bindingContext(
+  namespace: string,
+  inputs: AddressInputs,
+): {
+  readonly namespaceObject: Namespace | undefined;
+  readonly definition: (key: string) => WaypointDefinition | undefined;
+} {
+  return {
+    namespaceObject: inputs.sources.namespaces.get(objectKey('Namespace', '', namespace)),
+    definition: (key) => inputs.waypoints.get(key),
+  };
+}

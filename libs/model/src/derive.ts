@@ -1,0 +1,223 @@
+/**
+ * The derivations of the model, from objects to what proxies hold, in the order of their dependencies.
+ *
+ * Each reads only what stands above it. What an object changes is found by the reads that were recorded,
+ * never by a rule written here; so a new derivation cannot forget to be recomputed.
+ */
+import type { ObjectKey } from '@ambit/api';
+import type { CompiledPolicy } from '@ambit/policy';
+import { staticStrictPolicy } from '@ambit/policy';
+
+import {
+  type AddressInputs,
+  type DerivedAddresses,
+  deriveAddresses,
+  type GuardedWorkload,
+} from './address/derive-addresses.ts';
+import type { Collection } from './graph/collection.ts';
+import type { Graph } from './graph/graph.ts';
+import { hostBuckets, type ModelOptions, objectKey, selectorBucket } from './objects/keys.ts';
+import { TRAFFIC_DISTRIBUTION } from './objects/labels.ts';
+import { ANY, BY_ANY, type Sources } from './objects/sources.ts';
+import { guardPolicies } from './policy/guard-policies.ts';
+import {
+  agentPolicy,
+  attachPolicies,
+  convertedPeer,
+  type PolicyInfo,
+  policyInfo,
+} from './policy/policies.ts';
+import { membershipsOf, SERVICES_BY_SELECTOR } from './service/memberships.ts';
+import {
+  compareServices,
+  type ServiceSpec,
+  serviceFromService,
+  servicesFromEntry,
+} from './service/services.ts';
+import { allocateVips } from './service/vip-allocation.ts';
+import type { Enrolment, NetworkAddress } from './types.ts';
+import { routingOf } from './waypoint/routes.ts';
+import { waypointFromGateway } from './waypoint/waypoints.ts';
+import { enrolmentOf, type PodMode, podMode } from './workload/enrolment.ts';
+import {
+  podUid,
+  type WorkloadSpec,
+  workloadFromEntry,
+  workloadFromPod,
+  workloadsFromServiceEntry,
+} from './workload/workloads.ts';
+
+export const BY_KEY = 'key';
+export const BY_HOSTNAME = 'hostname';
+export const BY_OBJECT = 'object';
+export const BY_GATEWAY = 'gateway';
+export const BY_POLICY = 'policy';
+
+export interface Derived extends AddressInputs, DerivedAddresses {
+  readonly authorizations: Collection<CompiledPolicy>;
+  readonly enrolments: Collection<Enrolment>;
+}
+
+export function derive(graph: Graph, sources: Sources, options: ModelOptions): Derived {
+  const services = deriveServices(graph, sources, options);
+  const vips = deriveVips(graph, services, options);
+  const workloadSpecs = deriveWorkloadSpecs(graph, sources, options);
+  const podModes = graph
+    .flatMap('pod-modes', sources.pods, (pod) => {
+      const namespace = sources.namespaces.get(objectKey('Namespace', '', pod.metadata.namespace));
+      const uid = podUid(pod.metadata.namespace, pod.metadata.name, options);
+      return [[uid, podMode(pod, namespace)]];
+    })
+    .addIndex('exceptions', (mode) => (mode.differs ? [mode.namespace] : []));
+  const policies = graph.map('policies', sources.policies, (policy) => policyInfo(policy, options));
+  const context = { sources, options, policy: (key: ObjectKey) => policies.get(key) };
+  const attachments = graph
+    .map('attachments', workloadSpecs, (workload) => attachPolicies(workload, context))
+    .addIndex(BY_POLICY, (attachment) => attachment.selectedBy);
+  const memberships = graph
+    .map('memberships', workloadSpecs, (workload) => membershipsOf(workload, services))
+    .addIndex(BY_KEY, (found) => Object.keys(found));
+  const waypoints = graph.map('waypoints', sources.gateways, (gateway) =>
+    waypointFromGateway(gateway, options),
+  );
+  const waypointsByName = graph.flatMap('waypoints-by-name', waypoints, (definition) => [
+    [definition.key, definition],
+  ]);
+  const readyGateways = graph.group('ready-gateways', workloadSpecs, BY_GATEWAY, (members) =>
+    members.some((member) => member.isHealthy) ? true : undefined,
+  );
+  const routings = graph.map('routings', services, (service) => routingOf(service, sources));
+  const addressInputs: AddressInputs = {
+    sources,
+    options,
+    services,
+    vips,
+    workloadSpecs,
+    podModes,
+    policies,
+    attachments,
+    memberships,
+    waypoints: waypointsByName,
+    readyGateways,
+    routings,
+  };
+  const addresses = deriveAddresses(graph, addressInputs);
+  return {
+    ...addressInputs,
+    ...addresses,
+    authorizations: deriveAuthorizations(graph, sources, policies, addresses.guarded, options),
+    enrolments: deriveEnrolments(graph, sources, podModes),
+  };
+}
+
+function deriveServices(
+  graph: Graph,
+  sources: Sources,
+  options: ModelOptions,
+): Collection<ServiceSpec> {
+  const fromServices = graph.map('services-from-services', sources.services, (service) => {
+    const namespace = sources.namespaces.get(
+      objectKey('Namespace', '', service.metadata.namespace),
+    );
+    return serviceFromService(
+      service,
+      namespace?.metadata.annotations[TRAFFIC_DISTRIBUTION],
+      options,
+    );
+  });
+  const fromEntries = graph.flatMap('services-from-entries', sources.serviceEntries, (entry) =>
+    servicesFromEntry(entry, options),
+  );
+  const claims = graph
+    .merge('service-claims', [fromServices, fromEntries])
+    .addIndex(BY_KEY, (service) => [service.key]);
+  return graph
+    .group('services', claims, BY_KEY, (members) => [...members].sort(compareServices)[0])
+    .addIndex(BY_HOSTNAME, (service) => [service.hostname])
+    .addIndex(BY_OBJECT, (service) => [service.object])
+    .addIndex('host-suffix', (service) => hostBuckets(service.hostname).slice(1))
+    .addIndex('vip', (service) => (service.wantsVip ? [ANY] : []))
+    .addIndex(SERVICES_BY_SELECTOR, ({ namespace, selector }) =>
+      selector === undefined ? [] : [selectorBucket(namespace, selector)],
+    );
+}
+
+function deriveVips(
+  graph: Graph,
+  services: Collection<ServiceSpec>,
+  options: ModelOptions,
+): Collection<readonly NetworkAddress[]> {
+  const all = graph.group('vip-allocation', services, 'vip', (claims) =>
+    allocateVips(claims, options.network),
+  );
+  return graph.flatMap('vips', all, (allocated) => [...allocated]);
+}
+
+function deriveWorkloadSpecs(
+  graph: Graph,
+  sources: Sources,
+  options: ModelOptions,
+): Collection<WorkloadSpec> {
+  const fromPods = graph.flatMap('workloads-from-pods', sources.pods, (pod) => {
+    const node = sources.nodes.get(objectKey('Node', '', pod.spec.nodeName));
+    const workload = workloadFromPod(pod, node, options);
+    return workload === undefined ? [] : [[workload.uid, workload]];
+  });
+  const fromEntries = graph.flatMap('workloads-from-entries', sources.workloadEntries, (entry) => {
+    const workload = workloadFromEntry(entry, options);
+    return [[workload.uid, workload]];
+  });
+  const inline = graph.flatMap('workloads-inline', sources.serviceEntries, (entry) =>
+    workloadsFromServiceEntry(entry, options),
+  );
+  return graph
+    .merge('workload-specs', [fromPods, fromEntries, inline])
+    .addIndex(BY_GATEWAY, ({ gateway }) => (gateway === undefined ? [] : [gateway]));
+}
+
+/** Policies of people, of PeerAuthentication, and those that keep guards at foreign agents. */
+function deriveAuthorizations(
+  graph: Graph,
+  sources: Sources,
+  policies: Collection<PolicyInfo>,
+  guarded: Collection<GuardedWorkload>,
+  options: ModelOptions,
+): Collection<CompiledPolicy> {
+  const written = graph.flatMap('agent-policies', policies, (info) => {
+    const policy = agentPolicy(info);
+    return policy === undefined ? [] : [[info.name, policy]];
+  });
+  const converted = graph.flatMap('converted-peers', sources.peers, (peer) => {
+    const policy = convertedPeer(peer, sources, options);
+    return policy === undefined ? [] : [[`${policy.namespace}/${policy.name}`, policy]];
+  });
+  const strict = graph.group('static-strict', sources.peers, BY_ANY, () =>
+    staticStrictPolicy(options.rootNamespace),
+  );
+  const strictByName = graph.flatMap('static-strict-by-name', strict, (policy) => [
+    [`${policy.namespace}/${policy.name}`, policy],
+  ]);
+  const guards = graph.group('guard-policies', guarded, BY_POLICY, ([first], name) =>
+    first === undefined ? undefined : guardPolicies(first).get(name),
+  );
+  return graph.merge('authorizations', [written, converted, strictByName, guards]);
+}
+
+function deriveEnrolments(
+  graph: Graph,
+  sources: Sources,
+  podModes: Collection<PodMode>,
+): Collection<Enrolment> {
+  const fromNamespaces = graph.flatMap('namespace-names', sources.namespaces, ({ metadata }) => [
+    [metadata.name, true as const],
+  ]);
+  const fromPods = graph.group('excepted-namespaces', podModes, 'exceptions', () => true as const);
+  const names = graph.merge('enrolment-names', [fromNamespaces, fromPods]);
+  return graph.map('enrolments', names, (_, name) =>
+    enrolmentOf(
+      name,
+      sources.namespaces.get(objectKey('Namespace', '', name)),
+      podModes.lookup('exceptions', name),
+    ),
+  );
+}

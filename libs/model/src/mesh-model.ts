@@ -1,0 +1,193 @@
+/**
+ * The mesh model: objects in, in batches; what proxies hold out, with exactly what a batch changed.
+ *
+ * A batch that leaves the same objects leaves the same outputs, whatever came before it, but for one
+ * thing that is history by nature: pods that were published outside of the mesh and still wait for
+ * their agent (`pending`).
+ */
+import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+import type { CompiledPolicy } from '@ambit/policy';
+
+import { type Derived, derive } from './derive.ts';
+import type { Collection } from './graph/collection.ts';
+import { deepEqual } from './graph/deep-equal.ts';
+import { Graph } from './graph/graph.ts';
+import { keyOf, type ModelOptions, splitKey } from './objects/keys.ts';
+import { createSources, type Sources, sourceOf } from './objects/sources.ts';
+import { deriveStatuses } from './status/derive-statuses.ts';
+import type {
+  Address,
+  AddressKey,
+  Enrolment,
+  MeshDelta,
+  MeshOutputs,
+  ObjectStatus,
+  WaypointSpec,
+} from './types.ts';
+import { deriveWaypoints } from './waypoint/derive-waypoints.ts';
+
+export interface MeshBatch {
+  /** Accepted objects. An object replaces the one of its key and clears what was refused under it. */
+  readonly upserts?: readonly MeshObject[];
+  readonly removes?: readonly ObjectKey[];
+  /** Refused versions. The last accepted version of the same key stays in force. */
+  readonly invalid?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
+  /** Uids of pods that an agent has captured, or holds no longer. */
+  readonly captured?: {
+    readonly add?: readonly string[];
+    readonly remove?: readonly string[];
+  };
+}
+
+type Kind = keyof MeshOutputs;
+
+interface Output<V> {
+  readonly collection: Collection<V>;
+  /** Values at the start of the batch, of what was written since. */
+  readonly before: Map<string, V | undefined>;
+  snapshot: ReadonlyMap<string, V> | undefined;
+}
+
+export class MeshModel {
+  readonly #graph = new Graph();
+  readonly #sources: Sources;
+  readonly #derived: Derived;
+  readonly #outputs: { readonly [K in Kind]: Output<unknown> };
+  /** Uids whose enrolment was written during the batch, with whether they were enrolled before. */
+  readonly #enrolledBefore = new Map<string, boolean | undefined>();
+
+  /** `pending`: see `pending`; what an earlier process had. */
+  constructor(options: ModelOptions, pending: Iterable<string> = []) {
+    this.#sources = createSources(this.#graph, options);
+    this.#derived = derive(this.#graph, this.#sources, options);
+    const { podModes, workloads, meshServices, authorizations, enrolments } = this.#derived;
+    podModes.onKey((uid, _, before) => {
+      if (!this.#enrolledBefore.has(uid)) this.#enrolledBefore.set(uid, before?.isEnrolled);
+    });
+    const addresses = this.#graph.merge<Address>('addresses', [
+      this.#graph.map('workload-addresses', workloads, (workload) => ({
+        kind: 'workload',
+        workload,
+      })),
+      this.#graph.map('service-addresses', meshServices, (service) => ({
+        kind: 'service',
+        service,
+      })),
+    ]);
+    const { specs, scopes, objects } = deriveWaypoints(this.#graph, this.#derived);
+    const statuses = deriveStatuses(this.#graph, this.#derived);
+    this.#outputs = {
+      addresses: track(addresses),
+      authorizations: track(authorizations),
+      enrolments: track(enrolments),
+      waypoints: track(specs),
+      scopes: track(scopes),
+      objects: track(objects),
+      statuses: track(statuses),
+    };
+    for (const uid of pending) this.#sources.pending.set(uid, true);
+  }
+
+  /**
+   * Uids of pods that became enrolled after they had been published, and that no agent has captured. To
+   * be kept by whoever wants a restart to end where it began.
+   */
+  get pending(): ReadonlySet<string> {
+    return new Set(this.#sources.pending.all.keys());
+  }
+
+  /** Snapshots; the same map until a batch changes something in it. */
+  get outputs(): MeshOutputs {
+    const outputs = this.#outputs;
+    return {
+      addresses: snapshotOf(outputs.addresses) as ReadonlyMap<AddressKey, Address>,
+      authorizations: snapshotOf(outputs.authorizations) as ReadonlyMap<string, CompiledPolicy>,
+      enrolments: snapshotOf(outputs.enrolments) as ReadonlyMap<string, Enrolment>,
+      waypoints: snapshotOf(outputs.waypoints) as ReadonlyMap<string, WaypointSpec>,
+      scopes: snapshotOf(outputs.scopes) as ReadonlyMap<string, ReadonlySet<ObjectKey>>,
+      objects: snapshotOf(outputs.objects) as ReadonlyMap<ObjectKey, MeshObject>,
+      statuses: snapshotOf(outputs.statuses) as ReadonlyMap<ObjectKey, ObjectStatus>,
+    };
+  }
+
+  /** Removes come before upserts. Answers what changed, net of the whole batch. */
+  apply(batch: MeshBatch): MeshDelta {
+    for (const key of batch.removes ?? []) this.#remove(key);
+    for (const object of batch.upserts ?? []) this.#upsert(object);
+    for (const { key, findings } of batch.invalid ?? []) this.#sources.refused.set(key, findings);
+    for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
+    for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
+    this.#graph.run();
+    this.#settlePending();
+    this.#graph.run();
+    return this.#takeDelta();
+  }
+
+  #upsert(object: MeshObject): void {
+    const key = keyOf(object);
+    sourceOf(this.#sources, object.kind)?.set(key, object as never);
+    this.#sources.refused.set(key, undefined);
+  }
+
+  #remove(key: ObjectKey): void {
+    const kind = splitKey(key).kind as MeshObject['kind'];
+    sourceOf(this.#sources, kind)?.set(key, undefined);
+    this.#sources.refused.set(key, undefined);
+  }
+
+  /** A pod waits if it was known outside of the mesh, is enrolled now, and was not captured yet. */
+  #settlePending(): void {
+    const { pending, captured } = this.#sources;
+    for (const [uid, before] of this.#enrolledBefore) {
+      const now = this.#derived.podModes.peek(uid)?.isEnrolled;
+      if (now !== true) pending.set(uid, undefined);
+      else if (before === false && captured.peek(uid) === undefined) pending.set(uid, true);
+    }
+    this.#enrolledBefore.clear();
+    for (const uid of pending.all.keys()) {
+      if (captured.peek(uid) !== undefined) pending.set(uid, undefined);
+    }
+  }
+
+  #takeDelta(): MeshDelta {
+    const outputs = this.#outputs;
+    return {
+      addresses: deltaOf(outputs.addresses),
+      authorizations: deltaOf(outputs.authorizations),
+      enrolments: deltaOf(outputs.enrolments),
+      waypoints: deltaOf(outputs.waypoints),
+      scopes: deltaOf(outputs.scopes),
+      objects: deltaOf(outputs.objects),
+      statuses: deltaOf(outputs.statuses),
+    };
+  }
+}
+
+function track<V>(collection: Collection<V>): Output<unknown> {
+  const output: Output<V> = { collection, before: new Map(), snapshot: undefined };
+  collection.onKey((key, _, before) => {
+    if (!output.before.has(key)) output.before.set(key, before);
+  });
+  return output as Output<unknown>;
+}
+
+function deltaOf(output: Output<unknown>): {
+  readonly changed: ReadonlySet<string>;
+  readonly removed: ReadonlySet<string>;
+} {
+  const changed = new Set<string>();
+  const removed = new Set<string>();
+  for (const [key, before] of output.before) {
+    const now = output.collection.peek(key);
+    if (deepEqual(before, now)) continue;
+    (now === undefined ? removed : changed).add(key);
+  }
+  output.before.clear();
+  if (changed.size + removed.size > 0) output.snapshot = undefined;
+  return { changed, removed };
+}
+
+function snapshotOf(output: Output<unknown>): ReadonlyMap<string, unknown> {
+  output.snapshot ??= new Map(output.collection.all);
+  return output.snapshot;
+}

@@ -1,0 +1,178 @@
+/**
+ * The objects that people and the cluster wrote, by key, with the indexes that the derivations read.
+ */
+import type {
+  AuthorizationPolicy,
+  DestinationRule,
+  Finding,
+  Gateway,
+  HTTPRoute,
+  LocalTargetRef,
+  MeshObject,
+  Namespace,
+  Node,
+  ObjectKey,
+  PeerAuthentication,
+  Pod,
+  RequestAuthentication,
+  Service,
+  ServiceEntry,
+  TCPRoute,
+  VirtualService,
+  WorkloadEntry,
+} from '@ambit/api';
+
+import type { Graph, Source } from '../graph/graph.ts';
+import { type Labels, type ModelOptions, objectKey, resolveHost, selectorBucket } from './keys.ts';
+
+export type Route = HTTPRoute | TCPRoute;
+
+export interface Sources {
+  readonly namespaces: Source<Namespace>;
+  readonly nodes: Source<Node>;
+  readonly pods: Source<Pod>;
+  readonly services: Source<Service>;
+  readonly serviceEntries: Source<ServiceEntry>;
+  readonly workloadEntries: Source<WorkloadEntry>;
+  readonly policies: Source<AuthorizationPolicy>;
+  readonly peers: Source<PeerAuthentication>;
+  readonly requests: Source<RequestAuthentication>;
+  readonly virtualServices: Source<VirtualService>;
+  readonly destinationRules: Source<DestinationRule>;
+  readonly gateways: Source<Gateway>;
+  readonly routes: Source<Route>;
+  /** Refused versions of objects: what is wrong with them. */
+  readonly refused: Source<readonly Finding[]>;
+  /** Uids of pods that an agent has captured. */
+  readonly captured: Source<true>;
+  /** Uids of pods that were published outside of the mesh and that no agent has captured yet. */
+  readonly pending: Source<true>;
+}
+
+/** Index names, shared by writers and readers. */
+export const BY_SELECTOR = 'selector';
+export const BY_NAMESPACE_SCOPE = 'namespace-scope';
+export const BY_NAMESPACE = 'namespace';
+export const BY_TARGET = 'target';
+export const BY_HOST = 'host';
+export const BY_ANY = 'any';
+/** The one bucket of `BY_ANY`. */
+export const ANY = '*';
+
+export function createSources(graph: Graph, options: ModelOptions): Sources {
+  const { clusterDomain } = options;
+  return {
+    namespaces: graph.source('namespaces'),
+    nodes: graph.source('nodes'),
+    pods: graph.source('pods'),
+    services: graph.source('services'),
+    serviceEntries: graph.source('service-entries'),
+    workloadEntries: graph.source('workload-entries'),
+    policies: withScopes(graph.source<AuthorizationPolicy>('policies')),
+    peers: withSelector(graph.source<PeerAuthentication>('peer-authentications')),
+    requests: withScopes(graph.source<RequestAuthentication>('request-authentications')),
+    virtualServices: withIndex(
+      graph.source<VirtualService>('virtual-services'),
+      BY_HOST,
+      (object) =>
+        object.spec.gateways.includes('mesh')
+          ? object.spec.hosts.map((host) =>
+              resolveHost(host, object.metadata.namespace, clusterDomain),
+            )
+          : [],
+    ),
+    destinationRules: withIndex(
+      graph.source<DestinationRule>('destination-rules'),
+      BY_HOST,
+      (object) => [resolveHost(object.spec.host, object.metadata.namespace, clusterDomain)],
+    ),
+    gateways: graph.source('gateways'),
+    routes: withIndex(graph.source<Route>('routes'), BY_TARGET, (object) =>
+      object.spec.parentRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
+    ),
+    refused: graph.source('refused'),
+    captured: graph.source('captured'),
+    pending: graph.source('pending'),
+  };
+}
+
+/** The source that holds objects of a kind; `undefined` for kinds that the model has no use for. */
+export function sourceOf(sources: Sources, kind: MeshObject['kind']): Source<never> | undefined {
+  const byKind: Readonly<Record<string, unknown>> = {
+    Namespace: sources.namespaces,
+    Node: sources.nodes,
+    Pod: sources.pods,
+    Service: sources.services,
+    ServiceEntry: sources.serviceEntries,
+    WorkloadEntry: sources.workloadEntries,
+    AuthorizationPolicy: sources.policies,
+    PeerAuthentication: sources.peers,
+    RequestAuthentication: sources.requests,
+    VirtualService: sources.virtualServices,
+    DestinationRule: sources.destinationRules,
+    Gateway: sources.gateways,
+    HTTPRoute: sources.routes,
+    TCPRoute: sources.routes,
+  };
+  return byKind[kind] as Source<never> | undefined;
+}
+
+/** `Service/shop/reviews`; the group does not matter, kinds are unique here. */
+export function targetBucket(
+  ref: Pick<LocalTargetRef, 'kind' | 'name' | 'namespace'>,
+  own: string,
+): ObjectKey {
+  return ref.kind === 'GatewayClass'
+    ? objectKey(ref.kind, '', ref.name)
+    : objectKey(ref.kind, ref.namespace ?? own, ref.name);
+}
+
+interface Selecting {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: { readonly selector?: { readonly matchLabels: Labels } };
+}
+
+interface Targeting extends Selecting {
+  readonly spec: Selecting['spec'] & { readonly targetRefs: readonly LocalTargetRef[] };
+}
+
+/** A selector without pairs selects the whole namespace. */
+export function hasSelector(object: Selecting): boolean {
+  return Object.keys(object.spec.selector?.matchLabels ?? {}).length > 0;
+}
+
+function withSelector<V extends Selecting>(source: Source<V>): Source<V> {
+  source.addIndex(BY_SELECTOR, (object) =>
+    hasSelector(object)
+      ? [selectorBucket(object.metadata.namespace, object.spec.selector?.matchLabels ?? {})]
+      : [],
+  );
+  source.addIndex(BY_NAMESPACE_SCOPE, (object) =>
+    hasSelector(object) || isTargeted(object) ? [] : [object.metadata.namespace],
+  );
+  source.addIndex(BY_NAMESPACE, (object) => [object.metadata.namespace]);
+  source.addIndex(BY_ANY, () => [ANY]);
+  return source;
+}
+
+function withScopes<V extends Targeting>(source: Source<V>): Source<V> {
+  withSelector(source);
+  source.addIndex(BY_TARGET, (object) =>
+    object.spec.targetRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
+  );
+  return source;
+}
+
+function withIndex<V>(
+  source: Source<V>,
+  name: string,
+  extract: (value: V) => Iterable<string>,
+): Source<V> {
+  source.addIndex(name, extract);
+  return source;
+}
+
+function isTargeted(object: Selecting): boolean {
+  const spec = object.spec as Partial<Targeting['spec']>;
+  return (spec.targetRefs ?? []).length > 0;
+}

@@ -1,0 +1,85 @@
+/**
+ * Conditions and findings of the model, in the words that people read.
+ *
+ * Types and reasons are closed lists: scripts wait for them. `Enforced` is not among them, because only
+ * whoever counts acknowledgements knows it.
+ */
+import type { Finding, ObjectKey } from '@ambit/api';
+
+import type { Condition, ConditionStatus } from '../types.ts';
+import type { BindingReason } from '../waypoint/waypoints.ts';
+
+export type ConditionType =
+  | 'Accepted'
+  | 'Attached'
+  | 'ResolvedRefs'
+  | 'WaypointReady'
+  | 'Programmed';
+
+export type ConditionReason =
+  | 'Accepted'
+  | 'Invalid'
+  | 'UnsupportedField'
+  | 'UnsupportedClass'
+  | 'Conflicted'
+  | 'NoMatchingParent'
+  | 'AtAgents'
+  | 'AtWaypoint'
+  | 'NoEffect'
+  | 'TargetNotFound'
+  | 'ResolvedRefs'
+  | 'RefNotFound'
+  | 'WaypointReady'
+  | 'WaypointNotReady'
+  | 'WaypointNotFound'
+  | 'WaypointOptedOut'
+  | 'AttachmentDenied'
+  | 'UnsupportedTrafficType'
+  | 'Programmed'
+  | 'Pending';
+
+export function condition(
+  type: ConditionType,
+  status: ConditionStatus,
+  reason: ConditionReason,
+  message: string,
+  observedGeneration: number,
+): Condition {
+  return { type, status, reason, message, observedGeneration };
+}
+
+/** What a binding means to whoever needs it. */
+export const BINDING_REASONS: Readonly<
+  Record<Exclude<BindingReason, 'Bound' | 'NotNeeded'>, ConditionReason>
+> = {
+  OptedOut: 'WaypointOptedOut',
+  WaypointNotFound: 'WaypointNotFound',
+  AttachmentDenied: 'AttachmentDenied',
+  UnsupportedTrafficType: 'UnsupportedTrafficType',
+};
+
+export function bindingText(reason: BindingReason, waypoint: string, subject: string): string {
+  switch (reason) {
+    case 'Bound':
+    case 'NotNeeded':
+      return `${subject} goes through waypoint ${waypoint}`;
+    case 'OptedOut':
+      return `${subject} is labelled to use no waypoint, so nobody can decide for it and callers are refused`;
+    case 'WaypointNotFound':
+      return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
+    case 'AttachmentDenied':
+      return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
+    case 'UnsupportedTrafficType':
+      return `waypoint ${waypoint} does not take this kind of traffic (istio.io/waypoint-for), needed by ${subject}`;
+  }
+}
+
+export function warning(code: string, path: string, message: string, fix?: string): Finding {
+  return { code, severity: 'warning', path, message, ...(fix === undefined ? {} : { fix }) };
+}
+
+/** At most five names, so that a message stays one. */
+export function listKeys(keys: readonly ObjectKey[]): string {
+  const shown = keys.slice(0, 5).join(', ');
+  return keys.length > 5 ? `${shown} and ${keys.length - 5} more` : shown;
+}

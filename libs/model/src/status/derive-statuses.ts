@@ -1,0 +1,124 @@
+/**
+ * What the model says about each object: accepted or not, what it attaches to, what it lacks.
+ */
+import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+import type { Derived } from '../derive.ts';
+import type { Collection } from '../graph/collection.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { ObjectStatus } from '../types.ts';
+import { condition } from './conditions.ts';
+import {
+  acceptedCondition,
+  type StatusContext,
+  type StatusParts,
+  type WaypointStanding,
+} from './status-context.ts';
+import {
+  authorizationPolicyStatus,
+  peerAuthenticationStatus,
+  requestAuthenticationStatus,
+} from './status-policies.ts';
+import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
+import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
+
+export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
+  const { sources } = derived;
+  const standings = deriveStandings(graph, derived);
+  const context: StatusContext = { derived, standings: (key) => standings.get(key) ?? [] };
+  const statusOf = <V extends MeshObject>(
+    name: string,
+    from: Collection<V>,
+    fn: (object: V, context: StatusContext) => StatusParts | undefined,
+  ): Collection<ObjectStatus> =>
+    graph.map(`status-${name}`, from, (object, key) => {
+      const parts = fn(object, context);
+      const refused = sources.refused.get(key);
+      if (refused !== undefined) return refusedStatus(key, refused, object);
+      return parts === undefined ? undefined : { key, ...parts };
+    });
+  const accepted = (object: MeshObject): StatusParts => ({
+    conditions: [acceptedCondition(object)],
+    findings: [],
+  });
+  const known = graph.merge('known-statuses', [
+    statusOf('policies', sources.policies, authorizationPolicyStatus),
+    statusOf('peers', sources.peers, peerAuthenticationStatus),
+    statusOf('requests', sources.requests, requestAuthenticationStatus),
+    statusOf('virtual-services', sources.virtualServices, virtualServiceStatus),
+    statusOf('destination-rules', sources.destinationRules, destinationRuleStatus),
+    statusOf('routes', sources.routes, routeStatus),
+    statusOf('gateways', sources.gateways, gatewayStatus),
+    statusOf('services', sources.services, serviceStatus),
+    statusOf('service-entries', sources.serviceEntries, serviceStatus),
+    statusOf('workload-entries', sources.workloadEntries, accepted),
+    statusOf('namespaces', sources.namespaces, () => undefined),
+    statusOf('pods', sources.pods, () => undefined),
+    statusOf('nodes', sources.nodes, () => undefined),
+  ]);
+  const unknown = graph.map('refused-statuses', sources.refused, (findings, key) =>
+    refusedStatus(key, findings, undefined),
+  );
+  return graph.merge('statuses', [known, unknown]);
+}
+
+/** A refused version says so on the object, also while an earlier one is in force. */
+function refusedStatus(
+  key: ObjectKey,
+  findings: readonly Finding[],
+  inForce: MeshObject | undefined,
+): ObjectStatus {
+  const first = findings.find(({ severity }) => severity === 'error') ?? findings[0];
+  const what =
+    first === undefined ? 'invalid' : `${first.path === '' ? key : first.path}: ${first.message}`;
+  const message =
+    inForce === undefined ? what : `${what}; the last accepted version stays in force`;
+  const generation = inForce?.metadata.generation ?? 0;
+  return {
+    key,
+    conditions: [condition('Accepted', 'False', 'Invalid', message, generation)],
+    findings,
+  };
+}
+
+function deriveStandings(graph: Graph, derived: Derived): Collection<readonly WaypointStanding[]> {
+  interface Cause extends WaypointStanding {
+    readonly because: readonly string[];
+  }
+  const ofServices = graph.flatMap('service-causes', derived.serviceBindings, (binding, key) =>
+    causeOf(`service:${key}`, binding, key, derived),
+  );
+  const ofWorkloads = graph.flatMap('workload-causes', derived.workloadBindings, (binding, uid) => {
+    // A selector policy that services carry to a waypoint need not also be carried by pod address.
+    const subject = derived.workloadSpecs.get(uid)?.object ?? uid;
+    return causeOf(`workload:${uid}`, binding, subject, derived);
+  });
+  const causes = graph
+    .merge<Cause>('waypoint-causes', [ofServices, ofWorkloads])
+    .addIndex('because', (cause) => cause.because);
+  return graph.group('standings', causes, 'because', (members) => {
+    const distinct = new Map<string, WaypointStanding>();
+    for (const { waypoint, reason, subject, isReady } of members) {
+      const id = `${waypoint} ${reason} ${isReady}`;
+      if (!distinct.has(id)) distinct.set(id, { waypoint, reason, subject, isReady });
+    }
+    return [...distinct.values()];
+  });
+}
+
+function causeOf(
+  id: string,
+  binding: {
+    readonly reason: string;
+    readonly waypoint?: string;
+    readonly because: readonly string[];
+  },
+  subject: string,
+  { readyGateways, waypoints }: Derived,
+): readonly (readonly [string, WaypointStanding & { readonly because: readonly string[] }])[] {
+  const { reason, waypoint = '', because } = binding;
+  if (because.length === 0) return [];
+  const isReady =
+    reason === 'Bound' &&
+    (readyGateways.get(waypoint) === true || waypoints.get(waypoint)?.isUnmanaged === true);
+  return [[id, { waypoint, reason, subject, isReady, because }]];
+}

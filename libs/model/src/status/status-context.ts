@@ -1,0 +1,89 @@
+/** What the status functions share: their context, and the conditions that several kinds have. */
+import type { Finding, LocalTargetRef, MeshObject, ObjectKey } from '@ambit/api';
+import type { Derived } from '../derive.ts';
+import { targetBucket } from '../objects/sources.ts';
+import type { Condition } from '../types.ts';
+import type { BindingReason } from '../waypoint/waypoints.ts';
+import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+
+/** What one kind's status function says. */
+export interface StatusParts {
+  readonly conditions: readonly Condition[];
+  readonly findings: readonly Finding[];
+}
+
+/** How a binding stands, for the objects that made it. */
+export interface WaypointStanding {
+  readonly waypoint: string;
+  readonly reason: string;
+  readonly subject: string;
+  readonly isReady: boolean;
+}
+
+export interface StatusContext {
+  readonly derived: Derived;
+  /** Services and workloads that an object sends to a waypoint, distinct by waypoint and reason. */
+  readonly standings: (key: ObjectKey) => readonly WaypointStanding[];
+}
+
+export function acceptedCondition(object: MeshObject, text = 'valid'): Condition {
+  return condition('Accepted', 'True', 'Accepted', text, object.metadata.generation);
+}
+
+export function targetExists(
+  ref: LocalTargetRef,
+  own: string,
+  { sources, waypoints }: Derived,
+): boolean {
+  const key = targetBucket(ref, own);
+  switch (ref.kind) {
+    case 'Service':
+      return sources.services.get(key) !== undefined;
+    case 'ServiceEntry':
+      return sources.serviceEntries.get(key) !== undefined;
+    case 'Gateway':
+      return waypoints.get(`${ref.namespace ?? own}/${ref.name}`) !== undefined;
+    default:
+      return ref.kind === 'GatewayClass';
+  }
+}
+
+/** One condition for what an object needs of waypoints: the worst that is true. */
+export function waypointConditions(
+  key: ObjectKey,
+  generation: number,
+  { standings }: StatusContext,
+): readonly Condition[] {
+  const found = standings(key);
+  if (found.length === 0) return [];
+  // A workload whose services carry it to the waypoint may have no way by its own address.
+  const bound = found.filter(({ reason }) => reason === 'Bound');
+  const broken = found.find(
+    ({ reason }) => reason !== 'Bound' && reason !== 'UnsupportedTrafficType',
+  );
+  const worst = broken ?? bound.find(({ isReady }) => !isReady) ?? bound[0] ?? found[0];
+  if (worst === undefined) return [];
+  const { reason, waypoint, subject, isReady } = worst;
+  if (reason === 'Bound') {
+    return [
+      isReady
+        ? condition(
+            'WaypointReady',
+            'True',
+            'WaypointReady',
+            `waypoint ${waypoint} is ready`,
+            generation,
+          )
+        : condition(
+            'WaypointReady',
+            'False',
+            'WaypointNotReady',
+            `waypoint ${waypoint} has no ready instance; policy refuses until it has`,
+            generation,
+          ),
+    ];
+  }
+  const code = BINDING_REASONS[reason as keyof typeof BINDING_REASONS];
+  const text = bindingText(reason as BindingReason, waypoint, subject);
+  return [condition('WaypointReady', 'False', code, text, generation)];
+}

@@ -1,0 +1,164 @@
+/** Statuses of the security objects. */
+import type {
+  AuthorizationPolicy,
+  Finding,
+  ObjectKey,
+  PeerAuthentication,
+  RequestAuthentication,
+} from '@ambit/api';
+import type { Derived } from '../derive.ts';
+import { BY_POLICY } from '../derive.ts';
+import { keyOf } from '../objects/keys.ts';
+import { targetBucket } from '../objects/sources.ts';
+import type { Condition } from '../types.ts';
+import { condition, listKeys, warning } from './conditions.ts';
+import {
+  acceptedCondition,
+  type StatusContext,
+  type StatusParts,
+  targetExists,
+  waypointConditions,
+} from './status-context.ts';
+
+export function authorizationPolicyStatus(
+  policy: AuthorizationPolicy,
+  context: StatusContext,
+): StatusParts {
+  const { derived } = context;
+  const key = keyOf(policy);
+  const info = derived.policies.get(key);
+  const findings: Finding[] = [];
+  const conditions: Condition[] = [acceptedPolicy(policy, info?.error, info?.undecidable ?? [])];
+  for (const path of info?.undecidable ?? []) {
+    findings.push(
+      warning('UNSUPPORTED_FIELD', path, 'is valid but not decided yet; it can only refuse more'),
+    );
+  }
+  conditions.push(attachedCondition(policy, derived, info?.needsL7 === true));
+  if (info?.needsL7 === true || info?.isTargeted === true) {
+    conditions.push(...waypointConditions(key, policy.metadata.generation, context));
+  }
+  const missing = missingTargets(policy, derived);
+  for (const target of missing) {
+    findings.push(warning('IST0101', 'spec.targetRefs', `${target} does not exist`));
+  }
+  if (conditions.some(({ reason }) => reason === 'NoEffect')) {
+    findings.push(warning('IST0127', 'spec.selector', 'selects no workload'));
+  }
+  return { conditions, findings };
+}
+
+function acceptedPolicy(
+  policy: AuthorizationPolicy,
+  error: string | undefined,
+  undecidable: readonly string[],
+): Condition {
+  const { generation } = policy.metadata;
+  if (error !== undefined) {
+    const message = `${error}; until it is fixed, everything in its scope is refused`;
+    return condition('Accepted', 'False', 'Invalid', message, generation);
+  }
+  if (undecidable.length === 0) return acceptedCondition(policy);
+  const message = `not decided yet, and refusing rather than allowing: ${listKeys(undecidable)}`;
+  return condition('Accepted', 'True', 'UnsupportedField', message, generation);
+}
+
+function attachedCondition(
+  policy: AuthorizationPolicy,
+  derived: Derived,
+  needsL7: boolean,
+): Condition {
+  const { generation } = policy.metadata;
+  const { spec } = policy;
+  if (spec.targetRefs.length > 0) {
+    const missing = missingTargets(policy, derived);
+    return missing.length === spec.targetRefs.length
+      ? condition(
+          'Attached',
+          'False',
+          'TargetNotFound',
+          `not found: ${listKeys(missing)}`,
+          generation,
+        )
+      : condition(
+          'Attached',
+          'True',
+          'AtWaypoint',
+          'decided at the waypoint of its targets',
+          generation,
+        );
+  }
+  const isSelecting = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
+  if (isSelecting && !derived.attachments.hasAny(BY_POLICY, keyOf(policy))) {
+    return condition(
+      'Attached',
+      'False',
+      'NoEffect',
+      'the selector matches no workload',
+      generation,
+    );
+  }
+  return needsL7
+    ? condition(
+        'Attached',
+        'True',
+        'AtWaypoint',
+        'its rules need the request: decided at the waypoint',
+        generation,
+      )
+    : condition(
+        'Attached',
+        'True',
+        'AtAgents',
+        'decided by the agents of the workloads in its scope',
+        generation,
+      );
+}
+
+function missingTargets(policy: AuthorizationPolicy, derived: Derived): readonly ObjectKey[] {
+  return policy.spec.targetRefs
+    .filter((ref) => !targetExists(ref, policy.metadata.namespace, derived))
+    .map((ref) => targetBucket(ref, policy.metadata.namespace));
+}
+
+export function peerAuthenticationStatus(
+  peer: PeerAuthentication,
+  { derived }: StatusContext,
+): StatusParts {
+  const { options, sources } = derived;
+  const { generation, namespace } = peer.metadata;
+  const conditions: Condition[] = [acceptedCondition(peer)];
+  const findings: Finding[] = [];
+  if (peer.spec.selector !== undefined && namespace === options.rootNamespace) {
+    const message = 'a selector in the root namespace has no effect';
+    conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
+  }
+  const older = sources.peers
+    .lookup('namespace-scope', namespace)
+    .find((other) => other.metadata.creationTimestampMs < peer.metadata.creationTimestampMs);
+  if (peer.spec.selector === undefined && older !== undefined) {
+    const message = `${keyOf(older)} is older and decides for this namespace`;
+    conditions.push(condition('Attached', 'False', 'Conflicted', message, generation));
+  }
+  const modes = [peer.spec.mtls, ...Object.values(peer.spec.portLevelMtls)];
+  if (modes.some(({ mode }) => mode === 'DISABLE')) {
+    findings.push(
+      warning(
+        'IST0002',
+        'spec.mtls.mode',
+        'DISABLE is taken as PERMISSIVE: encryption is always on offer',
+      ),
+    );
+  }
+  return { conditions, findings };
+}
+
+export function requestAuthenticationStatus(request: RequestAuthentication): StatusParts {
+  const message =
+    'tokens are not checked yet: rules on request principals and claims never allow, and always deny';
+  const { generation } = request.metadata;
+  return {
+    conditions: [condition('Accepted', 'True', 'UnsupportedField', message, generation)],
+    findings: [warning('UNSUPPORTED_FIELD', 'spec.jwtRules', message)],
+  };
+}

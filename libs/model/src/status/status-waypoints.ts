@@ -1,0 +1,65 @@
+/** Statuses of Gateways, and of the services that waypoints stand before. */
+import type { Gateway, Service, ServiceEntry } from '@ambit/api';
+import { BY_OBJECT } from '../derive.ts';
+import { keyOf } from '../objects/keys.ts';
+import { WAYPOINT_CLASSES } from '../objects/labels.ts';
+import type { Condition } from '../types.ts';
+import type { ServiceBinding } from '../waypoint/needs.ts';
+import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
+
+export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): StatusParts {
+  const { metadata, spec } = gateway;
+  const { generation, namespace, name } = metadata;
+  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) {
+    const message = `class "${spec.gatewayClassName}" is not served yet; waypoints are of class ${[...WAYPOINT_CLASSES].join(' or ')}`;
+    return {
+      conditions: [condition('Accepted', 'False', 'UnsupportedClass', message, generation)],
+      findings: [],
+    };
+  }
+  const key = `${namespace}/${name}`;
+  const isReady =
+    derived.readyGateways.get(key) === true || derived.waypoints.get(key)?.isUnmanaged === true;
+  return {
+    conditions: [
+      acceptedCondition(gateway),
+      isReady
+        ? condition('Programmed', 'True', 'Programmed', 'it has a ready instance', generation)
+        : condition('Programmed', 'False', 'Pending', 'it has no ready instance yet', generation),
+    ],
+    findings: [],
+  };
+}
+
+/** Silent about a service that nothing sends to a waypoint. */
+export function serviceStatus(
+  object: Service | ServiceEntry,
+  { derived }: StatusContext,
+): StatusParts | undefined {
+  const { generation } = object.metadata;
+  const accepted = object.kind === 'ServiceEntry' ? [acceptedCondition(object)] : [];
+  const conditions: Condition[] = [...accepted];
+  for (const key of derived.services.keysOf(BY_OBJECT, keyOf(object))) {
+    const binding = derived.serviceBindings.get(key);
+    const found = binding === undefined ? undefined : bindingCondition(binding, generation);
+    if (found !== undefined && conditions.length === accepted.length) conditions.push(found);
+  }
+  return conditions.length === 0 ? undefined : { conditions, findings: [] };
+}
+
+function bindingCondition(binding: ServiceBinding, generation: number): Condition | undefined {
+  const { reason, waypoint = '', key, isHard, isActive, isReady } = binding;
+  if (reason === 'NotNeeded' || (reason === 'OptedOut' && !isHard)) return undefined;
+  if (reason !== 'Bound') {
+    const text = bindingText(reason, waypoint, `service ${key}`);
+    return condition('WaypointReady', 'False', BINDING_REASONS[reason], text, generation);
+  }
+  if (isReady) {
+    const text = bindingText(reason, waypoint, `service ${key}`);
+    return condition('WaypointReady', 'True', 'WaypointReady', text, generation);
+  }
+  const meanwhile = isActive ? 'callers are refused' : 'callers go direct';
+  const text = `waypoint ${waypoint} has no ready instance; until it has, ${meanwhile}`;
+  return condition('WaypointReady', 'False', 'WaypointNotReady', text, generation);
+}

@@ -1,0 +1,183 @@
+/**
+ * Waypoints that should run, and what each of them has to know.
+ *
+ * A scope is closed: with a route come the rules of every host it sends to, with a workload all policies
+ * that could concern it. Too much in a scope costs bytes; too little would be a policy not enforced.
+ */
+import type { MeshObject, ObjectKey } from '@ambit/api';
+
+import type { Derived } from '../derive.ts';
+import type { Collection } from '../graph/collection.ts';
+import type { Graph } from '../graph/graph.ts';
+import { destinationHosts } from '../objects/destinations.ts';
+import { hostBuckets, objectKey } from '../objects/keys.ts';
+import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
+import type { WaypointSpec } from '../types.ts';
+import { destinationRulesFor } from './routes.ts';
+
+/** One service or workload behind a waypoint. */
+interface WaypointUser {
+  readonly waypoint: string;
+  readonly because: readonly ObjectKey[];
+  readonly objects: ReadonlySet<ObjectKey>;
+  /** Namespaces whose policies may concern it. */
+  readonly namespaces: ReadonlySet<string>;
+}
+
+export interface DerivedWaypoints {
+  readonly specs: Collection<WaypointSpec>;
+  readonly scopes: Collection<ReadonlySet<ObjectKey>>;
+  readonly objects: Collection<MeshObject>;
+}
+
+const BY_WAYPOINT = 'waypoint';
+
+export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoints {
+  const users = deriveUsers(graph, derived);
+  return {
+    specs: deriveSpecs(graph, derived, users),
+    scopes: graph.group('scopes', users, BY_WAYPOINT, (members, waypoint) =>
+      scopeOf(waypoint, members, derived),
+    ),
+    objects: deriveObjects(graph, derived),
+  };
+}
+
+function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
+  const ofServices = graph.flatMap('waypoint-services', derived.serviceBindings, (binding, key) =>
+    binding.reason === 'Bound' && binding.waypoint !== undefined
+      ? [[`service:${key}`, serviceUser(key, binding.waypoint, binding.because, derived)]]
+      : [],
+  );
+  const ofWorkloads = graph.flatMap(
+    'waypoint-workloads',
+    derived.workloadBindings,
+    (binding, uid) => {
+      const namespace = derived.workloadSpecs.get(uid)?.namespace ?? '';
+      const { waypoint, because } = binding;
+      return binding.reason === 'Bound' && waypoint !== undefined
+        ? [
+            [
+              `workload:${uid}`,
+              {
+                waypoint,
+                because,
+                objects: new Set<ObjectKey>(),
+                namespaces: new Set([namespace]),
+              },
+            ],
+          ]
+        : [];
+    },
+  );
+  return graph
+    .merge('waypoint-users', [ofServices, ofWorkloads])
+    .addIndex(BY_WAYPOINT, (user) => [user.waypoint]);
+}
+
+function serviceUser(
+  key: string,
+  waypoint: string,
+  because: readonly ObjectKey[],
+  derived: Derived,
+): WaypointUser {
+  const { sources, services, routings } = derived;
+  const service = services.get(key);
+  const routing = routings.get(key);
+  const objects = new Set<ObjectKey>([
+    ...(routing?.routes ?? []),
+    ...(routing?.virtualServices ?? []),
+    ...(routing?.destinationRules ?? []),
+    ...(service === undefined ? [] : sources.requests.keysOf(BY_TARGET, service.object)),
+    ...(service === undefined ? [] : sources.policies.keysOf(BY_TARGET, service.object)),
+  ]);
+  const namespaces = new Set(service === undefined ? [] : [service.namespace]);
+  for (const object of [...(routing?.routes ?? []), ...(routing?.virtualServices ?? [])]) {
+    addDestinations(object, { objects, namespaces }, derived);
+  }
+  return { waypoint, because, objects, namespaces };
+}
+
+/** The rules and the namespaces of everything that a routing object sends to. */
+function addDestinations(
+  key: ObjectKey,
+  into: { readonly objects: Set<ObjectKey>; readonly namespaces: Set<string> },
+  { sources, services, options }: Derived,
+): void {
+  const object = sources.routes.get(key) ?? sources.virtualServices.get(key);
+  if (object === undefined) return;
+  const { hosts, delegates } = destinationHosts(object, options.clusterDomain);
+  for (const delegate of delegates) {
+    if (into.objects.has(delegate)) continue;
+    into.objects.add(delegate);
+    addDestinations(delegate, into, { sources, services, options } as Derived);
+  }
+  for (const host of hosts) {
+    const found = hostBuckets(host).flatMap((bucket) => services.lookup('hostname', bucket));
+    for (const { namespace, hostname } of found) {
+      into.namespaces.add(namespace);
+      for (const rule of destinationRulesFor({ hostname, namespace }, sources)) {
+        into.objects.add(`DestinationRule/${rule.metadata.namespace}/${rule.metadata.name}`);
+      }
+    }
+  }
+}
+
+function scopeOf(
+  waypoint: string,
+  users: readonly WaypointUser[],
+  { sources, options, waypoints }: Derived,
+): ReadonlySet<ObjectKey> {
+  const [namespace = '', name = ''] = waypoint.split('/');
+  const className = waypoints.get(waypoint)?.className ?? 'istio-waypoint';
+  const namespaces = new Set([namespace, options.rootNamespace]);
+  const scope = new Set<ObjectKey>();
+  for (const user of users) {
+    for (const key of user.objects) scope.add(key);
+    for (const other of user.namespaces) namespaces.add(other);
+  }
+  for (const other of namespaces) {
+    for (const key of sources.policies.keysOf(BY_NAMESPACE, other)) scope.add(key);
+    for (const key of sources.requests.keysOf(BY_NAMESPACE, other)) scope.add(key);
+  }
+  for (const target of [objectKey('Gateway', namespace, name), `GatewayClass/${className}`]) {
+    for (const key of sources.policies.keysOf(BY_TARGET, target)) scope.add(key);
+  }
+  return new Set([...scope].sort());
+}
+
+function deriveSpecs(
+  graph: Graph,
+  derived: Derived,
+  users: Collection<WaypointUser>,
+): Collection<WaypointSpec> {
+  const { waypoints } = derived;
+  const managed = graph.map('managed-waypoints', waypoints, (definition) =>
+    definition.isUnmanaged || definition.object === undefined
+      ? undefined
+      : {
+          namespace: definition.namespace,
+          name: definition.name,
+          serviceAccount: definition.serviceAccount,
+          onDemand: false,
+          because: [definition.object],
+        },
+  );
+  const onDemand = graph.group('on-demand-waypoints', users, BY_WAYPOINT, (members, key) => {
+    if (waypoints.get(key) !== undefined) return undefined;
+    const [namespace = '', name = ''] = key.split('/');
+    const because = [...new Set(members.flatMap((member) => member.because))].sort();
+    return { namespace, name, serviceAccount: name, onDemand: true, because };
+  });
+  return graph.merge('waypoint-specs', [managed, onDemand]);
+}
+
+function deriveObjects(graph: Graph, { sources }: Derived): Collection<MeshObject> {
+  return graph.merge<MeshObject>('objects', [
+    sources.policies as Collection<MeshObject>,
+    sources.requests as Collection<MeshObject>,
+    sources.virtualServices as Collection<MeshObject>,
+    sources.destinationRules as Collection<MeshObject>,
+    sources.routes as Collection<MeshObject>,
+  ]);
+}

@@ -1,0 +1,113 @@
+/**
+ * What needs HTTP, and therefore which services and workloads stand behind a waypoint.
+ *
+ * Policy that refuses ("hard") sends callers there at once: until the waypoint is ready they are refused.
+ * What only routes or takes notes ("soft") waits for a ready waypoint and lets traffic go direct till then.
+ */
+import type { ObjectKey } from '@ambit/api';
+
+import type { Collection } from '../graph/collection.ts';
+import { objectKey } from '../objects/keys.ts';
+import { BY_TARGET, type Sources } from '../objects/sources.ts';
+import type { Attachment, PolicyInfo } from '../policy/policies.ts';
+import type { ServiceSpec } from '../service/services.ts';
+import type { ServiceRouting } from './routes.ts';
+import type { Binding, WaypointDefinition } from './waypoints.ts';
+
+/** A workload of the mesh that policies with HTTP fields concern, as its services see it. */
+export interface GuardedMember {
+  readonly services: readonly string[];
+  readonly hard: readonly ObjectKey[];
+  readonly soft: readonly ObjectKey[];
+}
+
+export const MEMBERS_BY_SERVICE = 'service';
+
+export interface ServiceNeeds {
+  readonly hard: readonly ObjectKey[];
+  readonly soft: readonly ObjectKey[];
+}
+
+/** A service's binding, with what made it and whether clients are sent there now. */
+export interface ServiceBinding extends Binding {
+  readonly key: string;
+  readonly isHard: boolean;
+  /** The waypoint has a ready instance. */
+  readonly isReady: boolean;
+  /** Clients are sent to it. */
+  readonly isActive: boolean;
+  /** Refusing policies on the service itself; its own ports are guarded for them. */
+  readonly targeted: readonly ObjectKey[];
+  readonly because: readonly ObjectKey[];
+}
+
+export function guardedMember(
+  attachment: Attachment,
+  services: readonly string[],
+): GuardedMember | undefined {
+  const { hard, soft } = attachment;
+  return hard.length + soft.length === 0 ? undefined : { services, hard, soft };
+}
+
+/** Policies on the service itself: enforcing ones, and those that only take notes. */
+export function targetingPolicies(
+  target: ObjectKey,
+  sources: Sources,
+  policies: Collection<PolicyInfo>,
+): ServiceNeeds {
+  const hard: ObjectKey[] = [];
+  const soft: ObjectKey[] = [];
+  for (const key of sources.policies.keysOf(BY_TARGET, target)) {
+    const info = policies.get(key);
+    if (info !== undefined) (info.isEnforcing ? hard : soft).push(key);
+  }
+  return { hard, soft };
+}
+
+export function serviceNeeds(
+  service: ServiceSpec,
+  routing: ServiceRouting | undefined,
+  targeting: ServiceNeeds,
+  members: Collection<GuardedMember>,
+): ServiceNeeds {
+  const hard = new Set(targeting.hard);
+  const soft = new Set([...targeting.soft, ...(routing?.needing ?? [])]);
+  for (const member of members.lookup(MEMBERS_BY_SERVICE, service.key)) {
+    for (const key of member.hard) hard.add(key);
+    for (const key of member.soft) soft.add(key);
+  }
+  return { hard: [...hard].sort(), soft: [...soft].sort() };
+}
+
+/** Policies on the waypoint: they concern everything that goes through it. */
+export function gatewayPolicies(
+  definition: WaypointDefinition,
+  sources: Sources,
+  policies: Collection<PolicyInfo>,
+): ServiceNeeds {
+  const gateway = objectKey('Gateway', definition.namespace, definition.name);
+  const own = targetingPolicies(gateway, sources, policies);
+  const ofClass = targetingPolicies(`GatewayClass/${definition.className}`, sources, policies);
+  return { hard: [...own.hard, ...ofClass.hard], soft: [...own.soft, ...ofClass.soft] };
+}
+
+export function combineBinding(input: {
+  readonly key: string;
+  readonly binding: Binding;
+  readonly needs: ServiceNeeds;
+  readonly targeted: readonly ObjectKey[];
+  readonly isReady: boolean;
+}): ServiceBinding {
+  const { key, binding, needs, targeted, isReady } = input;
+  const isHard = needs.hard.length > 0;
+  const isBound = binding.reason === 'Bound';
+  return {
+    ...binding,
+    key,
+    isHard,
+    isReady,
+    isActive: isBound && (isHard || isReady),
+    targeted,
+    because: [...needs.hard, ...needs.soft],
+  };
+}

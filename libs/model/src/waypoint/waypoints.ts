@@ -1,0 +1,189 @@
+/**
+ * Waypoints: which exist, whom they admit, and which one an object is bound to (semantics §4.4).
+ *
+ * An object's own label beats its namespace's. Without a label, an object that needs HTTP is bound to the
+ * waypoint of its namespace, which is made when it is missing. What is bound to nothing although policy
+ * needs it is refused at the agent: the reason says why.
+ */
+import type { Gateway, Namespace, ObjectKey } from '@ambit/api';
+
+import { keyOf, type Labels, type ModelOptions, selects } from '../objects/keys.ts';
+import {
+  HBONE_PORT,
+  SERVICE_ACCOUNT,
+  USE_WAYPOINT,
+  USE_WAYPOINT_NAMESPACE,
+  WAYPOINT_CLASSES,
+  WAYPOINT_FOR,
+} from '../objects/labels.ts';
+import { parseAddress } from '../service/services.ts';
+import type { GatewayAddress } from '../types.ts';
+
+/** The name of the waypoint that is made on demand. */
+export const ON_DEMAND_NAME = 'waypoint';
+
+export interface WaypointDefinition {
+  /** `namespace/name` */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly object?: ObjectKey;
+  readonly className: string;
+  readonly serviceAccount: string;
+  readonly identity: string;
+  readonly address: GatewayAddress;
+  readonly takesServices: boolean;
+  readonly takesWorkloads: boolean;
+  /** Somebody else runs it: `spec.addresses` is set. */
+  readonly isUnmanaged: boolean;
+  readonly allowed: Gateway['spec']['listeners'][number]['allowedRoutes']['namespaces'];
+}
+
+export type BindingReason =
+  | 'Bound'
+  | 'NotNeeded'
+  | 'OptedOut'
+  | 'WaypointNotFound'
+  | 'AttachmentDenied'
+  | 'UnsupportedTrafficType';
+
+export interface Binding {
+  readonly reason: BindingReason;
+  /** Set when `reason` is `Bound`, and what was asked for where it could not be had. */
+  readonly waypoint?: string;
+  /** Somebody wrote a label, rather than an object that needs it. */
+  readonly isLabelled: boolean;
+}
+
+/** `undefined` for a Gateway that is no waypoint. */
+export function waypointFromGateway(
+  gateway: Gateway,
+  options: ModelOptions,
+): WaypointDefinition | undefined {
+  const { metadata, spec } = gateway;
+  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) return undefined;
+  const traffic = metadata.labels[WAYPOINT_FOR] ?? 'service';
+  const listener = spec.listeners.find(({ protocol }) => protocol === 'HBONE') ?? spec.listeners[0];
+  const serviceAccount = metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
+  const [external] = spec.addresses;
+  return {
+    ...definitionOf(metadata.namespace, metadata.name, serviceAccount, options),
+    ...(external === undefined
+      ? {}
+      : { address: addressOf(external.value, metadata.namespace, options) }),
+    object: keyOf(gateway),
+    className: spec.gatewayClassName,
+    takesServices: traffic === 'service' || traffic === 'all',
+    takesWorkloads: traffic === 'workload' || traffic === 'all',
+    isUnmanaged: external !== undefined,
+    allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
+  };
+}
+
+/** The waypoint of a namespace that nobody wrote a Gateway for. */
+export function onDemandWaypoint(namespace: string, options: ModelOptions): WaypointDefinition {
+  return definitionOf(namespace, ON_DEMAND_NAME, ON_DEMAND_NAME, options);
+}
+
+function definitionOf(
+  namespace: string,
+  name: string,
+  serviceAccount: string,
+  options: ModelOptions,
+): WaypointDefinition {
+  const hostname = `${name}.${namespace}.svc.${options.clusterDomain}`;
+  return {
+    key: `${namespace}/${name}`,
+    namespace,
+    name,
+    className: 'istio-waypoint',
+    serviceAccount,
+    identity: `spiffe://${options.trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
+    address: {
+      destination: { kind: 'hostname', hostname: { namespace, hostname } },
+      hboneMtlsPort: HBONE_PORT,
+    },
+    takesServices: true,
+    takesWorkloads: true,
+    isUnmanaged: false,
+    allowed: { from: 'Same' },
+  };
+}
+
+function addressOf(value: string, namespace: string, options: ModelOptions): GatewayAddress {
+  const [address] = parseAddress(value, options.network);
+  return {
+    destination:
+      address === undefined
+        ? { kind: 'hostname', hostname: { namespace, hostname: value.toLowerCase() } }
+        : { kind: 'address', address },
+    hboneMtlsPort: HBONE_PORT,
+  };
+}
+
+export interface BindingRequest {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly traffic: 'service' | 'workload';
+  /** Some object needs HTTP here. */
+  readonly isNeeded: boolean;
+}
+
+export interface BindingContext {
+  readonly namespaceObject: Namespace | undefined;
+  readonly definition: (key: string) => WaypointDefinition | undefined;
+}
+
+export function bindWaypoint(request: BindingRequest, context: BindingContext): Binding {
+  const wanted = wantedWaypoint(request, context.namespaceObject);
+  if (wanted === 'none') return { reason: 'OptedOut', isLabelled: true };
+  const onDemand = `${request.namespace}/${ON_DEMAND_NAME}`;
+  const key = wanted ?? onDemand;
+  const isLabelled = wanted !== undefined;
+  if (!isLabelled && !request.isNeeded) return { reason: 'NotNeeded', isLabelled };
+  const definition = context.definition(key);
+  if (definition === undefined) {
+    const isMade = key === onDemand && request.isNeeded;
+    return { reason: isMade ? 'Bound' : 'WaypointNotFound', waypoint: key, isLabelled };
+  }
+  const reason = refusalOf(definition, request, context.namespaceObject);
+  return { reason: reason ?? 'Bound', waypoint: key, isLabelled };
+}
+
+function refusalOf(
+  definition: WaypointDefinition,
+  request: BindingRequest,
+  namespaceObject: Namespace | undefined,
+): BindingReason | undefined {
+  if (!admits(definition, request.namespace, namespaceObject)) return 'AttachmentDenied';
+  const takes =
+    request.traffic === 'service' ? definition.takesServices : definition.takesWorkloads;
+  return takes ? undefined : 'UnsupportedTrafficType';
+}
+
+/** `none`, `namespace/name`, or nothing where no label was written. */
+function wantedWaypoint(
+  { labels, namespace }: BindingRequest,
+  namespaceObject: Namespace | undefined,
+): string | undefined {
+  const from = labels[USE_WAYPOINT] === undefined ? namespaceObject?.metadata.labels : labels;
+  const name = from?.[USE_WAYPOINT];
+  if (name === undefined || name === '') return undefined;
+  return name === 'none' ? 'none' : `${from?.[USE_WAYPOINT_NAMESPACE] ?? namespace}/${name}`;
+}
+
+function admits(
+  definition: WaypointDefinition,
+  namespace: string,
+  namespaceObject: Namespace | undefined,
+): boolean {
+  const { allowed } = definition;
+  switch (allowed.from) {
+    case 'All':
+      return true;
+    case 'Same':
+      return definition.namespace === namespace;
+    case 'Selector':
+      return selects(allowed.selector?.matchLabels ?? {}, namespaceObject?.metadata.labels ?? {});
+  }
+}
