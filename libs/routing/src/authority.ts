@@ -3,7 +3,7 @@
  *
  * A parser of untrusted text: total, linear, and strict. Whatever it does not know is `undefined`.
  */
-import { canonicalIp } from './ip.ts';
+import { canonicalIp } from '@ambit/api';
 
 export interface ParsedAuthority {
   /** A canonical address without brackets, or a name in lower case without a final dot. */

@@ -1,8 +1,74 @@
 /** Where a connection or request goes: resolve, match, weights, retries, balancing, ejection. Pure. */
 export type { ParsedAuthority } from './authority.ts';
 export { formatAuthority, parseAuthority } from './authority.ts';
-export type { Subnet } from './ip.ts';
-export { canonicalIp, formatIp, parseIp, parseSubnet, subnetContains } from './ip.ts';
+export type { Balanced, Balancer, EndpointPick, PickContext } from './cluster/balancer.ts';
+export { createBalancer, pickEndpoint } from './cluster/balancer.ts';
+export type { BreakerKind } from './cluster/circuit-breaker.ts';
+export { CircuitBreaker, OVERFLOW_BODY } from './cluster/circuit-breaker.ts';
+export type { Cluster, Endpoint } from './cluster/cluster.ts';
+export {
+  CONNECT_TIMEOUT_MS,
+  clusterName,
+  resolveCluster,
+  resolveEndpoints,
+} from './cluster/cluster.ts';
+export type { Ejection, OutlierDetector, OutlierOutcome } from './cluster/outlier.ts';
+export { OutlierState } from './cluster/outlier.ts';
+export type { DestinationRuleScope, HostPolicy } from './cluster/traffic-policy.ts';
+export { findHostPolicy } from './cluster/traffic-policy.ts';
+export type { HttpRouteInput, RoutedService, RouteScope } from './http/compile.ts';
+export { compileHttpRoutes } from './http/compile.ts';
+export { selectVirtualServices } from './http/compile-virtual-service.ts';
+export type {
+  HeaderOperation,
+  HeaderValue,
+  MutableHeaders,
+  VariableLookup,
+} from './http/header-operations.ts';
+export { applyHeaderOperations, HEADER_VARIABLES } from './http/header-operations.ts';
+export type { MatchedRule, RouteDecision } from './http/match.ts';
+export { matchHttp, selectGroup } from './http/match.ts';
+export type { HttpRequestView, HttpSource } from './http/request.ts';
+export type {
+  RetryDecision,
+  RetryPolicy,
+  RetryQuery,
+  TryOutcome,
+} from './http/retry.ts';
+export {
+  backoffMs,
+  DEFAULT_RETRY_POLICY,
+  requestSettings,
+  retryBudgetLimit,
+  shouldRetry,
+  tryTimeoutMs,
+} from './http/retry.ts';
+export { joinQuery, redirectLocation, rewritePath } from './http/rewrite.ts';
+export type {
+  ClusterRef,
+  DirectResponseAction,
+  HttpAction,
+  HttpHeaderOperations,
+  HttpMirrorTarget,
+  HttpRouteGroup,
+  HttpRouteRuleEntry,
+  HttpRouteTable,
+  PathChange,
+  RedirectAction,
+  RouteAction,
+  RouteOrigin,
+  WeightedCluster,
+} from './http/route-table.ts';
+export type { DrawnFault } from './http/traffic.ts';
+export {
+  drawFault,
+  drawMirrors,
+  GRPC_STATUS_NAMES,
+  pickCluster,
+  pickWeighted,
+  requestTimeoutMs,
+  shadowAuthority,
+} from './http/traffic.ts';
 export type { DialTarget } from './l4/dial-target.ts';
 export {
   expectedIdentities,
@@ -36,3 +102,13 @@ export type {
   ViewWorkload,
 } from './mesh-view.ts';
 export { serviceKey, workloadIdentity } from './mesh-view.ts';
+export type {
+  TcpConnectionView,
+  TcpRouteInput,
+  TcpRouteTable,
+  TcpRuleEntry,
+  TcpShare,
+} from './tcp/compile.ts';
+export { compileTcpRoutes } from './tcp/compile.ts';
+export type { TcpDecision } from './tcp/match.ts';
+export { matchTcp } from './tcp/match.ts';

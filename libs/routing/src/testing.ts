@@ -1,5 +1,5 @@
 /** A mesh of literals for tests: workloads, services, and the lookups over them. */
-import { parseIp, parseSubnet, subnetContains } from './ip.ts';
+import { cidrContains, parseCidr, parseIp } from '@ambit/api';
 import type { MeshView, ViewService, ViewWorkload } from './mesh-view.ts';
 import { serviceKey } from './mesh-view.ts';
 
@@ -70,12 +70,12 @@ export class FakeView implements MeshView {
     const bytes = parseIp(ip);
     return this.#services.find((service) =>
       service.addresses.some((vip) => {
-        const subnet = parseSubnet(vip.address);
+        const subnet = parseCidr(vip.address);
         return (
           vip.network === network &&
           subnet !== undefined &&
           bytes !== undefined &&
-          subnetContains(subnet, bytes)
+          cidrContains(subnet, bytes)
         );
       }),
     );

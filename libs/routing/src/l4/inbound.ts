@@ -5,8 +5,9 @@
  * to, recognised by its certificate; nothing that the request says counts. The answer of a refusal is an
  * HTTP status for tunnels (400 authority, 401 not allowed, 503 unresolved) and a close for plaintext.
  */
+
+import { canonicalIp } from '@ambit/api';
 import { parseAuthority } from '../authority.ts';
-import { canonicalIp } from '../ip.ts';
 import type { MeshView, ViewService, ViewWorkload } from '../mesh-view.ts';
 import { serviceKey } from '../mesh-view.ts';
 import { ILLEGAL_PORTS, isGuarded, isRouted } from './dial-target.ts';

@@ -5,8 +5,9 @@
  * towards a waypoint is the destination as dialled. A mesh destination without a way is refused with
  * a reason; only a destination that the mesh does not know is passed through.
  */
+
+import { canonicalIp, cidrContains, parseCidr, parseIp } from '@ambit/api';
 import { formatAuthority } from '../authority.ts';
-import { canonicalIp, parseIp, parseSubnet, subnetContains } from '../ip.ts';
 import type { MeshView, ViewService, ViewWorkload } from '../mesh-view.ts';
 import { workloadIdentity } from '../mesh-view.ts';
 import type { DialTarget } from './dial-target.ts';
@@ -245,12 +246,12 @@ function direct<W extends ViewWorkload, S extends ViewService>({
   };
 }
 
-const LOOPBACK_V4 = parseSubnet('127.0.0.0/8');
+const LOOPBACK_V4 = parseCidr('127.0.0.0/8');
 
 function isLoopback(ip: string): boolean {
   if (ip === '::1') return true;
   const bytes = parseIp(ip);
-  return bytes !== undefined && LOOPBACK_V4 !== undefined && subnetContains(LOOPBACK_V4, bytes);
+  return bytes !== undefined && LOOPBACK_V4 !== undefined && cidrContains(LOOPBACK_V4, bytes);
 }
 
 function refuse<W extends ViewWorkload, S extends ViewService>(

@@ -1,0 +1,100 @@
+/**
+ * Which rule a request meets. Conditions are tried in order, the first that holds wins; when routes
+ * exist and none holds the answer is 404, flag NR. Without any route the service itself is the cluster.
+ */
+import type { HttpRequestView } from './request.ts';
+import type {
+  DirectResponseAction,
+  HttpHeaderOperations,
+  HttpRouteGroup,
+  HttpRouteRuleEntry,
+  HttpRouteTable,
+  RedirectAction,
+  RouteAction,
+} from './route-table.ts';
+import { NO_HEADER_OPERATIONS } from './route-table.ts';
+
+export interface MatchedRule {
+  /** For metrics and logs; `default` when no route object is involved. */
+  readonly routeName: string;
+  /** Absent for the default route. */
+  readonly rule?: HttpRouteRuleEntry;
+  readonly headers: HttpHeaderOperations;
+}
+
+export type RouteDecision =
+  | ({ readonly kind: 'route'; readonly action: RouteAction } & MatchedRule)
+  | ({ readonly kind: 'redirect'; readonly action: RedirectAction } & MatchedRule)
+  | ({ readonly kind: 'direct-response'; readonly action: DirectResponseAction } & MatchedRule)
+  | {
+      readonly kind: 'no-route';
+      readonly status: 404;
+      readonly flag: 'NR';
+      /** Rules that were tried, in order. */
+      readonly tried: readonly HttpRouteRuleEntry[];
+    };
+
+export function matchHttp(table: HttpRouteTable, request: HttpRequestView): RouteDecision {
+  const group = selectGroup(table, request);
+  if (group === undefined) return defaultRoute(table, request);
+  const rule = group.rules.find((entry) => concerns(entry, request) && entry.matches(request));
+  if (rule === undefined) return noRoute(table, group, request);
+  const matched = { routeName: rule.name, rule, headers: rule.headers };
+  switch (rule.action.kind) {
+    case 'route':
+      return { kind: 'route', action: rule.action, ...matched };
+    case 'redirect':
+      return { kind: 'redirect', action: rule.action, ...matched };
+    case 'direct-response':
+      return { kind: 'direct-response', action: rule.action, ...matched };
+  }
+}
+
+/** The routes that the caller meets on this port: its own, else the producer's, else VirtualServices. */
+export function selectGroup(
+  table: HttpRouteTable,
+  request: Pick<HttpRequestView, 'port' | 'source'>,
+): HttpRouteGroup | undefined {
+  const { namespace } = request.source;
+  const consumer = namespace === undefined ? undefined : table.consumers.get(namespace);
+  return [consumer, table.producer, table.virtualServices].find(
+    (group) => group !== undefined && (group.ports === 'all' || group.ports.has(request.port)),
+  );
+}
+
+/** Whether the entry is there for this port and this caller at all. */
+function concerns(entry: HttpRouteRuleEntry, { port, source }: HttpRequestView): boolean {
+  if (entry.ports.length > 0 && !entry.ports.includes(port)) return false;
+  const { visibleTo } = entry;
+  if (visibleTo === undefined) return true;
+  return source.namespace !== undefined && visibleTo.has(source.namespace);
+}
+
+/** Routes that the caller does not see leave the service as it is without routes. */
+function noRoute(
+  table: HttpRouteTable,
+  group: HttpRouteGroup,
+  request: HttpRequestView,
+): RouteDecision {
+  const tried = group.rules.filter((entry) => concerns(entry, request));
+  const isHidden =
+    tried.length === 0 && group.rules.some(({ visibleTo }) => visibleTo !== undefined);
+  if (isHidden) return defaultRoute(table, request);
+  return { kind: 'no-route', status: 404, flag: 'NR', tried };
+}
+
+function defaultRoute(table: HttpRouteTable, request: HttpRequestView): RouteDecision {
+  const cluster = { host: table.service.hostname, port: request.port };
+  return {
+    kind: 'route',
+    routeName: 'default',
+    headers: NO_HEADER_OPERATIONS,
+    action: {
+      kind: 'route',
+      clusters: [
+        { weight: 100, target: { kind: 'cluster', cluster }, headers: NO_HEADER_OPERATIONS },
+      ],
+      mirrors: [],
+    },
+  };
+}

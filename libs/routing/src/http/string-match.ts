@@ -1,0 +1,59 @@
+/**
+ * StringMatch as a predicate: compiled once, asked for each request.
+ *
+ * Prefixes are plain text prefixes; a regex must match the whole value (RE2). A pattern that does not
+ * compile matches nothing: validation refuses it before, and a match must not become wider by a fault.
+ */
+import type { StringMatch } from '@ambit/api';
+import { compileRegex } from '@ambit/api';
+
+/** `undefined`: the value is absent. */
+export type ValuePredicate = (value: string | undefined) => boolean;
+
+/** Present-only, prefix, exact or regex; an absent value matches nothing. */
+export function compileStringMatch(
+  match: StringMatch,
+  options: { readonly ignoreCase?: boolean } = {},
+): ValuePredicate {
+  if ('present' in match) return (value) => value !== undefined;
+  if ('regex' in match) return compileRegexMatch(match.regex);
+  const ignoreCase = options.ignoreCase === true;
+  const fold = (text: string): string => (ignoreCase ? text.toLowerCase() : text);
+  if ('exact' in match) {
+    const exact = fold(match.exact);
+    return (value) => value !== undefined && fold(value) === exact;
+  }
+  const prefix = fold(match.prefix);
+  return (value) => value !== undefined && fold(value).startsWith(prefix);
+}
+
+/** `regex: '*'` means presence, as people write it. */
+export function compileRegexMatch(pattern: string): ValuePredicate {
+  if (pattern === '*') return (value) => value !== undefined;
+  const compiled = compileRegex(pattern);
+  if (compiled.kind === 'error') return () => false;
+  const { regex } = compiled;
+  return (value) => value !== undefined && regex.matches(value);
+}
+
+/**
+ * The inverted match of `withoutHeaders`: an absent header counts as the empty string, except for
+ * presence, where the header must be absent.
+ */
+export function compileWithout(match: StringMatch): ValuePredicate {
+  if ('present' in match || ('regex' in match && match.regex === '*')) {
+    return (value) => value === undefined;
+  }
+  const positive = compileStringMatch(match);
+  return (value) => !positive(value ?? '');
+}
+
+/** A path prefix by whole segments: `/v2` covers `/v2`, `/v2/` and `/v2/x`, not `/v2example`. */
+export function hasSegmentPrefix(path: string, prefix: string): boolean {
+  const bare = trimTrailingSlash(prefix);
+  return path.startsWith(bare) && (path.length === bare.length || path[bare.length] === '/');
+}
+
+export function trimTrailingSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}
