@@ -44,8 +44,7 @@ export function compileRegex(pattern: string): RegexResult {
       regex: {
         pattern,
         matches: (text) => program.testExact(text),
-        replaceAll: (text, rewrite) =>
-          program.matcher(text).replaceAll(replacementOf(rewrite, program.groupCount())),
+        replaceAll: (text, rewrite) => program.matcher(text).replaceAll(replacerOf(rewrite)),
       },
     };
   } catch (error) {
@@ -55,19 +54,20 @@ export function compileRegex(pattern: string): RegexResult {
   }
 }
 
-/** RE2's `\N` in re2js's `$N`; a group that the pattern does not have is empty, as in Envoy's check. */
-function replacementOf(rewrite: string, groups: number): string {
-  let text = '';
-  for (let i = 0; i < rewrite.length; i += 1) {
-    const char = rewrite[i] ?? '';
-    const next = rewrite[i + 1] ?? '';
-    if (char === '\\' && /^\d$/.test(next)) {
-      if (Number(next) <= groups) text += `\${${next}}`;
-      i += 1;
-    } else if (char === '\\' && next === '\\') {
-      text += '\\\\';
-      i += 1;
-    } else text += char === '$' || char === '\\' ? `\\${char}` : char;
-  }
-  return text;
+/**
+ * RE2's `\N` as a function of match and groups. As a function, because text would be read for `$`
+ * too. A group that the pattern does not have, or that took no part, is empty.
+ */
+function replacerOf(rewrite: string): (...captures: readonly unknown[]) => string {
+  const parts = rewrite.split(/\\([0-9\\])/);
+  return (...captures) =>
+    parts.map((part, index) => (index % 2 === 0 ? part : captureOf(part, captures))).join('');
+}
+
+/** After match and groups, re2js passes the offset (a number) and the whole text. */
+function captureOf(token: string, captures: readonly unknown[]): string {
+  if (token === '\\') return token;
+  const index = Number(token);
+  const capture = index < captures.length - 2 ? captures[index] : undefined;
+  return typeof capture === 'string' ? capture : '';
 }
