@@ -17,6 +17,7 @@ export {
 } from './commands.ts';
 export { NetnsError, type NetnsErrorCode } from './errors.ts';
 export { createNetns, currentNetns, openNetns, runInNetns } from './netns.ts';
+export { packetSocket } from './packet-socket.ts';
 export {
   bindUdp,
   closeFd,

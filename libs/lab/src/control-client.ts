@@ -1,0 +1,102 @@
+/** The other end of `lab.sock`, for the command line: look at a lab, run a command in it, end it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
+import { request } from 'node:http';
+import type { Clock } from '@ambit/core';
+import type { ExecPlan } from './control-server.ts';
+import { LabError, type LabErrorCode } from './errors.ts';
+import type { LabPaths } from './paths.ts';
+import { readLiveRecord } from './record.ts';
+import type { LabStatus } from './status.ts';
+
+const ANSWER_TIMEOUT_MS = 10_000;
+const DOWN_TIMEOUT_MS = 30_000;
+const POLL_MS = 50;
+
+export class LabClient {
+  readonly #paths: LabPaths;
+  readonly #name: string;
+
+  /** Throws `LAB_NOT_RUNNING` when no process holds the lab. */
+  constructor(paths: LabPaths, name: string) {
+    this.#paths = paths;
+    this.#name = name;
+    if (readLiveRecord(paths) === undefined) {
+      throw new LabError(
+        'LAB_NOT_RUNNING',
+        `lab "${name}" is not running; start it with: meshctl lab up -f FOLDER --name ${name}`,
+      );
+    }
+  }
+
+  async status(): Promise<LabStatus> {
+    return (await this.#call('GET', '/v1/status')) as LabStatus;
+  }
+
+  /** Runs a command in a pod on this process's own terminal. */
+  async exec(reference: string, argv: readonly string[]): Promise<ChildProcess> {
+    const path = `/v1/exec?pod=${encodeURIComponent(reference)}`;
+    const plan = (await this.#call('GET', path)) as ExecPlan;
+    const enter = [
+      ...userNamespaceArguments(plan.supervisorPid),
+      `--net=${plan.netns}`,
+      '--',
+      ...plan.wrapper,
+      ...argv,
+    ];
+    return spawn('nsenter', enter, { cwd: plan.cwd, env: { ...plan.env }, stdio: 'inherit' });
+  }
+
+  /** Asks the lab to end, and waits until its process is gone. Throws `LAB_TIMEOUT`. */
+  async down(clock: Clock): Promise<void> {
+    await this.#call('POST', '/v1/down');
+    const deadline = clock.now() + DOWN_TIMEOUT_MS;
+    while (readLiveRecord(this.#paths) !== undefined) {
+      if (clock.now() > deadline) {
+        throw new LabError(
+          'LAB_TIMEOUT',
+          `lab "${this.#name}" did not end in ${DOWN_TIMEOUT_MS} ms`,
+        );
+      }
+      await clock.sleep(POLL_MS);
+    }
+  }
+
+  async #call(method: string, path: string): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const outgoing = request(
+      {
+        socketPath: this.#paths.controlSocket,
+        method,
+        path,
+        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('error', reject);
+        response.on('end', () => {
+          const body = JSON.parse(text) as { code?: string; message?: string };
+          if ((response.statusCode ?? 500) < 300) {
+            resolve(body);
+          } else {
+            reject(new LabError((body.code ?? '') as LabErrorCode, body.message ?? ''));
+          }
+        });
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end();
+    return await promise;
+  }
+}
+
+/** A lab inside `unshare -Urnm` lives in a user namespace that this process may have to enter first. */
+function userNamespaceArguments(supervisorPid: number): string[] {
+  const theirs = readlinkSync(`/proc/${supervisorPid}/ns/user`);
+  return theirs === readlinkSync('/proc/self/ns/user')
+    ? []
+    : ['--user', '--preserve-credentials', '--target', String(supervisorPid), '--mount'];
+}
