@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { MutableHeaders } from './header-operations.ts';
+import {
+  applyHeaderOperations,
+  compileHeaderOperations,
+  formatHeaderValue,
+  hostOf,
+  parseHeaderValue,
+} from './header-operations.ts';
+
+class Headers implements MutableHeaders {
+  readonly values = new Map<string, string[]>();
+  set(name: string, value: string): void {
+    this.values.set(name, [value]);
+  }
+  add(name: string, value: string): void {
+    this.values.set(name, [...(this.values.get(name) ?? []), value]);
+  }
+  remove(name: string): void {
+    this.values.delete(name);
+  }
+}
+
+describe('header operations', () => {
+  it('remove before set before add, destination before rule', () => {
+    const headers = new Headers();
+    headers.set('x-old', '1');
+    headers.set('x-a', 'client');
+    const destination = compileHeaderOperations({
+      set: { 'X-A': 'destination', 'x-b': 'destination' },
+      add: { 'x-c': '1' },
+      remove: ['X-Old'],
+    });
+    const rule = compileHeaderOperations({
+      set: { 'x-a': 'rule' },
+      add: { 'x-c': '2' },
+      remove: ['x-a'],
+    });
+    applyHeaderOperations(destination, headers, () => undefined);
+    applyHeaderOperations(rule, headers, () => undefined);
+    assert.deepEqual(Object.fromEntries(headers.values), {
+      'x-a': ['rule'],
+      'x-b': ['destination'],
+      'x-c': ['1', '2'],
+    });
+  });
+
+  it('leaves the host to the route, and never touches pseudo headers', () => {
+    const operations = {
+      set: { ':authority': 'a', ':path': '/evil', 'x-y': '1' },
+      add: { Host: 'b' },
+      remove: [':method', 'host'],
+    };
+    assert.equal(hostOf(operations), 'a');
+    const names = compileHeaderOperations(operations).map(({ name }) => name);
+    assert.deepEqual(names, ['x-y']);
+  });
+});
+
+describe('parseHeaderValue', () => {
+  const lookup = (variable: string, argument?: string) =>
+    variable === 'HOSTNAME'
+      ? undefined
+      : `<${variable}${argument === undefined ? '' : `:${argument}`}>`;
+  for (const [text, expected] of [
+    ['plain', 'plain'],
+    ['', ''],
+    ['100%%', '100%'],
+    ['100%', '100%'],
+    ['%PROTOCOL%', '<PROTOCOL>'],
+    ['a%PROTOCOL%b%REQ(X-A)%', 'a<PROTOCOL>b<REQ:X-A>'],
+    ['%HOSTNAME%', '-'],
+    ['%UNKNOWN_THING%', '%UNKNOWN_THING%'],
+    ['%%PROTOCOL%%', '%PROTOCOL%'],
+    ['%START_TIME(%s.%3f)%', '<START_TIME:%s.%3f>'],
+  ] as const) {
+    it(`writes "${text}" as "${expected}"`, () => {
+      assert.equal(formatHeaderValue(parseHeaderValue(text), lookup), expected);
+    });
+  }
+
+  it('lets no control character through a variable', () => {
+    const value = formatHeaderValue(parseHeaderValue('%REQ(x)%'), () => 'a\r\nx-admin: 1');
+    assert.equal(value, 'ax-admin: 1');
+  });
+
+  it('never throws and keeps text without % as it is', () => {
+    fc.assert(
+      fc.property(fc.string(), (text) => {
+        const value = formatHeaderValue(parseHeaderValue(text), () => '?');
+        if (!text.includes('%')) assert.equal(value, text);
+      }),
+    );
+  });
+});
