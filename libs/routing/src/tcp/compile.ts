@@ -174,6 +174,8 @@ function compileL4Match(
     words.push(`SNI ${sniHosts.join(' or ')}`);
     tests.push(({ sni }) => sni !== undefined && sniHosts.some((host) => hostMatches(host, sni)));
   }
+  // A stream whose SNI is not known is no concern of SNI rules.
+  if (sniHosts !== undefined) concern.tests.push(({ sni }) => sni !== undefined);
   return {
     conditions: words.length === 0 ? 'every connection' : words.join(', '),
     concerns: (connection) => concern.tests.every((test) => test(connection)),

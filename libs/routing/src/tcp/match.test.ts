@@ -106,6 +106,8 @@ describe('matchTcp', () => {
     assert.equal(outcome({ tls, tcp }, connection({ sni: 'a.example.org' })), 'reviews-v2');
     assert.equal(outcome({ tls, tcp }, connection({ sni: 'example.org' })), 'reviews-v1');
     assert.equal(outcome({ tls, tcp }), 'reviews-v1');
+    assert.equal(outcome({ tls }), 'reviews');
+    assert.equal(outcome({ tls }, connection({ sni: 'example.org' })), 'NR');
   });
 
   it('prefers TCPRoutes on their ports: consumer, producer, then VirtualService', () => {
