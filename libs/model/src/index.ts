@@ -1,5 +1,23 @@
 /** Objects in, mesh model out, incrementally: attachment, precedence, conditions, findings. Pure. */
 
+export type {
+  AdminCertificate,
+  AdminController,
+  AdminItems,
+  AdminObject,
+  AdminProxies,
+  AdminProxy,
+  AdminProxyKind,
+  AdminSubscription,
+} from './admin/admin-types.ts';
+export {
+  type DecodedSnapshot,
+  decodeSnapshot,
+  encodeSnapshot,
+  type MeshSnapshot,
+  SNAPSHOT_FORMAT,
+  type SnapshotContext,
+} from './admin/snapshot.ts';
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
@@ -29,4 +47,12 @@ export type {
   WorkloadType,
 } from './types.ts';
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
+export type { PolicySet } from './view/scoped-policies.ts';
+export {
+  type ResolvedCluster,
+  type ServiceRoutes,
+  type WaypointTarget,
+  WaypointView,
+  type WaypointViewOptions,
+} from './view/waypoint-view.ts';
 export { namespaceMode } from './workload/enrolment.ts';

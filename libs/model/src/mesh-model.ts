@@ -32,6 +32,10 @@ export interface MeshBatch {
   readonly removes?: readonly ObjectKey[];
   /** Refused versions. The last accepted version of the same key stays in force. */
   readonly invalid?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
+  /** What is to be said about accepted objects: warnings of validation. None clears what was said. */
+  readonly notes?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
+  /** Objects of kinds that are known but not served; `removes` takes them away. */
+  readonly unsupported?: readonly { readonly key: ObjectKey; readonly message: string }[];
   /** Uids of pods that an agent has captured, or holds no longer. */
   readonly captured?: {
     readonly add?: readonly string[];
@@ -115,6 +119,12 @@ export class MeshModel {
     for (const key of batch.removes ?? []) this.#remove(key);
     for (const object of batch.upserts ?? []) this.#upsert(object);
     for (const { key, findings } of batch.invalid ?? []) this.#sources.refused.set(key, findings);
+    for (const { key, findings } of batch.notes ?? []) {
+      this.#sources.notes.set(key, findings.length === 0 ? undefined : findings);
+    }
+    for (const { key, message } of batch.unsupported ?? []) {
+      this.#sources.unsupported.set(key, message);
+    }
     for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
     for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
     this.#graph.run();
@@ -133,6 +143,8 @@ export class MeshModel {
     const kind = splitKey(key).kind as MeshObject['kind'];
     sourceOf(this.#sources, kind)?.set(key, undefined);
     this.#sources.refused.set(key, undefined);
+    this.#sources.notes.set(key, undefined);
+    this.#sources.unsupported.set(key, undefined);
   }
 
   /** A pod waits if it was known outside of the mesh, is enrolled now, and was not captured yet. */

@@ -43,6 +43,10 @@ export interface Sources {
   readonly routes: Source<Route>;
   /** Refused versions of objects: what is wrong with them. */
   readonly refused: Source<readonly Finding[]>;
+  /** Warnings about accepted objects. */
+  readonly notes: Source<readonly Finding[]>;
+  /** Objects of kinds that are not served: what is to be said. */
+  readonly unsupported: Source<string>;
   /** Uids of pods that an agent has captured. */
   readonly captured: Source<true>;
   /** Uids of pods that were published outside of the mesh and that no agent has captured yet. */
@@ -91,6 +95,8 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
       object.spec.parentRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
     ),
     refused: graph.source('refused'),
+    notes: graph.source('notes'),
+    unsupported: graph.source('unsupported'),
     captured: graph.source('captured'),
     pending: graph.source('pending'),
   };

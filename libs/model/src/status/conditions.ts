@@ -21,6 +21,7 @@ export type ConditionReason =
   | 'Invalid'
   | 'UnsupportedField'
   | 'UnsupportedClass'
+  | 'UnsupportedKind'
   | 'Conflicted'
   | 'NoMatchingParent'
   | 'AtAgents'

@@ -34,7 +34,7 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
       const parts = fn(object, context);
       const refused = sources.refused.get(key);
       if (refused !== undefined) return refusedStatus(key, refused, object);
-      return parts === undefined ? undefined : { key, ...parts };
+      return parts === undefined ? undefined : withNotes(key, parts, sources.notes.get(key) ?? []);
     });
   const accepted = (object: MeshObject): StatusParts => ({
     conditions: [acceptedCondition(object)],
@@ -58,7 +58,27 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
   const unknown = graph.map('refused-statuses', sources.refused, (findings, key) =>
     refusedStatus(key, findings, undefined),
   );
-  return graph.merge('statuses', [known, unknown]);
+  const unsupported = graph.map('unsupported-statuses', sources.unsupported, (message, key) => ({
+    key,
+    conditions: [condition('Accepted', 'False', 'UnsupportedKind', message, 0)],
+    findings: [],
+  }));
+  return graph.merge('statuses', [known, unknown, unsupported]);
+}
+
+/** A field that is set aside shows in the condition too: whoever waits for `Accepted` reads it. */
+function withNotes(key: ObjectKey, parts: StatusParts, notes: readonly Finding[]): ObjectStatus {
+  const aside = notes.filter(({ code }) => code === 'UNSUPPORTED_FIELD');
+  const conditions = parts.conditions.map((found) =>
+    aside.length > 0 && found.type === 'Accepted' && found.reason === 'Accepted'
+      ? {
+          ...found,
+          reason: 'UnsupportedField',
+          message: aside.map(({ path, message }) => `${path} ${message}`).join('; '),
+        }
+      : found,
+  );
+  return { key, conditions, findings: [...notes, ...parts.findings] };
 }
 
 /** A refused version says so on the object, also while an earlier one is in force. */

@@ -25,6 +25,7 @@ const NO_WORKLOADS: readonly Workload[] = [];
 
 export class MeshIndex implements MeshView<Workload, MeshService> {
   readonly network: string;
+  #version = 0;
   readonly #workloads = new Map<string, Workload>();
   readonly #services = new Map<string, MeshService>();
   readonly #byAddress = new Map<string, Set<Workload>>();
@@ -43,11 +44,17 @@ export class MeshIndex implements MeshView<Workload, MeshService> {
 
   /** Removals come first: one uid may be removed and come back in one delta. */
   apply({ changed, removed }: AddressDelta): void {
+    this.#version += 1;
     for (const key of removed) this.#remove(key);
     for (const address of changed) {
       if (address.kind === 'workload') this.#setWorkload(address.workload);
       else this.#setService(address.service);
     }
+  }
+
+  /** Different after every `apply`. */
+  get version(): number {
+    return this.#version;
   }
 
   get workloads(): ReadonlyMap<string, Workload> {

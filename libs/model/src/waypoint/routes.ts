@@ -45,11 +45,8 @@ export function virtualServicesOf(
   sources: Sources,
 ): readonly VirtualService[] {
   for (const bucket of hostBuckets(service.hostname)) {
-    const found = sources.virtualServices
-      .lookup(BY_HOST, bucket)
-      .filter(({ metadata, spec }) =>
-        isExportedTo(spec.exportTo, metadata.namespace, service.namespace),
-      );
+    // To whom each is exported is decided for every caller, at the waypoint.
+    const found = sources.virtualServices.lookup(BY_HOST, bucket);
     if (found.length > 0) return [...found].sort(byAge);
   }
   return [];

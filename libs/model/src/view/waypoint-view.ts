@@ -1,0 +1,339 @@
+/**
+ * A waypoint's view of its scope: what an authority means, which policies decide, where requests may go.
+ *
+ * Pure: the same resources and objects give the same answers, at the waypoint and in `meshctl why`.
+ * Whatever policy should be here and is not makes `missing`, and with it everything is refused.
+ */
+import type {
+  DestinationRule,
+  HTTPRoute,
+  MeshObject,
+  ObjectKey,
+  TCPRoute,
+  VirtualService,
+} from '@ambit/api';
+import {
+  type Cluster,
+  type ClusterRef,
+  compileHttpRoutes,
+  compileTcpRoutes,
+  type Endpoint,
+  type HttpRouteTable,
+  parseAuthority,
+  resolveCluster,
+  resolveEndpoints,
+  serviceKey,
+  type TcpRouteTable,
+} from '@ambit/routing';
+
+import { keyOf } from '../objects/keys.ts';
+import type { MeshService, Workload } from '../types.ts';
+import type { MeshIndex } from './mesh-index.ts';
+import { type PolicySet, ScopedPolicies } from './scoped-policies.ts';
+
+export interface WaypointViewOptions {
+  /** The waypoint itself. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly className: string;
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+}
+
+export type WaypointTarget =
+  | { readonly kind: 'service'; readonly service: MeshService; readonly port: number }
+  | { readonly kind: 'workload'; readonly workload: Workload; readonly port: number }
+  | { readonly kind: 'unknown'; readonly text: string };
+
+export interface ServiceRoutes {
+  readonly http: HttpRouteTable;
+  readonly tcp: TcpRouteTable;
+}
+
+export interface ResolvedCluster {
+  readonly cluster: Cluster;
+  readonly service: MeshService;
+}
+
+/** Policy sets remembered until the next change. */
+const POLICY_SETS_MAX = 16_384;
+
+/** Written by the controller for agents: no object of a person stands behind them. */
+const GENERATED = /\/(?:istio_converted_|converted_peer_authentication_|ambit_)/;
+
+export class WaypointView {
+  readonly #index: MeshIndex;
+  readonly #options: WaypointViewOptions;
+  readonly #policies: ScopedPolicies;
+  readonly #virtualServices = new Map<ObjectKey, VirtualService>();
+  readonly #destinationRules = new Map<ObjectKey, DestinationRule>();
+  readonly #httpRoutes = new Map<ObjectKey, HTTPRoute>();
+  readonly #tcpRoutes = new Map<ObjectKey, TCPRoute>();
+  readonly #routes = new Map<string, ServiceRoutes>();
+  readonly #clusters = new Map<string, Cluster | undefined>();
+  readonly #sets = new Map<string, PolicySet>();
+  /** Equal sets are one object, so that comparing them is comparing references. */
+  readonly #interned = new Map<string, PolicySet>();
+  #indexVersion = -1;
+
+  constructor(index: MeshIndex, options: WaypointViewOptions) {
+    this.#index = index;
+    this.#options = options;
+    this.#policies = new ScopedPolicies(options);
+  }
+
+  /** Answers which objects were refused, and why; kinds that a waypoint has no use for are refused too. */
+  apply(delta: {
+    readonly changed: Iterable<MeshObject>;
+    readonly removed: Iterable<ObjectKey>;
+  }): readonly { readonly key: ObjectKey; readonly error: string }[] {
+    const refused: { key: ObjectKey; error: string }[] = [];
+    for (const key of delta.removed) this.#remove(key);
+    for (const object of delta.changed) {
+      const error = this.#set(object);
+      if (error !== undefined) refused.push({ key: keyOf(object), error });
+    }
+    this.#forget();
+    return refused;
+  }
+
+  /** What a client meant by `ip:port`, `[v6]:port` or `hostname:port`. Services go before workloads. */
+  target(authority: string, clientNamespace: string): WaypointTarget {
+    const parsed = parseAuthority(authority);
+    if (parsed?.port === undefined)
+      return unknown(`authority "${authority.slice(0, 80)}" has no host and port`);
+    const { host, port } = parsed;
+    const ip = parsed.kind === 'ip' ? host : undefined;
+    const service =
+      ip === undefined
+        ? this.#index.serviceByHostname(host, clientNamespace)
+        : this.#index.serviceByAddress(this.#index.network, ip, clientNamespace);
+    if (service !== undefined) return { kind: 'service', service, port };
+    const workload =
+      ip === undefined ? undefined : this.#index.workloadByAddress(this.#index.network, ip);
+    if (workload !== undefined) return { kind: 'workload', workload, port };
+    return unknown(`"${host}" is neither a service nor a workload of the mesh`);
+  }
+
+  /**
+   * The set for one endpoint of a service, or for a workload addressed by itself on a target port. Of a
+   * workload, policies on any of its services with that port count: whoever comes by the pod's address
+   * gets no more than by its services.
+   */
+  policies(to: {
+    readonly workload: Workload;
+    readonly targetPort: number;
+    readonly service?: MeshService;
+  }): PolicySet {
+    this.#refresh();
+    const { workload, targetPort, service } = to;
+    const of = service === undefined ? `:${targetPort}` : serviceKey(service);
+    return this.#remember(`${workload.uid} ${of}`, () => {
+      const services = service === undefined ? this.#servicesOn(workload, targetPort) : [service];
+      const set = this.#policies.select(workload, this.#targetsOf(services));
+      return { policies: set.policies, missing: [...set.missing, ...this.#missingOf(workload)] };
+    });
+  }
+
+  /** Of a service without a workload behind it (its name is resolved elsewhere). */
+  servicePolicies(service: MeshService): PolicySet {
+    this.#refresh();
+    return this.#remember(`service ${serviceKey(service)}`, () =>
+      this.#policies.select(
+        { namespace: service.namespace, labels: {} },
+        this.#targetsOf([service]),
+      ),
+    );
+  }
+
+  /**
+   * The set that holds for every endpoint of a service, so that it can be decided before routing;
+   * undefined where endpoints differ, and each decides for itself once chosen.
+   */
+  sharedPolicies(service: MeshService, servicePort: number): PolicySet | undefined {
+    const key = serviceKey(service);
+    let shared: PolicySet | undefined;
+    for (const workload of this.#index.endpoints(key)) {
+      const own = workload.services[key]?.find((port) => port.servicePort === servicePort);
+      const set = this.policies({ workload, targetPort: own?.targetPort ?? servicePort, service });
+      if (shared !== undefined && shared !== set) return undefined;
+      shared = set;
+    }
+    return shared ?? this.servicePolicies(service);
+  }
+
+  routes(service: MeshService): ServiceRoutes {
+    this.#refresh();
+    const key = serviceKey(service);
+    const known = this.#routes.get(key);
+    if (known !== undefined) return known;
+    const scope = {
+      service: {
+        namespace: service.namespace,
+        name: service.name,
+        hostname: service.hostname,
+        ports: service.ports.map(({ servicePort }) => servicePort),
+      },
+      clusterDomain: this.#options.clusterDomain,
+      portsOf: (hostname: string) =>
+        this.#serviceOfHost(hostname)?.ports.map(({ servicePort }) => servicePort),
+    };
+    const virtualServices = [...this.#virtualServices.values()];
+    const routes = {
+      http: compileHttpRoutes({
+        ...scope,
+        virtualServices,
+        httpRoutes: [...this.#httpRoutes.values()],
+      }),
+      tcp: compileTcpRoutes({
+        ...scope,
+        virtualServices,
+        tcpRoutes: [...this.#tcpRoutes.values()],
+      }),
+    };
+    this.#routes.set(key, routes);
+    return routes;
+  }
+
+  /** `undefined`: no such service, or no such subset (503, flag NC). */
+  cluster(ref: ClusterRef): ResolvedCluster | undefined {
+    this.#refresh();
+    const service = this.#serviceOfHost(ref.host);
+    if (service === undefined) return undefined;
+    const id = `${ref.host} ${ref.port} ${ref.subset ?? ''}`;
+    let cluster = this.#clusters.get(id);
+    if (cluster === undefined) {
+      cluster = resolveCluster(ref, service, {
+        destinationRules: [...this.#destinationRules.values()],
+        clientNamespace: this.#options.namespace,
+        rootNamespace: this.#options.rootNamespace,
+        clusterDomain: this.#options.clusterDomain,
+      });
+      this.#clusters.set(id, cluster);
+    }
+    return cluster === undefined ? undefined : { cluster, service };
+  }
+
+  endpoints({ cluster, service }: ResolvedCluster): readonly Endpoint<Workload>[] {
+    return resolveEndpoints({
+      service,
+      port: cluster.ref.port,
+      labels: cluster.subsetLabels,
+      workloads: this.#index.endpoints(serviceKey(service)),
+    });
+  }
+
+  #serviceOfHost(hostname: string): MeshService | undefined {
+    return this.#index.serviceByHostname(hostname, this.#options.namespace);
+  }
+
+  #servicesOn(workload: Workload, targetPort: number): readonly MeshService[] {
+    return Object.entries(workload.services).flatMap(([key, ports]) => {
+      const service = this.#index.services.get(key);
+      const isOn = ports.some((port) => port.targetPort === targetPort);
+      return service !== undefined && isOn ? [service] : [];
+    });
+  }
+
+  /** A hostname may come from either kind of object; names of the other kind name nothing here. */
+  #targetsOf(services: readonly MeshService[]): readonly ObjectKey[] {
+    const { namespace, name, className } = this.#options;
+    return [
+      ...services.flatMap((service) => {
+        const isCluster = service.hostname.endsWith(`.svc.${this.#options.clusterDomain}`);
+        const kinds = isCluster ? ['Service', 'ServiceEntry'] : ['ServiceEntry'];
+        return kinds.map((kind) => `${kind}/${service.namespace}/${service.name}`);
+      }),
+      `Gateway/${namespace}/${name}`,
+      `GatewayClass/${className}`,
+    ];
+  }
+
+  /** Policies that the workload's own resource names and that have not arrived. */
+  #missingOf(workload: Workload): readonly string[] {
+    const guarding = (workload.guard?.because ?? []).filter((key) =>
+      key.startsWith('AuthorizationPolicy/'),
+    );
+    const named = workload.authorizationPolicies
+      .filter((name) => !GENERATED.test(`/${name.slice(name.indexOf('/') + 1)}`))
+      .map((name) => `AuthorizationPolicy/${name}`);
+    return [...new Set([...guarding, ...named])]
+      .filter((key) => !this.#policies.has(key))
+      .map((key) => key.slice('AuthorizationPolicy/'.length));
+  }
+
+  #remember(id: string, make: () => PolicySet): PolicySet {
+    const known = this.#sets.get(id);
+    if (known !== undefined) return known;
+    const made = make();
+    const names = made.policies.map((policy) => `${policy.namespace}/${policy.name}`);
+    const content = `${names.join(' ')}|${made.missing.join(' ')}`;
+    const set = this.#interned.get(content) ?? made;
+    this.#interned.set(content, set);
+    if (this.#sets.size >= POLICY_SETS_MAX) this.#sets.clear();
+    this.#sets.set(id, set);
+    return set;
+  }
+
+  #set(object: MeshObject): string | undefined {
+    switch (object.kind) {
+      case 'AuthorizationPolicy':
+        return this.#policies.set(object);
+      case 'VirtualService':
+        this.#virtualServices.set(keyOf(object), object);
+        return undefined;
+      case 'DestinationRule':
+        this.#destinationRules.set(keyOf(object), object);
+        return undefined;
+      case 'HTTPRoute':
+        this.#httpRoutes.set(keyOf(object), object);
+        return undefined;
+      case 'TCPRoute':
+        this.#tcpRoutes.set(keyOf(object), object);
+        return undefined;
+      case 'RequestAuthentication':
+        // Known and not enforced: rules on what it would have proved never allow, and always deny.
+        return undefined;
+      case 'Namespace':
+      case 'Node':
+      case 'Pod':
+      case 'Deployment':
+      case 'Service':
+      case 'ServiceAccount':
+      case 'ServiceEntry':
+      case 'WorkloadEntry':
+      case 'PeerAuthentication':
+      case 'Gateway':
+        return `a waypoint has no use for kind "${object.kind}"`;
+      default:
+        // A newer controller may know kinds that this proxy does not; ignoring one could be a hole.
+        return `a waypoint does not know kind "${(object as { kind: string }).kind}"`;
+    }
+  }
+
+  #remove(key: ObjectKey): void {
+    this.#policies.remove(key);
+    this.#virtualServices.delete(key);
+    this.#destinationRules.delete(key);
+    this.#httpRoutes.delete(key);
+    this.#tcpRoutes.delete(key);
+  }
+
+  #refresh(): void {
+    if (this.#indexVersion === this.#index.version) return;
+    this.#indexVersion = this.#index.version;
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#routes.clear();
+    this.#clusters.clear();
+    this.#sets.clear();
+    this.#interned.clear();
+  }
+}
+
+function unknown(text: string): WaypointTarget {
+  return { kind: 'unknown', text };
+}
