@@ -119,7 +119,7 @@ function compileAction(
   }
   const authority = rule.rewrite?.authority ?? hostOf(rule.headers?.request);
   const path = rewriteOf(rule, match);
-  const { timeoutMs, retries, fault } = rule;
+  const { timeoutMs, retries, fault, corsPolicy } = rule;
   return {
     kind: 'route',
     clusters: compileDestinations(rule.route, context),
@@ -129,6 +129,7 @@ function compileAction(
     ...(retries === undefined ? {} : { retry: compileRetry(retries) }),
     ...(fault === undefined ? {} : { fault }),
     mirrors: compileMirrors(rule, context),
+    ...(corsPolicy === undefined ? {} : { cors: corsPolicy }),
   };
 }
 

@@ -4,7 +4,7 @@
  * A table belongs to one service as frontend. Rules stand in the order in which they are tried; each
  * carries where it was written, so that whoever asks gets the object, the rule and the match.
  */
-import type { CompiledRegex, HttpFault, ObjectKey } from '@ambit/api';
+import type { CompiledRegex, CorsPolicy, HttpFault, ObjectKey } from '@ambit/api';
 import type { HeaderOperation } from './header-operations.ts';
 import type { HttpRequestView } from './request.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -72,6 +72,8 @@ export interface RouteAction {
   readonly retry?: RetryPolicy;
   readonly fault?: HttpFault;
   readonly mirrors: readonly HttpMirrorTarget[];
+  /** As written; whoever serves it decides what to do with it. */
+  readonly cors?: CorsPolicy;
 }
 
 export interface RedirectAction {
