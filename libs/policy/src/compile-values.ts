@@ -1,5 +1,5 @@
 /** How the single values of a policy are read, with the path of the one that is wrong. */
-import { parseCidr } from './cidr.ts';
+import { parseCidr } from '@ambit/api';
 import { PolicyError } from './errors.ts';
 import { parsePathPattern, parseStringPattern } from './pattern.ts';
 import type { Cidr, PathPattern, ServiceAccountRef, StringPattern } from './types.ts';

@@ -1,5 +1,4 @@
 /** May this connection or request pass, and because of which rule. Pure: no I/O, no clock, no chance. */
-export { cidrContains, parseCidr, parseIp } from './cidr.ts';
 export { type CompileOptions, type CompileResult, compileAuthorizationPolicy } from './compile.ts';
 export { PolicyError, type PolicyErrorCode } from './errors.ts';
 export { type EvaluateOptions, evaluate } from './evaluate.ts';

@@ -4,7 +4,7 @@
  * Only lists that say something become a check; a match without any is the "empty match" of wire.md §5 and
  * is left out, while its clause remembers that it is not a clause without matches.
  */
-import { cidrContains } from './cidr.ts';
+import { cidrContains } from '@ambit/api';
 import { compilePatterns } from './pattern.ts';
 import type {
   Cidr,
