@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshObject } from '@ambit/api';
+
+import {
+  modelOf,
+  namespace,
+  networking,
+  parsed,
+  pod,
+  policy,
+  service,
+  uid,
+} from '../objects.testing.ts';
+import type { Workload } from '../types.ts';
+import { MeshIndex } from './mesh-index.ts';
+import { WaypointView } from './waypoint-view.ts';
+
+const GET = [{ to: [{ operation: { methods: ['GET'] } }] }];
+const WORLD = [
+  namespace('shop', { 'istio.io/dataplane-mode': 'ambient' }),
+  pod('v1', '10.0.0.1', { labels: { app: 'reviews', version: 'v1' } }),
+  pod('v2', '10.0.0.2', { labels: { app: 'reviews', version: 'v2' } }),
+  service('reviews', '10.1.0.1', { selector: { app: 'reviews' } }),
+];
+const TARGETED = policy('to-reviews', {
+  targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
+  rules: GET,
+});
+
+/** A view that holds exactly what the controller would send to the waypoint of `shop`. */
+function viewOf(...objects: readonly MeshObject[]): { view: WaypointView; index: MeshIndex } {
+  const { outputs } = modelOf(...WORLD, ...objects);
+  const index = new MeshIndex({ network: '' });
+  index.apply({ changed: outputs.addresses.values(), removed: [] });
+  const view = new WaypointView(index, {
+    namespace: 'shop',
+    name: 'waypoint',
+    className: 'istio-waypoint',
+    trustDomain: 'cluster.local',
+    rootNamespace: 'istio-system',
+    clusterDomain: 'cluster.local',
+  });
+  const scope = outputs.scopes.get('shop/waypoint') ?? new Set();
+  const changed = [...scope].flatMap((key) => outputs.objects.get(key) ?? []);
+  assert.deepEqual(view.apply({ changed, removed: [] }), []);
+  return { view, index };
+}
+
+function reviews(index: MeshIndex): NonNullable<ReturnType<MeshIndex['service']>> {
+  const found = index.service('shop', 'reviews.shop.svc.cluster.local');
+  assert.ok(found);
+  return found;
+}
+
+function workload(index: MeshIndex, name: string): Workload {
+  const found = index.workloadByUid(uid(name));
+  assert.ok(found);
+  return found;
+}
+
+describe('WaypointView.target', () => {
+  const { view } = viewOf();
+  const cases: readonly (readonly [string, string])[] = [
+    ['10.1.0.1:80', 'service reviews'],
+    ['reviews.shop.svc.cluster.local:80', 'service reviews'],
+    ['10.0.0.1:8080', 'workload v1'],
+    ['10.9.9.9:80', 'unknown'],
+    ['nobody.example:80', 'unknown'],
+    ['10.1.0.1', 'unknown'],
+    ['', 'unknown'],
+  ];
+  for (const [authority, expected] of cases) {
+    it(`takes "${authority}" as ${expected}`, () => {
+      const target = view.target(authority, 'shop');
+      const name =
+        target.kind === 'service'
+          ? ` ${target.service.name}`
+          : target.kind === 'workload'
+            ? ` ${target.workload.name}`
+            : '';
+      assert.equal(`${target.kind}${name}`, expected);
+    });
+  }
+});
+
+describe('WaypointView.policies', () => {
+  it('joins mesh, namespace, selector and target, for the service that was addressed', () => {
+    const { view, index } = viewOf(
+      TARGETED,
+      policy('mesh', {}, { namespace: 'istio-system' }),
+      policy('wide', {}),
+      policy('on-v1', { selector: { matchLabels: { version: 'v1' } }, rules: GET }),
+      policy('other', {}, { namespace: 'other' }),
+    );
+    const names = (name: string): readonly string[] =>
+      view
+        .policies({ workload: workload(index, name), targetPort: 8080, service: reviews(index) })
+        .policies.map((found) => found.name);
+    assert.deepEqual(names('v1'), ['mesh', 'on-v1', 'to-reviews', 'wide']);
+    assert.deepEqual(names('v2'), ['mesh', 'to-reviews', 'wide']);
+    assert.equal(view.sharedPolicies(reviews(index), 80), undefined, 'endpoints differ');
+  });
+
+  it('has one set for a service whose endpoints agree', () => {
+    const { view, index } = viewOf(TARGETED);
+    assert.deepEqual(
+      view.sharedPolicies(reviews(index), 80)?.policies.map(({ name }) => name),
+      ['to-reviews'],
+    );
+  });
+
+  it('applies policies of a service to its port of a workload that is addressed by itself', () => {
+    const { view, index } = viewOf(TARGETED);
+    const of = (targetPort: number): number =>
+      view.policies({ workload: workload(index, 'v1'), targetPort }).policies.length;
+    assert.equal(of(8080), 1);
+    assert.equal(of(9090), 0);
+  });
+
+  it('misses a policy that the workload names and that has not come, or does not compile', () => {
+    const { view, index } = viewOf(TARGETED);
+    const query = { workload: workload(index, 'v1'), targetPort: 8080, service: reviews(index) };
+    assert.deepEqual(view.policies(query).missing, []);
+    view.apply({ changed: [], removed: ['AuthorizationPolicy/shop/to-reviews'] });
+    assert.deepEqual(view.policies(query).missing, ['shop/to-reviews']);
+    const broken = structuredClone(TARGETED) as MeshObject & { spec: { rules: unknown } };
+    broken.spec.rules = [
+      { from: [], to: [{ operation: { ...emptyOperation(), ports: ['x'] } }], when: [] },
+    ];
+    const refused = view.apply({ changed: [broken], removed: [] });
+    assert.equal(refused[0]?.key, 'AuthorizationPolicy/shop/to-reviews');
+    assert.deepEqual(view.policies(query).missing, ['shop/to-reviews']);
+  });
+
+  it('follows the index', () => {
+    const { view, index } = viewOf(TARGETED);
+    const before = view.sharedPolicies(reviews(index), 80);
+    index.apply({ changed: [], removed: [uid('v1'), uid('v2')] });
+    assert.notEqual(view.sharedPolicies(reviews(index), 80), before);
+    assert.equal(
+      view.sharedPolicies(reviews(index), 80)?.policies.length,
+      1,
+      'no endpoint: the service decides',
+    );
+  });
+});
+
+describe('WaypointView routes', () => {
+  const route = networking('VirtualService', 'reviews', {
+    hosts: ['reviews'],
+    http: [{ route: [{ destination: { host: 'reviews', subset: 'v2' } }] }],
+  });
+  const rule = networking('DestinationRule', 'reviews', {
+    host: 'reviews',
+    subsets: [{ name: 'v2', labels: { version: 'v2' } }],
+  });
+
+  it('compiles the routes of a service and finds the endpoints of a subset', () => {
+    const { view, index } = viewOf(route, rule);
+    assert.equal(view.routes(reviews(index)).http.virtualServices?.rules.length, 1);
+    const ref = { host: 'reviews.shop.svc.cluster.local', port: 80, subset: 'v2' };
+    const cluster = view.cluster(ref);
+    assert.ok(cluster);
+    assert.deepEqual(
+      view.endpoints(cluster).map((endpoint) => endpoint.workload.name),
+      ['v2'],
+    );
+    assert.equal(view.cluster({ ...ref, subset: 'v9' }), undefined);
+    assert.equal(view.cluster({ host: 'nobody.example', port: 80 }), undefined);
+    view.apply({ changed: [], removed: ['DestinationRule/shop/reviews'] });
+    assert.equal(view.cluster(ref), undefined, 'the subset went with its rule');
+  });
+
+  it('refuses kinds that it has no use for', () => {
+    const { view } = viewOf();
+    const [refused] = view.apply({ changed: [namespace('x')], removed: [] });
+    assert.match(refused?.error ?? '', /no use for kind "Namespace"/);
+    const request = parsed({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'RequestAuthentication',
+      metadata: { name: 'r', namespace: 'shop' },
+      spec: { jwtRules: [{ issuer: 'x' }] },
+    });
+    assert.deepEqual(view.apply({ changed: [request], removed: [] }), []);
+  });
+});
+
+function emptyOperation(): Record<string, readonly string[]> {
+  const fields = [
+    'hosts',
+    'notHosts',
+    'ports',
+    'notPorts',
+    'methods',
+    'notMethods',
+    'paths',
+    'notPaths',
+  ];
+  return Object.fromEntries(fields.map((field) => [field, []]));
+}
