@@ -12,8 +12,11 @@ export const OBJECT_VALUES_MAX = 200_000;
 /** Characters of one text. */
 export const TEXT_LENGTH_MAX = 1_048_576;
 
+/** Paths of null fields that are kept for the report. */
+const NULLS_MAX = 50;
+
 export type Bounded =
-  | { readonly kind: 'ok'; readonly value: unknown }
+  | { readonly kind: 'ok'; readonly value: unknown; readonly nulls: readonly Path[] }
   | { readonly kind: 'error'; readonly finding: Finding };
 
 class LimitError extends Error {
@@ -27,6 +30,7 @@ class LimitError extends Error {
 /** A copy of `value` without null fields and own `__proto__` keys, or the bound that it breaks. */
 export function nullsDropped(value: unknown): Bounded {
   let count = 0;
+  const nulls: Path[] = [];
   const copy = (item: unknown, path: Path): unknown => {
     count += 1;
     if (count > OBJECT_VALUES_MAX)
@@ -41,13 +45,14 @@ export function nullsDropped(value: unknown): Bounded {
     if (typeof item !== 'object' || item === null) return item;
     const fields: [string, unknown][] = [];
     for (const [key, field] of Object.entries(item)) {
-      if (field !== null && field !== undefined && key !== '__proto__')
-        fields.push([key, copy(field, [...path, key])]);
+      if (field === null && nulls.length < NULLS_MAX) nulls.push([...path, key]);
+      if (field === null || field === undefined || key === '__proto__') continue;
+      fields.push([key, copy(field, [...path, key])]);
     }
     return Object.fromEntries(fields);
   };
   try {
-    return { kind: 'ok', value: copy(value, []) };
+    return { kind: 'ok', value: copy(value, []), nulls };
   } catch (error) {
     if (!(error instanceof LimitError)) throw error;
     return {

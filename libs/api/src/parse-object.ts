@@ -19,7 +19,7 @@ import type { Finding, ObjectKey } from './types/finding.ts';
 import type { MeshObject } from './types/mesh-object.ts';
 import { setAsideUnsupported } from './unsupported.ts';
 import { objectKey } from './value/object-key.ts';
-import { isRecord } from './value/path.ts';
+import { formatPath, isRecord, type Path } from './value/path.ts';
 import { nearestName } from './value/suggest.ts';
 
 export interface ParseContext {
@@ -92,9 +92,12 @@ export function parseObject(value: unknown, context: ParseContext = {}): ParseRe
         .map((served) => (group === '' ? served : `${group}/${served}`))
         .join(', '),
     });
-    return { ...identity, findings: [finding, ...parseKnown(root, definition, context).findings] };
+    return {
+      ...identity,
+      findings: [finding, ...parseKnown(root, definition, context, bounded.nulls).findings],
+    };
   }
-  return { ...identity, ...parseKnown(root, definition, context) };
+  return { ...identity, ...parseKnown(root, definition, context, bounded.nulls) };
 }
 
 function splitApiVersion(apiVersion: string): { readonly group: string; readonly version: string } {
@@ -130,6 +133,7 @@ function parseKnown(
   written: Record<string, unknown>,
   definition: KindDefinition,
   context: ParseContext,
+  nulls: readonly Path[],
 ): { readonly object?: MeshObject; readonly findings: readonly Finding[] } {
   const dialect = rewriteDialects(definition.kind, written);
   const aside = setAsideUnsupported(definition.kind, dialect.value);
@@ -150,6 +154,7 @@ function parseKnown(
   for (const issue of prefixed) raw.push(...findingsOfIssue(root, issue, definition.fields));
   if (definition.isMeshKind) raw.push(...semanticFindings(definition.kind, root));
   const findings = dedupe([
+    ...emptyFields(definition, nulls),
     ...dialect.findings,
     ...aside.findings,
     ...raw.map(dialect.asWritten).filter(({ path }) => !dialect.isExplained(path)),
@@ -167,6 +172,24 @@ function parseKnown(
   return { object: object as unknown as MeshObject, findings };
 }
 
+/**
+ * Fields without a value. Kubernetes drops them, so that `from:` with nothing below would mean "from
+ * anyone": in a security object that is refused.
+ */
+function emptyFields(definition: KindDefinition, nulls: readonly Path[]): readonly Finding[] {
+  if (!definition.isMeshKind) return [];
+  const severity = definition.group === 'security.istio.io' ? 'error' : 'warning';
+  return nulls
+    .filter((path) => path[0] === 'spec' && path.length > 1)
+    .map((path) => ({
+      code: 'EMPTY_FIELD',
+      severity,
+      path: formatPath(path),
+      message: 'has no value and would be read as absent',
+      fix: 'give it a value or remove it',
+    }));
+}
+
 /** What the body's schema reads: everything else of a mesh object is an unknown field. */
 function bodyOf(root: Record<string, unknown>, definition: KindDefinition): unknown {
   const { apiVersion: _apiVersion, kind: _kind, metadata, status, ...rest } = root;
@@ -179,11 +202,12 @@ function bodyOf(root: Record<string, unknown>, definition: KindDefinition): unkn
   };
 }
 
-/** One finding a path and code; errors first, otherwise in the order found. */
+/** Schema and rules may say the same; errors first, otherwise in the order found. */
 function dedupe(findings: readonly Finding[]): readonly Finding[] {
   const seen = new Set<string>();
   const kept = findings.filter((finding) => {
-    const id = `${finding.path}\n${finding.code}\n${finding.message}`;
+    const what = finding.code === 'REQUIRED_FIELD' ? '' : finding.message;
+    const id = `${finding.path}\n${finding.code}\n${what}`;
     if (seen.has(id)) return false;
     seen.add(id);
     return true;

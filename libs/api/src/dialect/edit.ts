@@ -9,8 +9,8 @@ export type Edit =
   | { readonly op: 'set'; readonly path: Path; readonly value: unknown }
   | { readonly op: 'move'; readonly from: Path; readonly to: Path }
   | { readonly op: 'delete'; readonly path: Path }
-  /** Removes what a move has left empty. */
-  | { readonly op: 'deleteIfEmpty'; readonly path: Path };
+  /** Removes what a move has left empty; the comment above it goes to `heir`. */
+  | { readonly op: 'deleteIfEmpty'; readonly path: Path; readonly heir: Path };
 
 /** Applies `edit` to `root` in place. */
 export function applyToJson(root: unknown, edit: Edit): void {
@@ -67,9 +67,26 @@ export function applyToYaml(document: Document, prefix: Path, edit: Edit): void 
       return;
     case 'deleteIfEmpty': {
       const node = document.getIn([...prefix, ...edit.path]);
-      if (isMap(node) && node.items.length === 0) document.deleteIn([...prefix, ...edit.path]);
+      if (!isMap(node) || node.items.length > 0) return;
+      bequeathComment(document, [...prefix, ...edit.path], [...prefix, ...edit.heir]);
+      document.deleteIn([...prefix, ...edit.path]);
     }
   }
+}
+
+function bequeathComment(document: Document, path: Path, heir: Path): void {
+  const from = pairAt(document, path)?.key;
+  const target = pairAt(document, heir);
+  if (!isScalar(from) || !from.commentBefore || target === undefined) return;
+  const key = isScalar(target.key) ? target.key : document.createNode(String(target.key));
+  if (!isScalar(key)) return;
+  key.commentBefore = [from.commentBefore, key.commentBefore].filter(Boolean).join('\n');
+  target.key = key;
+}
+
+function pairAt(document: Document, path: Path): Pair | undefined {
+  const parent = document.getIn(path.slice(0, -1));
+  return isMap(parent) ? pairOf(parent, path.at(-1)) : undefined;
 }
 
 /** A scalar is changed in place, so that the comment at the end of its line stays. */
@@ -98,6 +115,11 @@ function moveYaml(document: Document, from: Path, to: Path): void {
   if (isSameParent) {
     setKey(pair, name);
     return;
+  }
+  // A comment above the first key belongs to the map in the parser's eyes, and to the key in its author's.
+  if (source.items[0] === pair && source.commentBefore && isScalar(pair.key)) {
+    pair.key.commentBefore = source.commentBefore;
+    delete source.commentBefore;
   }
   source.items.splice(source.items.indexOf(pair), 1);
   if (

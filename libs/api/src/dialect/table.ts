@@ -29,10 +29,12 @@ const NO_EDIT = (): readonly Edit[] => [];
 
 /** Moves a field to `to`, counted from `up` levels above it; then removes what is left empty above it. */
 function move(up: number, to: Path, emptied = 0) {
-  return (path: Path): readonly Edit[] => [
-    { op: 'move', from: path, to: [...path.slice(0, path.length - up), ...to] },
-    ...(emptied > 0 ? [{ op: 'deleteIfEmpty', path: path.slice(0, -1) } as const] : []),
-  ];
+  return (path: Path): readonly Edit[] => {
+    const target = [...path.slice(0, path.length - up), ...to];
+    const edit: Edit = { op: 'move', from: path, to: target };
+    if (emptied === 0) return [edit];
+    return [edit, { op: 'deleteIfEmpty', path: path.slice(0, -1), heir: target.slice(0, -1) }];
+  };
 }
 
 const set =

@@ -59,7 +59,7 @@ export function renamed<F extends z.ZodRawShape, const R extends Readonly<Record
     // The two casts are the type above, which the compiler cannot follow through `Object.entries`.
     decode: (value) => renameKeys(value, renames) as Out,
     encode: (value) =>
-      renameKeys(value as object, back) as z.output<z.ZodObject<F, z.core.$strict>>,
+      renameKeys((value ?? {}) as object, back) as z.output<z.ZodObject<F, z.core.$strict>>,
   }) as unknown as z.ZodType<Out>;
 }
 

@@ -30,6 +30,7 @@ export function parseDuration(text: string): number | undefined {
 /** The shortest form that `parseDuration` reads back to the same number. */
 export function formatDuration(ms: number): string {
   if (ms % 1000 === 0) return `${ms / 1000}s`;
-  if (ms % 1 === 0) return `${ms}ms`;
-  return `${Math.round(ms * 1e6)}ns`;
+  const whole = Math.floor(ms);
+  const nanos = Math.round((ms - whole) * 1e6);
+  return `${whole > 0 ? `${whole}ms` : ''}${nanos > 0 ? `${nanos}ns` : ''}`;
 }

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { errorsOf, type RuleRow } from '../testing/rule-table.ts';
+
+const listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };
+const GATEWAY: readonly RuleRow[] = [
+  ['a waypoint', { gatewayClassName: 'istio-waypoint', listeners: [listener] }, []],
+  ['a waypoint of ours', { gatewayClassName: 'ambit-waypoint', listeners: [listener] }, []],
+  ['no listeners', { gatewayClassName: 'istio-waypoint' }, ['REQUIRED_FIELD spec.listeners']],
+  [
+    'a waypoint on port 80',
+    { gatewayClassName: 'istio-waypoint', listeners: [{ ...listener, port: 80 }] },
+    ['WAYPOINT_LISTENER spec.listeners'],
+  ],
+  [
+    'a listener twice',
+    { gatewayClassName: 'istio-waypoint', listeners: [listener, listener] },
+    ['DUPLICATE spec.listeners[1].name'],
+  ],
+  [
+    'a selector that is missing',
+    {
+      gatewayClassName: 'istio-waypoint',
+      listeners: [{ ...listener, allowedRoutes: { namespaces: { from: 'Selector' } } }],
+    },
+    ['REQUIRED_FIELD spec.listeners[0].allowedRoutes.namespaces.selector'],
+  ],
+];
+
+const parentRefs = [{ group: '', kind: 'Service', name: 'a' }];
+const httpRoute = (more: object) => ({
+  parentRefs,
+  rules: [{ backendRefs: [{ name: 'a', port: 80 }], ...more }],
+});
+const HTTP_ROUTE: readonly RuleRow[] = [
+  ['a backend', httpRoute({}), []],
+  [
+    'a Service without its group',
+    { ...httpRoute({}), parentRefs: [{ kind: 'Service', name: 'a' }] },
+    ['INVALID_VALUE spec.parentRefs[0].group'],
+  ],
+  [
+    'a parent twice',
+    { ...httpRoute({}), parentRefs: [...parentRefs, ...parentRefs] },
+    ['DUPLICATE spec.parentRefs[1]'],
+  ],
+  [
+    'a path without slash',
+    httpRoute({ matches: [{ path: { value: 'a' } }] }),
+    ['INVALID_PATH spec.rules[0].matches[0].path.value'],
+  ],
+  [
+    'a bad regular expression',
+    httpRoute({ matches: [{ path: { type: 'RegularExpression', value: '(' } }] }),
+    ['INVALID_REGEX spec.rules[0].matches[0].path.value'],
+  ],
+  [
+    '17 headers',
+    httpRoute({
+      matches: [{ headers: Array.from({ length: 17 }, (_, i) => ({ name: `a${i}`, value: 'b' })) }],
+    }),
+    ['OUT_OF_RANGE spec.rules[0].matches[0].headers'],
+  ],
+  [
+    'a filter of another type',
+    httpRoute({ filters: [{ type: 'URLRewrite', requestRedirect: {} }] }),
+    [
+      'CONFLICTING_FIELDS spec.rules[0].filters[0].requestRedirect',
+      'REQUIRED_FIELD spec.rules[0].filters[0].urlRewrite',
+    ],
+  ],
+  [
+    'an extension, which is not ignored',
+    httpRoute({ filters: [{ type: 'ExtensionRef' }] }),
+    ['INVALID_VALUE spec.rules[0].filters[0].type'],
+  ],
+  [
+    'redirect with backends',
+    httpRoute({ filters: [{ type: 'RequestRedirect', requestRedirect: { scheme: 'https' } }] }),
+    ['CONFLICTING_FIELDS spec.rules[0].backendRefs'],
+  ],
+  [
+    'two rewrites',
+    httpRoute({
+      filters: [
+        { type: 'URLRewrite', urlRewrite: {} },
+        { type: 'URLRewrite', urlRewrite: {} },
+      ],
+    }),
+    ['DUPLICATE spec.rules[0].filters[1]'],
+  ],
+  [
+    'a prefix for an exact path',
+    httpRoute({
+      matches: [{ path: { type: 'Exact', value: '/' } }],
+      filters: [
+        {
+          type: 'URLRewrite',
+          urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/' } },
+        },
+      ],
+    }),
+    ['CONFLICTING_FIELDS spec.rules[0].filters[0].urlRewrite.path'],
+  ],
+  [
+    'a backend timeout beyond the whole',
+    httpRoute({ timeouts: { request: '1s', backendRequest: '2s' } }),
+    ['OUT_OF_RANGE spec.rules[0].timeouts.backendRequest'],
+  ],
+  ['an unknown field', httpRoute({ timeout: '1s' }), ['UNKNOWN_FIELD spec.rules[0].timeout']],
+];
+const TCP_ROUTE: readonly RuleRow[] = [
+  ['a backend', { parentRefs, rules: [{ backendRefs: [{ name: 'a', port: 1 }] }] }, []],
+  [
+    'two rules',
+    {
+      parentRefs,
+      rules: [{ backendRefs: [{ name: 'a', port: 1 }] }, { backendRefs: [{ name: 'a', port: 1 }] }],
+    },
+    ['OUT_OF_RANGE spec.rules'],
+  ],
+  ['no backend', { parentRefs, rules: [{}] }, ['REQUIRED_FIELD spec.rules[0].backendRefs']],
+];
+
+const TABLES = { Gateway: GATEWAY, HTTPRoute: HTTP_ROUTE, TCPRoute: TCP_ROUTE };
+for (const [kind, table] of Object.entries(TABLES)) {
+  describe(`rules of ${kind}`, () => {
+    for (const [title, spec, says] of table) {
+      it(`${says.length > 0 ? 'refuses' : 'accepts'} ${title}`, () => {
+        assert.deepEqual(errorsOf(kind, spec), says);
+      });
+    }
+  });
+}
