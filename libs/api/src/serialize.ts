@@ -19,7 +19,6 @@ const EMPTY_MAPS: ReadonlySet<string> = new Set([
   'portLevelMtls',
   'ports',
   'queryParams',
-  'selector',
   'set',
   'sourceLabels',
   'withoutHeaders',
@@ -62,7 +61,8 @@ export function serializeObject(object: MeshObject): Record<string, unknown> {
 
 function prune(value: unknown, key: string, isOwnKey: boolean): unknown {
   if (Array.isArray(value)) return value.map((item) => prune(item, key, false));
-  if (!isRecord(value)) return value;
+  // Carried as written: nothing in it is ours to leave out.
+  if (!isRecord(value) || key === 'jwtRules') return value;
   const hasOwnKeys = !isOwnKey && OWN_KEYS.has(key);
   const fields = Object.entries(value)
     .map(([name, item]) => [name, prune(item, name, hasOwnKeys)] as const)
@@ -72,7 +72,5 @@ function prune(value: unknown, key: string, isOwnKey: boolean): unknown {
 
 function saysNothing(key: string, value: unknown): boolean {
   if (Array.isArray(value)) return value.length === 0;
-  return (
-    isRecord(value) && EMPTY_MAPS.has(key) && key !== 'selector' && Object.keys(value).length === 0
-  );
+  return isRecord(value) && EMPTY_MAPS.has(key) && Object.keys(value).length === 0;
 }

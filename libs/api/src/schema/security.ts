@@ -102,10 +102,29 @@ export const peerAuthenticationSpec: z.ZodType<PeerAuthentication['spec']> = z
   })
   .prefault({} as never);
 
+const header = z.strictObject({ name, prefix: text.exactOptional() });
+const names = z.array(name).exactOptional();
+
+/** Carried as written, since nothing reads it yet; its fields are checked nevertheless. */
+const jwtRule: z.ZodType<Readonly<Record<string, unknown>>> = z.strictObject({
+  issuer: text.exactOptional(),
+  audiences: names,
+  jwksUri: text.exactOptional(),
+  jwks: text.exactOptional(),
+  fromHeaders: z.array(header).exactOptional(),
+  fromParams: names,
+  fromCookies: names,
+  outputPayloadToHeader: name.exactOptional(),
+  outputClaimToHeaders: z.array(z.strictObject({ header: name, claim: name })).exactOptional(),
+  forwardOriginalToken: z.boolean().exactOptional(),
+  timeout: text.exactOptional(),
+  spaceDelimitedClaims: names,
+});
+
 export const requestAuthenticationSpec: z.ZodType<RequestAuthentication['spec']> = z
   .strictObject({
     selector: labelSelector.exactOptional(),
     targetRefs: listOf(targetRef),
-    jwtRules: listOf(z.record(z.string(), z.unknown())),
+    jwtRules: listOf(jwtRule),
   })
   .prefault({} as never);
