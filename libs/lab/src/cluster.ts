@@ -214,6 +214,7 @@ export class Cluster {
       addNetwork: async (where) => await network.addPod(where),
       waypoint: (pod: LabPod) => mesh?.waypointProgram(pod),
       onChange: () => this.#passes.ask(),
+      published: async () => await this.#passes.done(),
     };
   }
 }

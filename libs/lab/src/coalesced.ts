@@ -6,6 +6,7 @@ export class Coalesced {
   readonly #delayMs: number;
   readonly #job: () => Promise<void>;
   readonly #closed = new AbortController();
+  readonly #waiting = new Set<() => void>();
   #isAsked = false;
   #running: Promise<void> | undefined;
 
@@ -26,10 +27,21 @@ export class Coalesced {
     });
   }
 
+  /** Asks, and resolves when a job has ended that began afterwards, or none will any more. */
+  async done(): Promise<void> {
+    if (!this.#closed.signal.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.add(resolve);
+      this.ask();
+      await promise;
+    }
+  }
+
   /** Resolves when no job runs; none starts afterwards. */
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#running;
+    this.#release(this.#waiting);
   }
 
   async #run(): Promise<void> {
@@ -41,7 +53,16 @@ export class Coalesced {
         return;
       }
       this.#isAsked = false;
+      const waiting = new Set(this.#waiting);
       await this.#job();
+      this.#release(waiting);
+    }
+  }
+
+  #release(waiting: ReadonlySet<() => void>): void {
+    for (const resolve of waiting) {
+      this.#waiting.delete(resolve);
+      resolve();
     }
   }
 }

@@ -40,6 +40,8 @@ export class LabClient {
     const enter = [
       ...userNamespaceArguments(plan.supervisorPid),
       `--net=${plan.netns}`,
+      // Entering a mount namespace would leave the command in its root folder.
+      `--wd=${plan.cwd}`,
       '--',
       ...plan.wrapper,
       ...argv,

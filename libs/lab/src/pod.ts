@@ -37,6 +37,8 @@ export interface PodSurroundings {
   readonly waypoint: (pod: LabPod) => Promise<WaypointProgram> | undefined;
   /** Called after every change of what is published about the pod. */
   readonly onChange: () => void;
+  /** As `onChange`; resolves when it is published: in names, service addresses and objects. */
+  readonly published: () => Promise<void>;
 }
 
 export interface WaypointProgram {
@@ -133,7 +135,7 @@ export class LabPod {
     return this.#containers.map((container) => container.kill(signal)).includes(true);
   }
 
-  /** Ends processes, then tells the agent, then removes the network. Idempotent. */
+  /** Takes it out of its services, ends processes, tells the agent, removes the network. Idempotent. */
   stop(): Promise<void> {
     this.#stopped ??= this.#end();
     return this.#stopped;
@@ -278,7 +280,8 @@ export class LabPod {
 
   async #end(): Promise<void> {
     this.phase = 'Terminating';
-    this.#around.onChange();
+    // Nobody is sent here any more when the program hears of its end.
+    await this.#around.published();
     await Promise.all(this.#containers.map((container) => container.stop()));
     await this.#around.agent?.remove(this.uid);
     await this.#started;

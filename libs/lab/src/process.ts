@@ -48,7 +48,8 @@ export function commandLine(options: Omit<ProcessOptions, 'netns' | 'cwd' | 'env
   const mounts = options.mounts.map((_, i) => `mount --bind "$${2 * i + 2}" "$${2 * i + 3}"`);
   const script = [
     'set -e',
-    'if [ -n "$1" ]; then echo "$1" > /proc/sys/kernel/hostname; fi',
+    // Not by /proc/sys, which stays the machine's own in a user namespace. A pod can do without.
+    'if [ -n "$1" ]; then hostname "$1" 2>/dev/null || true; fi',
     ...mounts,
     `shift ${2 * mounts.length + 1}`,
     // Not as the first process of the pid namespace, which ignores the signals that it does not catch.

@@ -2,7 +2,16 @@
  * `lab.json`: which process holds a lab. A record whose process is gone is what a crash left, and is cleaned up by
  * the next start; the kernel has already removed namespaces and processes.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 import { LabError } from './errors.ts';
 import type { LabPaths } from './paths.ts';
 
@@ -48,7 +57,11 @@ export function claimFolder(paths: LabPaths, record: Omit<LabRecord, 'pid' | 'st
       `lab "${record.name}" is already running (pid ${live.pid}); stop it with: meshctl lab down --name ${record.name}`,
     );
   }
+  refuseForeignFolder(paths);
   rmSync(paths.root, { recursive: true, force: true });
+  mkdirSync(paths.root, { recursive: true, mode: 0o700 });
+  const startTime = processStartTime(process.pid) ?? '';
+  writeFileSync(paths.record, `${JSON.stringify({ ...record, pid: process.pid, startTime })}\n`);
   for (const folder of [
     paths.objects,
     paths.applied,
@@ -62,6 +75,25 @@ export function claimFolder(paths: LabPaths, record: Omit<LabRecord, 'pid' | 'st
   ]) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
-  const startTime = processStartTime(process.pid) ?? '';
-  writeFileSync(paths.record, `${JSON.stringify({ ...record, pid: process.pid, startTime })}\n`);
+}
+
+/** What is emptied must be what a lab made: its folder holds a record from its first moment on. */
+function refuseForeignFolder({ root, record }: LabPaths): void {
+  if (existsSync(root) && !existsSync(record) && readdirSync(root).length > 0) {
+    throw new LabError(
+      'LAB_INVALID_OPTION',
+      `"${root}" is not the folder of a lab; choose another name`,
+    );
+  }
+  const parent = dirname(root);
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  const { uid, mode } = statSync(parent);
+  // Root of a user namespace does not see the numbers of others; a folder that it cannot own is refused by mkdir.
+  const isSticky = (mode & 0o1000) !== 0;
+  if (uid !== process.getuid?.() || ((mode & 0o022) !== 0 && !isSticky)) {
+    throw new LabError(
+      'LAB_INVALID_OPTION',
+      `others can write to "${parent}"; set AMBIT_LAB_ROOT to a folder of yours`,
+    );
+  }
 }
