@@ -1,1 +1,63 @@
-export {};
+/** Configuration and certificates over the wire: delta ADS client and server, the certificate service. */
+export {
+  type ClientCounters,
+  type ClientStatus,
+  DeltaClient,
+  type DeltaClientOptions,
+  type DeltaTransport,
+  type OpenDelta,
+  StreamEnd,
+} from './client/delta-client.ts';
+export {
+  announceNames,
+  type RawResource,
+  type Rejection,
+  type Subscription,
+  subscribeTo,
+  type Update,
+} from './client/subscription.ts';
+export type { TypeStatus } from './client/type-record.ts';
+export { addressAliases, addressName, decodeAddress, encodeAddress } from './codec/address.ts';
+export {
+  authorizationName,
+  decodeAuthorization,
+  encodeAuthorization,
+} from './codec/authorization.ts';
+export { decodeEnrolment, encodeEnrolment } from './codec/enrolment.ts';
+export { decodeObject, encodeObject, type ObjectResource } from './codec/object.ts';
+export { type ContentHash, loadContentHash } from './content-hash.ts';
+export { XdsError, type XdsErrorCode } from './errors.ts';
+export { type CertificateClient, createCertificateClient } from './grpc/certificate-client.ts';
+export type {
+  CertificateServiceEvent,
+  CertificateServiceOptions,
+} from './grpc/certificate-service.ts';
+export { type ControlPlaneAddress, fileText, tokenFile } from './grpc/channel.ts';
+export {
+  ControlPlaneServer,
+  type ControlPlaneServerOptions,
+  type ServingKeys,
+} from './grpc/control-plane-server.ts';
+export { openDeltaStream } from './grpc/delta-transport.ts';
+export { buildNode, type NodeFields, type XdsNode } from './node.ts';
+export {
+  addressResource,
+  authorizationResource,
+  enrolmentResource,
+  objectResource,
+  type Resource,
+  type ResourceChange,
+  type ResourceSource,
+} from './resource.ts';
+export {
+  type DeltaCall,
+  DeltaServer,
+  type DeltaServerEvent,
+  type DeltaServerOptions,
+  type OpenStream,
+  type StreamView,
+  type TypeView,
+} from './server/delta-server.ts';
+export type { StreamEvent, StreamLimits } from './server/delta-stream.ts';
+export type { Rejected } from './server/type-state.ts';
+export { TYPE_URL } from './type-urls.ts';

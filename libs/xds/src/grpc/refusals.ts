@@ -1,0 +1,46 @@
+/** How the server says no: gRPC statuses, and nothing of what happened inside. */
+import { type Metadata, type ServerErrorResponse, status } from '@grpc/grpc-js';
+
+import { XdsError, type XdsErrorCode } from '../errors.ts';
+
+export class GrpcRefusal extends Error {
+  override readonly name = 'GrpcRefusal';
+  readonly code: status;
+
+  constructor(code: status, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const CODES: Readonly<Partial<Record<XdsErrorCode, status>>> = {
+  XDS_UNAUTHENTICATED: status.UNAUTHENTICATED,
+  XDS_FORBIDDEN: status.PERMISSION_DENIED,
+  XDS_REQUEST_INVALID: status.INVALID_ARGUMENT,
+  XDS_LIMIT: status.RESOURCE_EXHAUSTED,
+  XDS_STOPPED: status.UNAVAILABLE,
+};
+
+export function toServiceError(error: unknown): Partial<ServerErrorResponse> & {
+  readonly code: status;
+  readonly details: string;
+} {
+  const code =
+    error instanceof GrpcRefusal
+      ? error.code
+      : error instanceof XdsError
+        ? CODES[error.code]
+        : undefined;
+  if (code === undefined || !(error instanceof Error)) {
+    return { code: status.INTERNAL, details: 'internal error' };
+  }
+  return { code, details: error.message };
+}
+
+/** The token of an `authorization: Bearer …`, if there is exactly one. */
+export function bearerToken(metadata: Metadata): string | undefined {
+  const [value, second] = metadata.get('authorization');
+  const match =
+    typeof value === 'string' && second === undefined ? /^Bearer (\S+)$/i.exec(value) : null;
+  return match?.[1];
+}
