@@ -5,10 +5,19 @@
  * agent has answered once, every pod waits, as on a tainted node; later only those whose namespace may be enrolled.
  */
 import type { Clock } from '@ambit/core';
-import type { AgentClient, PodEvent } from './agent-client.ts';
+import type { PodEvent } from './agent-client.ts';
+import { pause } from './pause.ts';
 
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 1_000;
+
+/** What is asked of an agent; `AgentClient` asks a real one. */
+export interface Agent {
+  add(pod: PodEvent): Promise<{ readonly captured: boolean }>;
+  update(pod: PodEvent): Promise<void>;
+  remove(uid: string): Promise<void>;
+  mayBeEnrolled(namespace: string): boolean;
+}
 
 interface Entry {
   event: PodEvent;
@@ -19,14 +28,14 @@ interface Entry {
 }
 
 export class AgentLink {
-  readonly #client: AgentClient;
+  readonly #client: Agent;
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   #hasAnswered = false;
   /** Why the last attempt failed; empty when it did not. */
   lastError = '';
 
-  constructor(client: AgentClient, clock: Clock) {
+  constructor(client: Agent, clock: Clock) {
     this.#client = client;
     this.#clock = clock;
   }
@@ -107,7 +116,7 @@ export class AgentLink {
         if (this.#hasAnswered && !this.#client.mayBeEnrolled(entry.event.namespace)) {
           entry.admitted.resolve();
         }
-        await this.#clock.sleep(pauseMs, entry.removed.signal).catch(() => undefined); // removed
+        await pause(this.#clock, pauseMs, entry.removed.signal);
         pauseMs = Math.min(pauseMs * 2, RETRY_MS_MAX);
       }
     }

@@ -1,5 +1,6 @@
 /** Runs a job soon after it was asked for, never twice at a time, once for many askings. */
 import type { Clock } from '@ambit/core';
+import { pause } from './pause.ts';
 
 export class Coalesced {
   readonly #clock: Clock;
@@ -46,10 +47,7 @@ export class Coalesced {
 
   async #run(): Promise<void> {
     while (this.#isAsked) {
-      try {
-        await this.#clock.sleep(this.#delayMs, this.#closed.signal);
-      } catch {
-        // Closed.
+      if (!(await pause(this.#clock, this.#delayMs, this.#closed.signal))) {
         return;
       }
       this.#isAsked = false;

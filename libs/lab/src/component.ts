@@ -3,6 +3,7 @@
  * unless somebody stopped it on purpose.
  */
 import type { Clock } from '@ambit/core';
+import { pause } from './pause.ts';
 import { type LabProcess, type ProcessOptions, startLogged } from './process.ts';
 
 const BACKOFF_MS_MIN = 200;
@@ -85,7 +86,7 @@ export class Component {
       this.restarts += 1;
       this.lastEnd = end.error ?? `exit ${end.code ?? end.signal}`;
       pauseMs = clock.now() - startedAt > STABLE_MS ? BACKOFF_MS_MIN : pauseMs;
-      await clock.sleep(pauseMs, signal).catch(() => undefined); // stopped meanwhile
+      await pause(clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, BACKOFF_MS_MAX);
     }
   }

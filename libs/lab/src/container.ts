@@ -6,6 +6,7 @@
 
 import type { Container } from '@ambit/api';
 import type { Clock } from '@ambit/core';
+import { pause } from './pause.ts';
 import { attemptProbe, type ProbeTarget } from './probe.ts';
 import { type LabProcess, type ProcessOptions, startLogged } from './process.ts';
 
@@ -79,7 +80,7 @@ export class ContainerRun {
       }
       this.restarts += 1;
       pauseMs = clock.now() - startedAt > STABLE_MS ? BACKOFF_MS_MIN : pauseMs;
-      await clock.sleep(pauseMs, signal).catch(() => undefined); // stopped meanwhile
+      await pause(clock, pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, BACKOFF_MS_MAX);
     }
   }
@@ -91,14 +92,9 @@ export class ContainerRun {
       this.#setReady(true, '');
       return;
     }
-    const pause = async (ms: number): Promise<boolean> =>
-      await clock.sleep(ms, signal).then(
-        () => true,
-        () => false, // the run is over
-      );
     let successes = 0;
     let failures = 0;
-    let isGoing = await pause(probe.initialDelaySeconds * 1_000);
+    let isGoing = await pause(clock, probe.initialDelaySeconds * 1_000, signal);
     while (isGoing) {
       const failure = await attemptProbe(probe, probeTarget);
       if (signal.aborted) {
@@ -112,7 +108,8 @@ export class ContainerRun {
         this.#setReady(false, `readiness probe: ${failure}`);
       }
       const periodMs = probe.periodSeconds * 1_000;
-      isGoing = await pause(this.isReady ? periodMs : Math.min(periodMs, FIRST_PROBES_MS));
+      const waitMs = this.isReady ? periodMs : Math.min(periodMs, FIRST_PROBES_MS);
+      isGoing = await pause(clock, waitMs, signal);
     }
   }
 

@@ -5,6 +5,7 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import type { Clock } from '@ambit/core';
 import { manifestFiles } from './manifests.ts';
+import { pause } from './pause.ts';
 
 const COMPARE_MS = 2_000;
 
@@ -41,13 +42,7 @@ export class FolderWatch {
 
   async #compare(clock: Clock): Promise<void> {
     let last = this.#fingerprint();
-    for (;;) {
-      try {
-        await clock.sleep(COMPARE_MS, this.#closed.signal);
-      } catch {
-        // Closed.
-        return;
-      }
+    while (await pause(clock, COMPARE_MS, this.#closed.signal)) {
       const now = this.#fingerprint();
       if (now !== last) {
         last = now;

@@ -14,6 +14,7 @@ import { keepLogsSmall } from './logs.ts';
 import type { Mesh } from './mesh.ts';
 import type { LabNetwork } from './network.ts';
 import type { LabPaths } from './paths.ts';
+import { pause } from './pause.ts';
 import type { LabPod } from './pod.ts';
 import { type LabProcess, startProcess } from './process.ts';
 import { type LabStatus, labStatus } from './status.ts';
@@ -275,13 +276,7 @@ export class Lab {
   }
 
   async #maintain(): Promise<void> {
-    for (let round = 1; ; round += 1) {
-      try {
-        await this.clock.sleep(MAINTENANCE_MS, this.#closing.signal);
-      } catch {
-        // Closing.
-        return;
-      }
+    for (let round = 1; await pause(this.clock, MAINTENANCE_MS, this.#closing.signal); round += 1) {
       keepLogsSmall(this.paths.logs);
       if (round % TOKEN_ROUNDS === 0) {
         await this.mesh?.renewTokens();
