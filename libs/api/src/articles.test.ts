@@ -77,7 +77,6 @@ const CASES: readonly Case[] = [
       'warning DIALECT_RENAMED spec.trafficPolicy.circuitBreaker.consecutiveErrors',
       'warning DIALECT_RENAMED spec.trafficPolicy.circuitBreaker.interval',
       'warning DIALECT_RENAMED spec.trafficPolicy.circuitBreaker.baseEjectionTime',
-      'warning EJECTION_NEEDS_MANY spec.trafficPolicy.outlierDetection',
     ],
     spec: (spec: { trafficPolicy: { outlierDetection: unknown } }) =>
       assert.deepEqual(spec.trafficPolicy.outlierDetection, {
@@ -97,7 +96,6 @@ const CASES: readonly Case[] = [
     says: [
       'error INVALID_DURATION spec.trafficPolicy.circuitBreaker.interval',
       'warning DIALECT_RENAMED spec.trafficPolicy.circuitBreaker.interval',
-      'warning EJECTION_NEEDS_MANY spec.trafficPolicy.outlierDetection',
     ],
   },
   {

@@ -31,28 +31,38 @@ class LimitError extends Error {
 export function nullsDropped(value: unknown): Bounded {
   let count = 0;
   const nulls: Path[] = [];
-  const copy = (item: unknown, path: Path): unknown => {
+  // One stack for the way down: a path a value would cost more than the copy itself.
+  const path: (string | number)[] = [];
+  const below = (key: string | number, item: unknown): unknown => {
+    path.push(key);
+    const copied = copy(item);
+    path.pop();
+    return copied;
+  };
+  const copy = (item: unknown): unknown => {
     count += 1;
-    if (count > OBJECT_VALUES_MAX)
+    if (count > OBJECT_VALUES_MAX) {
       throw new LimitError(`has more than ${OBJECT_VALUES_MAX} values`, []);
+    }
     if (path.length > OBJECT_DEPTH_MAX) {
       throw new LimitError(`is nested deeper than ${OBJECT_DEPTH_MAX} levels`, path.slice(0, 8));
     }
     if (typeof item === 'string' && item.length > TEXT_LENGTH_MAX) {
-      throw new LimitError(`is longer than ${TEXT_LENGTH_MAX} characters`, path);
+      throw new LimitError(`is longer than ${TEXT_LENGTH_MAX} characters`, [...path]);
     }
-    if (Array.isArray(item)) return item.map((each, index) => copy(each, [...path, index]));
+    if (Array.isArray(item)) return item.map((each: unknown, index) => below(index, each));
     if (typeof item !== 'object' || item === null) return item;
-    const fields: [string, unknown][] = [];
-    for (const [key, field] of Object.entries(item)) {
+    const copied: Record<string, unknown> = {};
+    for (const key of Object.keys(item)) {
+      const field: unknown = Reflect.get(item, key);
       if (field === null && nulls.length < NULLS_MAX) nulls.push([...path, key]);
       if (field === null || field === undefined || key === '__proto__') continue;
-      fields.push([key, copy(field, [...path, key])]);
+      copied[key] = below(key, field);
     }
-    return Object.fromEntries(fields);
+    return copied;
   };
   try {
-    return { kind: 'ok', value: copy(value, []), nulls };
+    return { kind: 'ok', value: copy(value), nulls };
   } catch (error) {
     if (!(error instanceof LimitError)) throw error;
     return {

@@ -14,7 +14,7 @@ import {
   supportedKinds,
   unsupportedKindHint,
 } from './schema/kinds.ts';
-import { metadataSchema } from './schema/metadata.ts';
+import { metadata as metadataSchema } from './schema/metadata.ts';
 import type { Finding, ObjectKey } from './types/finding.ts';
 import type { MeshObject } from './types/mesh-object.ts';
 import { setAsideUnsupported } from './unsupported.ts';
@@ -25,8 +25,6 @@ import { nearestName } from './value/suggest.ts';
 export interface ParseContext {
   /** Namespace of objects that name none. Default `default`. */
   readonly defaultNamespace?: string;
-  /** The mesh's own namespace. Default `istio-system`. */
-  readonly rootNamespace?: string;
 }
 
 /** A kind of a mesh that is known but not served; it stays visible with this condition. */
@@ -115,18 +113,18 @@ function identityOf(
   const metadata = root['metadata'];
   if (!isRecord(metadata) || typeof metadata['name'] !== 'string' || metadata['name'] === '')
     return {};
-  const written = metadata['namespace'];
-  const namespace =
-    typeof written === 'string' && written !== ''
-      ? written
-      : (context.defaultNamespace ?? 'default');
-  const name = metadata['name'];
-  return {
-    key: objectKey({
-      kind: scope.kind,
-      metadata: { name, namespace: scope.isNamespaced ? namespace : '' },
-    }),
-  };
+  const { name, namespace: written } = metadata;
+  const namespace = namespaceOf(typeof written === 'string' ? written : '', scope, context);
+  return { key: objectKey({ kind: scope.kind, metadata: { name, namespace } }) };
+}
+
+function namespaceOf(
+  written: string,
+  scope: { readonly isNamespaced: boolean },
+  context: ParseContext,
+): string {
+  if (!scope.isNamespaced) return '';
+  return written === '' ? (context.defaultNamespace ?? 'default') : written;
 }
 
 function parseKnown(
@@ -139,10 +137,7 @@ function parseKnown(
   const aside = setAsideUnsupported(definition.kind, dialect.value);
   const root = aside.value;
   const raw: Finding[] = [];
-  const metadata = metadataSchema({
-    isNamespaced: definition.isNamespaced,
-    defaultNamespace: context.defaultNamespace ?? 'default',
-  }).safeParse(root['metadata']);
+  const metadata = metadataSchema.safeParse(root['metadata']);
   const body = definition.body.safeParse(bodyOf(root, definition));
   const prefixed = [
     ...(metadata.error?.issues ?? []).map((issue) => ({
@@ -165,7 +160,10 @@ function parseKnown(
   const object = {
     kind: definition.kind,
     apiVersion: String(root['apiVersion']),
-    metadata: metadata.data,
+    metadata: {
+      ...metadata.data,
+      namespace: namespaceOf(metadata.data.namespace, definition, context),
+    },
     ...body.data,
   };
   // The kind's schema is the type of that kind (see `schema/kinds.ts`), which a map cannot express.

@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { definitionOf } from './schema/kinds.ts';
-import { metadataSchema } from './schema/metadata.ts';
+import { metadata as metadataSchema } from './schema/metadata.ts';
 import type { MeshObject } from './types/mesh-object.ts';
 import { isRecord } from './value/path.ts';
 
@@ -41,11 +41,7 @@ export function serializeObject(object: MeshObject): Record<string, unknown> {
   const slash = apiVersion.indexOf('/');
   const definition = definitionOf(slash < 0 ? '' : apiVersion.slice(0, slash), kind);
   if (definition === undefined) throw new TypeError(`no schema for ${apiVersion} ${kind}`);
-  const schema = metadataSchema({
-    isNamespaced: definition.isNamespaced,
-    defaultNamespace: metadata.namespace,
-  });
-  const meta = z.encode(schema, metadata);
+  const meta = z.encode(metadataSchema, metadata);
   const { deletionTimestamp, ...rest } = Object(z.encode(definition.body, body));
   const written = {
     apiVersion,

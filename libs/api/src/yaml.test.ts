@@ -32,6 +32,15 @@ describe('parseYaml', () => {
     assert.equal(documents[1]?.lineOf('spec'), 6);
   });
 
+  it('gives the items of a typed list their kind', () => {
+    const text = 'kind: ServiceList\napiVersion: v1\nitems: [{metadata: {name: a}}]\n';
+    const { documents } = parseYaml(text, { source: 'x' });
+    assert.deepEqual(
+      documents.map(({ value }) => value),
+      [{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'a' } }],
+    );
+  });
+
   it('reads JSON, anchors and merges', () => {
     const { documents } = parseYaml('{"a": [1, "2"]}\n---\na: &x {b: 1}\nc: {<<: *x, d: 2}\n', {
       source: 'x',

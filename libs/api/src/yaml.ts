@@ -97,14 +97,29 @@ function readDocument(
   if (value === null || value === undefined) return;
   const lineOf = (prefix: Path) => (path: string) =>
     lineOfPath(document, lines, [...prefix, ...(parsePath(path) ?? [])], line);
-  if (isRecord(value) && value['kind'] === 'List' && Array.isArray(value['items'])) {
-    value['items'].slice(0, YAML_DOCUMENTS_MAX - documents.length).forEach((item, index) => {
+  const items = listItems(value);
+  if (items !== undefined) {
+    items.slice(0, YAML_DOCUMENTS_MAX - documents.length).forEach((item, index) => {
       const at = lineOf(['items', index]);
       documents.push({ value: item, line: at(''), lineOf: at });
     });
     return;
   }
   documents.push({ value, line, lineOf: lineOf([]) });
+}
+
+/** Items of a `List` or of a typed list (`ServiceList`), whose items may leave out their kind. */
+function listItems(value: unknown): readonly unknown[] | undefined {
+  if (!isRecord(value) || typeof value['kind'] !== 'string' || !Array.isArray(value['items'])) {
+    return undefined;
+  }
+  if (!value['kind'].endsWith('List')) return undefined;
+  const kind = value['kind'].slice(0, -'List'.length);
+  const items: readonly unknown[] = value['items'];
+  if (kind === '') return items;
+  return items.map((item) =>
+    isRecord(item) ? { apiVersion: value['apiVersion'], kind, ...item } : item,
+  );
 }
 
 function lineOfPath(document: Document, lines: LineCounter, path: Path, fallback: number): number {

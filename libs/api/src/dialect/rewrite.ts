@@ -23,10 +23,15 @@ export interface DialectResult {
   readonly isExplained: (path: string) => boolean;
 }
 
+function byKind(rows: readonly Dialect[]): ReadonlyMap<string, readonly Dialect[]> {
+  const kinds = new Set(rows.flatMap((row) => row.kinds));
+  return new Map([...kinds].map((kind) => [kind, rows.filter((row) => row.kinds.includes(kind))]));
+}
+
 const CLASSES = [
-  { rows: RENAMED, code: 'DIALECT_RENAMED', severity: 'warning' },
-  { rows: INEFFECTIVE, code: 'DIALECT_INEFFECTIVE', severity: 'info' },
-  { rows: WRONG, code: 'DIALECT_WRONG', severity: 'error' },
+  { rows: byKind(RENAMED), code: 'DIALECT_RENAMED', severity: 'warning' },
+  { rows: byKind(INEFFECTIVE), code: 'DIALECT_INEFFECTIVE', severity: 'info' },
+  { rows: byKind(WRONG), code: 'DIALECT_WRONG', severity: 'error' },
 ] as const;
 
 interface Applied {
@@ -64,8 +69,8 @@ function applyTables(kind: string, root: Record<string, unknown>, fixesWrong: bo
   const findings: Finding[] = [];
   const edits: Edit[] = [];
   for (const { rows, code, severity } of CLASSES) {
-    for (const row of rows) {
-      for (const path of placesOf(kind, root, row)) {
+    for (const row of rows.get(kind) ?? []) {
+      for (const path of placesOf(root, row)) {
         const planned = row.edits(path, valueAt(root, path));
         const taken = takenTarget(root, planned);
         if (taken !== undefined) {
@@ -86,8 +91,7 @@ function applyTables(kind: string, root: Record<string, unknown>, fixesWrong: bo
   return { findings, edits };
 }
 
-function placesOf(kind: string, root: unknown, row: Dialect): readonly Path[] {
-  if (!row.kinds.includes(kind)) return [];
+function placesOf(root: unknown, row: Dialect): readonly Path[] {
   const places = row.paths.flatMap((pattern) => expandPattern(root, pattern));
   return row.when === undefined ? places : places.filter((path) => row.when?.(valueAt(root, path)));
 }

@@ -35,7 +35,7 @@ export function authorizationPolicyRules(root: View): void {
   attachmentRules(spec);
   const rules = spec.at('rules');
   const action = spec.at('action').text ?? 'ALLOW';
-  if (!rules.isSaid && (action === 'DENY' || action === 'CUSTOM' || action === 'AUDIT')) {
+  if (!rules.isSaid && (action === 'DENY' || action === 'CUSTOM')) {
     rules.complain({
       code: 'REQUIRED_FIELD',
       message: `${action} without rules never matches`,

@@ -135,11 +135,15 @@ function isPrime(value: number): boolean {
 function outlierRules(outlier: View): void {
   if (!outlier.exists) return;
   const percent = outlier.at('maxEjectionPercent').number ?? 10;
+  const message =
+    percent === 0
+      ? 'ejects at most 0 percent of the endpoints: nothing is ever ejected'
+      : `ejects at most ${percent} percent of the endpoints: with fewer than ${Math.ceil(100 / percent)} nothing is ever ejected`;
   if (percent <= 10) {
     outlier.complain({
       code: 'EJECTION_NEEDS_MANY',
-      severity: 'warning',
-      message: `ejects at most ${percent} percent of the endpoints: with fewer than ${percent === 0 ? 'any number of' : Math.ceil(100 / percent)} nothing is ever ejected`,
+      severity: 'info',
+      message,
       fix: 'write maxEjectionPercent: 50',
     });
   }

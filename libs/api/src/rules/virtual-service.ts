@@ -57,7 +57,7 @@ function hostRules(spec: View): void {
     if (/^[^.*]+\.[^.]+$/.test(name) && isInMesh) {
       host.complain({
         code: 'HOST_NOT_COMPLETED',
-        severity: 'warning',
+        severity: 'info',
         message: 'has a dot and is taken as a full name; only names without a dot are completed',
         fix: `for a Service write ${name}.svc.cluster.local`,
       });

@@ -34,7 +34,7 @@ describe('warnings', () => {
     [
       'VirtualService',
       { ...http({}), hosts: ['reviews.prod'] },
-      ['warning HOST_NOT_COMPLETED spec.hosts[0]'],
+      ['info HOST_NOT_COMPLETED spec.hosts[0]'],
     ],
     ['VirtualService', http({ retries: {} }), ['warning NO_RETRIES spec.http[0].retries']],
     [

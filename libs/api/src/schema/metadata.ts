@@ -72,27 +72,22 @@ const written = z.object({
   ownerReferences: listOf(ownerReference).exactOptional(),
 });
 
-/** Cluster-scoped objects get the namespace ''; others `defaultNamespace` where none is written. */
-export function metadataSchema(options: {
-  readonly isNamespaced: boolean;
-  readonly defaultNamespace: string;
-}): z.ZodType<ObjectMeta> {
-  return reshape<z.output<typeof written>, ObjectMeta>(
-    written,
-    ({ creationTimestamp, generation, namespace, ...rest }) => ({
-      ...rest,
-      namespace: options.isNamespaced ? namespace || options.defaultNamespace : '',
-      generation: generation ?? 0,
-      creationTimestampMs: creationTimestamp ?? 0,
-    }),
-    ({ creationTimestampMs, generation, namespace, ...rest }) => ({
-      ...rest,
-      ...(rest.ownerReferences === undefined ? {} : { ownerReferences: [...rest.ownerReferences] }),
-      ...(namespace === '' ? {} : { namespace }),
-      ...(generation === 0 ? {} : { generation }),
-      ...(creationTimestampMs === 0 ? {} : { creationTimestamp: creationTimestampMs }),
-      labels: { ...rest.labels },
-      annotations: { ...rest.annotations },
-    }),
-  );
-}
+/** The namespace is '' where none is written; whoever knows the kind puts in the default. */
+export const metadata: z.ZodType<ObjectMeta> = reshape<z.output<typeof written>, ObjectMeta>(
+  written,
+  ({ creationTimestamp, generation, namespace, ...rest }) => ({
+    ...rest,
+    namespace: namespace ?? '',
+    generation: generation ?? 0,
+    creationTimestampMs: creationTimestamp ?? 0,
+  }),
+  ({ creationTimestampMs, generation, namespace, ...rest }) => ({
+    ...rest,
+    ...(rest.ownerReferences === undefined ? {} : { ownerReferences: [...rest.ownerReferences] }),
+    ...(namespace === '' ? {} : { namespace }),
+    ...(generation === 0 ? {} : { generation }),
+    ...(creationTimestampMs === 0 ? {} : { creationTimestamp: creationTimestampMs }),
+    labels: { ...rest.labels },
+    annotations: { ...rest.annotations },
+  }),
+);

@@ -8,6 +8,7 @@ import { isRecord, type Path } from './path.ts';
 export function expandPattern(root: unknown, pattern: string): readonly Path[] {
   let found: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: root }];
   for (const step of stepsOf(pattern)) {
+    if (found.length === 0) return [];
     found = found.flatMap(({ path, value }) =>
       childrenAt(value, step).map(([key, child]) => ({ path: [...path, key], value: child })),
     );
@@ -15,8 +16,15 @@ export function expandPattern(root: unknown, pattern: string): readonly Path[] {
   return found.map(({ path }) => path);
 }
 
+/** Patterns come from tables of this package only, so that this cannot grow. */
+const STEPS = new Map<string, readonly string[]>();
+
 function stepsOf(pattern: string): readonly string[] {
-  return pattern.match(/\[\]|\{[^}]*\}|[^.[\]{}]+/g) ?? [];
+  const known = STEPS.get(pattern);
+  if (known !== undefined) return known;
+  const steps: readonly string[] = pattern.match(/\[\]|\{[^}]*\}|[^.[\]{}]+/g) ?? [];
+  STEPS.set(pattern, steps);
+  return steps;
 }
 
 function childrenAt(
