@@ -3,7 +3,8 @@
  */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 
-import { buildCa, buildLeaf, type Issuer } from '@ambit/identity';
+import { type Clock, systemClock } from '@ambit/core';
+import { buildCa, buildLeaf, CertificateAuthority, type Issuer } from '@ambit/identity';
 
 export interface TestIdentity {
   /** `spiffe://…` */
@@ -17,7 +18,7 @@ export interface TestIdentity {
 export interface IssueOptions {
   readonly notAfterMs?: number;
   readonly notBeforeMs?: number;
-  /** Instead of the one URI of the identity. */
+  /** Instead of the one URI of the identity. Empty: a certificate with a DNS name alone. */
   readonly uris?: readonly string[];
 }
 
@@ -45,13 +46,17 @@ export class TestCa {
 
   /** `identity`: the whole SPIFFE id. */
   issue(identity: string, options: IssueOptions = {}): TestIdentity {
+    const uris = options.uris ?? [identity];
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const now = Date.now();
     const notAfterMs = options.notAfterMs ?? now + HOUR_MS;
     const leaf = buildLeaf({
       issuer: this.#issuer,
       publicKey: pair.publicKey,
-      names: (options.uris ?? [identity]).map((value) => ({ kind: 'uri', value })),
+      names:
+        uris.length === 0
+          ? [{ kind: 'dns', value: 'no-identity.test' }]
+          : uris.map((value) => ({ kind: 'uri', value })),
       validity: { notBeforeMs: options.notBeforeMs ?? now - HOUR_MS, notAfterMs },
     });
     return {
@@ -66,5 +71,34 @@ export class TestCa {
   /** `sa` in namespace `ns` of `cluster.local`. */
   workload(ns: string, sa: string, options: IssueOptions = {}): TestIdentity {
     return this.issue(`spiffe://cluster.local/ns/${ns}/sa/${sa}`, options);
+  }
+
+  /** A certificate that ended a minute ago. */
+  expired(ns: string, sa: string): TestIdentity {
+    return this.workload(ns, sa, { notAfterMs: Date.now() - 60_000 });
+  }
+
+  /** From this root, for an identity of another trust domain. */
+  otherTrustDomain(ns: string, sa: string): TestIdentity {
+    return this.issue(`spiffe://other.domain/ns/${ns}/sa/${sa}`);
+  }
+
+  /** From this root, with no identity in it. */
+  withoutIdentity(): TestIdentity {
+    return this.issue('', { uris: [] });
+  }
+
+  /** The real CA on this root. */
+  authority(
+    options: { readonly clock?: Clock; readonly trustDomain?: string } = {},
+  ): CertificateAuthority {
+    const { clock = systemClock, trustDomain = 'cluster.local' } = options;
+    const key = this.#issuer.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    return CertificateAuthority.fromTexts({
+      trustDomain,
+      clock,
+      defaultTtlSeconds: 3_600,
+      texts: { certificate: this.rootPem, key, chain: '', roots: this.rootPem },
+    });
   }
 }

@@ -26,7 +26,7 @@ import {
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { buildNode } from '../node.ts';
 import { DeltaServer, type DeltaServerEvent } from '../server/delta-server.ts';
-import { MapSource, opaque } from '../testing-source.ts';
+import { MapSource, opaque } from '../testing.ts';
 import { TYPE_URL } from '../type-urls.ts';
 import { createCertificateClient } from './certificate-client.ts';
 import type { CertificateServiceEvent } from './certificate-service.ts';

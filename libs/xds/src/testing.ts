@@ -1,6 +1,7 @@
-/** A resource source that tests write to. */
+/** Doubles for a controller's resources. Imported by tests only, as `@ambit/xds/testing`. */
 import type { Resource, ResourceChange, ResourceSource } from './resource.ts';
 
+/** A resource source that a test writes to; every node sees all of it. */
 export class MapSource implements ResourceSource {
   readonly #types = new Map<string, ReadonlyMap<string, Resource>>();
   readonly #listeners = new Set<(change: ResourceChange) => void>();
