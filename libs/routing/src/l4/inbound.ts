@@ -98,9 +98,12 @@ export interface PlaintextInboundQuery<W extends ViewWorkload = ViewWorkload> {
 }
 
 /** For plaintext on 15006; there is no peer identity, so a guarded port is always refused. */
-export function resolveInboundPlaintext<W extends ViewWorkload>(
+export function resolveInboundPlaintext<
+  W extends ViewWorkload,
+  S extends ViewService = ViewService,
+>(
   query: PlaintextInboundQuery<W>,
-): InboundDecision {
+): InboundDecision<S> {
   const { local, port } = query;
   if (ILLEGAL_PORTS.has(port)) return illegalPort(port);
   if (isGuarded(local, port)) return guardedRefusal(local, port, 'a plaintext client');

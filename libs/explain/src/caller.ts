@@ -1,0 +1,103 @@
+/** Who calls and what is asked, in the forms that policy and routing take. */
+import { parseIp } from '@ambit/api';
+import type { Workload } from '@ambit/model';
+import { type ConnectionAttributes, normalizePath, type RequestAttributes } from '@ambit/policy';
+import { type HttpRequestView, workloadIdentity } from '@ambit/routing';
+import { ExplainError } from './errors.ts';
+import type { ExplainQuery } from './types.ts';
+
+export interface Caller {
+  readonly ip: string;
+  /** Absent: plaintext, without identity. */
+  readonly workload?: Workload;
+}
+
+/** A request as it was asked for; absent parts are filled in like curl would. */
+export interface AskedRequest {
+  readonly method: string;
+  /** Normalised, without query. */
+  readonly path: string;
+  readonly query: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly authority: string;
+}
+
+export function callerIdentity({ workload }: Caller): string | undefined {
+  return workload === undefined ? undefined : workloadIdentity(workload);
+}
+
+/** Throws `EXPLAIN_BAD_PATH` for a path that a waypoint would refuse before anything else. */
+export function askedRequest(query: ExplainQuery, authority: string): AskedRequest {
+  const normalized = normalizePath(query.path ?? '/');
+  if (!normalized.ok) {
+    throw new ExplainError('EXPLAIN_BAD_PATH', `path is refused with 400: ${normalized.reason}`, {
+      side: 'local',
+    });
+  }
+  const headers = Object.fromEntries(
+    Object.entries(query.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  return {
+    method: query.method ?? 'GET',
+    path: normalized.path,
+    query: normalized.query.replace(/^\?/, ''),
+    headers,
+    authority: headers['host'] ?? authority,
+  };
+}
+
+export function hasRequest(query: ExplainQuery): boolean {
+  return query.method !== undefined || query.path !== undefined || query.headers !== undefined;
+}
+
+export function connectionAttributes(
+  caller: Caller,
+  to: { readonly ip: string; readonly port: number },
+): ConnectionAttributes {
+  const { workload } = caller;
+  return {
+    sourceIp: parseIp(caller.ip) ?? new Uint8Array(4),
+    destinationIp: parseIp(to.ip) ?? new Uint8Array(4),
+    destinationPort: to.port,
+    ...(workload === undefined
+      ? {}
+      : {
+          source: {
+            trustDomain: workload.trustDomain,
+            namespace: workload.namespace,
+            serviceAccount: workload.serviceAccount,
+          },
+        }),
+  };
+}
+
+export function requestAttributes(asked: AskedRequest): RequestAttributes {
+  return {
+    host: asked.authority,
+    method: asked.method,
+    path: asked.path,
+    header: (name) => headerOf(asked, name),
+  };
+}
+
+export function requestView(asked: AskedRequest, caller: Caller, port: number): HttpRequestView {
+  const { workload } = caller;
+  return {
+    method: asked.method,
+    scheme: 'http',
+    authority: asked.authority,
+    path: asked.path,
+    query: asked.query,
+    header: (name) => headerOf(asked, name),
+    port,
+    source: {
+      ip: caller.ip,
+      ...(workload === undefined ? {} : { namespace: workload.namespace, labels: workload.labels }),
+    },
+  };
+}
+
+function headerOf({ headers }: AskedRequest, name: string): string | undefined {
+  return Object.hasOwn(headers, name) ? headers[name] : undefined;
+}

@@ -1,0 +1,64 @@
+/** A snapshot opened for questions: the same indexes that agents and waypoints hold. */
+import { type DecodedSnapshot, MeshIndex, WaypointView } from '@ambit/model';
+import { PolicyIndex } from '@ambit/policy';
+
+/** Of a waypoint that no object gives another class. */
+const WAYPOINT_CLASS = 'istio-waypoint';
+
+export class ExplainMesh {
+  readonly index: MeshIndex;
+  readonly policies = new PolicyIndex();
+  readonly clusterDomain: string;
+  readonly trustDomain: string;
+  readonly #snapshot: DecodedSnapshot;
+  readonly #views = new Map<string, WaypointView>();
+
+  constructor(snapshot: DecodedSnapshot) {
+    const { context, outputs } = snapshot;
+    this.#snapshot = snapshot;
+    this.clusterDomain = context.clusterDomain;
+    this.trustDomain = context.trustDomain;
+    this.index = new MeshIndex({ network: context.network });
+    this.index.apply({ changed: outputs.addresses.values(), removed: [] });
+    this.policies.apply(outputs.authorizations.values());
+  }
+
+  /** As the waypoint `namespace/name` sees its scope. */
+  waypoint(namespace: string, name: string): WaypointView {
+    const key = `${namespace}/${name}`;
+    const known = this.#views.get(key);
+    if (known !== undefined) return known;
+    const { context, outputs } = this.#snapshot;
+    const gateway = outputs.objects.get(`Gateway/${key}`);
+    const className = gateway?.kind === 'Gateway' ? gateway.spec.gatewayClassName : WAYPOINT_CLASS;
+    const view = new WaypointView(this.index, {
+      namespace,
+      name,
+      className,
+      trustDomain: context.trustDomain,
+      rootNamespace: context.rootNamespace,
+      clusterDomain: context.clusterDomain,
+    });
+    const scope = [...(outputs.scopes.get(key) ?? [])];
+    view.apply({ changed: scope.flatMap((id) => outputs.objects.get(id) ?? []), removed: [] });
+    this.#views.set(key, view);
+    return view;
+  }
+
+  /** The waypoint that a workload runs, by the service in front of it. */
+  waypointOf(workload: {
+    readonly namespace: string;
+    readonly serviceAccount: string;
+    readonly services: Readonly<Record<string, unknown>>;
+  }): { readonly namespace: string; readonly name: string } | undefined {
+    for (const key of Object.keys(workload.services)) {
+      const [namespace = '', hostname = ''] = key.split('/');
+      const name = hostname.split('.')[0] ?? '';
+      const id = `${namespace}/${name}`;
+      if (this.#snapshot.outputs.waypoints.has(id) || this.#snapshot.outputs.scopes.has(id)) {
+        return { namespace, name };
+      }
+    }
+    return undefined;
+  }
+}

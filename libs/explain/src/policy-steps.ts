@@ -1,0 +1,95 @@
+/**
+ * What policy says of a connection or request: the verdict, what was noted, and, where nothing allowed
+ * it, at which clause each rule failed. Every answer is `evaluate`'s own.
+ */
+import {
+  type CompiledPolicy,
+  evaluate,
+  explainVerdict,
+  type PolicyInput,
+  type RuleRef,
+  type Verdict,
+} from '@ambit/policy';
+import { miss, note, pass } from './hop-parts.ts';
+import type { End, ObjectReference, Step } from './types.ts';
+
+export interface PolicyAnswer {
+  readonly verdict: Verdict;
+  readonly steps: readonly Step[];
+  /** How it ends where policy refuses, without what the client gets to see. */
+  readonly refusal: Pick<End, 'text' | 'objects'>;
+}
+
+export interface AppliedPolicies {
+  readonly policies: readonly CompiledPolicy[];
+  readonly missing: readonly string[];
+}
+
+/** Rules of policies that did not allow, at most; the rest is counted. */
+const MISSED_RULES_MAX = 10;
+
+export function askPolicy(applied: AppliedPolicies, input: PolicyInput): PolicyAnswer {
+  const verdict = evaluate(applied.policies, input, { missing: applied.missing });
+  const text = `policy: ${explainVerdict(verdict)}`;
+  const objects = responsible(verdict);
+  const missed = verdict.reason === 'no-match' ? missedRules(applied.policies, input) : [];
+  const steps = [
+    ...verdict.audited.map((ref) => note('policy: noted by an AUDIT rule', ruleReferences(ref))),
+    ...verdict.dryRun.map((ref) => {
+      const wouldBe = ref.wouldBe === 'deny' ? 'denied' : 'allowed';
+      return note(`policy: would be ${wouldBe}, but is a dry run`, ruleReferences(ref));
+    }),
+    ...(verdict.allowed ? [pass(text, objects)] : missed),
+  ];
+  return { verdict, steps, refusal: { text, objects } };
+}
+
+function responsible(verdict: Verdict): readonly ObjectReference[] {
+  if (verdict.reason === 'no-match' || verdict.reason === 'policy-missing') {
+    return verdict.tried.flatMap((name) => policyReferences(name));
+  }
+  return verdict.by === undefined ? [] : ruleReferences(verdict.by);
+}
+
+/** For each rule that could have allowed: the clauses that did not hold, each asked by itself. */
+function missedRules(policies: readonly CompiledPolicy[], input: PolicyInput): readonly Step[] {
+  const steps: Step[] = [];
+  for (const policy of policies) {
+    if (policy.action !== 'ALLOW' || policy.dryRun) continue;
+    const name = `${policy.namespace}/${policy.name}`;
+    if (policy.rules.length === 0) {
+      steps.push(
+        miss(`policy: ${name} has no rules, so it allows nothing`, policyReferences(name)),
+      );
+    }
+    for (const [index, rule] of policy.rules.entries()) {
+      const failed = rule.clauses.filter((clause) => {
+        const alone: CompiledPolicy = { ...policy, rules: [{ clauses: [clause] }] };
+        return !evaluate([alone], input).allowed;
+      });
+      const origins = failed.map(({ origin }) => origin || 'a condition').join(' and ');
+      const text = `policy: rule ${index} of ${name} fails at ${origins || 'all of it'}`;
+      steps.push(miss(text, policyReferences(name, index)));
+    }
+  }
+  if (steps.length <= MISSED_RULES_MAX) return steps;
+  const more = note(`policy: ${steps.length - MISSED_RULES_MAX} more rules do not allow it either`);
+  return [...steps.slice(0, MISSED_RULES_MAX), more];
+}
+
+const CONVERTED = /^(.*)\/converted_peer_authentication_(.*)$/;
+/** Stands for STRICT of a namespace or the mesh; no object bears that name. */
+const STATIC_STRICT = /\/istio_converted_static_strict$/;
+
+/** Policies that came out of a PeerAuthentication point back to it. */
+function policyReferences(name: string, rule = -1): readonly ObjectReference[] {
+  if (STATIC_STRICT.test(name)) return [];
+  const converted = CONVERTED.exec(name);
+  if (converted !== null) return [{ key: `PeerAuthentication/${converted[1]}/${converted[2]}` }];
+  const key = `AuthorizationPolicy/${name}`;
+  return [rule < 0 ? { key } : { key, path: `spec.rules[${rule}]` }];
+}
+
+function ruleReferences(ref: RuleRef): readonly ObjectReference[] {
+  return policyReferences(ref.policy, ref.rule);
+}

@@ -1,0 +1,73 @@
+/** What a matched rule says, in words. */
+import { type Cluster, type RouteDecision, requestSettings, rewritePath } from '@ambit/routing';
+import type { AskedRequest } from './caller.ts';
+import { note, references } from './hop-parts.ts';
+import type { ObjectReference, Step } from './types.ts';
+
+type Routed = Extract<RouteDecision, { kind: 'route' }>;
+type Matched = Exclude<RouteDecision, { kind: 'no-route' }>;
+
+export function matchedStep(decision: Matched): Step {
+  const { rule } = decision;
+  if (rule === undefined) return note('route: none, so the service itself');
+  const name = decision.routeName === '' ? '' : `"${decision.routeName}" `;
+  return note(`route: rule ${name}matches: ${rule.conditions}`, originOf(decision));
+}
+
+/** What the rule does to the request besides choosing where it goes. */
+export function routeSteps(decision: Routed, asked: AskedRequest): readonly Step[] {
+  const { action } = decision;
+  const objects = originOf(decision);
+  const steps: Step[] = [];
+  if (action.path !== undefined) {
+    steps.push(note(`rewrite: the path becomes ${rewritePath(asked.path, action.path)}`, objects));
+  }
+  if (action.authority !== undefined) {
+    steps.push(note(`rewrite: the host becomes ${action.authority}`, objects));
+  }
+  const { delay, abort } = action.fault ?? {};
+  if (delay !== undefined && delay.percentage > 0) {
+    const text = `fault: ${delay.percentage} % wait ${seconds(delay.fixedDelayMs)}`;
+    steps.push(note(text, objects));
+  }
+  if (abort !== undefined && abort.percentage > 0) {
+    const answer = abort.httpStatus ?? abort.grpcStatus ?? '';
+    steps.push(note(`fault: ${abort.percentage} % are answered with ${answer}`, objects));
+  }
+  for (const { cluster, percentage } of action.mirrors) {
+    const subset = cluster.subset === undefined ? '' : ` subset ${cluster.subset}`;
+    steps.push(note(`mirror: ${percentage} % are copied to ${cluster.host}${subset}`, objects));
+  }
+  return steps;
+}
+
+export function clusterSteps(decision: Routed, cluster: Cluster): readonly Step[] {
+  const settings = requestSettings(decision.action, cluster.requestDefaults);
+  const { attempts, conditions, statusCodes } = settings.retry;
+  const when = [...conditions, ...statusCodes].filter((name) => name !== 'retriable-status-codes');
+  const retries =
+    attempts === 0
+      ? 'no retries'
+      : `${attempts} ${attempts === 1 ? 'retry' : 'retries'} on ${when.join(', ')}`;
+  const timeout =
+    settings.timeoutMs === undefined ? 'no timeout' : `timeout ${seconds(settings.timeoutMs)}`;
+  const objects = references(cluster.objects);
+  const { subset } = cluster.ref;
+  const labels = Object.entries(cluster.subsetLabels).map(([name, value]) => `${name}=${value}`);
+  const balancer = cluster.loadBalancer.simple ?? 'LEAST_REQUEST';
+  const outlier = cluster.outlierDetection === undefined ? '' : ', outlier detection';
+  return [
+    ...(subset === undefined
+      ? []
+      : [note(`subset ${subset}: ${labels.join(', ') || 'every endpoint'}`, objects)]),
+    note(`${balancer}${outlier}, ${timeout}, ${retries}`, subset === undefined ? objects : []),
+  ];
+}
+
+function originOf({ rule }: Matched): readonly ObjectReference[] {
+  return rule === undefined ? [] : [{ key: rule.origin.object, path: rule.origin.path }];
+}
+
+function seconds(ms: number): string {
+  return ms < 1000 ? `${ms} ms` : `${ms / 1000} s`;
+}

@@ -1,0 +1,109 @@
+/**
+ * A waypoint: what the authority means, every policy for the real caller, the route, the endpoint.
+ *
+ * The order is the data plane's: policy sees the request as it came, before any rewrite; where endpoints
+ * have policies of their own, each decides once it is chosen.
+ */
+import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
+import { callerIdentity } from './caller.ts';
+import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
+import type { ExplainMesh } from './mesh.ts';
+import { askPolicy } from './policy-steps.ts';
+import type { Hop } from './types.ts';
+import {
+  deniedHop,
+  dialEndpoint,
+  policyInput,
+  type RoutedTo,
+  type WaypointArrival,
+  type WaypointContext,
+} from './waypoint-endpoint.ts';
+import { routeConnection, routeRequest } from './waypoint-route.ts';
+
+export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Hop {
+  const { waypoint, authority, caller } = arrival;
+  const name = mesh.waypointOf(waypoint);
+  const head: HopHead = {
+    place: 'waypoint',
+    title: `waypoint ${name === undefined ? waypoint.name : `${name.namespace}/${name.name}`}`,
+    steps: [note(`tunnel for ${authority} from ${callerIdentity(caller) ?? 'nobody'}`)],
+  };
+  if (name === undefined) {
+    return endsRefused(head, { text: 'the snapshot does not say which waypoint this is' });
+  }
+  const view = mesh.waypoint(name.namespace, name.name);
+  const context: WaypointContext = { ...arrival, view, mesh };
+  const target = view.target(authority, caller.workload?.namespace ?? '');
+  if (target.kind === 'unknown') return endsRefused(head, { text: target.text, status: 400 });
+  const protocol = protocolOf(target, context);
+  const known = { ...head, steps: [...head.steps, ...protocol.steps] };
+  return target.kind === 'workload'
+    ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
+    : toService(known, target, { ...context, isRequest: protocol.isHttp });
+}
+
+function protocolOf(
+  target: Exclude<WaypointTarget, { kind: 'unknown' }>,
+  { isRequest }: WaypointContext,
+): { readonly isHttp: boolean; readonly steps: HopHead['steps'] } {
+  const ports =
+    target.kind === 'service'
+      ? target.service.ports
+      : Object.values(target.workload.services).flat();
+  const mapping = ports.find(({ servicePort, targetPort }) =>
+    target.kind === 'service' ? servicePort === target.port : targetPort === target.port,
+  );
+  const protocol = mapping?.appProtocol ?? 'UNKNOWN';
+  if (protocol === 'TCP' || protocol === 'TLS') {
+    const steps = isRequest
+      ? [note(`the port is declared ${protocol}: HTTP rules do not apply`)]
+      : [];
+    return { isHttp: false, steps };
+  }
+  const isSniffed = protocol === 'UNKNOWN';
+  return {
+    isHttp: true,
+    steps: isSniffed ? [note('protocol: recognised by its first bytes')] : [],
+  };
+}
+
+function toService(
+  head: HopHead,
+  { service, port }: { readonly service: MeshService; readonly port: number },
+  context: WaypointContext,
+): Hop {
+  const { view, isRequest } = context;
+  const mapping = service.ports.find(({ servicePort }) => servicePort === port);
+  if (mapping === undefined) {
+    return endsRefused(head, { text: `service ${service.hostname} has no port ${port}` });
+  }
+  const shared = view.sharedPolicies(service, port);
+  if (shared === undefined) {
+    const step = note('policy: endpoints differ, so each decides once it is chosen');
+    return onwards({ ...head, steps: [...head.steps, step] }, { service, port, isShared: false });
+  }
+  const to = { ip: service.addresses[0]?.address ?? '', port: mapping.targetPort || port };
+  const answer = askPolicy(shared, policyInput(context, to));
+  const decided = { ...head, steps: [...head.steps, ...answer.steps] };
+  if (!answer.verdict.allowed) return deniedHop(decided, answer, isRequest);
+  return onwards(decided, { service, port, isShared: true });
+
+  function onwards(next: HopHead, to: RoutedTo): Hop {
+    return isRequest ? routeRequest(next, to, context) : routeConnection(next, to, context);
+  }
+}
+
+function toWorkload(
+  head: HopHead,
+  { workload, port }: { readonly workload: Workload; readonly port: number },
+  context: WaypointContext,
+): Hop {
+  const set = context.view.policies({ workload, targetPort: port });
+  const to = { ip: workload.addresses[0] ?? '', port };
+  const answer = askPolicy(set, policyInput(context, to));
+  const decided = { ...head, steps: [...head.steps, ...answer.steps] };
+  if (!answer.verdict.allowed) return deniedHop(decided, answer, context.isRequest);
+  return goesOn(decided, [
+    { label: '', hop: dialEndpoint({ workload, targetPort: port }, context) },
+  ]);
+}
