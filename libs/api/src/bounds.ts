@@ -51,6 +51,9 @@ export function nullsDropped(value: unknown): Bounded {
       throw new LimitError(`is longer than ${TEXT_LENGTH_MAX} characters`, [...path]);
     }
     if (Array.isArray(item)) return item.map((each: unknown, index) => below(index, each));
+    if (typeof item === 'bigint') return Number(item);
+    // No JSON has them; a caller's mistake must not run anybody's code here.
+    if (typeof item === 'function' || typeof item === 'symbol') return undefined;
     if (typeof item !== 'object' || item === null) return item;
     const copied: Record<string, unknown> = {};
     for (const key of Object.keys(item)) {

@@ -8,6 +8,9 @@ export {
   parseObject,
   type UnsupportedObject,
 } from './parse-object.ts';
+export { GRPC_STATUS_NAMES } from './rules/grpc-status.ts';
+export { type KindDefinition, supportedKinds, unsupportedKinds } from './schema/kinds.ts';
+export { RETRY_CONDITIONS, RETRY_CONDITIONS_DEFAULT } from './schema/retry.ts';
 export { serializeObject } from './serialize.ts';
 export type { Finding, ObjectKey, Severity } from './types/finding.ts';
 export type {
@@ -88,6 +91,7 @@ export type {
   PeerAuthentication,
   RequestAuthentication,
 } from './types/security.ts';
+export { UNSUPPORTED_FIELDS, type UnsupportedField, WAYPOINT_CLASSES } from './unsupported.ts';
 export { formatDuration, parseDuration } from './value/duration.ts';
 export { compareHostSpecificity, completeHost, hostMatches, isHostname } from './value/host.ts';
 export {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseObject } from './parse-object.ts';
+import { supportedKinds } from './schema/kinds.ts';
 import { serializeObject } from './serialize.ts';
+import { SAMPLES } from './testing/samples.ts';
 import { parseYaml } from './yaml.ts';
 
 const VIRTUAL_SERVICE = `
@@ -145,5 +147,54 @@ describe('parseObject', () => {
       findings.map(({ fix }) => fix),
       ['quote it: "1"', 'did you mean weight?', 'give it a unit: 5s', 'write 5xx'],
     );
+  });
+
+  it('hides no error behind another of the same block', () => {
+    const { findings } = parseObject({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'x' },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'a' }],
+        rules: [
+          {
+            filters: [
+              {
+                type: 'URLRewrite',
+                urlRewrite: { path: { type: 'ReplaceFullPath' }, hostname: '*' },
+                extra: 1,
+              },
+              {
+                type: 'RequestMirror',
+                requestMirror: { backendRef: {}, percent: 1, fraction: { numerator: 200 } },
+              },
+            ],
+          },
+        ],
+      },
+    });
+    assert.deepEqual(findings.map(({ path }) => path).sort(), [
+      'spec.rules[0].filters[0].extra',
+      'spec.rules[0].filters[0].urlRewrite.hostname',
+      'spec.rules[0].filters[0].urlRewrite.path',
+      'spec.rules[0].filters[1].requestMirror.backendRef.name',
+      'spec.rules[0].filters[1].requestMirror.fraction',
+      'spec.rules[0].filters[1].requestMirror.fraction',
+    ]);
+  });
+
+  it("runs nobody's code and survives fields named as methods", () => {
+    const named = { toString: 1, toJSON: 1, valueOf: 1, constructor: 1 };
+    for (const { kind } of supportedKinds()) {
+      const sample = SAMPLES.find((object) => object['kind'] === kind);
+      parseObject({ ...sample, spec: named });
+      parseObject({ ...sample, metadata: { name: 'x', labels: named } });
+    }
+    parseObject({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'DestinationRule',
+      metadata: { name: 'x' },
+      spec: { host: named, trafficPolicy: { loadBalancer: { simple: named }, timeout: named } },
+    });
   });
 });

@@ -221,11 +221,11 @@ function parseForeign(
   context: ParseContext,
 ): ParseResult {
   const { group, kind, apiVersion } = type;
-  const identity = identityOf(root, { kind, isNamespaced: true }, context);
+  const identity = identityOf(root, { kind, isNamespaced: kind !== 'GatewayClass' }, context);
   const hint = unsupportedKindHint(group, kind);
   if (hint !== undefined) {
     const finding = wholeObject('warning', 'UNSUPPORTED_KIND', `${kind} has no effect: ${hint}`);
-    const [, namespace = '', name = ''] = identity.key?.split('/') ?? [];
+    const [name = '', namespace = ''] = identity.key?.split('/').slice(1).toReversed() ?? [];
     const condition = {
       type: 'Accepted',
       status: 'False',

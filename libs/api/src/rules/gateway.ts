@@ -3,6 +3,7 @@ import { isHeaderName } from '../schema/values.ts';
 import { WAYPOINT_CLASSES } from '../unsupported.ts';
 import { parseDuration } from '../value/duration.ts';
 import { compileRegex } from '../value/regex.ts';
+import { filterRules, filterShapeRules } from './route-filters.ts';
 import { complainDuplicates, type View } from './view.ts';
 
 /** Rules of a Gateway; those of a waypoint only for its classes. */
@@ -61,7 +62,10 @@ export function httpRouteRules(root: View): void {
   parentRules(spec);
   for (const rule of spec.at('rules').items) {
     filterRules(rule);
-    for (const backend of rule.at('backendRefs').items) backendRules(backend);
+    for (const backend of rule.at('backendRefs').items) {
+      backendRules(backend);
+      backend.at('filters').items.forEach(filterShapeRules);
+    }
     for (const match of rule.at('matches').items) matchRules(match);
     timeoutRules(rule.at('timeouts'));
   }
@@ -184,51 +188,6 @@ function regexRule(view: View): void {
   const result = compileRegex(view.text);
   if (result.kind === 'error')
     view.complain({ code: 'INVALID_REGEX', message: result.message, allowed: 'RE2 syntax' });
-}
-
-function filterRules(rule: View): void {
-  const filters = rule.at('filters').items;
-  const typed = (type: string) => filters.filter((filter) => filter.at('type').text === type);
-  for (const type of [
-    'RequestHeaderModifier',
-    'ResponseHeaderModifier',
-    'RequestRedirect',
-    'URLRewrite',
-  ]) {
-    for (const second of typed(type).slice(1))
-      second.complain({
-        code: 'DUPLICATE',
-        message: `is a second filter ${type}`,
-        fix: 'make them one',
-      });
-  }
-  const [redirect] = typed('RequestRedirect');
-  if (redirect !== undefined) {
-    if (typed('URLRewrite').length > 0)
-      redirect.complain({ code: 'CONFLICTING_FIELDS', message: 'cannot stand beside URLRewrite' });
-    if (rule.at('backendRefs').isSaid) {
-      rule.at('backendRefs').complain({
-        code: 'CONFLICTING_FIELDS',
-        message: 'cannot stand beside a redirect',
-        fix: 'remove it',
-      });
-    }
-  }
-  for (const filter of [...typed('RequestRedirect'), ...typed('URLRewrite')]) {
-    for (const field of ['requestRedirect', 'urlRewrite']) {
-      const isPrefix = filter.at(field, 'path', 'type').text === 'ReplacePrefixMatch';
-      const matches = rule.at('matches').items;
-      const isAllPrefix = matches.every(
-        (match) => (match.at('path', 'type').text ?? 'PathPrefix') === 'PathPrefix',
-      );
-      if (isPrefix && !isAllPrefix) {
-        filter.at(field, 'path').complain({
-          code: 'CONFLICTING_FIELDS',
-          message: 'ReplacePrefixMatch needs PathPrefix in every match of the rule',
-        });
-      }
-    }
-  }
 }
 
 function timeoutRules(timeouts: View): void {

@@ -169,6 +169,13 @@ function corsRules(cors: View): void {
 }
 
 function directResponseRules(response: View): void {
+  if (response.at('body').exists && response.at('body').said(['string', 'bytes']).length !== 1) {
+    response.at('body').complain({
+      code: 'CONFLICTING_FIELDS',
+      message: 'needs one content',
+      allowed: 'exactly one of string, bytes',
+    });
+  }
   const body = response.at('body', 'string').text ?? response.at('body', 'bytes').text ?? '';
   if (body.length > 1_048_576) {
     response

@@ -8,6 +8,11 @@ export function peerAuthenticationRules(root: View): void {
   attachmentRules(spec);
   const ports = spec.at('portLevelMtls');
   if (!ports.exists) return;
+  for (const [key, mode] of ports.fields) {
+    if (!/^[1-9]\d{0,4}$/.test(key) || Number(key) > 65_535) {
+      mode.complain({ code: 'OUT_OF_RANGE', message: 'is not a port', allowed: '1 to 65535' });
+    }
+  }
   const selector = spec.at('selector', 'matchLabels');
   if (selector.fields.length === 0) {
     ports.complain({

@@ -129,7 +129,7 @@ export function oneOf<const T extends string | number>(values: readonly T[]): z.
     (raw, report) => {
       const found = values.find((value) => value === raw);
       if (found !== undefined) return found;
-      const near = nearestName(String(raw), values.map(String));
+      const near = typeof raw === 'string' ? nearestName(raw, values.map(String)) : undefined;
       report({
         code: 'INVALID_VALUE',
         message:

@@ -12,17 +12,7 @@ import type {
   ParentRef,
   TCPRoute,
 } from '../types/gateway.ts';
-import {
-  integer,
-  listOf,
-  name,
-  oneOf,
-  portNumber,
-  type Report,
-  renamed,
-  reshape,
-  text,
-} from './build.ts';
+import { integer, listOf, name, oneOf, portNumber, renamed, reshape, text } from './build.ts';
 import { duration, host, labels } from './values.ts';
 
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
@@ -92,19 +82,11 @@ const pathModifier: z.ZodType<HttpPathModifier> = reshape<WrittenPath, HttpPathM
     replaceFullPath: text.exactOptional(),
     replacePrefixMatch: text.exactOptional(),
   }) as unknown as z.ZodType<WrittenPath>,
-  ({ type, replaceFullPath, replacePrefixMatch }, report) => {
-    const isFull = type === 'ReplaceFullPath';
-    const value = isFull ? replaceFullPath : replacePrefixMatch;
-    const other = isFull ? replacePrefixMatch : replaceFullPath;
-    if (value === undefined || other !== undefined) {
-      const field = isFull ? 'replaceFullPath' : 'replacePrefixMatch';
-      report({
-        code: 'CONFLICTING_FIELDS',
-        message: `type ${type} needs ${field} and nothing else`,
-      });
-    }
-    return { type: isFull ? 'ReplaceFullPath' : 'ReplacePrefixMatch', value: value ?? '' };
-  },
+  // That the field of `type` is there, alone, is a rule (`rules/route-filters.ts`); so are those of filters below.
+  ({ type, replaceFullPath, replacePrefixMatch }) =>
+    type === 'ReplaceFullPath'
+      ? { type, value: replaceFullPath ?? '' }
+      : { type: 'ReplacePrefixMatch', value: replacePrefixMatch ?? '' },
   ({ type, value }) =>
     type === 'ReplaceFullPath'
       ? { type, replaceFullPath: value }
@@ -133,18 +115,9 @@ const writtenMirror = z.strictObject({
 type Mirror = { readonly backendRef: BackendRef; readonly percentage: number };
 const requestMirror = reshape<z.output<typeof writtenMirror>, Mirror>(
   writtenMirror,
-  ({ backendRef: target, percent, fraction }, report) => {
+  ({ backendRef: target, percent, fraction }) => {
     const share =
       fraction === undefined ? (percent ?? 100) : (fraction.numerator / fraction.denominator) * 100;
-    if (fraction !== undefined && percent !== undefined) {
-      report({ code: 'CONFLICTING_FIELDS', message: 'needs at most one of percent, fraction' });
-    }
-    if (share > 100)
-      report({
-        code: 'OUT_OF_RANGE',
-        message: 'mirrors more than 100 percent',
-        path: ['fraction'],
-      });
     return { backendRef: { ...target, weight: 1 }, percentage: Math.round(share * 1e4) / 1e4 };
   },
   ({ backendRef: { weight: _weight, ...target }, percentage }) => ({
@@ -155,13 +128,6 @@ const requestMirror = reshape<z.output<typeof writtenMirror>, Mirror>(
   }),
 );
 
-const FILTER_FIELDS = {
-  RequestHeaderModifier: 'requestHeaderModifier',
-  ResponseHeaderModifier: 'responseHeaderModifier',
-  RequestRedirect: 'requestRedirect',
-  URLRewrite: 'urlRewrite',
-  RequestMirror: 'requestMirror',
-} as const;
 const FILTER_TYPES = [
   'RequestHeaderModifier',
   'ResponseHeaderModifier',
@@ -180,33 +146,10 @@ const writtenFilter = z.strictObject({
 });
 const filter: z.ZodType<HttpRouteFilter> = reshape<z.output<typeof writtenFilter>, HttpRouteFilter>(
   writtenFilter,
-  (value, report) => {
-    checkFilterFields(value, report);
-    // Checked just above: the field that `type` names is there, and no other.
-    return value as HttpRouteFilter;
-  },
+  (value) => value as HttpRouteFilter,
   // The encoder of `scheme` takes any text; only a value that was parsed gets here.
   (value) => value as z.output<typeof writtenFilter>,
 );
-
-function checkFilterFields(value: z.output<typeof writtenFilter>, report: Report): void {
-  const wanted = FILTER_FIELDS[value.type];
-  for (const field of Object.values(FILTER_FIELDS)) {
-    if (field === wanted && value[field] === undefined) {
-      report({
-        code: 'REQUIRED_FIELD',
-        message: `is required for type ${value.type}`,
-        path: [field],
-      });
-    } else if (field !== wanted && value[field] !== undefined) {
-      report({
-        code: 'CONFLICTING_FIELDS',
-        message: `does not belong to type ${value.type}`,
-        path: [field],
-      });
-    }
-  }
-}
 
 const METHODS = [
   'GET',

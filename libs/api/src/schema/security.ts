@@ -7,7 +7,7 @@ import type {
   PeerAuthentication,
   RequestAuthentication,
 } from '../types/security.ts';
-import { leaf, listOf, mapOf, name, oneOf, reshape, text } from './build.ts';
+import { leaf, listOf, mapOf, name, oneOf, text } from './build.ts';
 import { cidrText, labelSelector, targetRef } from './values.ts';
 
 const strings = listOf(name);
@@ -76,23 +76,8 @@ const MODES = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
 const mtls = z.strictObject({ mode: oneOf(MODES).default('UNSET') });
 
 type PortModes = PeerAuthentication['spec']['portLevelMtls'];
-const portLevelMtls = reshape<Readonly<Record<string, z.output<typeof mtls>>>, PortModes>(
-  mapOf(mtls),
-  (value, report) => {
-    for (const key of Object.keys(value)) {
-      if (!/^[1-9]\d{0,4}$/.test(key) || Number(key) > 65_535) {
-        report({
-          code: 'OUT_OF_RANGE',
-          message: 'is not a port',
-          allowed: '1 to 65535',
-          path: [key],
-        });
-      }
-    }
-    return value as PortModes;
-  },
-  (value) => ({ ...value }),
-);
+/** That keys are ports is a rule (`rules/security.ts`). */
+const portLevelMtls = mapOf(mtls) as unknown as z.ZodType<PortModes>;
 
 export const peerAuthenticationSpec: z.ZodType<PeerAuthentication['spec']> = z
   .strictObject({

@@ -18,20 +18,22 @@ import {
   text,
 } from './build.ts';
 
-/** A duration of at least `minMs`; `0s` is also allowed where `zeroIsOff`. Milliseconds. */
+/** A duration of at least a millisecond; `0s` is also allowed where `zeroIsOff`. Milliseconds. */
 export function duration(
-  options: { readonly zeroIsOff?: boolean; readonly minMs?: number } = {},
+  options: { readonly zeroIsOff?: boolean; readonly isWholeSeconds?: boolean } = {},
 ): z.ZodType<number> {
-  const minMs = options.minMs ?? 1;
+  const minMs = options.isWholeSeconds ? 1000 : 1;
   const allowed = `a duration such as 5s, 100ms or 1m, at least ${formatDuration(minMs)}${options.zeroIsOff ? ', or 0s for off' : ''}`;
   return leaf<number>((raw, report) => {
     const ms = typeof raw === 'string' ? parseDuration(raw) : undefined;
-    if (ms !== undefined && (ms >= minMs || (ms === 0 && options.zeroIsOff))) return ms;
+    const isWhole = ms === undefined || !options.isWholeSeconds || ms % 1000 === 0;
+    if (ms !== undefined && isWhole && (ms >= minMs || (ms === 0 && options.zeroIsOff))) return ms;
     const unitless =
       typeof raw === 'number' || (typeof raw === 'string' && /^\d+(?:\.\d+)?$/.test(raw));
     report({
       code: 'INVALID_DURATION',
-      message: ms === undefined ? 'is not a duration' : 'is too short',
+      message:
+        ms === undefined ? 'is not a duration' : isWhole ? 'is too short' : 'is not whole seconds',
       allowed,
       ...(unitless ? { fix: `give it a unit: ${raw}s` } : {}),
     });

@@ -118,12 +118,8 @@ const redirect: z.ZodType<HttpRedirect> = z.strictObject({
 type Body = NonNullable<HttpDirectResponse['body']>;
 const body = reshape<{ readonly string?: string; readonly bytes?: string }, Body>(
   z.strictObject({ string: text.exactOptional(), bytes: z.base64().exactOptional() }),
-  (value, report) => {
-    if (value.string !== undefined && value.bytes === undefined) return { string: value.string };
-    if (value.bytes !== undefined && value.string === undefined) return { bytes: value.bytes };
-    report({ code: 'CONFLICTING_FIELDS', message: 'needs exactly one of string, bytes' });
-    return { string: '' };
-  },
+  // That exactly one is there is a rule (`rules/http-modifiers.ts`).
+  (value) => (value.bytes === undefined ? { string: value.string ?? '' } : { bytes: value.bytes }),
   (value) => value,
 );
 const directResponse: z.ZodType<HttpDirectResponse> = z.strictObject({
@@ -157,16 +153,14 @@ const corsPolicy: z.ZodType<CorsPolicy> = reshape(
     allowMethods: listOf(name),
     allowHeaders: listOf(name),
     exposeHeaders: listOf(name),
-    maxAge: duration({ zeroIsOff: true }).exactOptional(),
+    maxAge: duration({ zeroIsOff: true, isWholeSeconds: true }).exactOptional(),
     allowCredentials: z.boolean().exactOptional(),
     unmatchedPreflights: oneOf(['FORWARD', 'IGNORE']).default('FORWARD'),
   }),
-  ({ maxAge, ...rest }, report): CorsPolicy => {
-    if (maxAge !== undefined && maxAge % 1000 !== 0) {
-      report({ code: 'INVALID_DURATION', message: 'must be whole seconds', path: ['maxAge'] });
-    }
-    return { ...rest, ...(maxAge === undefined ? {} : { maxAgeSeconds: maxAge / 1000 }) };
-  },
+  ({ maxAge, ...rest }): CorsPolicy => ({
+    ...rest,
+    ...(maxAge === undefined ? {} : { maxAgeSeconds: maxAge / 1000 }),
+  }),
   ({ maxAgeSeconds, ...rest }) => ({
     ...rest,
     ...(maxAgeSeconds === undefined ? {} : { maxAge: maxAgeSeconds * 1000 }),
