@@ -104,9 +104,9 @@ describe('parsing of anything', () => {
       fc.property(mutated, (written) => {
         if (checkRoundTrip(written)) accepted += 1;
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     );
-    assert.ok(accepted > 300, `${accepted} of 3000 are still valid`);
+    assert.ok(accepted > 200, `${accepted} of 2000 are still valid`);
   });
 
   it('never throws on arbitrary JSON below a known kind', () => {
@@ -145,7 +145,7 @@ describe('parsing of anything', () => {
         }
         rewriteDocument(text);
       }),
-      { numRuns: 600 },
+      { numRuns: 300 },
     );
   });
 

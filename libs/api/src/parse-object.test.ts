@@ -197,4 +197,19 @@ describe('parseObject', () => {
       spec: { host: named, trafficPolicy: { loadBalancer: { simple: named }, timeout: named } },
     });
   });
+
+  it('knows where a field belongs', () => {
+    const fixOf = (kind: string, spec: object) =>
+      parseObject({ apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'x' }, spec })
+        .findings.filter(({ code }) => code === 'UNKNOWN_FIELD')
+        .map(({ fix }) => fix);
+    assert.deepEqual(fixOf('VirtualService', { host: 'a' }), ['did you mean hosts?']);
+    assert.deepEqual(fixOf('VirtualService', { hosts: ['a'], http: [{ perTryTimeout: '1s' }] }), [
+      'did you mean spec.http[0].retries.perTryTimeout?',
+    ]);
+    assert.deepEqual(fixOf('DestinationRule', { host: 'a', consecutive5xxErrors: 3 }), [
+      'did you mean spec.trafficPolicy.outlierDetection.consecutive5xxErrors or spec.subsets[].trafficPolicy.outlierDetection.consecutive5xxErrors?',
+    ]);
+    assert.deepEqual(fixOf('DestinationRule', { host: 'a', zzz: 3 }), ['remove it']);
+  });
 });

@@ -189,7 +189,7 @@ describe('wrong forms', () => {
         code: 'DIALECT_WRONG',
         severity: 'error',
         path: 'spec.http[0].route[0].destination.port',
-        message: 'port is an object here',
+        message: 'must be an object with number',
         found: '80',
         fix: 'write it as spec.http[0].route[0].destination.port.number',
       },

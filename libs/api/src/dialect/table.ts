@@ -17,7 +17,7 @@ export interface Dialect {
   /** What the official form has instead; for the documentation. */
   readonly becomes: string;
   readonly edits: (path: Path, value: unknown) => readonly Edit[];
-  /** What is wrong or what happens, without the fix. */
+  /** What is wrong or what happens, as a predicate of the path, without the fix. */
   readonly says: string;
   /** Where people got it from. */
   readonly source: string;
@@ -68,7 +68,7 @@ const CIRCUIT_BREAKER: readonly Dialect[] = [
     paths: inPolicies(`circuitBreaker.${from}`),
     becomes: `outlierDetection.${to}`,
     edits: move(2, ['outlierDetection', to], 1),
-    says: 'circuitBreaker is no field of the API; it is read as outlierDetection',
+    says: 'is in circuitBreaker, which is no field of the API; it is read as outlierDetection',
   }),
 );
 
@@ -102,7 +102,7 @@ export const RENAMED: readonly Dialect[] = [
     when: (value) => value === 'LEAST_CONN',
     becomes: 'loadBalancer.simple: LEAST_REQUEST',
     edits: set(() => 'LEAST_REQUEST'),
-    says: 'LEAST_CONN is the old name of LEAST_REQUEST',
+    says: 'is the old name of LEAST_REQUEST',
     source: 'Istio API, deprecated since 1.11',
   }),
   ...CIRCUIT_BREAKER,
@@ -110,7 +110,7 @@ export const RENAMED: readonly Dialect[] = [
     paths: inPolicies('outlierDetection.consecutiveErrors'),
     becomes: 'outlierDetection.consecutiveGatewayErrors',
     edits: move(1, ['consecutiveGatewayErrors']),
-    says: 'consecutiveErrors is the old name of consecutiveGatewayErrors',
+    says: 'is the old name of consecutiveGatewayErrors',
     source: OLD_API,
   }),
   ...BESIDE,
@@ -119,32 +119,32 @@ export const RENAMED: readonly Dialect[] = [
     paths: inPolicies('connectionPool.tcp.keepAlive', 'connectionPool.tcp.keepalive'),
     becomes: 'connectionPool.tcp.tcpKeepalive',
     edits: move(1, ['tcpKeepalive']),
-    says: 'the field is called tcpKeepalive',
+    says: 'is called tcpKeepalive',
   }),
   destinationRule({
     paths: inPolicies('timeout'),
     when: (value) => typeof value === 'string',
     becomes: 'timeout.http',
     edits: move(0, ['http']),
-    says: 'timeout is no field of a DestinationRule; it is read as the default request timeout of the host',
+    says: 'is no field of a DestinationRule; it is read as the default request timeout of the host',
   }),
   destinationRule({
     paths: inPolicies('timeout.connectTimeout'),
     becomes: 'connectionPool.tcp.connectTimeout',
     edits: move(2, ['connectionPool', 'tcp', 'connectTimeout'], 1),
-    says: 'timeout is no field of a DestinationRule; connectTimeout belongs into connectionPool.tcp',
+    says: 'is no field of a DestinationRule; it belongs into connectionPool.tcp',
   }),
   destinationRule({
     paths: ['spec.trafficPolicy.timeout.http', 'spec.subsets[].trafficPolicy.timeout.http'],
     becomes: 'VirtualService http[].timeout (kept here: the default of the host)',
     edits: NO_EDIT,
-    says: 'timeout is no field of a DestinationRule; it is read as the default request timeout of the host. Its place is http[].timeout of a VirtualService',
+    says: 'is no field of a DestinationRule; it is read as the default request timeout of the host. Its place is http[].timeout of a VirtualService',
   }),
   destinationRule({
     paths: ['spec.trafficPolicy.retryPolicy', 'spec.subsets[].trafficPolicy.retryPolicy'],
     becomes: 'VirtualService http[].retries (kept here: the default of the host)',
     edits: NO_EDIT,
-    says: 'retryPolicy is no field of a DestinationRule; it is read as the default retries of the host. Its place is http[].retries of a VirtualService',
+    says: 'is no field of a DestinationRule; it is read as the default retries of the host. Its place is http[].retries of a VirtualService',
   }),
   {
     kinds: ['VirtualService'],
@@ -152,7 +152,7 @@ export const RENAMED: readonly Dialect[] = [
     when: (value) => typeof value === 'number',
     becomes: 'mirrorPercentage.value',
     edits: move(1, ['mirrorPercentage', 'value']),
-    says: 'mirrorPercent is the old form of mirrorPercentage',
+    says: 'is the old form of mirrorPercentage',
     source: 'Istio API, deprecated since 1.4',
   },
   {
@@ -161,7 +161,7 @@ export const RENAMED: readonly Dialect[] = [
     when: (value) => typeof value === 'number',
     becomes: 'percentage.value',
     edits: move(1, ['percentage', 'value']),
-    says: 'percent is the old form of percentage',
+    says: 'is the old form of percentage',
     source: 'Istio API, deprecated since 1.1',
   },
   {
@@ -170,7 +170,7 @@ export const RENAMED: readonly Dialect[] = [
     when: (value) => isRecord(value) && Object.keys(value).length === 0,
     becomes: 'mtls.mode: UNSET',
     edits: set(() => ({ mode: 'UNSET' })),
-    says: 'an empty mtls inherits the mode of the namespace or mesh; it does not mean STRICT as it did in the old Policy',
+    says: 'is empty and inherits the mode of the namespace or mesh; it does not mean STRICT as it did in the old Policy',
     source: OLD_API,
   },
   {
@@ -182,12 +182,12 @@ export const RENAMED: readonly Dialect[] = [
       { op: 'delete', path },
       { op: 'set', path: [...path.slice(0, -1), 'targetRefs'], value: [value] },
     ],
-    says: 'targetRef is the old form of targetRefs',
+    says: 'is the old form of targetRefs',
     source: 'Istio API, deprecated since 1.22',
   },
 ];
 
-const SIDECAR = 'there is no sidecar: it has no effect';
+const SIDECAR = 'has no effect: there is no sidecar';
 
 export const INEFFECTIVE: readonly Dialect[] = [
   {
@@ -196,7 +196,7 @@ export const INEFFECTIVE: readonly Dialect[] = [
     when: (value) => value === 'enabled',
     becomes: 'label istio.io/dataplane-mode: ambient',
     edits: NO_EDIT,
-    says: 'no sidecar is injected; the label enrols the namespace, as istio.io/dataplane-mode=ambient does',
+    says: 'injects no sidecar; it enrols the namespace, as istio.io/dataplane-mode=ambient does',
     source: ARTICLE,
   },
   {
@@ -267,7 +267,7 @@ export const WRONG: readonly Dialect[] = [
     when: (value) => typeof value === 'number',
     becomes: 'port.number',
     edits: move(0, ['number']),
-    says: 'port is an object here',
+    says: 'must be an object with number',
     source: ARTICLE,
   },
   {
@@ -281,7 +281,7 @@ export const WRONG: readonly Dialect[] = [
     when: (value) => typeof value === 'number',
     becomes: 'percentage.value',
     edits: move(0, ['value']),
-    says: 'a percentage is an object here',
+    says: 'must be an object with value',
     source: ARTICLE,
   },
   {
@@ -315,7 +315,7 @@ export const WRONG: readonly Dialect[] = [
     when: (value) => typeof value === 'string' && value.startsWith('spiffe://'),
     becomes: 'the principal without spiffe://',
     edits: set((value) => String(value).slice('spiffe://'.length)),
-    says: 'principals are written without spiffe://, and with it never match',
+    says: 'begins with spiffe://, and so never matches',
     source: ARTICLE,
   },
   {
@@ -324,7 +324,7 @@ export const WRONG: readonly Dialect[] = [
     when: (value) => typeof value === 'number',
     becomes: 'a string',
     edits: set(String),
-    says: 'ports are strings here',
+    says: 'must be a string',
     source: ARTICLE,
   },
   {
@@ -333,7 +333,7 @@ export const WRONG: readonly Dialect[] = [
     when: isLowerCaseOf(['ALLOW', 'DENY', 'AUDIT', 'CUSTOM']),
     becomes: 'upper case',
     edits: upper,
-    says: 'actions are written in upper case',
+    says: 'must be in upper case',
     source: ARTICLE,
   },
   {
@@ -342,7 +342,7 @@ export const WRONG: readonly Dialect[] = [
     when: isLowerCaseOf(['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT']),
     becomes: 'upper case',
     edits: upper,
-    says: 'modes are written in upper case',
+    says: 'must be in upper case',
     source: ARTICLE,
   },
   {
@@ -351,7 +351,7 @@ export const WRONG: readonly Dialect[] = [
     when: (value) => typeof value === 'number' || typeof value === 'boolean',
     becomes: 'a string',
     edits: set(String),
-    says: 'values of labels are strings',
+    says: 'must be a string',
     source: ARTICLE,
   },
 ];

@@ -1,25 +1,9 @@
 /** Rules of AuthorizationPolicy (semantics §2.8, §2.16). */
-import { isHeaderName } from '../schema/values.ts';
-import { parseCidr } from '../value/ip.ts';
-import { nearestName } from '../value/suggest.ts';
+import { serviceAccountRules, whenRules } from './authorization-condition.ts';
 import { attachmentRules } from './export-to.ts';
 import { pathTemplateProblem } from './path-template.ts';
 import type { View } from './view.ts';
 
-const WHEN_KEYS: readonly string[] = [
-  'request.auth.principal',
-  'request.auth.audiences',
-  'request.auth.presenter',
-  'source.ip',
-  'remote.ip',
-  'source.namespace',
-  'source.principal',
-  'source.serviceAccount',
-  'source.trustDomain',
-  'destination.ip',
-  'destination.port',
-  'connection.sni',
-];
 const CUSTOM_FORBIDDEN = [
   'namespaces',
   'serviceAccounts',
@@ -27,7 +11,6 @@ const CUSTOM_FORBIDDEN = [
   'principals',
   'requestPrincipals',
 ];
-const CIDR_KEYS = ['source.ip', 'remote.ip', 'destination.ip'];
 
 /** Everything of §2.16 about an AuthorizationPolicy. */
 export function authorizationPolicyRules(root: View): void {
@@ -125,23 +108,6 @@ function emptyListRule(list: View, meaning: string): void {
   }
 }
 
-function serviceAccountRules(account: View): void {
-  const value = account.text;
-  if (value === undefined) return;
-  if (value.includes('*'))
-    account.complain({
-      code: 'INVALID_VALUE',
-      message: 'has a wildcard, which serviceAccounts do not take',
-      allowed: 'name or namespace/name',
-    });
-  else if (!/^[^/]+(?:\/[^/]+)?$/.test(value))
-    account.complain({
-      code: 'INVALID_VALUE',
-      message: 'is not a service account',
-      allowed: 'name or namespace/name',
-    });
-}
-
 function principalRules(principal: View): void {
   const value = principal.text;
   if (value === undefined || value.includes('*') || value.startsWith('spiffe://')) return;
@@ -203,61 +169,6 @@ function pathRules(path: View): void {
       allowed: 'exact, prefix*, *suffix, or a template with {*} for a segment and {**} at the end',
     });
   }
-}
-
-function whenRules(when: View, action: string): void {
-  const key = when.at('key');
-  const name = key.text;
-  if (name === undefined) return;
-  const header = /^request\.headers\[(.+)\]$/.exec(name);
-  const isKnown =
-    WHEN_KEYS.includes(name) ||
-    (header !== null && isHeaderName(header[1] ?? '')) ||
-    /^request\.auth\.claims(?:\[[^\]]+\])+$/.test(name) ||
-    /^experimental\.envoy\.filters\.[^[]+\[.+\]$/.test(name);
-  if (!isKnown) {
-    const near = nearestName(name, WHEN_KEYS);
-    key.complain({
-      code: 'INVALID_VALUE',
-      message: 'is not an attribute',
-      allowed: `${WHEN_KEYS.join(', ')}, request.headers[name], request.auth.claims[name]`,
-      ...(near === undefined ? {} : { fix: `did you mean ${near}?` }),
-    });
-  }
-  if (when.said(['values', 'notValues']).length === 0) {
-    when.complain({
-      code: 'REQUIRED_FIELD',
-      message: 'has nothing to compare with',
-      allowed: 'values or notValues',
-    });
-  }
-  if (
-    action === 'CUSTOM' &&
-    /^(?:source\.(?:namespace|principal|serviceAccount|trustDomain)|request\.auth\.)/.test(name)
-  ) {
-    key.complain({
-      code: 'CONFLICTING_FIELDS',
-      message: 'cannot be used with CUSTOM, which is asked before the caller is known',
-    });
-  }
-  for (const value of [...when.at('values').items, ...when.at('notValues').items])
-    conditionValueRules(name, value);
-}
-
-function conditionValueRules(key: string, value: View): void {
-  const text = value.text;
-  if (text === undefined) return;
-  if (CIDR_KEYS.includes(key) && parseCidr(text) === undefined) {
-    value.complain({
-      code: 'INVALID_ADDRESS',
-      message: 'is not an IP address or CIDR',
-      allowed: 'such as 10.0.0.0/8',
-    });
-  }
-  if (key === 'destination.port' && !(/^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535)) {
-    value.complain({ code: 'INVALID_VALUE', message: 'is not a port', allowed: '"1" to "65535"' });
-  }
-  if (key === 'source.serviceAccount') serviceAccountRules(value);
 }
 
 /** Three list items where one was meant: a rule with only `when` or only `from` opens what another closes. */

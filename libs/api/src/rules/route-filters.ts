@@ -46,13 +46,11 @@ function pathModifierRules(path: View): void {
 
 function mirrorRules(mirror: View): void {
   if (mirror.at('percent').exists && mirror.at('fraction').exists) {
-    mirror
-      .at('fraction')
-      .complain({
-        code: 'CONFLICTING_FIELDS',
-        message: 'cannot stand beside percent',
-        fix: 'remove one of them',
-      });
+    mirror.at('fraction').complain({
+      code: 'CONFLICTING_FIELDS',
+      message: 'cannot stand beside percent',
+      fix: 'remove one of them',
+    });
   }
   const numerator = mirror.at('fraction', 'numerator').number ?? 0;
   if (numerator > (mirror.at('fraction', 'denominator').number ?? 100)) {

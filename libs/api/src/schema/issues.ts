@@ -94,12 +94,14 @@ function wrongType(root: unknown, path: Path, expected: string): Finding {
 /** A field that the schema does not have, with where it may belong. */
 function unknownField(root: unknown, parent: Path, key: string, fields: FieldIndex): Finding {
   const siblings = fields.childrenOf(parent);
-  const near = nearestName(key, siblings);
-  const elsewhere = fields.pathsOf(key, parent);
+  // One slip of the pen is a sibling; a name that exists elsewhere is a field in the wrong place.
+  const places = fields.pathsOf(key, parent);
+  const near = nearestName(key, siblings, places.length > 0 ? 1 : undefined);
+  const direct = places.filter((place) => !place.includes('portLevelSettings'));
+  const elsewhere = (direct.length > 0 ? direct : places).slice(0, 2);
   let fix = 'remove it';
-  if (near !== undefined && (elsewhere.length === 0 || near.toLowerCase() === key.toLowerCase())) {
-    fix = `did you mean ${near}?`;
-  } else if (elsewhere.length > 0) fix = `did you mean ${elsewhere.slice(0, 3).join(' or ')}?`;
+  if (near !== undefined) fix = `did you mean ${near}?`;
+  else if (elsewhere.length > 0) fix = `did you mean ${elsewhere.join(' or ')}?`;
   return findingAt(root, {
     code: 'UNKNOWN_FIELD',
     path: [...parent, key],

@@ -10,6 +10,8 @@ export const REGEX_LENGTH_MAX = 1024;
 /** Instructions of a compiled program; a pattern of repeats grows far beyond its own length. */
 export const REGEX_PROGRAM_MAX = 10_000;
 
+const TOO_LARGE = `the regular expression compiles to more than ${REGEX_PROGRAM_MAX} steps`;
+
 export interface CompiledRegex {
   readonly pattern: string;
   /** True if the whole of `text` matches. */
@@ -31,13 +33,11 @@ export function compileRegex(pattern: string): RegexResult {
       message: `the regular expression is longer than ${REGEX_LENGTH_MAX} characters`,
     };
   }
+  if (repeatsOf(pattern) > REGEX_PROGRAM_MAX) return { kind: 'error', message: TOO_LARGE };
   try {
     const program = RE2JS.compile(pattern);
     if (program.programSize() > REGEX_PROGRAM_MAX) {
-      return {
-        kind: 'error',
-        message: `the regular expression compiles to more than ${REGEX_PROGRAM_MAX} steps`,
-      };
+      return { kind: 'error', message: TOO_LARGE };
     }
     return {
       kind: 'ok',
@@ -70,4 +70,13 @@ function captureOf(token: string, captures: readonly unknown[]): string {
   const index = Number(token);
   const capture = index < captures.length - 2 ? captures[index] : undefined;
   return typeof capture === 'string' ? capture : '';
+}
+
+/** How often things are repeated, at least: known without the cost of compiling them so often. */
+function repeatsOf(pattern: string): number {
+  let total = 0;
+  for (const [, least, most] of pattern.matchAll(/\{(\d{1,4})(?:,(\d{0,4}))?\}/g)) {
+    total += Number(most || least);
+  }
+  return total;
 }

@@ -1,11 +1,15 @@
 /** Which name did they mean: edit distance over names that exist. */
 
-/** The nearest of `names` to `name` (case, `_` and `-` do not count), or undefined if none is near. */
-export function nearestName(name: string, names: Iterable<string>): string | undefined {
+/** The nearest of `names` to `name` (case, `_` and `-` do not count), or undefined if none is within `distanceMax` edits. */
+export function nearestName(
+  name: string,
+  names: Iterable<string>,
+  distanceMax = 64,
+): string | undefined {
   const wanted = plain(name);
   if (wanted.length > 64) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let bestDistance = Math.min(distanceMax, Math.max(1, Math.floor(wanted.length / 3))) + 1;
   for (const candidate of names) {
     const distance = editDistance(wanted, plain(candidate), bestDistance);
     if (distance < bestDistance) {
