@@ -59,9 +59,9 @@ export class Component {
   }
 
   /** SIGTERM, then SIGKILL after the grace; it stays down. Idempotent. */
-  async stop(): Promise<void> {
+  async stop(graceMs: number = this.#options.graceMs): Promise<void> {
     this.#stop.abort();
-    await this.#process?.stop(this.#options.clock, this.#options.graceMs);
+    await this.#process?.stop(this.#options.clock, graceMs);
     await this.#run;
     this.#run = undefined;
   }

@@ -23,8 +23,10 @@ import { type LabPod, NSSWITCH, resolvConf, type WaypointProgram } from './pod.t
 import type { BindMount } from './process.ts';
 import { TokenFiles, type TokenSubject } from './tokens.ts';
 
-/** Longer than the programs' own drain in a lab. */
-const GRACE_MS = 5_000;
+/** Longer than the programs' own drain. */
+const GRACE_MS = 8_000;
+/** When the whole lab ends there is nothing left to drain. */
+const LAST_GRACE_MS = 500;
 const ROOT_CERTIFICATE_WAIT_MS = 20_000;
 const POLL_MS = 50;
 
@@ -107,8 +109,8 @@ export class Mesh {
   /** Agents before the controller, so that none reports a loss that is none. */
   async stop(): Promise<void> {
     const agents = [...this.components.values()].filter(({ name }) => name !== 'controller');
-    await Promise.all(agents.map((agent) => agent.stop()));
-    await this.components.get('controller')?.stop();
+    await Promise.all(agents.map((agent) => agent.stop(LAST_GRACE_MS)));
+    await this.components.get('controller')?.stop(LAST_GRACE_MS);
   }
 
   #addController(): void {

@@ -1,0 +1,254 @@
+/**
+ * The client of the scenarios: reads one JSON request a line from standard input and writes one JSON answer a line,
+ * in any order, with the request's `id`. One process for many calls, because starting one takes 40 ms.
+ */
+import { lookup } from 'node:dns/promises';
+import { Agent, request as httpRequest } from 'node:http';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const keepAlive = new Agent({ keepAlive: true, maxSockets: 64 });
+const TIMEOUT_MS = 10_000;
+const held = new Map();
+
+function http({ url, method = 'GET', headers = {}, body, reuse = false, timeoutMs = TIMEOUT_MS }) {
+  return new Promise((resolve) => {
+    const none = (error) =>
+      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
+    const agent = reuse ? keepAlive : new Agent({ keepAlive: false });
+    const outgoing = httpRequest(
+      url,
+      { method, headers, agent, timeout: timeoutMs },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk) => {
+          text += chunk;
+        });
+        response.on('error', none);
+        response.on('end', () => {
+          resolve({
+            status: response.statusCode,
+            headers: response.headers,
+            body: text,
+            trailers: response.trailers,
+          });
+        });
+      },
+    );
+    outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(), { code: 'TIMEOUT' })));
+    outgoing.on('error', none);
+    outgoing.on('upgrade', (response, socket, head) => {
+      let text = head.toString();
+      socket.on('error', () => socket.destroy());
+      socket.on('data', (chunk) => {
+        text += chunk;
+      });
+      socket.on('close', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: text }),
+      );
+      socket.end('through the upgrade');
+    });
+    outgoing.end(body);
+  });
+}
+
+/** HTTP/2 with prior knowledge; `grpc` sends one empty message and reads the trailers. */
+function http2({ url, method = 'GET', headers = {}, grpc = false }) {
+  return new Promise((resolve) => {
+    const { origin, pathname, search } = new URL(url);
+    const session = connectHttp2(origin);
+    const none = (error) => {
+      session.destroy();
+      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
+    };
+    session.on('error', none);
+    session.setTimeout(TIMEOUT_MS, () => none({ code: 'TIMEOUT' }));
+    const stream = session.request({
+      ':method': grpc ? 'POST' : method,
+      ':path': pathname + search,
+      ...(grpc ? { 'content-type': 'application/grpc', te: 'trailers' } : {}),
+      ...headers,
+    });
+    let answer = { status: 0, headers: {} };
+    let trailers = {};
+    let body = '';
+    stream.on('response', (received) => {
+      answer = { status: received[':status'], headers: { ...received } };
+    });
+    stream.on('trailers', (received) => {
+      trailers = { ...received };
+    });
+    stream.setEncoding('utf8').on('data', (chunk) => {
+      body += chunk;
+    });
+    stream.on('error', none);
+    stream.on('close', () => {
+      session.close();
+      resolve({ ...answer, body, trailers });
+    });
+    stream.end(grpc ? Buffer.from([0, 0, 0, 0, 0]) : undefined);
+  });
+}
+
+/** Sends, half-closes, and collects everything until the other side ends. */
+function tcp({ host, port, send = '', wait = false }) {
+  return new Promise((resolve) => {
+    let received = '';
+    let bytes = 0;
+    const socket = connect({ host, port, allowHalfOpen: true });
+    const finish = (error) => {
+      socket.destroy();
+      resolve({
+        received: received.slice(0, 4_096),
+        bytes,
+        ...(error === undefined ? {} : { error }),
+      });
+    };
+    socket.setTimeout(TIMEOUT_MS, () => finish('TIMEOUT'));
+    socket.on('error', (error) => finish(error.code));
+    socket.on('connect', () => {
+      if (!wait) {
+        socket.end(send);
+      }
+    });
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+      if (received.length < 4_096) {
+        received += chunk;
+      }
+      if (wait && received.includes('\n')) {
+        wait = false;
+        socket.end(send);
+      }
+    });
+    socket.on('end', () => finish());
+  });
+}
+
+/** Opens a connection and keeps it; `ping` sends a word over it and waits for its echo. */
+function hold({ host, port, name }) {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const entry = { socket, error: undefined, waiting: undefined, text: '' };
+    held.set(name, entry);
+    const fail = (error) => {
+      entry.error ??= error;
+      entry.waiting?.({ ok: false, error: entry.error });
+      resolve({ ok: false, error: entry.error });
+    };
+    socket.on('connect', () => resolve({ ok: true, port: socket.localPort }));
+    socket.on('error', (error) => fail(error.code));
+    socket.on('close', () => fail('CLOSED'));
+    socket.on('data', (chunk) => {
+      entry.text += chunk;
+      if (entry.text.endsWith('\n')) {
+        entry.text = '';
+        entry.waiting?.({ ok: true });
+      }
+    });
+  });
+}
+
+function ping({ name, timeoutMs = TIMEOUT_MS }) {
+  const entry = held.get(name);
+  return new Promise((resolve) => {
+    if (entry === undefined || entry.error !== undefined) {
+      resolve({ ok: false, error: entry?.error ?? 'NO_SUCH_CONNECTION' });
+      return;
+    }
+    const timer = setTimeout(() => resolve({ ok: false, error: 'TIMEOUT' }), timeoutMs);
+    entry.waiting = (answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    entry.socket.write('ping\n');
+  });
+}
+
+async function dns({ name, family }) {
+  try {
+    const found = await lookup(name, { family, all: true });
+    return { addresses: found.map(({ address }) => address).sort() };
+  } catch (error) {
+    return { addresses: [], error: error.code };
+  }
+}
+
+/** Many requests; counts by status and by the version header of the answer. */
+async function many({ request, count, parallel = 16, protocol = 'http' }) {
+  const tally = { statuses: {}, versions: {}, pods: {}, errors: {} };
+  const up = (counts, key) => {
+    counts[key] = (counts[key] ?? 0) + 1;
+  };
+  let left = count;
+  const worker = async () => {
+    while (left > 0) {
+      left -= 1;
+      const answer = await (protocol === 'http2' ? http2(request) : http(request));
+      up(tally.statuses, answer.status);
+      if (answer.status === 200) {
+        up(tally.versions, answer.headers['x-version'] ?? 'none');
+        up(tally.pods, podOf(answer.body));
+      } else {
+        up(tally.errors, answer.error ?? answer.body.slice(0, 200));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return tally;
+}
+
+function podOf(body) {
+  try {
+    return JSON.parse(body).pod;
+  } catch {
+    return 'none';
+  }
+}
+
+/** Requests at a steady rate until `stop`; then the tally and the longest gap between two good answers. */
+const loads = new Map();
+async function load({ name, request, everyMs = 20 }) {
+  const state = { isOn: true, sent: 0, ok: 0, errors: {}, gapMs: 0 };
+  loads.set(name, state);
+  let lastOk = performance.now();
+  const running = new Set();
+  const loop = (async () => {
+    while (state.isOn) {
+      state.sent += 1;
+      const one = http(request).then((answer) => {
+        running.delete(one);
+        if (answer.status === 200) {
+          state.ok += 1;
+          const now = performance.now();
+          state.gapMs = Math.max(state.gapMs, now - lastOk);
+          lastOk = now;
+        } else {
+          const key = answer.error ?? `${answer.status} ${answer.body.slice(0, 120)}`;
+          state.errors[key] = (state.errors[key] ?? 0) + 1;
+        }
+      });
+      running.add(one);
+      await new Promise((resolve) => setTimeout(resolve, everyMs));
+    }
+    await Promise.all(running);
+  })();
+  state.done = loop;
+  return { ok: true };
+}
+
+async function stop({ name }) {
+  const state = loads.get(name);
+  state.isOn = false;
+  await state.done;
+  return { sent: state.sent, ok: state.ok, errors: state.errors, gapMs: state.gapMs };
+}
+
+const OPERATIONS = { http, http2, tcp, hold, ping, dns, many, load, stop };
+
+createInterface({ input: process.stdin }).on('line', async (line) => {
+  const { id, operation, ...options } = JSON.parse(line);
+  const answer = await OPERATIONS[operation](options);
+  process.stdout.write(`${JSON.stringify({ id, answer })}\n`);
+});
