@@ -1,0 +1,143 @@
+/**
+ * The nft rules of a captured pod, as text. Pure; semantics as wire.md §1.2, nftables variant.
+ *
+ * Rule: only the first packet of a connection (SYN) is ever redirected. A connection that is older than the
+ * rules has no conntrack entry, so its next packet makes one and passes the nat chains like a new one;
+ * redirecting that would cut it. Once decided, conntrack keeps each connection as it is.
+ */
+import {
+  CONNECTION_MARK,
+  DNS_PORT,
+  HBONE_PORT,
+  INBOUND_PORT,
+  MARK_MASK,
+  OUTBOUND_PORT,
+  PACKET_MARK,
+  PROBE_SOURCE_V4,
+  PROBE_SOURCE_V6,
+} from './constants.ts';
+
+export interface CaptureOptions {
+  readonly dnsCapture: boolean;
+  /** Pod annotation `ambient.istio.io/bypass-inbound-capture`: outbound only. */
+  readonly bypassInbound: boolean;
+  /** Interfaces whose arriving traffic counts as outbound (virtual machines, containers in the pod). */
+  readonly virtualInterfaces: readonly string[];
+  readonly probeSources: { readonly v4: string; readonly v6: string };
+}
+
+export const DEFAULT_PROBE_SOURCES = { v4: PROBE_SOURCE_V4, v6: PROBE_SOURCE_V6 } as const;
+
+export const CAPTURE_TABLES = ['ambit-mangle', 'ambit-nat', 'ambit-raw'] as const;
+
+const hex = (value: number): string => `0x${value.toString(16)}`;
+const IS_OURS = `meta mark & ${hex(MARK_MASK)} == ${hex(PACKET_MARK)}`;
+const IS_NOT_OURS = `meta mark & ${hex(MARK_MASK)} != ${hex(PACKET_MARK)}`;
+const IS_NEW = 'tcp flags & (fin|syn|rst|ack) == syn';
+const KEPT_BITS = hex(0xffffffff - MARK_MASK);
+
+/** Replaces whatever version of our tables is there, in one transaction. Other tables are not touched. */
+export function captureRules(options: CaptureOptions): string {
+  return [
+    removeRules(),
+    mangleTable(),
+    table('ambit-nat', [
+      chain('prerouting', 'type nat hook prerouting priority dstnat', natPrerouting(options)),
+      chain('output', 'type nat hook output priority -100', natOutput(options)),
+    ]),
+    ...(options.dnsCapture ? [rawTable()] : []),
+  ].join('\n');
+}
+
+/**
+ * Redirects nothing new and keeps what open connections need: marks, and base chains in the nat hooks, without
+ * which the kernel would stop translating the connections that were redirected before.
+ */
+export function releaseRules(): string {
+  return [
+    removeRules(),
+    mangleTable(),
+    table('ambit-nat', [
+      chain('prerouting', 'type nat hook prerouting priority dstnat', []),
+      chain('output', 'type nat hook output priority -100', []),
+    ]),
+  ].join('\n');
+}
+
+/** Nothing of ours remains. Works whether the tables exist or not. */
+export function removeRules(): string {
+  return CAPTURE_TABLES.flatMap((name) => [
+    `table inet ${name} {}`,
+    `delete table inet ${name}`,
+  ]).join('\n');
+}
+
+function mangleTable(): string {
+  return table('ambit-mangle', [
+    chain('prerouting', 'type filter hook prerouting priority mangle', [
+      `${IS_OURS} ct mark set ct mark & ${KEPT_BITS} | ${hex(CONNECTION_MARK)}`,
+    ]),
+    // `type route` looks the route up again after the mark changed.
+    chain('output', 'type route hook output priority mangle', [
+      `ct mark & ${hex(MARK_MASK)} == ${hex(CONNECTION_MARK)} meta mark set ct mark`,
+    ]),
+  ]);
+}
+
+function natPrerouting(options: CaptureOptions): readonly string[] {
+  const virtual = options.virtualInterfaces.flatMap((name) => [
+    `iifname "${name}" ${IS_NEW} redirect to :${OUTBOUND_PORT}`,
+    `iifname "${name}" meta l4proto tcp return`,
+  ]);
+  if (options.bypassInbound) {
+    return virtual;
+  }
+  const redirect = `tcp dport != ${HBONE_PORT} ${IS_NOT_OURS} ${IS_NEW} redirect to :${INBOUND_PORT}`;
+  return [
+    ...virtual,
+    `ip saddr ${options.probeSources.v4} meta l4proto tcp accept`,
+    `ip6 saddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    `ip daddr != 127.0.0.1 ${redirect}`,
+    `ip6 daddr != ::1 ${redirect}`,
+  ];
+}
+
+function natOutput(options: CaptureOptions): readonly string[] {
+  const dns = [
+    `oifname != "lo" udp dport 53 ${IS_NOT_OURS} redirect to :${DNS_PORT}`,
+    ...['ip daddr != 127.0.0.1', 'ip6 daddr != ::1'].map(
+      (address) => `${address} tcp dport 53 ${IS_NOT_OURS} ${IS_NEW} redirect to :${DNS_PORT}`,
+    ),
+  ];
+  return [
+    `ip daddr ${options.probeSources.v4} meta l4proto tcp accept`,
+    `ip6 daddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    ...(options.dnsCapture ? dns : []),
+    `meta l4proto tcp meta mark & ${hex(MARK_MASK)} == ${hex(CONNECTION_MARK)} accept`,
+    'oifname "lo" ip daddr != 127.0.0.1 accept',
+    'oifname "lo" ip6 daddr != ::1 accept',
+    `ip daddr != 127.0.0.1 ${IS_NOT_OURS} ${IS_NEW} redirect to :${OUTBOUND_PORT}`,
+    `ip6 daddr != ::1 ${IS_NOT_OURS} ${IS_NEW} redirect to :${OUTBOUND_PORT}`,
+  ];
+}
+
+/** The agent's own queries get conntrack entries of their own zone, so that an answer never meets the pod's entry. */
+function rawTable(): string {
+  return table('ambit-raw', [
+    chain('prerouting', 'type filter hook prerouting priority raw', [
+      `udp sport 53 ${IS_NOT_OURS} ct zone set 1`,
+    ]),
+    chain('output', 'type filter hook output priority raw', [
+      `udp dport 53 ${IS_OURS} ct zone set 1`,
+    ]),
+  ]);
+}
+
+function table(name: string, chains: readonly string[]): string {
+  return `table inet ${name} {\n${chains.join('\n')}\n}`;
+}
+
+function chain(name: string, hook: string, rules: readonly string[]): string {
+  const lines = [`${hook}; policy accept;`, ...rules].map((line) => `    ${line}`);
+  return `  chain ${name} {\n${lines.join('\n')}\n  }`;
+}

@@ -1,0 +1,56 @@
+/**
+ * What this agent subscribes to, in the order in which it wants it: enrolment, policy, then addresses.
+ *
+ * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words.
+ */
+import type { Address, Enrolment } from '@ambit/model';
+import type { CompiledPolicy } from '@ambit/policy';
+import {
+  announceNames,
+  decodeAddress,
+  decodeAuthorization,
+  decodeEnrolment,
+  type Rejection,
+  type Subscription,
+  subscribeTo,
+  TYPE_URL,
+} from '@ambit/xds';
+import type { Change, MeshState } from './mesh-state.ts';
+
+interface Update<T> {
+  readonly changed: ReadonlyMap<string, T>;
+  readonly removed: readonly string[];
+}
+
+export function subscriptionsOf(state: MeshState): readonly Subscription[] {
+  return [
+    subscribeTo<Enrolment>({
+      typeUrl: TYPE_URL.enrolment,
+      decode: decodeEnrolment,
+      apply: async (update) => {
+        state.applyEnrolments(changeOf(update));
+        return [];
+      },
+    }),
+    subscribeTo<CompiledPolicy>({
+      typeUrl: TYPE_URL.authorization,
+      decode: decodeAuthorization,
+      apply: async (update) => rejections(await state.applyAuthorizations(changeOf(update))),
+    }),
+    subscribeTo<Address>({
+      typeUrl: TYPE_URL.address,
+      decode: decodeAddress,
+      apply: async (update) => rejections(await state.applyAddresses(changeOf(update))),
+    }),
+    announceNames(TYPE_URL.capture),
+  ];
+}
+
+function changeOf<T>({ changed, removed }: Update<T>): Change<T> {
+  return { changed: [...changed.values()], removed };
+}
+
+/** Workers say `name: reason`, or only a reason. */
+function rejections(errors: readonly string[]): readonly Rejection[] {
+  return errors.map((reason) => ({ name: 'worker', reason }));
+}

@@ -1,0 +1,144 @@
+/**
+ * The real steps of one pod's capture: its namespace, its listeners on every worker, its names.
+ *
+ * Owns the namespace handle and one listener set for each worker; gives away duplicates only.
+ */
+import { type Netns, openNetns } from '@ambit/netns';
+import {
+  closeListeners,
+  duplicateListeners,
+  type ListenerSet,
+  openListeners,
+} from '../capture/listeners.ts';
+import {
+  applyCapture,
+  carriedConnections,
+  hasCapture,
+  releaseCapture,
+  removeCapture,
+} from '../capture/pod-network.ts';
+import type { CaptureOptions } from '../capture/rules.ts';
+import type { WorkerPool } from '../workers/worker-pool.ts';
+import type { Pod } from './pod.ts';
+import type { CaptureSteps } from './pod-capture.ts';
+
+export interface PodNames {
+  /** Answers names inside the namespace until disposed. */
+  serve(pod: Pod, ns: Netns): Promise<AsyncDisposable>;
+}
+
+export interface PodCertificates {
+  /** Resolves when the first attempt is over, whatever came of it, or at the signal. */
+  warm(pod: Pod, signal: AbortSignal): Promise<void>;
+}
+
+export interface CapturedPodOptions {
+  readonly pod: Pod;
+  readonly ns: Netns;
+  readonly workers: WorkerPool;
+  readonly names: PodNames;
+  readonly certificates: PodCertificates;
+}
+
+export class CapturedPodSteps implements CaptureSteps {
+  readonly #options: CapturedPodOptions;
+  #sets: readonly ListenerSet[] = [];
+  #names: AsyncDisposable | undefined;
+
+  constructor(options: CapturedPodOptions) {
+    this.#options = options;
+  }
+
+  async listen(signal: AbortSignal): Promise<void> {
+    const { pod, ns, workers, names, certificates } = this.#options;
+    // Enrolling a pod that runs must not make it wait for its first certificate.
+    await certificates.warm(pod, signal);
+    this.#closeSets();
+    const sets: ListenerSet[] = [];
+    this.#sets = sets;
+    try {
+      for (let index = 0; index < workers.size; index++) {
+        sets.push(openListeners(ns));
+      }
+      await workers.addPod(pod.uid, (index) => ({
+        uid: pod.uid,
+        name: pod.name,
+        namespace: pod.namespace,
+        serviceAccount: pod.serviceAccount,
+        netnsPath: `/proc/self/fd/${ns.fd}`,
+        listeners: duplicateListeners(setOf(sets, index)),
+      }));
+      this.#names ??= await names.serve(pod, ns);
+    } catch (error) {
+      await this.unlisten();
+      throw error;
+    }
+  }
+
+  async applyRules(options: CaptureOptions): Promise<void> {
+    await applyCapture(this.#options.ns, options);
+  }
+
+  async releaseRules(): Promise<void> {
+    await releaseCapture(this.#options.ns);
+  }
+
+  async unlisten(): Promise<void> {
+    await this.#stop('release');
+  }
+
+  /** The pod is gone: connections end now. */
+  async kill(): Promise<void> {
+    await this.#stop('kill');
+  }
+
+  /** This agent ends and another takes over: our sockets close, workers close theirs as they drain. */
+  async leave(): Promise<void> {
+    this.#closeSets();
+    await this.#closeNames();
+  }
+
+  carriedConnections(): number {
+    return carriedConnections(this.#options.ns);
+  }
+
+  async removeRules(): Promise<void> {
+    await removeCapture(this.#options.ns);
+  }
+
+  async hasRules(): Promise<boolean> {
+    return await hasCapture(this.#options.ns);
+  }
+
+  async #stop(mode: 'release' | 'kill'): Promise<void> {
+    this.#options.workers.removePod(this.#options.pod.uid, mode);
+    this.#closeSets();
+    await this.#closeNames();
+  }
+
+  async #closeNames(): Promise<void> {
+    const names = this.#names;
+    this.#names = undefined;
+    await names?.[Symbol.asyncDispose]();
+  }
+
+  #closeSets(): void {
+    for (const set of this.#sets) {
+      closeListeners(set);
+    }
+    this.#sets = [];
+  }
+}
+
+function setOf(sets: readonly ListenerSet[], index: number): ListenerSet {
+  const set = sets[index];
+  if (set === undefined) {
+    throw new RangeError(`no listeners for worker ${index}`);
+  }
+  return set;
+}
+
+/** Throws NETNS_OPEN_FAILED when the path leads nowhere any more. */
+export function openPodNetns(pod: Pod): Netns {
+  return openNetns(pod.netnsPath);
+}

@@ -1,0 +1,188 @@
+/** Builds the agent from its settings: plain constructor calls, defaults written out. Starts nothing. */
+import { readFileSync } from 'node:fs';
+import type { Clock } from '@ambit/core';
+import { CertificateManager } from '@ambit/identity';
+import type { Logger, LogLevels } from '@ambit/telemetry';
+import {
+  buildNode,
+  type ControlPlaneAddress,
+  createCertificateClient,
+  DeltaClient,
+  fileText,
+  openDeltaStream,
+  tokenFile,
+} from '@ambit/xds';
+import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
+import { Agent, type AgentParts } from './agent.ts';
+import { PACKET_MARK } from './capture/constants.ts';
+import type { AgentConfig } from './config.ts';
+import { subscriptionsOf } from './control/controller-link.ts';
+import { MeshState } from './control/mesh-state.ts';
+import { PodIdentities } from './control/pod-identities.ts';
+import { createDnsMetrics } from './dns/dns-metrics.ts';
+import { DnsUpstream } from './dns/dns-upstream.ts';
+import { MeshNames } from './dns/pod-names.ts';
+import { type NameServer, parseResolvConf } from './dns/resolv-conf.ts';
+import { CapturedPodSteps } from './pods/captured-pod.ts';
+import { type Pod, workloadUid } from './pods/pod.ts';
+import { PodRegistry } from './pods/pod-registry.ts';
+import { PodStore } from './pods/store.ts';
+import { WorkerPool } from './workers/worker-pool.ts';
+import { threadSpawner } from './workers/worker-port.ts';
+
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly levels: LogLevels;
+  readonly version: string;
+  /** Ends the process after a drain. */
+  readonly quit: () => void;
+}
+
+export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
+  const { clock, log } = around;
+  const metrics = createAgentRegistry(around.version);
+  const state: MeshState = new MeshState({
+    network: config.network,
+    fanOut: (change) => workers.applyResources(change),
+    onEnrolments: (enrolments) => agent.setEnrolments(enrolments),
+  });
+  const workers: WorkerPool = new WorkerPool({
+    count: config.workers,
+    clock,
+    log: log.scoped('workers'),
+    spawn: threadSpawner({
+      entry: new URL('./worker/worker-main.ts', import.meta.url),
+      workerData: () => ({
+        clusterId: config.clusterId,
+        network: config.network,
+        packetMark: PACKET_MARK,
+        logSpec: config.logLevel,
+      }),
+    }),
+    state: {
+      resources: () => state.resources(),
+      certificates: () => identities.certificates(),
+    },
+  });
+  const manager = new CertificateManager({
+    clock,
+    sign: createCertificateClient({
+      ...controlPlane(config, config.caAddress, config.caRootCa, config.caHeaders),
+      impersonate: true,
+    }).sign,
+    ttlSeconds: config.secretTtlSeconds,
+    onEvent: (event) => identities.onEvent(event),
+  });
+  const workloadOf = (pod: Pod) => state.index.workloadByUid(workloadUid(config.clusterId, pod));
+  const identities: PodIdentities = new PodIdentities({
+    clock,
+    log: log.scoped('certificates'),
+    manager,
+    trustDomainOf: (pod) => workloadOf(pod)?.trustDomain ?? config.trustDomain,
+    tellWorkers: (message) => workers.broadcast(message),
+  });
+  const names = new MeshNames({
+    view: state.index,
+    clusterDomain: config.clusterDomain,
+    isIpv6Enabled: config.ipv6Enabled,
+    upstream: new DnsUpstream({ clock, servers: () => nameServers(config.resolvConf) }),
+    clock,
+    log: log.scoped('dns'),
+    metrics: createDnsMetrics(metrics),
+    canonicalNameOf: (pod) => {
+      const workload = workloadOf(pod);
+      return {
+        name: workload?.canonicalName ?? 'unknown',
+        revision: workload?.canonicalRevision ?? 'unknown',
+      };
+    },
+  });
+  const store = new PodStore(config.runDir);
+  const registry = new PodRegistry({
+    clock,
+    log: log.scoped('pods'),
+    store,
+    defaults: {
+      dnsCapture: config.dnsCapture,
+      probeSources: { v4: config.probeSourceV4, v6: config.probeSourceV6 },
+    },
+    stepsFor: (pod, ns) =>
+      new CapturedPodSteps({ pod, ns, workers, names, certificates: identities }),
+    onChange: () => agent.podsChanged(),
+  });
+  const client = buildClient(config, around, state);
+  registerAgentMetrics(metrics, { registry, workers, client: () => client });
+  const parts: AgentParts = {
+    ...around,
+    config,
+    state,
+    workers,
+    manager,
+    identities,
+    store,
+    registry,
+    client,
+    metrics,
+  };
+  const agent: Agent = new Agent(parts);
+  return agent;
+}
+
+/** Undefined without a controller's address: what is on disk decides. */
+function buildClient(
+  config: AgentConfig,
+  { clock, log }: Surroundings,
+  state: MeshState,
+): DeltaClient | undefined {
+  if (config.xdsAddress === '') {
+    return undefined;
+  }
+  const xdsLog = log.scoped('xds');
+  return new DeltaClient({
+    clock,
+    open: openDeltaStream(
+      controlPlane(config, config.xdsAddress, config.xdsRootCa, config.xdsHeaders),
+    ),
+    node: buildNode({
+      type: 'ztunnel',
+      ip: config.instanceIp,
+      podName: config.podName,
+      namespace: config.podNamespace,
+      clusterDomain: config.clusterDomain,
+      metadata: {
+        NODE_NAME: config.nodeName,
+        SERVICE_ACCOUNT: config.serviceAccount,
+        CLUSTER_ID: config.clusterId,
+        ...config.metadata,
+      },
+    }),
+    subscriptions: subscriptionsOf(state),
+    onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
+    onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
+  });
+}
+
+function controlPlane(
+  config: AgentConfig,
+  address: string,
+  rootCa: string,
+  headers: Readonly<Record<string, string>>,
+): ControlPlaneAddress {
+  return {
+    address,
+    rootCa: fileText(rootCa),
+    token: tokenFile(config.tokenPath),
+    clusterId: config.clusterId,
+    headers,
+  };
+}
+
+/** None when the file cannot be read: questions to upstream then fail, as they would without this agent. */
+function nameServers(path: string): readonly NameServer[] {
+  try {
+    return parseResolvConf(readFileSync(path, 'utf8'));
+  } catch {
+    return [];
+  }
+}
