@@ -43,7 +43,8 @@ export function decodeCidr(
       `prefix length ${length} does not fit an address of ${bytes.length} bytes`,
     );
   }
-  return { address, length: cut };
+  // A copy: a view would keep the whole response alive.
+  return { address: Uint8Array.from(address), length: cut };
 }
 
 function unmapped(bytes: Uint8Array): Uint8Array {
