@@ -152,10 +152,10 @@ export class DeltaClient {
       if (signal.aborted) {
         return;
       }
-      const waitMs = this.#backoff.next();
       if (error instanceof StreamEnd && error.isRoutine) {
         this.#backoff.reset();
       }
+      const waitMs = this.#backoff.next();
       this.#disconnected(reasonOf(error));
       try {
         await this.#options.clock.sleep(waitMs, signal);
