@@ -77,7 +77,7 @@ export interface Match {
 
 export interface Clause {
   readonly matches: readonly Match[];
-  /** Where it was written, for people: `from`, `to`, `when[0]`. Empty when it came over the wire. */
+  /** Where it was written, for people: `from`, `to`, `when[0]`. Empty when it came from a foreign controller. */
   readonly origin: string;
 }
 

@@ -1,111 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { FakeClock } from '@ambit/core/testing';
 import { create } from '@bufbuild/protobuf';
 import { AnySchema } from '@bufbuild/protobuf/wkt';
 
-import { decodeAddress } from '../codec/address.ts';
-import { decodeAuthorization } from '../codec/authorization.ts';
 import {
-  type DeltaDiscoveryRequest,
   type DeltaDiscoveryResponse,
   DeltaDiscoveryResponseSchema,
   ResourceSchema,
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts';
-import { buildNode } from '../node.ts';
-import { conversation } from '../testing-recordings.ts';
 import { TYPE_URL } from '../type-urls.ts';
-import { DeltaClient, type DeltaTransport, type OpenDelta, StreamEnd } from './delta-client.ts';
-import { announceNames, type Rejection, type Subscription, subscribeTo } from './subscription.ts';
-
-const node = buildNode({
-  type: 'ztunnel',
-  ip: '10.0.0.1',
-  podName: 'a',
-  namespace: 'istio-system',
-  metadata: {},
-});
-
-/** A stream whose server end a test holds. */
-class Pipe implements DeltaTransport {
-  readonly requests: DeltaDiscoveryRequest[] = [];
-  readonly #queue: (DeltaDiscoveryResponse | Error | 'end')[] = [];
-  #wake = Promise.withResolvers<void>();
-  isClosed = false;
-  readonly responses: AsyncIterable<DeltaDiscoveryResponse> = this.#read();
-
-  send(request: DeltaDiscoveryRequest): void {
-    this.requests.push(request);
-  }
-
-  close(): void {
-    this.isClosed = true;
-    this.push('end');
-  }
-
-  push(item: DeltaDiscoveryResponse | Error | 'end'): void {
-    this.#queue.push(item);
-    this.#wake.resolve();
-    this.#wake = Promise.withResolvers<void>();
-  }
-
-  async *#read(): AsyncGenerator<DeltaDiscoveryResponse> {
-    for (;;) {
-      const item = this.#queue.shift();
-      if (item === undefined) {
-        await this.#wake.promise;
-      } else if (item === 'end') {
-        return;
-      } else if (item instanceof Error) {
-        throw item;
-      } else {
-        yield item;
-      }
-    }
-  }
-}
-
-interface Rig {
-  readonly client: DeltaClient;
-  readonly clock: FakeClock;
-  readonly pipes: Pipe[];
-  /** The stream of now. */
-  pipe(): Pipe;
-  readonly disconnects: string[];
-}
-
-function rig(subscriptions: readonly Subscription[], open?: OpenDelta): Rig {
-  const clock = new FakeClock();
-  const pipes: Pipe[] = [];
-  const disconnects: string[] = [];
-  const client = new DeltaClient({
-    clock,
-    node,
-    subscriptions,
-    random: () => 0.5,
-    onDisconnected: (reason) => disconnects.push(reason),
-    open:
-      open ??
-      (() => {
-        const pipe = new Pipe();
-        pipes.push(pipe);
-        return Promise.resolve(pipe);
-      }),
-  });
-  const pipe = (): Pipe => {
-    const last = pipes.at(-1);
-    assert.ok(last, 'no stream was opened');
-    return last;
-  };
-  return { client, clock, pipes, pipe, disconnects };
-}
-
-const turn = async (): Promise<void> => {
-  for (let count = 0; count < 5; count += 1) {
-    await new Promise(setImmediate);
-  }
-};
+import { StreamEnd } from './delta-client.ts';
+import { announceNames, type Rejection, type Subscription } from './subscription.ts';
+import { Pipe, rig, turn } from './testing-pipe.ts';
 
 function response(
   nonce: string,
@@ -380,62 +287,5 @@ describe('DeltaClient', () => {
     assert.equal(it.client.counters.unexpected, 1);
     assert.equal(it.pipe().requests.length, 1);
     await it.client.stop();
-  });
-});
-
-describe('DeltaClient against recordings of the reference’s control plane', () => {
-  /** Plays the server's messages and compares what we answer with what the reference's agent answered. */
-  async function replay(names: readonly string[]): Promise<void> {
-    const nothing = (): Promise<undefined> => Promise.resolve(undefined);
-    const it = rig([
-      subscribeTo({ typeUrl: TYPE_URL.address, decode: decodeAddress, apply: nothing }),
-      subscribeTo({ typeUrl: TYPE_URL.authorization, decode: decodeAuthorization, apply: nothing }),
-    ]);
-    it.client.start();
-    for (const name of names) {
-      await turn();
-      const messages = conversation(name);
-      const recorded = messages.flatMap((m) => (m.from === 'client' ? m.request : []));
-      const ours = it.pipe().requests;
-      for (const [index, request] of recorded.slice(0, 2).entries()) {
-        assert.equal(ours[index]?.typeUrl, request.typeUrl, name);
-        assert.deepEqual(
-          ours[index]?.initialResourceVersions,
-          request.initialResourceVersions,
-          name,
-        );
-        assert.deepEqual(ours[index]?.resourceNamesSubscribe, request.resourceNamesSubscribe, name);
-      }
-      for (const message of messages) {
-        if (message.from === 'server') {
-          it.pipe().push(message.response);
-        }
-      }
-      await turn();
-      await turn();
-      const byNonce = (all: readonly DeltaDiscoveryRequest[]): unknown =>
-        all
-          .filter(({ responseNonce }) => responseNonce !== '')
-          .map(({ typeUrl, responseNonce, errorDetail }) => ({
-            typeUrl,
-            responseNonce,
-            rejected: errorDetail?.message.split('; ').map((part) => part.split(': ')[0]),
-          }))
-          .sort((a, b) => (a.responseNonce < b.responseNonce ? -1 : 1));
-      assert.deepEqual(byNonce(ours), byNonce(recorded), name);
-      it.pipe().push(new StreamEnd('next', { isRoutine: true }));
-      await turn();
-      it.clock.advance(20);
-    }
-    await it.client.stop();
-  }
-
-  it('answers and reconnects as the reference’s agent does, refusals included', async () => {
-    await replay([
-      '1-initial-sync-certificates-pushes',
-      '2-reconnect',
-      '3-nack',
-      '4-reconnect-after-nack',
-    ]);
   });
 });

@@ -1,7 +1,7 @@
 /** The certificate service, client side: what `CertificateManager` signs with. */
 import type { CertificateSigner } from '@ambit/identity';
 import { create } from '@bufbuild/protobuf';
-import type { Client } from '@grpc/grpc-js';
+import { type Client, type ServiceError, status } from '@grpc/grpc-js';
 
 import { XdsError } from '../errors.ts';
 import {
@@ -11,13 +11,20 @@ import {
 import { type ControlPlaneAddress, callMetadata, connect } from './channel.ts';
 import { CREATE_CERTIFICATE_METHOD } from './methods.ts';
 
+const ANSWERS: ReadonlySet<status> = new Set([
+  status.UNAUTHENTICATED,
+  status.PERMISSION_DENIED,
+  status.INVALID_ARGUMENT,
+  status.INTERNAL,
+]);
+
 export interface CertificateClient {
   readonly sign: CertificateSigner;
   close(): void;
 }
 
 /**
- * One connection for all requests; a new one when the root's text changes or the last request failed.
+ * One connection for all requests; a new one when the root's text changes or the connection failed.
  * `impersonate`: name the identity in the metadata, as node agents do; else the CA signs the caller's own.
  */
 export function createCertificateClient(
@@ -70,12 +77,20 @@ export function createCertificateClient(
         });
         return response.certChain;
       } catch (error) {
-        drop();
+        if (!isAnswer(error)) {
+          drop();
+        }
         throw error;
       }
     },
     close: drop,
   };
+}
+
+/** The CA said no: the connection works, and others may be using it. */
+function isAnswer(error: unknown): boolean {
+  const cause = error instanceof XdsError ? (error.cause as Partial<ServiceError>) : undefined;
+  return cause?.code !== undefined && ANSWERS.has(cause.code);
 }
 
 function refused(cause: Error | null): XdsError {
