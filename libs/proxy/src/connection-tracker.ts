@@ -22,9 +22,12 @@ export interface TrackerCounters {
 export class ConnectionTracker<Context> {
   readonly #max: number;
   readonly #live = new Set<TrackedConnection<Context>>();
+  /** Told to close, not gone yet. */
+  readonly #closing = new Set<TrackedConnection<Context>>();
   #opened = 0;
   #refusedAtBound = 0;
   #closedByChange = 0;
+  #idle: PromiseWithResolvers<void> | undefined;
 
   /** `max` live connections; beyond, `register` answers undefined and counts. */
   constructor(options: { readonly max: number }) {
@@ -48,11 +51,16 @@ export class ConnectionTracker<Context> {
     }
     this.#opened += 1;
     this.#live.add(connection);
-    return {
-      [Symbol.dispose]: () => {
-        this.#live.delete(connection);
-      },
-    };
+    return { [Symbol.dispose]: () => this.#release(connection) };
+  }
+
+  /** Resolves when nothing is registered; a connection that was told to close counts until its hold is disposed. */
+  idle(): Promise<void> {
+    if (this.#live.size === 0 && this.#closing.size === 0) {
+      return Promise.resolve();
+    }
+    this.#idle ??= Promise.withResolvers<void>();
+    return this.#idle.promise;
   }
 
   /** Closes every connection for which `check` gives a reason; returns how many. */
@@ -61,9 +69,8 @@ export class ConnectionTracker<Context> {
     for (const connection of [...this.#live]) {
       const reason = check(connection.context);
       if (reason !== undefined) {
-        this.#live.delete(connection);
         closed += 1;
-        connection.close(reason);
+        this.#tell(connection, reason);
       }
     }
     this.#closedByChange += closed;
@@ -72,8 +79,22 @@ export class ConnectionTracker<Context> {
 
   closeAll(reason: MeshError): void {
     for (const connection of [...this.#live]) {
-      this.#live.delete(connection);
-      connection.close(reason);
+      this.#tell(connection, reason);
+    }
+  }
+
+  #tell(connection: TrackedConnection<Context>, reason: MeshError): void {
+    this.#live.delete(connection);
+    this.#closing.add(connection);
+    connection.close(reason);
+  }
+
+  #release(connection: TrackedConnection<Context>): void {
+    this.#live.delete(connection);
+    this.#closing.delete(connection);
+    if (this.#live.size === 0 && this.#closing.size === 0) {
+      this.#idle?.resolve();
+      this.#idle = undefined;
     }
   }
 

@@ -41,6 +41,7 @@ export class StreamConn implements ByteConn {
   #ended = false;
   #destroyed = false;
   #closed = false;
+  #endDelivered = false;
   #closeDelivered = false;
 
   constructor(stream: Duplex, options: StreamConnOptions) {
@@ -51,9 +52,12 @@ export class StreamConn implements ByteConn {
     this.localAddress = options.localAddress;
     this.localPort = options.localPort;
     stream.on('error', (error) => {
-      this.#error ??= options.toError?.(error) ?? fromIoError(error, options.side);
+      this.#error ??= this.#toError(error);
     });
-    if (stream.closed) {
+    stream.once('end', () => this.#onEnd());
+    if (stream.closed || stream.destroyed) {
+      const { errored } = stream;
+      this.#error = errored === null ? undefined : this.#toError(errored);
       this.#onClose();
     } else {
       stream.once('close', () => this.#onClose());
@@ -69,7 +73,9 @@ export class StreamConn implements ByteConn {
       queueMicrotask(() => this.#deliverClose());
       return;
     }
-    this.#stream.on('end', () => this.#destroyed || sink.onEnd());
+    if (this.#stream.readableEnded) {
+      queueMicrotask(() => this.#onEnd());
+    }
     this.#stream.on('drain', () => this.#destroyed || sink.onDrain());
     this.#stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
     if (this.#paused) {
@@ -116,6 +122,18 @@ export class StreamConn implements ByteConn {
       this.#stream.destroy();
     } else {
       this.#options.destroy(reason);
+    }
+  }
+
+  #toError(error: unknown): MeshError {
+    return this.#options.toError?.(error) ?? fromIoError(error, this.#options.side);
+  }
+
+  /** A socket without data reports its end although nobody reads: it is held until `start`. */
+  #onEnd(): void {
+    if (this.#sink !== undefined && !this.#destroyed && !this.#endDelivered) {
+      this.#endDelivered = true;
+      this.#sink.onEnd();
     }
   }
 

@@ -111,6 +111,21 @@ function endingTests(maker: ConnMaker): void {
   );
 
   it(
+    'delivers an end that came before start, then lives on',
+    withEnds(maker, async ({ near, far }) => {
+      const n = Recorder.on(near);
+      near.end();
+      // Something the other way and back proves that the end has arrived.
+      far.write(Buffer.from('x'));
+      await n.until((r) => r.bytes === 1);
+      const f = Recorder.on(far);
+      await f.ended;
+      far.write(Buffer.from('y'));
+      await n.until((r) => r.bytes === 2);
+    }),
+  );
+
+  it(
     'delivers a close that happened before start',
     withEnds(maker, async ({ near, far }) => {
       Recorder.on(far);

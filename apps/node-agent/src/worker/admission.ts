@@ -1,0 +1,146 @@
+/**
+ * May this inbound connection pass? Guard and policy together, by the functions that `meshctl why` calls.
+ *
+ * Rule: the answer is a function of what is known of the connection and of the mesh now, so asking again
+ * after a change tells whether an open connection may stay.
+ */
+import { parseIp } from '@ambit/api';
+import type { PeerIdentity } from '@ambit/hbone';
+import type { MeshService, Workload } from '@ambit/model';
+import {
+  type ConnectionAttributes,
+  evaluate,
+  explainVerdict,
+  type RuleRef,
+  type Verdict,
+} from '@ambit/policy';
+import { resolveInbound, resolveInboundPlaintext } from '@ambit/routing';
+import type { Logger } from '@ambit/telemetry';
+
+import { WorkerError } from './errors.ts';
+import type { MeshState } from './mesh-state.ts';
+import type { CapturedPod } from './messages.ts';
+
+export interface InboundConnection {
+  readonly pod: CapturedPod;
+  /** The pod's record when the connection came; used while there is none now. */
+  readonly local: Workload;
+  readonly sourceIp: string;
+  readonly sourcePort: number;
+  /** A tunnel: its authority, the address it came to, and who is at the other end. */
+  readonly tunnel?: {
+    readonly authority: string;
+    readonly localIp: string;
+    readonly peer: PeerIdentity;
+  };
+  /** Plaintext: where it was going. */
+  readonly original?: { readonly address: string; readonly port: number };
+}
+
+export type Admission =
+  | {
+      readonly kind: 'admitted';
+      readonly ip: string;
+      readonly port: number;
+      readonly isFromWaypoint: boolean;
+      readonly service?: MeshService;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly status: 400 | 401 | 503;
+      readonly error: WorkerError;
+      readonly policy?: RuleRef | undefined;
+    };
+
+const NO_ADDRESS = new Uint8Array(4);
+
+export function admit(connection: InboundConnection, mesh: MeshState, log: Logger): Admission {
+  const local = mesh.workloadOf(connection.pod) ?? connection.local;
+  const decision = decide(connection, local, mesh);
+  if (decision.kind === 'refuse') {
+    const code = decision.status === 401 ? 'WORKER_DENIED' : 'WORKER_BAD_REQUEST';
+    const text = `${decision.code}: ${decision.text}`;
+    return {
+      kind: 'refused',
+      status: decision.status,
+      error: new WorkerError(code, text, { side: 'downstream' }),
+    };
+  }
+  const admitted: Admission = {
+    kind: 'admitted',
+    ip: decision.ip,
+    port: decision.port,
+    isFromWaypoint: decision.isFromWaypoint,
+    ...(decision.service && { service: decision.service }),
+  };
+  if (decision.isPolicyDecided) {
+    return admitted;
+  }
+  const selection = mesh.policies.select({
+    namespace: local.namespace,
+    names: local.authorizationPolicies,
+  });
+  const attributes = attributesOf(connection, decision);
+  const verdict = evaluate(
+    selection.policies,
+    { connection: attributes },
+    { missing: selection.missing },
+  );
+  note(verdict, connection, log);
+  return verdict.allowed ? admitted : denied(verdict);
+}
+
+function decide(connection: InboundConnection, local: Workload, mesh: MeshState) {
+  const { tunnel, original } = connection;
+  if (tunnel !== undefined) {
+    const { authority, localIp, peer } = tunnel;
+    return resolveInbound({ local, localIp, authority, peerIdentity: peer.uri }, mesh.index);
+  }
+  return resolveInboundPlaintext<Workload>({
+    local,
+    destinationIp: original?.address ?? '',
+    port: original?.port ?? 0,
+  }) as ReturnType<typeof resolveInbound<Workload, MeshService>>;
+}
+
+function attributesOf(
+  { sourceIp, tunnel }: InboundConnection,
+  { ip, port }: { readonly ip: string; readonly port: number },
+): ConnectionAttributes {
+  return {
+    sourceIp: parseIp(sourceIp) ?? NO_ADDRESS,
+    destinationIp: parseIp(ip) ?? NO_ADDRESS,
+    destinationPort: port,
+    ...(tunnel && { source: tunnel.peer }),
+  };
+}
+
+function denied(verdict: Verdict): Admission {
+  const text = `connection closed due to policy rejection: ${explainVerdict(verdict)}`;
+  const policy =
+    verdict.by ??
+    (verdict.tried[0] === undefined
+      ? undefined
+      : { policy: verdict.tried.join(','), rule: -1, clause: '' });
+  return {
+    kind: 'refused',
+    status: 401,
+    error: new WorkerError('WORKER_DENIED', text, { side: 'downstream' }),
+    policy,
+  };
+}
+
+/** AUDIT and dry-run hits are for people to see. */
+function note(verdict: Verdict, connection: InboundConnection, log: Logger): void {
+  if (verdict.audited.length === 0 && verdict.dryRun.length === 0) {
+    return;
+  }
+  log.info('policy noted', {
+    'src.addr': connection.sourceIp,
+    'src.identity': connection.tunnel?.peer.uri,
+    'dst.workload': connection.local.name,
+    'dst.namespace': connection.local.namespace,
+    audited: verdict.audited,
+    dry_run: verdict.dryRun,
+  });
+}

@@ -1,0 +1,86 @@
+/**
+ * Certificates of the pods here, as the main thread last told.
+ *
+ * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for.
+ */
+import type { Clock } from '@ambit/core';
+import { HboneError, type TlsIdentity } from '@ambit/hbone';
+
+import type { CertificateMaterial } from './messages.ts';
+
+type Entry =
+  | { readonly kind: 'available'; readonly identity: TlsIdentity }
+  | { readonly kind: 'unavailable'; readonly reason: string };
+
+export class CertificateStore {
+  readonly #clock: Clock;
+  readonly #waitMs: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #waiters = new Map<string, PromiseWithResolvers<void>>();
+
+  constructor(options: { readonly clock: Clock; readonly waitMs: number }) {
+    this.#clock = options.clock;
+    this.#waitMs = options.waitMs;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  set(material: CertificateMaterial): void {
+    this.#entries.set(material.identity, { kind: 'available', identity: material });
+    this.#wake(material.identity);
+  }
+
+  /** The old certificate, if any, is no longer used either: the main thread says so only when it has expired. */
+  setUnavailable(identity: string, reason: string): void {
+    this.#entries.set(identity, { kind: 'unavailable', reason });
+    this.#wake(identity);
+  }
+
+  /** Throws HBONE_NO_CERTIFICATE. */
+  require(identity: string): TlsIdentity {
+    const entry = this.#entries.get(identity);
+    if (entry === undefined) {
+      throw refused(identity, 'it has not been issued yet');
+    }
+    if (entry.kind === 'unavailable') {
+      throw refused(identity, entry.reason);
+    }
+    if (this.#clock.wallNow() >= entry.identity.notAfterMs) {
+      throw refused(identity, `it expired at ${new Date(entry.identity.notAfterMs).toISOString()}`);
+    }
+    return entry.identity;
+  }
+
+  /** As `require`, but waits (bounded) for the first word about this identity. */
+  async ready(identity: string): Promise<TlsIdentity> {
+    if (!this.#entries.has(identity)) {
+      let waiter = this.#waiters.get(identity);
+      if (waiter === undefined) {
+        waiter = Promise.withResolvers<void>();
+        this.#waiters.set(identity, waiter);
+      }
+      const stop = new AbortController();
+      const timeout = this.#clock.sleep(this.#waitMs, stop.signal).catch(() => undefined);
+      await Promise.race([waiter.promise, timeout]);
+      stop.abort();
+    }
+    return this.require(identity);
+  }
+
+  #wake(identity: string): void {
+    this.#waiters.get(identity)?.resolve();
+    this.#waiters.delete(identity);
+  }
+}
+
+function refused(identity: string, why: string): HboneError {
+  return new HboneError(
+    'HBONE_NO_CERTIFICATE',
+    `identity error: no certificate of ${identity}: ${why}`,
+    {
+      side: 'control-plane',
+    },
+  );
+}

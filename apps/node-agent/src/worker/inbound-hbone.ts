@@ -1,0 +1,261 @@
+/**
+ * Tunnels to a pod: handshake with the pod's own certificate, guard and policy, the application, then 200.
+ *
+ * Rule: a tunnel is registered before it is judged, the application is dialled before 200 is sent, and
+ * the client address is the TCP peer's, whatever the request says.
+ */
+import type { Socket } from 'node:net';
+
+import { MeshError } from '@ambit/core';
+import {
+  type ConnectAnswer,
+  type ConnectRequest,
+  formatBaggage,
+  forwardedHost,
+  HboneError,
+  HboneServer,
+  type RejectedPeer,
+} from '@ambit/hbone';
+import type { MeshService, Workload } from '@ambit/model';
+import { type ByteConn, copyBoth, formatAddress, fromIoError, SocketConn } from '@ambit/proxy';
+
+import { type Admission, admit, type InboundConnection } from './admission.ts';
+import { baggageOf } from './baggage-of.ts';
+import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
+import { WorkerError } from './errors.ts';
+import type { PodContext } from './pod-context.ts';
+import { dialApplication, serviceOf } from './to-application.ts';
+
+/** Set by a bound waypoint: whom it speaks for. */
+const CALLER_HEADER = 'x-ambit-source';
+
+/** One accepted CONNECT, from registration to the end of its bytes. */
+interface Tunnel {
+  readonly request: ConnectRequest;
+  readonly local: Workload;
+  readonly life: AbortController;
+  readonly release: () => void;
+  readonly inbound: InboundConnection;
+}
+
+export class InboundHbone {
+  readonly #context: PodContext;
+  readonly server: HboneServer;
+
+  constructor(context: PodContext) {
+    this.#context = context;
+    const { clock, config } = context;
+    this.server = new HboneServer({
+      clock,
+      identity: () => context.certificates.require(this.#identity()),
+      onConnect: async (request) => await this.#connect(request),
+      onRejected: (peer) => this.#rejected(peer),
+      limits: { sessionsMax: config.limits.sessionsPerPodMax },
+    });
+  }
+
+  /** Takes over an accepted socket. */
+  accept(socket: Socket): void {
+    this.#handshake(socket).catch((error: unknown) => {
+      this.#rejected({
+        error: error instanceof MeshError ? error : fromIoError(error, 'local'),
+        remoteAddress: socket.remoteAddress ?? '',
+        remotePort: socket.remotePort ?? 0,
+        localAddress: socket.localAddress ?? '',
+        localPort: socket.localPort ?? 0,
+      });
+      socket.resetAndDestroy();
+    });
+  }
+
+  #identity(): string {
+    const { mesh, pod } = this.#context;
+    const workload = mesh.workloadOf(pod);
+    if (workload === undefined) {
+      throw unknownWorkload(pod.namespace, pod.name);
+    }
+    return identityOf(workload);
+  }
+
+  async #handshake(socket: Socket): Promise<void> {
+    const { mesh, pod, certificates } = this.#context;
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
+    const workload = await mesh.awaitWorkload(pod, gone.signal);
+    if (workload === undefined) {
+      throw unknownWorkload(pod.namespace, pod.name);
+    }
+    await certificates.ready(identityOf(workload));
+    this.server.accept(socket);
+  }
+
+  async #connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    const { mesh, pod } = this.#context;
+    const source = formatAddress(request.remoteAddress, request.remotePort);
+    const local = await mesh.awaitWorkload(pod, request.signal);
+    if (local === undefined) {
+      return this.#early(request, 503, unknownWorkload(pod.namespace, pod.name));
+    }
+    const life = new AbortController();
+    const inbound: InboundConnection = {
+      pod,
+      local,
+      sourceIp: request.remoteAddress,
+      sourcePort: request.remotePort,
+      tunnel: {
+        authority: request.authority,
+        localIp: request.localAddress,
+        peer: request.peer,
+      },
+    };
+    const entry = this.#context.inbound.register({
+      context: {
+        inbound,
+        row: {
+          src: source,
+          originalDst: request.authority,
+          actualDst: request.authority,
+          protocol: 'HBONE',
+        },
+      },
+      close: (reason) => life.abort(reason),
+    });
+    if (entry === undefined) {
+      return this.#early(request, 503, new WorkerError('WORKER_LIMIT', 'too many connections'));
+    }
+    const release = (): void => entry[Symbol.dispose]();
+    return await this.#judge({ request, local, life, release, inbound });
+  }
+
+  async #judge(tunnel: Tunnel): Promise<ConnectAnswer> {
+    const { mesh, policyLog } = this.#context;
+    const { request, release } = tunnel;
+    const admission = admit(tunnel.inbound, mesh, policyLog);
+    if (admission.kind === 'refused' && admission.status !== 401) {
+      release();
+      return this.#early(request, admission.status, admission.error);
+    }
+    const record = this.#record(tunnel, admission);
+    if (admission.kind === 'refused') {
+      release();
+      record.finish(admission.error, { policy: admission.policy });
+      return { status: 401, reason: admission.error.message };
+    }
+    try {
+      const application = await this.#dial(tunnel, admission);
+      return {
+        status: 200,
+        headers: { baggage: formatBaggage(baggageOf(tunnel.local)) },
+        serve: (conn) => this.#serve(conn, { tunnel, record, application }),
+      };
+    } catch (error) {
+      release();
+      const failure = fromIoError(error, 'upstream');
+      record.finish(failure);
+      return {
+        status: failure.code === 'WORKER_DENIED_LATER' ? 401 : 503,
+        reason: failure.message,
+      };
+    }
+  }
+
+  async #dial(
+    { request, life }: Tunnel,
+    admission: Extract<Admission, { kind: 'admitted' }>,
+  ): Promise<ByteConn> {
+    const onGone = (): void =>
+      life.abort(
+        new WorkerError('WORKER_CLIENT_GONE', 'the client went away', { side: 'downstream' }),
+      );
+    request.signal.addEventListener('abort', onGone, { once: true });
+    try {
+      const socket = await dialApplication(this.#context.sockets, {
+        ip: admission.ip,
+        port: admission.port,
+        clientIp: request.remoteAddress,
+        signal: life.signal,
+      });
+      return new SocketConn(socket, { side: 'upstream' });
+    } finally {
+      request.signal.removeEventListener('abort', onGone);
+    }
+  }
+
+  #serve(
+    conn: ByteConn,
+    connection: {
+      readonly tunnel: Tunnel;
+      readonly record: ConnectionRecord;
+      readonly application: ByteConn;
+    },
+  ): void {
+    const { tunnel, record, application } = connection;
+    copyBoth(conn, application, {
+      signal: tunnel.life.signal,
+      onBytes: record.onBytes,
+      clock: this.#context.clock,
+    })
+      .then((result) => record.finish(result.error))
+      .catch((error: unknown) => record.finish(fromIoError(error, 'local')))
+      .finally(tunnel.release)
+      .catch(() => undefined);
+  }
+
+  #record({ request, local }: Tunnel, admission: Admission): ConnectionRecord {
+    const { mesh, config, record } = this.#context;
+    const isFromWaypoint = admission.kind === 'admitted' && admission.isFromWaypoint;
+    const named = admission.kind === 'admitted' ? admission.service : undefined;
+    return new ConnectionRecord(
+      {
+        direction: 'inbound',
+        source: {
+          address: formatAddress(request.remoteAddress, request.remotePort),
+          workload: mesh.index.workloadByAddress(config.network, request.remoteAddress),
+          identity: request.peer.uri,
+        },
+        destination: {
+          address: formatAddress(request.localAddress, request.localPort),
+          workload: local,
+          identity: identityOf(local),
+        },
+        hboneAddress: request.authority,
+        service: this.#service(local, request, named),
+        ...(isFromWaypoint && { caller: request.headers[CALLER_HEADER] }),
+      },
+      record,
+    );
+  }
+
+  #service(local: Workload, request: ConnectRequest, named: MeshService | undefined) {
+    const { mesh } = this.#context;
+    const host = forwardedHost(request.headers['forwarded']);
+    return named ?? serviceOf(local, { host, port: request.target.port }, mesh);
+  }
+
+  #early(request: ConnectRequest, status: 400 | 401 | 503, error: MeshError): ConnectAnswer {
+    logEarlyFailure(this.#context.log, {
+      direction: 'inbound',
+      source: formatAddress(request.remoteAddress, request.remotePort),
+      destination: request.authority,
+      error,
+    });
+    return { status, reason: error.message };
+  }
+
+  #rejected(peer: RejectedPeer): void {
+    logEarlyFailure(this.#context.log, {
+      direction: 'inbound',
+      source: formatAddress(peer.remoteAddress, peer.remotePort),
+      destination: formatAddress(peer.localAddress, peer.localPort),
+      error: peer.error,
+    });
+  }
+}
+
+function unknownWorkload(namespace: string, name: string): MeshError {
+  return new HboneError(
+    'HBONE_NO_CERTIFICATE',
+    `the mesh does not know pod ${namespace}/${name} yet`,
+    { side: 'control-plane' },
+  );
+}

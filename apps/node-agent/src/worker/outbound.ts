@@ -1,0 +1,208 @@
+/**
+ * Captured connections of a pod: where each was going decides tunnel, waypoint, plain or refusal.
+ *
+ * Rule: what the mesh knows and cannot reach is refused, never sent in clear. A refusal is an RST, so
+ * that the application does not take it for an empty answer.
+ */
+import type { Socket } from 'node:net';
+
+import { MeshError } from '@ambit/core';
+import { formatBaggage, formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
+import type { MeshService, Workload } from '@ambit/model';
+import {
+  type ByteConn,
+  copyBoth,
+  formatAddress,
+  fromIoError,
+  limitError,
+  SocketConn,
+} from '@ambit/proxy';
+import { type OutboundDecision, resolveOutbound } from '@ambit/routing';
+
+import { baggageOf } from './baggage-of.ts';
+import {
+  type ConnectionDescription,
+  ConnectionRecord,
+  identityOf,
+  logEarlyFailure,
+} from './connection-record.ts';
+import { WorkerError } from './errors.ts';
+import type { ConnectionRow, PodContext } from './pod-context.ts';
+
+type Decision = OutboundDecision<Workload, MeshService>;
+type Way = Exclude<Decision, { kind: 'refuse' }>;
+
+export class Outbound {
+  readonly #context: PodContext;
+  readonly pool: HbonePool;
+
+  constructor(context: PodContext) {
+    this.#context = context;
+    const { clock, certificates, sockets, config } = context;
+    this.pool = new HbonePool({
+      clock,
+      identity: async (identity) => await certificates.ready(identity),
+      dial: async ({ address, port }, signal) => await sockets.dial({ address, port, signal }),
+      limits: { connectTimeoutMs: config.limits.connectTimeoutMs },
+    });
+  }
+
+  /** Takes over an accepted socket. */
+  accept(socket: Socket): void {
+    const conn = new SocketConn(socket, { side: 'downstream' });
+    this.#serve(conn, socket).catch((error: unknown) => {
+      conn.destroy(fromIoError(error, 'local'));
+      this.#context.log.error('connection lost by a defect', { error });
+    });
+  }
+
+  async #serve(conn: ByteConn, socket: Socket): Promise<void> {
+    const { sockets, outbound, log } = this.#context;
+    const source = formatAddress(conn.remoteAddress, conn.remotePort);
+    const { address, port } = sockets.destinationOf(socket);
+    const destination = formatAddress(address, port);
+    const row: ConnectionRow = {
+      src: source,
+      originalDst: destination,
+      actualDst: '',
+      protocol: 'TCP',
+    };
+    const life = new AbortController();
+    const onGone = (): void =>
+      life.abort(
+        new WorkerError('WORKER_CLIENT_GONE', 'the client went away', { side: 'downstream' }),
+      );
+    socket.once('close', onGone);
+    const outcome: { record?: ConnectionRecord } = {};
+    try {
+      using entry = outbound.register({ context: { row }, close: (reason) => life.abort(reason) });
+      if (entry === undefined) {
+        throw limitError('outbound connections of this pod', outbound.counters.live);
+      }
+      const upstream = await this.#reach(conn, { address, port }, { row, life, outcome });
+      socket.off('close', onGone);
+      const result = await copyBoth(conn, upstream, {
+        signal: life.signal,
+        ...(outcome.record && { onBytes: outcome.record.onBytes }),
+        clock: this.#context.clock,
+      });
+      outcome.record?.finish(result.error);
+    } catch (error) {
+      const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
+      conn.destroy(failure);
+      if (outcome.record === undefined) {
+        logEarlyFailure(log, { direction: 'outbound', source, destination, error: failure });
+      } else {
+        outcome.record.finish(failure);
+      }
+    }
+  }
+
+  /** Decides, counts and dials. */
+  async #reach(
+    conn: ByteConn,
+    original: { readonly address: string; readonly port: number },
+    connection: {
+      readonly row: ConnectionRow;
+      readonly life: AbortController;
+      readonly outcome: { record?: ConnectionRecord };
+    },
+  ): Promise<ByteConn> {
+    const { mesh, pod } = this.#context;
+    const { row, life, outcome } = connection;
+    const source = await mesh.awaitWorkload(pod, life.signal);
+    life.signal.throwIfAborted();
+    if (source === undefined) {
+      throw new WorkerError(
+        'WORKER_WORKLOAD_UNKNOWN',
+        `the mesh does not know pod ${pod.namespace}/${pod.name} yet`,
+        { side: 'control-plane' },
+      );
+    }
+    const decision = resolveOutbound(
+      { source, destinationIp: original.address, port: original.port },
+      mesh.index,
+      Math.random,
+    );
+    if (decision.kind === 'refuse') {
+      throw new WorkerError('WORKER_UNROUTABLE', `${decision.code}: ${decision.text}`, {
+        side: 'control-plane',
+      });
+    }
+    const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
+    row.protocol = isTunnel ? 'HBONE' : 'TCP';
+    row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
+    outcome.record = new ConnectionRecord(describe(conn, source, decision), this.#context.record);
+    return await this.#dial(conn, { source, decision, signal: life.signal });
+  }
+
+  async #dial(
+    conn: ByteConn,
+    way: { readonly source: Workload; readonly decision: Way; readonly signal: AbortSignal },
+  ): Promise<ByteConn> {
+    const { sockets, lookup, pod } = this.#context;
+    const { source, decision, signal } = way;
+    const { dial } = decision;
+    const address = dial.kind === 'dns' ? await lookup(dial.host) : dial.host;
+    if (decision.kind === 'passthrough' || decision.kind === 'plain') {
+      const socket = await sockets.dial({ address, port: dial.port, signal });
+      return new SocketConn(socket, { side: 'upstream' });
+    }
+    const stream = await this.pool.connect(
+      {
+        sourceIdentity: identityOf(source),
+        expectedIdentities: decision.expectedIdentities,
+        address,
+        port: dial.port,
+        sourcePod: pod.uid,
+      },
+      {
+        authority: decision.authority,
+        headers: tunnelHeaders(conn, source, decision.service),
+        signal,
+      },
+    );
+    return stream.conn;
+  }
+}
+
+function tunnelHeaders(
+  conn: ByteConn,
+  source: Workload,
+  service: MeshService | undefined,
+): Readonly<Record<string, string>> {
+  return {
+    baggage: formatBaggage(baggageOf(source)),
+    forwarded: formatForwarded({
+      address: conn.remoteAddress,
+      port: conn.remotePort,
+      ...(service && { host: service.hostname }),
+    }),
+    traceparent: newTraceparent(),
+  };
+}
+
+function describe(conn: ByteConn, source: Workload, decision: Way): ConnectionDescription {
+  const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
+  const destination =
+    decision.kind === 'waypoint'
+      ? decision.waypoint
+      : decision.kind === 'passthrough'
+        ? undefined
+        : decision.workload;
+  return {
+    direction: 'outbound',
+    source: {
+      address: formatAddress(conn.remoteAddress, conn.remotePort),
+      workload: source,
+      ...(isTunnel && { identity: identityOf(source) }),
+    },
+    destination: {
+      address: formatAddress(decision.dial.host, decision.dial.port),
+      workload: destination,
+      ...(isTunnel && destination && { identity: identityOf(destination) }),
+    },
+    ...(isTunnel && { hboneAddress: decision.authority }),
+    service: decision.service,
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * The sockets of a pod: made inside its network namespace, marked, and read for where they were going.
+ *
+ * Rule: everything dialled here carries the mark, or it would be captured again.
+ */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+
+import { type Clock, MeshError } from '@ambit/core';
+import {
+  descriptorOf,
+  dialFrom,
+  type Netns,
+  NetnsError,
+  openNetns,
+  originalDestination,
+  tcpSocket,
+} from '@ambit/netns';
+import { canonicalAddress, formatAddress, fromIoError } from '@ambit/proxy';
+
+import { WorkerError } from './errors.ts';
+
+export interface PodDial {
+  readonly address: string;
+  readonly port: number;
+  /** Bind to this foreign address first, so that the application sees the client. */
+  readonly source?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface Destination {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Where a listener of a pod is: a descriptor in real life. */
+export type ListenAt = { readonly fd: number } | { readonly host: string; readonly port: number };
+
+/** What a pod's proxy needs of the kernel; tests put loopback sockets here. */
+export interface PodSockets extends Disposable {
+  /** `fd`: from `CapturedPod.listeners`. */
+  listenAt(fd: number): ListenAt;
+  dial(options: PodDial): Promise<Socket>;
+  /** Where the client of a redirected connection was going. */
+  destinationOf(socket: Socket): Destination;
+}
+
+export type OpenPodSockets = (netnsPath: string) => PodSockets;
+
+export interface NetnsSocketsOptions {
+  readonly clock: Clock;
+  readonly packetMark: number;
+  readonly connectTimeoutMs: number;
+  /** A source address could not be borrowed; the connect goes on with a local one. */
+  readonly onSourceUnavailable: (source: string, error: Error) => void;
+}
+
+/** Real ones. Opening throws when the path is no network namespace. */
+export function netnsSockets(options: NetnsSocketsOptions): OpenPodSockets {
+  return (path) => {
+    const netns = openNetns(path);
+    return {
+      listenAt: (fd) => ({ fd }),
+      dial: async (dial) => await connect(netns, dial, options),
+      destinationOf,
+      [Symbol.dispose]: () => netns[Symbol.dispose](),
+    };
+  };
+}
+
+function destinationOf(socket: Socket): Destination {
+  const fd = descriptorOf(socket);
+  const original = fd === undefined ? undefined : originalDestination(fd);
+  // A connection that was not redirected has no entry: its local address is where it was going.
+  return (
+    original ?? {
+      address: canonicalAddress(socket.localAddress),
+      port: socket.localPort ?? 0,
+    }
+  );
+}
+
+function makeSocket(netns: Netns, dial: PodDial, options: NetnsSocketsOptions): number {
+  const family = dial.address.includes(':') ? 6 : 4;
+  const base = { family, mark: options.packetMark } as const;
+  if (dial.source === undefined || dial.source.includes(':') !== dial.address.includes(':')) {
+    return tcpSocket(netns, base);
+  }
+  try {
+    return tcpSocket(netns, { ...base, sourceAddress: dial.source });
+  } catch (error) {
+    if (!(error instanceof NetnsError) || error.code !== 'NETNS_SOURCE_UNAVAILABLE') {
+      throw error;
+    }
+    options.onSourceUnavailable(dial.source, error);
+    return tcpSocket(netns, base);
+  }
+}
+
+async function connect(netns: Netns, dial: PodDial, options: NetnsSocketsOptions): Promise<Socket> {
+  dial.signal.throwIfAborted();
+  const { address, port } = dial;
+  const fd = makeSocket(netns, dial, options);
+  return await connected(dialFrom(fd, { address, port, allowHalfOpen: true }), dial, options);
+}
+
+/** Waits for the connect, not longer than the timeout. Destroys the socket when it fails. */
+export async function connected(
+  socket: Socket,
+  dial: PodDial,
+  options: Pick<NetnsSocketsOptions, 'clock' | 'connectTimeoutMs'>,
+): Promise<Socket> {
+  const target = formatAddress(dial.address, dial.port);
+  const done = new AbortController();
+  const failed = Promise.withResolvers<never>();
+  const onAbort = (): void => failed.reject(dial.signal.reason);
+  dial.signal.addEventListener('abort', onAbort, { once: true });
+  options.clock.sleep(options.connectTimeoutMs, done.signal).then(
+    () =>
+      failed.reject(
+        new WorkerError('WORKER_CONNECT_TIMEOUT', `connection to ${target} timed out`, {
+          side: 'upstream',
+        }),
+      ),
+    () => undefined,
+  );
+  try {
+    await Promise.race([once(socket, 'connect'), failed.promise]);
+    return socket;
+  } catch (error) {
+    socket.on('error', () => undefined);
+    socket.destroy();
+    throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
+  } finally {
+    dial.signal.removeEventListener('abort', onAbort);
+    done.abort();
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * One complete proxy: pods, mesh, certificates and policies of this node, driven by messages alone.
+ *
+ * It runs in a worker thread or, in tests, in-process; it knows neither. What it is told it applies at
+ * once, and says `applied` only after every open connection was judged again.
+ */
+import { lookup } from 'node:dns/promises';
+
+import type { Clock } from '@ambit/core';
+import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
+
+import { CertificateStore } from './certificates.ts';
+import type { WorkerConfig } from './config.ts';
+import { WorkerError } from './errors.ts';
+import { MeshState, type ResourcesMessage } from './mesh-state.ts';
+import type { CapturedPod, FromWorker, ToWorker } from './messages.ts';
+import type { WorkerContext } from './pod-context.ts';
+import { PodProxy } from './pod-proxy.ts';
+import type { OpenPodSockets } from './pod-sockets.ts';
+import { TcpMetrics } from './tcp-metrics.ts';
+import { workerCounters } from './worker-counters.ts';
+
+export interface ProxyWorkerOptions {
+  readonly config: WorkerConfig;
+  readonly clock: Clock;
+  readonly sink: LogSink;
+  readonly openSockets: OpenPodSockets;
+  readonly post: (message: FromWorker) => void;
+}
+
+export class ProxyWorker {
+  readonly #options: ProxyWorkerOptions;
+  readonly #context: WorkerContext;
+  readonly #metrics: TcpMetrics;
+  readonly #pods = new Map<string, PodProxy>();
+  /** Released pods whose connections go on. */
+  readonly #released = new Set<PodProxy>();
+  readonly #lifetimes = { started: 0, stopped: 0 };
+
+  constructor(options: ProxyWorkerOptions) {
+    this.#options = options;
+    const { config, clock, sink } = options;
+    const { limits } = config;
+    const levels = new LogLevels(config.logSpec);
+    const logger = createLogger({
+      scope: 'access',
+      levels,
+      sink,
+      wallNow: () => clock.wallNow(),
+    });
+    this.#metrics = new TcpMetrics({ seriesMax: limits.seriesMax });
+    this.#context = {
+      config,
+      clock,
+      mesh: new MeshState({
+        clusterId: config.clusterId,
+        network: config.network,
+        clock,
+        waitMs: limits.workloadWaitMs,
+      }),
+      certificates: new CertificateStore({ clock, waitMs: limits.workloadWaitMs }),
+      log: logger,
+      policyLog: logger.scoped('policy'),
+      record: { clock, metrics: this.#metrics, log: logger },
+      lookup: async (hostname) => (await lookup(hostname)).address,
+    };
+  }
+
+  /** Never throws: what goes wrong is answered or logged. */
+  receive(message: ToWorker): void {
+    this.#handle(message).catch((error: unknown) => {
+      this.#context.log.error('a message to the worker failed', { kind: message.kind, error });
+    });
+  }
+
+  /** A line of debug in the worker's log, for what its sockets meet. */
+  note(message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#context.log.debug(message, fields);
+  }
+
+  /** Everything ends now. Idempotent. */
+  destroy(): void {
+    const reason = new WorkerError('WORKER_POD_GONE', 'the agent stops');
+    for (const proxy of [...this.#pods.values(), ...this.#released]) {
+      proxy.kill(reason);
+    }
+    this.#pods.clear();
+    this.#released.clear();
+  }
+
+  async #handle(message: ToWorker): Promise<void> {
+    const { certificates } = this.#context;
+    switch (message.kind) {
+      case 'resources':
+        this.#apply(message);
+        return;
+      case 'certificate':
+        certificates.set(message.material);
+        return;
+      case 'certificate-unavailable':
+        certificates.setUnavailable(message.identity, message.reason);
+        return;
+      case 'pod-added':
+        await this.#addPod(message.pod);
+        return;
+      case 'pod-removed':
+        await this.#removePod(message.uid, message.mode);
+        return;
+      case 'drain':
+        await this.#drainAll(message.deadlineMs);
+        return;
+      case 'report':
+        this.#options.post({ kind: 'report', id: message.id, value: this.#report(message.what) });
+        return;
+    }
+  }
+
+  #apply(message: ResourcesMessage): void {
+    const errors: string[] = [];
+    try {
+      this.#context.mesh.apply(message);
+    } catch (error) {
+      errors.push(describeError(error));
+    }
+    // Also after an error: what could be applied is in force for open connections as for new ones.
+    for (const proxy of [...this.#pods.values(), ...this.#released]) {
+      proxy.reevaluate();
+    }
+    this.#options.post({ kind: 'applied', sequence: message.sequence, errors });
+  }
+
+  async #addPod(pod: CapturedPod): Promise<void> {
+    const { post, openSockets } = this.#options;
+    const before = this.#pods.get(pod.uid);
+    try {
+      const proxy = new PodProxy(pod, this.#context, openSockets);
+      this.#pods.set(pod.uid, proxy);
+      if (before !== undefined) {
+        this.#release(before);
+      }
+      await proxy.start();
+      this.#lifetimes.started += 1;
+      post({ kind: 'pod-started', uid: pod.uid });
+    } catch (error) {
+      post({ kind: 'pod-started', uid: pod.uid, error: describeError(error) });
+    }
+  }
+
+  async #removePod(uid: string, mode: 'release' | 'kill'): Promise<void> {
+    const proxy = this.#pods.get(uid);
+    if (proxy === undefined) {
+      return;
+    }
+    this.#pods.delete(uid);
+    this.#lifetimes.stopped += 1;
+    if (mode === 'kill') {
+      proxy.kill(new WorkerError('WORKER_POD_GONE', 'the pod is gone'));
+      return;
+    }
+    this.#release(proxy);
+  }
+
+  #release(proxy: PodProxy): void {
+    this.#released.add(proxy);
+    this.#endReleased(proxy).catch((error: unknown) => {
+      this.#context.log.error('a released pod could not be closed', { uid: proxy.pod.uid, error });
+    });
+  }
+
+  async #endReleased(proxy: PodProxy): Promise<void> {
+    await proxy.release();
+    this.#released.delete(proxy);
+  }
+
+  async #drainAll(deadlineMs: number): Promise<void> {
+    const { clock } = this.#context;
+    const all = [...this.#pods.values(), ...this.#released];
+    const stop = new AbortController();
+    const deadline = clock.sleep(deadlineMs, stop.signal).catch(() => undefined);
+    await Promise.race([deadline, Promise.all(all.map(async (proxy) => await proxy.release()))]);
+    stop.abort();
+    const cutOff = all.flatMap(({ rows }) => [
+      ...rows.inbound.map(({ src, originalDst }) => `inbound ${src} -> ${originalDst}`),
+      ...rows.outbound.map(({ src, originalDst }) => `outbound ${src} -> ${originalDst}`),
+    ]);
+    const reason = new WorkerError('WORKER_DRAINED', 'connection closed due to connection drain');
+    for (const proxy of all) {
+      proxy.kill(reason);
+    }
+    this.#pods.clear();
+    this.#released.clear();
+    this.#options.post({ kind: 'drained', cutOff: cutOff.slice(0, CUT_OFF_NAMES_MAX) });
+  }
+
+  #report(what: 'metrics' | 'connections'): unknown {
+    if (what === 'metrics') {
+      return this.#metrics.snapshot(
+        workerCounters([...this.#pods.values(), ...this.#released], this.#lifetimes),
+      );
+    }
+    return Object.fromEntries(
+      [...this.#pods].map(([uid, proxy]) => [
+        uid,
+        {
+          state: 'Up',
+          connections: proxy.rows,
+          info: {
+            name: proxy.pod.name,
+            namespace: proxy.pod.namespace,
+            serviceAccount: proxy.pod.serviceAccount,
+          },
+        },
+      ]),
+    );
+  }
+}
+
+/** Names in the `drained` message; the log has the rest. */
+const CUT_OFF_NAMES_MAX = 100;

@@ -1,0 +1,198 @@
+/**
+ * Workers in-process, with pods on loopback addresses instead of network namespaces.
+ *
+ * A client says where it was going by `connect`; everything else is the worker's own code.
+ */
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+import { type Clock, systemClock } from '@ambit/core';
+import type { Workload } from '@ambit/model';
+import type { CompiledPolicy } from '@ambit/policy';
+import { SocketConn } from '@ambit/proxy';
+import { Recorder } from '@ambit/proxy/testing';
+import { TestCa } from '@ambit/testkit';
+import { WORKER_CONFIG, type WorkerLimits } from '../config.ts';
+import type { FromWorker, ToWorker } from '../messages.ts';
+import { connected, type Destination, type PodSockets } from '../pod-sockets.ts';
+import { ProxyWorker } from '../proxy-worker.ts';
+
+type Resources = Extract<ToWorker, { kind: 'resources' }>;
+
+const LISTENERS = { outbound: 15001, inbound: 15006, hbone: 15008 } as const;
+
+export interface LogLine {
+  readonly level: string;
+  readonly scope: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+export class WorkerRig {
+  readonly clock: Clock;
+  readonly ca = new TestCa();
+  readonly worker: ProxyWorker;
+  readonly messages: FromWorker[] = [];
+  readonly lines: LogLine[] = [];
+  readonly #subnet: string;
+  /** By listener, in the order of the connects, which is the order of the accepts. */
+  readonly #destinations = new Map<string, Destination[]>();
+  readonly #servers: Server[] = [];
+  readonly #open: Socket[] = [];
+  #wake = Promise.withResolvers<void>();
+  #sequence = 0;
+
+  constructor(options: { readonly limits?: Partial<WorkerLimits>; readonly clock?: Clock } = {}) {
+    this.clock = options.clock ?? systemClock;
+    // One /24 of loopback per rig, so that rigs in parallel processes do not share ports.
+    const [second, third] = [1 + Math.floor(Math.random() * 254), Math.floor(Math.random() * 255)];
+    this.#subnet = `127.${second}.${third}`;
+    this.worker = new ProxyWorker({
+      config: { ...WORKER_CONFIG, limits: { ...WORKER_CONFIG.limits, ...options.limits } },
+      clock: this.clock,
+      sink: { write: (line) => this.#note(() => this.lines.push(JSON.parse(line) as LogLine)) },
+      openSockets: (path) => this.#sockets(path),
+      post: (message) => this.#note(() => this.messages.push(message)),
+    });
+  }
+
+  /** The address of the pod with that number. */
+  address(pod: number): string {
+    return `${this.#subnet}.${pod}`;
+  }
+
+  send(message: ToWorker): void {
+    this.worker.receive(message);
+  }
+
+  resources(changes: {
+    readonly addresses?: Resources['addresses']['changed'];
+    readonly policies?: readonly CompiledPolicy[];
+    readonly removedPolicies?: readonly string[];
+  }): void {
+    this.#sequence += 1;
+    this.send({
+      kind: 'resources',
+      sequence: this.#sequence,
+      addresses: { changed: changes.addresses ?? [], removed: [] },
+      authorizations: { changed: changes.policies ?? [], removed: changes.removedPolicies ?? [] },
+    });
+  }
+
+  workloads(...workloads: readonly Workload[]): void {
+    this.resources({ addresses: workloads.map((w) => ({ kind: 'workload', workload: w })) });
+  }
+
+  /** Captures a pod of that number, named and with the service account `name`. */
+  async addPod(pod: number, name: string): Promise<void> {
+    this.send({
+      kind: 'pod-added',
+      pod: {
+        uid: `uid-${name}`,
+        name,
+        namespace: 'shop',
+        serviceAccount: name,
+        netnsPath: this.address(pod),
+        listeners: LISTENERS,
+      },
+    });
+    await this.until(() =>
+      this.messages.some((m) => m.kind === 'pod-started' && m.uid === `uid-${name}`),
+    );
+  }
+
+  certify(name: string): void {
+    this.send({ kind: 'certificate', material: this.ca.workload('shop', name) });
+  }
+
+  /** An application of a pod. */
+  async serve(pod: number, onSocket: (socket: Socket) => void): Promise<number> {
+    const server = createServer({ allowHalfOpen: true }, (socket) => {
+      socket.on('error', () => undefined);
+      this.#open.push(socket);
+      onSocket(socket);
+    });
+    this.#servers.push(server);
+    server.listen(0, this.address(pod));
+    await once(server, 'listening');
+    const address = server.address();
+    return address !== null && typeof address === 'object' ? address.port : 0;
+  }
+
+  /** A captured connection of a pod's application, as redirected to `listener`. */
+  async connect(
+    pod: number,
+    destination: Destination,
+    options: { readonly listener?: keyof typeof LISTENERS; readonly from?: string } = {},
+  ): Promise<Recorder & { readonly conn: SocketConn }> {
+    const { listener = 'outbound', from = this.address(pod) } = options;
+    const host = this.address(pod);
+    const port = LISTENERS[listener];
+    const key = `${host}:${port}`;
+    this.#destinations.set(key, [...(this.#destinations.get(key) ?? []), destination]);
+    const socket = connect({ host, port, localAddress: from, allowHalfOpen: true });
+    this.#open.push(socket);
+    await arrived(socket);
+    const conn = new SocketConn(socket, { side: 'upstream' });
+    return Object.assign(Recorder.on(conn), { conn });
+  }
+
+  /** Resolves when `isTrue`, asked again at each message and log line. */
+  async until(isTrue: () => boolean): Promise<void> {
+    while (!isTrue()) {
+      await this.#wake.promise;
+    }
+  }
+
+  line(message: string): LogLine | undefined {
+    return this.lines.find((line) => line.message === message);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.worker.destroy();
+    for (const socket of this.#open) {
+      socket.destroy();
+    }
+    await Promise.all(
+      this.#servers.map(async (server) => {
+        const closed = once(server, 'close');
+        server.close();
+        await closed;
+      }),
+    );
+  }
+
+  #note(remember: () => void): void {
+    remember();
+    this.#wake.resolve();
+    this.#wake = Promise.withResolvers<void>();
+  }
+
+  #sockets(address: string): PodSockets {
+    return {
+      listenAt: (port) => ({ host: address, port }),
+      dial: async (dial) => {
+        const { address: host, port } = dial;
+        const socket = connect({ host, port, localAddress: address, allowHalfOpen: true });
+        return await connected(socket, dial, { clock: this.clock, connectTimeoutMs: 10_000 });
+      },
+      destinationOf: (socket) =>
+        this.#destinations.get(`${socket.localAddress}:${socket.localPort}`)?.shift() ?? {
+          address: socket.localAddress ?? '',
+          port: socket.localPort ?? 0,
+        },
+      [Symbol.dispose]: () => undefined,
+    };
+  }
+}
+
+/** Connected, or accepted and reset at once, which the connection then reports. Rejects when refused. */
+async function arrived(socket: Socket): Promise<void> {
+  try {
+    await once(socket, 'connect');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) {
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** Counters of the worker that are not per connection, under the names they have in metrics. */
+import type { PodProxy } from './pod-proxy.ts';
+
+type PodCounters = PodProxy['counters'];
+
+const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
+  ambit_connections_waiting: (pod) => pod.waiting,
+  ambit_connections_reset_at_bound_total: (pod) => pod.resetAtBound,
+  ambit_connections_refused_at_bound_total: (pod) => pod.refusedAtBound,
+  ambit_connections_closed_by_policy_total: (pod) => pod.closedByPolicy,
+  ambit_accept_errors_total: (pod) => pod.acceptErrors,
+  ambit_tunnels_open: (pod) => pod.tunnels,
+  ambit_tunnel_dials_total: (pod) => pod.pool.dials,
+  ambit_tunnel_dial_failures_total: (pod) => pod.pool.dialFailures,
+  ambit_tunnel_streams_total: (pod) => pod.pool.streams,
+  ambit_tunnels_released_total: (pod) => pod.pool.released,
+  ambit_tunnel_handshake_failures_total: (pod) => pod.server.handshakeFailures,
+  ambit_tunnel_identity_refusals_total: (pod) => pod.server.identityRefusals,
+  ambit_tunnel_sessions_refused_at_bound_total: (pod) => pod.server.refusedAtBound,
+  ambit_tunnel_floods_total: (pod) => pod.server.floods,
+  ambit_tunnel_bad_requests_total: (pod) => pod.server.badRequests,
+};
+
+/** Sums over the pods here; `started` and `stopped` count pods since the worker began. */
+export function workerCounters(
+  pods: readonly PodProxy[],
+  lifetimes: { readonly started: number; readonly stopped: number },
+): Readonly<Record<string, number>> {
+  const counters = pods.map((pod) => pod.counters);
+  const sums = Object.entries(NAMES).map(([name, read]) => [
+    name,
+    counters.reduce((total, pod) => total + read(pod), 0),
+  ]);
+  return {
+    ...(Object.fromEntries(sums) as Record<string, number>),
+    istio_tcp_sockets_open: counters.reduce((total, pod) => total + pod.socketsOpen, 0),
+    workload_manager_active_proxy_count: pods.length,
+    workload_manager_proxies_started_total: lifetimes.started,
+    workload_manager_proxies_stopped_total: lifetimes.stopped,
+  };
+}

@@ -1,0 +1,34 @@
+/** The entry of a worker thread: a `ProxyWorker` between the thread's port and the kernel. */
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { systemClock } from '@ambit/core';
+import { describeError, stdoutSink } from '@ambit/telemetry';
+
+import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
+import type { ToWorker } from './messages.ts';
+import { netnsSockets } from './pod-sockets.ts';
+import { ProxyWorker } from './proxy-worker.ts';
+
+const port = parentPort;
+if (port === null) {
+  throw new Error('worker-main is the entry of a worker thread');
+}
+const config: WorkerConfig = { ...WORKER_CONFIG, ...(workerData as Partial<WorkerConfig>) };
+const worker = new ProxyWorker({
+  config,
+  clock: systemClock,
+  sink: stdoutSink,
+  openSockets: netnsSockets({
+    clock: systemClock,
+    packetMark: config.packetMark,
+    connectTimeoutMs: config.limits.connectTimeoutMs,
+    onSourceUnavailable: (source, error) =>
+      worker.note('a client address could not be borrowed', {
+        source,
+        error: describeError(error),
+      }),
+  }),
+  post: (message) => port.postMessage(message),
+});
+port.on('message', (message: ToWorker) => worker.receive(message));
+port.postMessage({ kind: 'ready' });
