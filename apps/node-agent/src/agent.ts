@@ -82,9 +82,13 @@ export class Agent {
     await this.#listenForPeople();
     await workers.start();
     this.#holds.proxy[Symbol.dispose]();
-    client?.start();
-    void client?.firstSync.then(() => this.#onFirstSync());
-    await this.#waitForSync();
+    if (client === undefined) {
+      this.#holds.state[Symbol.dispose]();
+    } else {
+      client.start();
+      void client.firstSync.then(() => this.#onFirstSync());
+      await this.#waitForSync(client);
+    }
     registry.start(this.#hasSynced ? (this.#enrolments ?? new Map()) : undefined);
     this.#hasPods = true;
     this.podsChanged();
@@ -142,11 +146,8 @@ export class Agent {
     log.info('stopped');
   }
 
-  async #waitForSync(): Promise<void> {
-    const { client, clock, log } = this.#parts;
-    if (client === undefined) {
-      return;
-    }
+  async #waitForSync(client: DeltaClient): Promise<void> {
+    const { clock, log } = this.#parts;
     const done = new AbortController();
     const isLate = clock.sleep(FIRST_SYNC_MS, done.signal).then(
       () => true,

@@ -87,9 +87,13 @@ export class CapturedPodSteps implements CaptureSteps {
     await this.#stop('release');
   }
 
-  /** The pod is gone: connections end now. */
+  /**
+   * The pod is gone: connections end now. Resolves when no worker has a message before it that names the namespace's
+   * descriptor, whose number is used again after it is closed.
+   */
   async kill(): Promise<void> {
     await this.#stop('kill');
+    await this.#options.workers.settle();
   }
 
   /** This agent ends and another takes over: our sockets close, workers close theirs as they drain. */

@@ -81,9 +81,9 @@ export class PodRegistry {
     if (problems.length > 0) {
       log.error('pods of an earlier agent cannot be read', { problems });
     }
-    for (const pod of pods) {
+    for (const { pod, netnsId } of pods) {
       try {
-        this.#put(pod);
+        this.#takeOver(pod, netnsId);
       } catch (error) {
         log.warn('pod of an earlier agent is gone', { pod: pod.uid, error });
         store.forgetPod(pod.uid);
@@ -181,14 +181,19 @@ export class PodRegistry {
       .map(({ pod }) => pod);
   }
 
+  #takeOver(pod: Pod, netnsId: string): void {
+    const ns = this.#openNetns(pod);
+    if (ns.id !== netnsId) {
+      ns[Symbol.dispose]();
+      throw new AgentError('AGENT_POD_INVALID', `"${pod.netnsPath}" is another namespace now`);
+    }
+    this.#add(pod, ns);
+  }
+
   #put(pod: Pod): Entry {
-    const { store } = this.#options;
     const known = this.#entries.get(pod.uid);
     if (known !== undefined && known.pod.netnsPath === pod.netnsPath) {
-      known.pod = pod;
-      store.savePod(pod);
-      this.#decide(known);
-      return known;
+      return this.#change(known, pod);
     }
     if (known === undefined && this.#entries.size >= PODS_MAX) {
       throw new AgentError('AGENT_POD_LIMIT', `more than ${PODS_MAX} pods`);
@@ -207,10 +212,15 @@ export class PodRegistry {
     if (known?.ns.id === ns.id) {
       // Another path to the same namespace, as after the caller's restart.
       ns[Symbol.dispose]();
-      known.pod = pod;
-      store.savePod(pod);
-      this.#decide(known);
-      return known;
+      return this.#change(known, pod);
+    }
+    const other = [...this.#entries.values()].find((entry) => entry.ns.id === ns.id);
+    if (other !== undefined) {
+      ns[Symbol.dispose]();
+      throw new AgentError(
+        'AGENT_POD_NETNS_TAKEN',
+        `the network namespace is that of pod ${other.pod.namespace}/${other.pod.name}`,
+      );
     }
     if (known !== undefined) {
       this.#entries.delete(pod.uid);
@@ -219,13 +229,20 @@ export class PodRegistry {
     return this.#add(pod, ns);
   }
 
+  #change(entry: Entry, pod: Pod): Entry {
+    entry.pod = pod;
+    this.#options.store.savePod(pod, entry.ns.id);
+    this.#decide(entry);
+    return entry;
+  }
+
   #add(pod: Pod, ns: Netns): Entry {
     const { clock, log, store, stepsFor, onChange } = this.#options;
     const steps = stepsFor(pod, ns);
     const capture = new PodCapture({ uid: pod.uid, clock, log, steps, onChange });
     const entry: Entry = { pod, ns, steps, capture, decision: { mode: 'unknown', reason: '' } };
     this.#entries.set(pod.uid, entry);
-    store.savePod(pod);
+    store.savePod(pod, ns.id);
     this.#decide(entry);
     onChange();
     return entry;

@@ -9,8 +9,14 @@ import { join } from 'node:path';
 import type { Enrolment } from '@ambit/model';
 import { isRecord, type Pod, parsePod } from './pod.ts';
 
+/** `netnsId` tells whether the path still leads to the same namespace: paths are used again. */
+export interface StoredPod {
+  readonly pod: Pod;
+  readonly netnsId: string;
+}
+
 export interface LoadedPods {
-  readonly pods: readonly Pod[];
+  readonly pods: readonly StoredPod[];
   /** Files that are no pods, with the reason. */
   readonly problems: readonly string[];
 }
@@ -30,14 +36,14 @@ export class PodStore {
   }
 
   loadPods(): LoadedPods {
-    const pods: Pod[] = [];
+    const pods: StoredPod[] = [];
     const problems: string[] = [];
     for (const name of readdirSync(this.#podsFolder).sort()) {
       if (!name.endsWith('.json')) {
         continue;
       }
       try {
-        pods.push(parsePod(JSON.parse(readFileSync(join(this.#podsFolder, name), 'utf8'))));
+        pods.push(parseStored(readFileSync(join(this.#podsFolder, name), 'utf8')));
       } catch (error) {
         problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -45,8 +51,8 @@ export class PodStore {
     return { pods, problems };
   }
 
-  savePod(pod: Pod): void {
-    replaceFile(this.#podPath(pod.uid), pod);
+  savePod(pod: Pod, netnsId: string): void {
+    replaceFile(this.#podPath(pod.uid), { ...pod, netnsId });
   }
 
   forgetPod(uid: string): void {
@@ -81,6 +87,16 @@ export class PodStore {
   #podPath(uid: string): string {
     return join(this.#podsFolder, `${uid}.json`);
   }
+}
+
+function parseStored(text: string): StoredPod {
+  const value: unknown = JSON.parse(text);
+  const pod = parsePod(value);
+  const netnsId = isRecord(value) ? value['netnsId'] : undefined;
+  if (typeof netnsId !== 'string') {
+    throw new TypeError('no netnsId');
+  }
+  return { pod, netnsId };
 }
 
 function replaceFile(path: string, value: unknown): void {

@@ -135,6 +135,16 @@ export class WorkerPool {
     }
   }
 
+  /** Resolves when every worker has heard everything that was said before, or the pool has stopped. */
+  async settle(): Promise<void> {
+    const nothing = { changed: [], removed: [] };
+    try {
+      await this.applyResources({ addresses: nothing, authorizations: nothing });
+    } catch {
+      // Stopped: nobody hears anything any more.
+    }
+  }
+
   /** What each worker answers; those that do not, or are being replaced, are left out. */
   async report(what: 'metrics' | 'connections'): Promise<readonly unknown[]> {
     const id = ++this.#reportId;
