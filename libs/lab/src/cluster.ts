@@ -16,7 +16,13 @@ import type { LabNetwork, LabNode } from './network.ts';
 import type { LabPaths } from './paths.ts';
 import type { LabPod, PodSurroundings } from './pod.ts';
 import { PodSet } from './pod-set.ts';
-import { nodeObject, PublishedObjects, podObject, serviceObject } from './published.ts';
+import {
+  agentObject,
+  nodeObject,
+  PublishedObjects,
+  podObject,
+  serviceObject,
+} from './published.ts';
 import { serviceRules } from './service-rules.ts';
 import { clusterIPsOf, type NamedService, rulesOf, zoneOf } from './services.ts';
 import { type PodPlan, planPods } from './workloads.ts';
@@ -176,6 +182,9 @@ export class Cluster {
     const objects = new Map<string, Readonly<Record<string, unknown>>>();
     for (const node of network.nodes) {
       objects.set(`Node.${node.name}`, nodeObject(node));
+      if (this.#options.mesh !== undefined) {
+        objects.set(`Pod.agent.${node.name}`, agentObject(node));
+      }
     }
     for (const pod of this.pods.all.filter(({ addresses }) => addresses.length > 0)) {
       objects.set(`Pod.${pod.plan.namespace}.${pod.plan.name}`, podObject(pod));

@@ -23,7 +23,7 @@ export class FolderWatch {
   start(clock: Clock): void {
     for (const source of this.#sources) {
       try {
-        const watcher = watch(source, () => this.#onChange());
+        const watcher = watch(source, { recursive: true }, () => this.#onChange());
         watcher.on('error', () => watcher.close()); // the comparison below goes on
         this.#watchers.push(watcher);
       } catch {

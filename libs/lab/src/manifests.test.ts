@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -16,10 +16,14 @@ describe('readManifests', () => {
     two = mkdtempSync(join(tmpdir(), 'ambit-manifests-'));
     writeFileSync(join(one, 'a.yaml'), `${service('web', 80)}---\n---\n${service('api', 81)}`);
     writeFileSync(join(one, 'b.yml'), `kind: List\nitems:\n  - ${service('listed', 82)}`);
+    mkdirSync(join(one, 'c'));
     writeFileSync(
-      join(one, 'c.json'),
-      '{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}',
+      join(one, 'c', 'deeper.yaml'),
+      '{apiVersion: v1, kind: Namespace, metadata: {name: shop}}',
     );
+    mkdirSync(join(one, 'node_modules'));
+    writeFileSync(join(one, 'node_modules', 'x.yaml'), service('module', 1));
+    writeFileSync(join(one, 'c.json'), '{}');
     writeFileSync(
       join(one, 'd.yaml'),
       `${service('bad', 700_000)}---\na: [\n---\n${service('good', 83)}`,
@@ -37,7 +41,7 @@ describe('readManifests', () => {
     rmSync(two, { recursive: true });
   });
 
-  it('reads every document of every YAML file, and of lists', () => {
+  it('reads every document of every YAML file, in folders of folders and lists', () => {
     const { manifests } = readManifests([one]);
     assert.deepEqual([...manifests.keys()].sort(), [
       'Namespace/shop',

@@ -5,11 +5,13 @@
  * reads the same folders. A document that does not parse is a problem of that document alone.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
 import { parseAllDocuments } from 'yaml';
 
-const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
+const YAML = /\.ya?ml$/;
+/** Folders within folders; as deep as the controller looks. */
+const DEPTH_MAX = 8;
 /** Kinds that the lab runs or completes. */
 const CLUSTER_KINDS = new Set(['Namespace', 'ServiceAccount', 'Service', 'Pod', 'Deployment']);
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
@@ -47,16 +49,25 @@ export function readManifests(sources: readonly string[]): ManifestSet {
   return { manifests, problems };
 }
 
-/** The files of a folder that count, in the order of their names; not of folders below it. */
-export function manifestFiles(source: string): string[] {
+/**
+ * The YAML files of a folder and of the folders in it, in the order of their names; hidden ones, `node_modules` and
+ * links to folders do not count. Of a file: that file.
+ */
+export function manifestFiles(source: string, depth = 0): string[] {
   try {
     if (statSync(source).isFile()) {
       return [source];
     }
-    return readdirSync(source)
-      .filter((name) => EXTENSIONS.has(extname(name)) && !name.startsWith('.'))
-      .sort()
-      .map((name) => join(source, name));
+    return readdirSync(source, { withFileTypes: true })
+      .filter(({ name }) => !name.startsWith('.') && name !== 'node_modules')
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .flatMap((entry) => {
+        const path = join(source, entry.name);
+        if (entry.isDirectory()) {
+          return depth < DEPTH_MAX ? manifestFiles(path, depth + 1) : [];
+        }
+        return YAML.test(entry.name) ? [path] : [];
+      });
   } catch {
     // Not there yet, such as the controller's folder before its first start.
     return [];

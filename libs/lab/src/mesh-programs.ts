@@ -37,7 +37,7 @@ function programFile(program: MeshProgram): string {
 
 /** Throws `LAB_COMPONENT_NOT_FOUND` for an incomplete checkout. */
 export function requirePrograms(): void {
-  for (const program of ['controller', 'node-agent', 'waypoint'] as const) {
+  for (const program of ['controller', 'node-agent'] as const) {
     if (!existsSync(programFile(program))) {
       throw new LabError('LAB_COMPONENT_NOT_FOUND', `there is no "${programFile(program)}"`);
     }

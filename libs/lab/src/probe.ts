@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Container, Probe } from '@ambit/api';
 import { dialFrom, type Netns, tcpSocket } from '@ambit/netns';
-import type { DualAddress } from './addresses.ts';
+import { type DualAddress, PROBE_SOURCE } from './addresses.ts';
 
 export interface ProbeTarget {
   /** Of the node. */
@@ -53,7 +53,8 @@ export function resolvePort(
 
 /** The socket ends with the attempt, whatever its outcome. */
 function dial({ netns, address }: ProbeTarget, port: number, signal: AbortSignal): Socket {
-  const socket = dialFrom(tcpSocket(netns, { family: 4 }), { address: address.v4, port });
+  const fd = tcpSocket(netns, { family: 4, sourceAddress: PROBE_SOURCE });
+  const socket = dialFrom(fd, { address: address.v4, port });
   socket.on('error', () => socket.destroy());
   signal.addEventListener('abort', () => socket.destroy(), { once: true });
   return socket;

@@ -5,6 +5,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { agentSubject } from './mesh-programs.ts';
 import type { LabNode } from './network.ts';
 import type { LabPod } from './pod.ts';
 
@@ -49,6 +50,29 @@ export function nodeObject(node: LabNode): Json {
         type: 'InternalIP',
         address,
       })),
+    },
+  };
+}
+
+/** The agent of a node, as the DaemonSet's pod that it is in a cluster: the CA asks which node a caller is on. */
+export function agentObject(node: LabNode): Json {
+  const { namespace, serviceAccount, pod } = agentSubject(node);
+  const addresses = [node.address.v4, node.address.v6];
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: pod.name, namespace, uid: pod.uid, labels: { app: serviceAccount } },
+    spec: {
+      serviceAccountName: serviceAccount,
+      nodeName: node.name,
+      hostNetwork: true,
+      containers: [{ name: 'agent', image: 'ambit/node-agent' }],
+    },
+    status: {
+      phase: 'Running',
+      podIP: addresses[0],
+      podIPs: addresses.map((ip) => ({ ip })),
+      conditions: [{ type: 'Ready', status: 'True' }],
     },
   };
 }

@@ -1,6 +1,6 @@
 /** Puts a lab together: folder, network, names, mesh, cluster. Whatever fails takes the rest down with it. */
-import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { mkdirSync, statSync, symlinkSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { type Clock, systemClock } from '@ambit/core';
 import { CONTROLLER, NODES_MAX } from './addresses.ts';
 import { Cluster } from './cluster.ts';
@@ -99,7 +99,7 @@ async function makeCluster(
   { paths, network, dns, clock, folder }: Ground,
 ): Promise<{ readonly mesh: Mesh | undefined; readonly cluster: Cluster }> {
   const { clusterDomain = 'cluster.local', trustDomain = 'cluster.local', extraEnv = {} } = options;
-  const written = options.folder === undefined ? [] : [folder];
+  const written = options.folder === undefined ? [] : [sourceFolder(paths, folder)];
   const sources = [...written, paths.applied];
   const controllerNames = ['istiod', 'ambit-controller'].flatMap((host) => [
     `${host}.${MESH_NAMESPACE}.svc`,
@@ -122,8 +122,23 @@ async function makeCluster(
     mesh,
     clusterDomain,
     sources: [managedFolder(paths), ...sources],
-    workingFolder: resolve(options.workingFolder ?? folder),
+    workingFolder: resolve(options.workingFolder ?? folderAt(folder)),
     names: { ...controller, ...options.names },
   });
   return { mesh, cluster };
+}
+
+function folderAt(path: string): string {
+  return statSync(path).isFile() ? dirname(path) : path;
+}
+
+/** The controller reads folders only: a single file is put into one, as a link. */
+function sourceFolder(paths: LabPaths, source: string): string {
+  if (!statSync(source).isFile()) {
+    return source;
+  }
+  const folder = join(paths.root, 'source');
+  mkdirSync(folder);
+  symlinkSync(source, join(folder, 'source.yaml'));
+  return folder;
 }
