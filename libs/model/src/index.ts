@@ -21,6 +21,7 @@ export {
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
+export { SEMANTICS_VERSION } from './objects/semantics.ts';
 export type {
   ConditionReason,
   ConditionType,

@@ -1,0 +1,61 @@
+/**
+ * Everything the controller knows: the objects as they came, and the model that is derived from them.
+ *
+ * One change goes through as one batch, and whoever listens is told in the same turn, so that nobody
+ * sees half of it.
+ */
+import type { MeshObject, ObjectKey } from '@ambit/api';
+import { keyOf, type MeshBatch, type MeshDelta, MeshModel, type ModelOptions } from '@ambit/model';
+
+export interface StoreEvent {
+  readonly delta: MeshDelta;
+  /** Keys of the objects that the batch wrote or took away. */
+  readonly causes: ReadonlySet<ObjectKey>;
+}
+
+export class MeshStore {
+  readonly model: MeshModel;
+  readonly options: ModelOptions;
+  readonly #objects = new Map<ObjectKey, MeshObject>();
+  readonly #listeners = new Set<(event: StoreEvent) => void>();
+  #changedAtMs: number;
+  readonly #wallNow: () => number;
+
+  constructor(
+    options: ModelOptions,
+    context: { readonly pending: Iterable<string>; readonly wallNow: () => number },
+  ) {
+    this.options = options;
+    this.model = new MeshModel(options, context.pending);
+    this.#wallNow = context.wallNow;
+    this.#changedAtMs = context.wallNow();
+  }
+
+  /** Accepted objects, of every kind. */
+  get objects(): ReadonlyMap<ObjectKey, MeshObject> {
+    return this.#objects;
+  }
+
+  /** When an object last changed. */
+  get changedAtMs(): number {
+    return this.#changedAtMs;
+  }
+
+  onChange(listener: (event: StoreEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  apply(batch: MeshBatch): void {
+    const causes = new Set<ObjectKey>(batch.removes);
+    for (const key of batch.removes ?? []) this.#objects.delete(key);
+    for (const object of batch.upserts ?? []) {
+      const key = keyOf(object);
+      this.#objects.set(key, object);
+      causes.add(key);
+    }
+    if (causes.size > 0 || (batch.invalid ?? []).length > 0) this.#changedAtMs = this.#wallNow();
+    const delta = this.model.apply(batch);
+    for (const listener of this.#listeners) listener({ delta, causes });
+  }
+}

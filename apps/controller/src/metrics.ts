@@ -1,0 +1,105 @@
+/** The controller's metrics, declared in one place. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+export interface ControllerMetrics {
+  readonly pushes: Counter<'type'>;
+  readonly refusals: Counter<'type'>;
+  readonly certificatesIssued: Counter;
+  readonly certificatesRefused: Counter;
+  readonly batches: Counter;
+  readonly applySeconds: Histogram;
+}
+
+export interface MetricSources {
+  readonly objects: () => number;
+  readonly refusedObjects: () => number;
+  readonly streams: () => number;
+  readonly unreachable: () => number;
+  readonly refusedClaims: () => number;
+  readonly resources: () => Readonly<Record<string, number>>;
+}
+
+export function createMetrics(registry: Registry, sources: MetricSources): ControllerMetrics {
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge('ambit_controller_objects', 'Accepted objects', sources.objects);
+  gauge(
+    'ambit_controller_refused_objects',
+    'Objects whose last version was refused',
+    sources.refusedObjects,
+  );
+  gauge('ambit_controller_proxies', 'Streams of connected proxies', sources.streams);
+  gauge(
+    'ambit_controller_unreachable_proxies',
+    'Running proxies without a stream',
+    sources.unreachable,
+  );
+  gauge(
+    'ambit_controller_refused_capture_claims',
+    'Pods that an agent claimed to have captured and that are not on its node',
+    sources.refusedClaims,
+  );
+  new Gauge({
+    name: 'ambit_controller_resources',
+    help: 'Resources by type',
+    labelNames: ['type'],
+    registers,
+    collect() {
+      for (const [typeUrl, count] of Object.entries(sources.resources())) {
+        this.set({ type: shortType(typeUrl) }, count);
+      }
+    },
+  });
+  return {
+    pushes: new Counter({
+      name: 'ambit_controller_pushes_total',
+      help: 'Responses that were sent to proxies',
+      labelNames: ['type'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: 'ambit_controller_push_refusals_total',
+      help: 'Responses that a proxy refused in whole or in part',
+      labelNames: ['type'],
+      registers,
+    }),
+    certificatesIssued: new Counter({
+      name: 'ambit_controller_certificates_issued_total',
+      help: 'Certificates that were signed',
+      registers,
+    }),
+    certificatesRefused: new Counter({
+      name: 'ambit_controller_certificates_refused_total',
+      help: 'Certificate requests that were refused',
+      registers,
+    }),
+    batches: new Counter({
+      name: 'ambit_controller_batches_total',
+      help: 'Changes that the configuration source delivered',
+      registers,
+    }),
+    applySeconds: new Histogram({
+      name: 'ambit_controller_apply_seconds',
+      help: 'Time to derive and encode one change',
+      buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
+      registers,
+    }),
+  };
+}
+
+/** The last part of a type URL; types that proxies make up are one. */
+export function shortType(typeUrl: string): string {
+  const known = /^type\.googleapis\.com\/(?:istio|ambit)\.[a-z0-9.]+\.([A-Z][A-Za-z]{1,20})$/.exec(
+    typeUrl,
+  );
+  return known?.[1] ?? 'other';
+}

@@ -1,0 +1,97 @@
+/**
+ * What the controller wants the cluster to run, as YAML files that it owns: one for each waypoint.
+ *
+ * The folder is brought to the wanted state, whatever an earlier process left there; files of others in
+ * it are left alone. Each file is replaced whole.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { formatYaml } from '@ambit/api';
+import type { Clock } from '@ambit/core';
+import type { WaypointSpec } from '@ambit/model';
+import { type Logger, OnceUntil } from '@ambit/telemetry';
+
+import { waypointObjects } from './waypoint-objects.ts';
+
+const PREFIX = 'waypoint.';
+const SUFFIX = '.yaml';
+const RETRY_MS = 1_000;
+
+export class ManagedFolder {
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #outage = new OnceUntil();
+  readonly #stopping = new AbortController();
+  #wanted: ReadonlyMap<string, WaypointSpec> | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: { readonly folder: string; readonly clock: Clock; readonly log: Logger }) {
+    this.#folder = options.folder;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  /** The waypoints that should run, by `namespace/name`. Returns at once. */
+  set(waypoints: ReadonlyMap<string, WaypointSpec>): void {
+    this.#wanted = waypoints;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#wanted !== undefined && !this.#stopping.signal.aborted) {
+      const wanted = this.#wanted;
+      this.#wanted = undefined;
+      try {
+        await this.#reconcile(wanted);
+        this.#outage.succeeded();
+      } catch (error) {
+        if (this.#outage.failed()) this.#log.error('waypoints cannot be written', { error });
+        this.#wanted ??= wanted;
+        await this.#clock.sleep(RETRY_MS, this.#stopping.signal).catch(() => {
+          // Stopping: what is not written now is written by the next process.
+        });
+      }
+    }
+  }
+
+  async #reconcile(wanted: ReadonlyMap<string, WaypointSpec>): Promise<void> {
+    await mkdir(this.#folder, { recursive: true });
+    const files = new Map(
+      [...wanted.values()].map((spec) => [
+        `${PREFIX}${spec.namespace}.${spec.name}${SUFFIX}`,
+        waypointObjects(spec).map(formatYaml).join('---\n'),
+      ]),
+    );
+    for (const name of await readdir(this.#folder)) {
+      const isOurs = name.startsWith(PREFIX) && name.endsWith(SUFFIX);
+      if (isOurs && !files.has(name)) {
+        await rm(join(this.#folder, name), { force: true });
+        this.#log.info('waypoint is no longer needed', { file: name });
+      }
+    }
+    for (const [name, text] of files) {
+      const path = join(this.#folder, name);
+      if ((await readIfThere(path)) === text) continue;
+      await writeFile(`${path}.new`, text);
+      await rename(`${path}.new`, path);
+      this.#log.info('waypoint is wanted', { file: name });
+    }
+  }
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch {
+    return undefined; // written below, or the write says why it cannot be
+  }
+}

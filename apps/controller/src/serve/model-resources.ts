@@ -1,0 +1,138 @@
+/**
+ * The model as resources: encoded once, versioned by content, the same bytes for every proxy.
+ *
+ * A waypoint gets the objects of its own scope and no other; whose waypoint it is follows from its
+ * token's namespace and account, not from what it claims.
+ */
+import type { ObjectKey } from '@ambit/api';
+import { type MeshDelta, type MeshOutputs, SEMANTICS_VERSION } from '@ambit/model';
+import {
+  addressResource,
+  authorizationResource,
+  type ContentHash,
+  enrolmentResource,
+  objectResource,
+  type Resource,
+  type ResourceChange,
+  type ResourceSource,
+  TYPE_URL,
+  type XdsNode,
+} from '@ambit/xds';
+
+type Changed = { readonly changed: ReadonlySet<string>; readonly removed: ReadonlySet<string> };
+
+const NONE: ReadonlyMap<string, Resource> = new Map();
+
+export class ModelResources implements ResourceSource {
+  readonly #hash: ContentHash;
+  readonly #types = new Map<string, Map<string, Resource>>();
+  readonly #objects = new Map<ObjectKey, Resource>();
+  readonly #scopes = new Map<string, ReadonlyMap<string, Resource>>();
+  readonly #listeners = new Set<(change: ResourceChange) => void>();
+  #outputs: MeshOutputs | undefined;
+
+  constructor(hash: ContentHash) {
+    this.#hash = hash;
+  }
+
+  resources(typeUrl: string, node: XdsNode): ReadonlyMap<string, Resource> {
+    if (typeUrl !== TYPE_URL.object) return this.#types.get(typeUrl) ?? NONE;
+    const waypoint = this.waypointOf(node);
+    return waypoint === undefined ? NONE : (this.#scopes.get(waypoint) ?? NONE);
+  }
+
+  /** `namespace/name` of the waypoint that a node is; nothing for any other. */
+  waypointOf(node: XdsNode): string | undefined {
+    if (node.type !== 'waypoint') return undefined;
+    const claimed = node.metadata['GATEWAY'];
+    const own = `${node.namespace}/${node.serviceAccount}`;
+    const name = typeof claimed === 'string' && claimed !== '' ? claimed : own;
+    const spec = this.#outputs?.waypoints.get(name);
+    if (spec === undefined) return name === own ? own : undefined;
+    const isOwn = spec.namespace === node.namespace && spec.serviceAccount === node.serviceAccount;
+    return isOwn ? name : undefined;
+  }
+
+  onChange(listener: (change: ResourceChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes what a batch changed, and tells all types of it in this turn. */
+  update(outputs: MeshOutputs, delta: MeshDelta): void {
+    this.#outputs = outputs;
+    const changes = [
+      this.#updateType(TYPE_URL.enrolment, delta.enrolments, (name) => {
+        const value = outputs.enrolments.get(name);
+        return value === undefined ? undefined : enrolmentResource(value, this.#hash);
+      }),
+      this.#updateType(TYPE_URL.authorization, delta.authorizations, (name) => {
+        const value = outputs.authorizations.get(name);
+        return value === undefined ? undefined : authorizationResource(value, this.#hash);
+      }),
+      this.#updateType(TYPE_URL.address, delta.addresses, (name) => {
+        const value = outputs.addresses.get(name);
+        return value === undefined ? undefined : addressResource(value, this.#hash);
+      }),
+      this.#updateObjects(outputs, delta),
+    ];
+    for (const change of changes) {
+      if (change === undefined) continue;
+      for (const listener of this.#listeners) listener(change);
+    }
+  }
+
+  /** The version that is current for a node; nothing if it has no such resource. */
+  version(typeUrl: string, name: string, node: XdsNode): string | undefined {
+    return this.resources(typeUrl, node).get(name)?.version;
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries([
+      ...[...this.#types].map(([typeUrl, resources]) => [typeUrl, resources.size] as const),
+      [TYPE_URL.object, this.#objects.size],
+    ]);
+  }
+
+  #updateType(
+    typeUrl: string,
+    { changed, removed }: Changed,
+    encode: (name: string) => Resource | undefined,
+  ): ResourceChange | undefined {
+    if (changed.size + removed.size === 0) return undefined;
+    const next = new Map(this.#types.get(typeUrl));
+    for (const name of removed) next.delete(name);
+    for (const name of changed) {
+      const resource = encode(name);
+      if (resource !== undefined) next.set(name, resource);
+    }
+    this.#types.set(typeUrl, next);
+    return { typeUrl, names: new Set([...changed, ...removed]) };
+  }
+
+  /** Scopes are few and small: those that a change touches are made again. */
+  #updateObjects(outputs: MeshOutputs, delta: MeshDelta): ResourceChange | undefined {
+    for (const key of delta.objects.removed) this.#objects.delete(key);
+    for (const key of delta.objects.changed) {
+      const object = outputs.objects.get(key);
+      if (object === undefined) continue;
+      const resource = { key, semanticsVersion: SEMANTICS_VERSION, object };
+      this.#objects.set(key, objectResource(resource, this.#hash));
+    }
+    const touched = new Set([...delta.objects.changed, ...delta.objects.removed]);
+    let isChanged = delta.scopes.removed.size > 0;
+    for (const waypoint of delta.scopes.removed) this.#scopes.delete(waypoint);
+    for (const [waypoint, keys] of outputs.scopes) {
+      const isTouched =
+        delta.scopes.changed.has(waypoint) || [...touched].some((key) => keys.has(key));
+      if (!isTouched) continue;
+      isChanged = true;
+      const scope = [...keys].flatMap((key): readonly (readonly [string, Resource])[] => {
+        const resource = this.#objects.get(key);
+        return resource === undefined ? [] : [[key, resource]];
+      });
+      this.#scopes.set(waypoint, new Map(scope));
+    }
+    return isChanged ? { typeUrl: TYPE_URL.object, names: 'all' } : undefined;
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Proxies as people see them: connected ones by their streams, expected ones by their pods.
+ *
+ * Pods say which proxies should be there: agents by their account, waypoints by the Gateway's label. A
+ * proxy whose pod runs and that has no stream is unreachable.
+ */
+import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
+import type { AdminProxy, AdminProxyKind, AdminSubscription } from '@ambit/model';
+import type { DeltaServerEvent, StreamView, XdsNode } from '@ambit/xds';
+
+import { accountOf } from '../index/pod-index.ts';
+
+const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
+
+/** What is known of one stream beyond its view. */
+interface StreamTimes {
+  readonly sentAtMs: Map<string, number>;
+  readonly acknowledgedAtMs: Map<string, number>;
+  readonly errors: Map<string, string>;
+}
+
+interface Gone {
+  readonly proxy: AdminProxy;
+}
+
+/** Proxies that went and whose pod is gone too are shown for this long. */
+const GONE_MS_MAX = 10 * 60_000;
+const GONE_MAX = 1_000;
+
+export interface ProxyTableOptions {
+  readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+  readonly wallNow: () => number;
+  readonly capturedOf: (node: string) => readonly string[];
+  readonly waypointOf: (node: XdsNode) => string | undefined;
+}
+
+/** A proxy that runs, by its pod. */
+export interface ExpectedProxy {
+  readonly pod: ObjectKey;
+  readonly kind: 'node-agent' | 'waypoint';
+  /** Node, or `namespace/name` of the Gateway. */
+  readonly name: string;
+}
+
+export class ProxyTable {
+  readonly #options: ProxyTableOptions;
+  readonly #streams = new Map<number, StreamView>();
+  readonly #times = new Map<number, StreamTimes>();
+  readonly #gone = new Map<string, Gone>();
+  readonly #proxyPods = new Map<ObjectKey, ExpectedProxy>();
+
+  constructor(options: ProxyTableOptions) {
+    this.#options = options;
+  }
+
+  get streams(): readonly StreamView[] {
+    return [...this.#streams.values()];
+  }
+
+  /** To be called for every object that was written or taken away. */
+  updatePod(key: ObjectKey): void {
+    if (!key.startsWith('Pod/')) return;
+    const object = this.#options.objects.get(key);
+    const expected = object?.kind === 'Pod' ? this.#expectedOf(key, object) : undefined;
+    if (expected === undefined) this.#proxyPods.delete(key);
+    else this.#proxyPods.set(key, expected);
+  }
+
+  /** Expected proxies without a stream. */
+  unreachable(): readonly ExpectedProxy[] {
+    const connected = new Set(
+      this.streams.flatMap(({ node }) => (node === undefined ? [] : [podKey(node)])),
+    );
+    return [...this.#proxyPods.values()].filter(({ pod }) => !connected.has(pod));
+  }
+
+  onEvent(event: DeltaServerEvent): void {
+    const { stream } = event;
+    const nowMs = this.#options.wallNow();
+    if (event.kind === 'opened') {
+      this.#streams.set(stream.id, stream);
+      this.#times.set(stream.id, {
+        sentAtMs: new Map(),
+        acknowledgedAtMs: new Map(),
+        errors: new Map(),
+      });
+      return;
+    }
+    const times = this.#times.get(stream.id);
+    switch (event.kind) {
+      case 'closed':
+        this.#close(stream, nowMs);
+        return;
+      case 'sent':
+        times?.sentAtMs.set(event.typeUrl, nowMs);
+        return;
+      case 'acknowledged':
+        times?.acknowledgedAtMs.set(event.typeUrl, nowMs);
+        times?.errors.delete(event.typeUrl);
+        return;
+      case 'refused':
+        times?.errors.set(event.typeUrl, event.message.slice(0, 2_000));
+        return;
+      case 'subscribed':
+        return;
+    }
+  }
+
+  list(): readonly AdminProxy[] {
+    const nowMs = this.#options.wallNow();
+    const connected = this.streams.flatMap((stream) => this.#describe(stream) ?? []);
+    const ids = new Set(connected.map(({ id }) => id));
+    for (const [id, { proxy }] of this.#gone) {
+      if (ids.has(id) || nowMs - (proxy.disconnectedSinceMs ?? 0) > GONE_MS_MAX)
+        this.#gone.delete(id);
+    }
+    const gone = [...this.#gone.values()].map(({ proxy }) => proxy);
+    const shown = new Set([...connected, ...gone].map(({ kind, name }) => `${kind} ${name}`));
+    const missing = this.unreachable()
+      .filter(({ kind, name }) => !shown.has(`${kind} ${name}`))
+      .map(
+        ({ pod, kind, name }): AdminProxy => ({
+          id: pod,
+          kind,
+          name,
+          address: '',
+          subscriptions: [],
+          captured: [],
+        }),
+      );
+    return [...connected, ...gone, ...missing].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #expectedOf(key: ObjectKey, pod: Pod): ExpectedProxy | undefined {
+    if (pod.status.phase !== 'Running' || pod.status.terminating) return undefined;
+    const { namespace, labels } = pod.metadata;
+    if (this.#options.trustedNodeAccounts.has(`${namespace}/${accountOf(pod)}`)) {
+      return { pod: key, kind: 'node-agent', name: pod.spec.nodeName };
+    }
+    const gateway = labels[GATEWAY_LABEL];
+    return gateway === undefined
+      ? undefined
+      : { pod: key, kind: 'waypoint', name: `${namespace}/${gateway}` };
+  }
+
+  #close(stream: StreamView, nowMs: number): void {
+    const proxy = this.#describe(stream);
+    this.#streams.delete(stream.id);
+    this.#times.delete(stream.id);
+    if (proxy === undefined) return;
+    const { connectedSinceMs: _, ...rest } = proxy;
+    this.#gone.set(proxy.id, { proxy: { ...rest, disconnectedSinceMs: nowMs } });
+    const oldest = this.#gone.keys().next();
+    if (this.#gone.size > GONE_MAX && oldest.done !== true) this.#gone.delete(oldest.value);
+  }
+
+  #describe(stream: StreamView): AdminProxy | undefined {
+    const { node } = stream;
+    if (node === undefined) return undefined;
+    const kind = this.#kindOf(stream, node);
+    const times = this.#times.get(stream.id);
+    return {
+      id: node.id,
+      kind,
+      name: nameOf(kind, node, this.#options.waypointOf(node)),
+      address: node.ip,
+      connectedSinceMs: stream.connectedAtMs,
+      subscriptions: [...stream.types].map(([typeUrl, type]): AdminSubscription => {
+        const isPending = type.lastSequence !== type.ackedSequence;
+        const sent = times?.sentAtMs.get(typeUrl);
+        const acknowledged = times?.acknowledgedAtMs.get(typeUrl);
+        const error = times?.errors.get(typeUrl);
+        return {
+          type: typeUrl.slice(typeUrl.lastIndexOf('.') + 1),
+          resources: type.acked.size,
+          pending: isPending ? 1 : 0,
+          ...(isPending && sent !== undefined ? { pendingSinceMs: sent } : {}),
+          ...(acknowledged === undefined ? {} : { acknowledgedAtMs: acknowledged }),
+          ...(error === undefined ? {} : { error }),
+        };
+      }),
+      captured: kind === 'node-agent' ? [...this.#options.capturedOf(node.nodeName)].sort() : [],
+    };
+  }
+
+  #kindOf({ caller }: StreamView, node: XdsNode): AdminProxyKind {
+    if (node.type === 'waypoint') return 'waypoint';
+    const account = `${caller.namespace}/${caller.serviceAccount}`;
+    return this.#options.trustedNodeAccounts.has(account) ? 'node-agent' : 'other';
+  }
+}
+
+export function podKey(node: XdsNode): ObjectKey {
+  return `Pod/${node.namespace}/${node.podName}`;
+}
+
+function nameOf(kind: AdminProxyKind, node: XdsNode, waypoint: string | undefined): string {
+  if (kind === 'node-agent') return node.nodeName;
+  return kind === 'waypoint'
+    ? (waypoint ?? `${node.namespace}/${node.serviceAccount}`)
+    : node.podName;
+}

@@ -1,0 +1,236 @@
+/**
+ * Objects from folders of YAML: standalone mode, CI, labs.
+ *
+ * A change is taken when it has settled; a file that cannot be read keeps its last good objects and says
+ * so. Watches only wake the scan, which looks at everything, so a lost event costs seconds at most.
+ */
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Finding, ObjectKey } from '@ambit/api';
+import type { Clock } from '@ambit/core';
+import type { Logger } from '@ambit/telemetry';
+
+import type { ConfigSource, KeyFindings, SourceChange } from './config-source.ts';
+import { EntryMerge, type FilePlace, type MergedEntry } from './entry-merge.ts';
+import { fileKey, parseFile } from './file-entries.ts';
+import { type FoundFile, scanFolder } from './folder-scan.ts';
+
+/** Between an event and the scan; editors write in several steps. */
+const DEBOUNCE_MS = 30;
+/** A file that changed less long ago is left to settle. */
+const SETTLE_MS = 60;
+/** An empty file that had objects is most likely being written. */
+const EMPTY_SETTLE_MS = 1_500;
+const RESCAN_MS = 5_000;
+const FILE_BYTES_MAX = 8 * 1024 * 1024;
+
+export interface DirectorySourceOptions {
+  readonly folders: readonly string[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface KnownFile {
+  readonly place: FilePlace;
+  readonly stamp: string;
+}
+
+export class DirectorySource implements ConfigSource {
+  readonly #options: DirectorySourceOptions;
+  readonly #merge = new EntryMerge();
+  readonly #known = new Map<string, KnownFile>();
+  /** Keys of files that are spoken of. */
+  readonly #spokenOf = new Set<ObjectKey>();
+  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #stopping = new AbortController();
+  #wake = Promise.withResolvers<void>();
+  #running: Promise<void> | undefined;
+  #hasLoaded = false;
+
+  constructor(options: DirectorySourceOptions) {
+    this.#options = options;
+  }
+
+  async start(onChange: (change: SourceChange) => void): Promise<void> {
+    this.#watch();
+    await this.#scan(onChange);
+    this.#hasLoaded = true;
+    this.#running = this.#run(onChange);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake.resolve();
+    for (const watcher of this.#watchers.values()) watcher.close();
+    await this.#running;
+  }
+
+  async #run(onChange: (change: SourceChange) => void): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#stopping;
+    let waitMs = RESCAN_MS;
+    while (!signal.aborted) {
+      const timer = new AbortController();
+      const slept = clock.sleep(waitMs, AbortSignal.any([signal, timer.signal]));
+      await Promise.race([slept, this.#wake.promise]).catch(ignoreAbort);
+      timer.abort();
+      await slept.catch(ignoreAbort);
+      this.#wake = Promise.withResolvers<void>();
+      if (signal.aborted) return;
+      await clock.sleep(DEBOUNCE_MS, signal).catch(ignoreAbort);
+      this.#watch();
+      try {
+        waitMs = (await this.#scan(onChange)) ? SETTLE_MS : RESCAN_MS;
+      } catch (error) {
+        log.error('configuration folders cannot be read', { error });
+        waitMs = RESCAN_MS;
+      }
+    }
+  }
+
+  /** Watches what can be watched now; a folder that comes later is found by the next scan. */
+  #watch(): void {
+    for (const folder of this.#options.folders) {
+      if (this.#watchers.has(folder)) continue;
+      try {
+        const watcher = watch(folder, { recursive: true }, () => this.#wake.resolve());
+        watcher.on('error', () => {
+          watcher.close();
+          this.#watchers.delete(folder);
+        });
+        this.#watchers.set(folder, watcher);
+      } catch {
+        // Not there yet, or the machine is out of watches: the scan every few seconds sees changes too.
+      }
+    }
+  }
+
+  /** True if some file has not settled yet. */
+  async #scan(onChange: (change: SourceChange) => void): Promise<boolean> {
+    const { folders, log } = this.#options;
+    const touched = new Set<ObjectKey>();
+    const broken = new Map<ObjectKey, Finding[]>();
+    let isUnsettled = false;
+    for (const [folder, root] of folders.entries()) {
+      const { files, isCut } = await scanFolder(root);
+      if (isCut) log.warn('a configuration folder has more files than are read', { folder: root });
+      for (const [id, { place }] of this.#known) {
+        if (place.folder !== folder || files.has(place.path)) continue;
+        this.#known.delete(id);
+        for (const key of this.#merge.setFile(place, [])) touched.add(key);
+        this.#takeBack(place, touched);
+      }
+      for (const file of files.values()) {
+        const place = { folder, path: file.path };
+        if (this.#known.get(idOf(place))?.stamp === file.stamp) continue;
+        if (!this.#hasSettled(place, file)) {
+          isUnsettled = true;
+          continue;
+        }
+        await this.#read(root, place, file, { touched, broken });
+      }
+    }
+    if (touched.size + broken.size > 0) onChange(this.#changeOf(touched, broken));
+    return isUnsettled;
+  }
+
+  #hasSettled(place: FilePlace, file: FoundFile): boolean {
+    if (!this.#hasLoaded) return true;
+    const hadObjects = this.#merge.keysOf(place).length > 0;
+    const neededMs = file.bytes === 0 && hadObjects ? EMPTY_SETTLE_MS : SETTLE_MS;
+    const ageMs = this.#options.clock.wallNow() - file.modifiedMs;
+    // A time in the future says nothing of when the file was written.
+    return ageMs >= neededMs || ageMs < -RESCAN_MS;
+  }
+
+  async #read(
+    root: string,
+    place: FilePlace,
+    file: FoundFile,
+    out: { readonly touched: Set<ObjectKey>; readonly broken: Map<ObjectKey, Finding[]> },
+  ): Promise<void> {
+    const text = await readText(join(root, place.path), file.bytes);
+    if (text === undefined) return;
+    this.#known.set(idOf(place), { place, stamp: file.stamp });
+    const content =
+      typeof text === 'string'
+        ? parseFile(text, { relativePath: place.path })
+        : { kind: 'unreadable' as const, findings: [text] };
+    if (content.kind === 'entries') {
+      for (const key of this.#merge.setFile(place, content.entries)) out.touched.add(key);
+      this.#takeBack(place, out.touched);
+      return;
+    }
+    this.#options.log.warn('a configuration file cannot be read; its last good objects stay', {
+      file: join(root, place.path),
+      findings: content.findings.map(({ message }) => message),
+    });
+    this.#spokenOf.add(fileKey(place.path));
+    for (const key of [fileKey(place.path), ...this.#merge.keysOf(place)]) {
+      const list = out.broken.get(key) ?? [];
+      const where = {
+        ...content.findings[0],
+        message: `file ${place.path} cannot be read: ${content.findings[0]?.message ?? ''}`,
+      };
+      list.push({ code: 'YAML_INVALID', severity: 'error', path: '', ...where });
+      out.broken.set(key, list);
+    }
+  }
+
+  #takeBack(place: FilePlace, touched: Set<ObjectKey>): void {
+    const key = fileKey(place.path);
+    if (this.#spokenOf.delete(key)) touched.add(key);
+  }
+
+  #changeOf(
+    touched: ReadonlySet<ObjectKey>,
+    broken: ReadonlyMap<ObjectKey, readonly Finding[]>,
+  ): SourceChange {
+    const upserts: MergedObject[] = [];
+    const removes: ObjectKey[] = [];
+    const invalid: KeyFindings[] = [];
+    const notes: KeyFindings[] = [];
+    const unsupported: { key: ObjectKey; message: string }[] = [];
+    for (const key of touched) {
+      const winner = this.#merge.winner(key);
+      if (winner === undefined) removes.push(key);
+      else if (winner.what.kind === 'invalid') invalid.push({ key, findings: winner.findings });
+      else if (winner.what.kind === 'unsupported') {
+        removes.push(key);
+        unsupported.push({ key, message: winner.what.message });
+      } else {
+        upserts.push(winner.what.object);
+        notes.push({ key, findings: winner.findings });
+      }
+    }
+    for (const [key, findings] of broken) invalid.push({ key, findings });
+    return { upserts, removes, invalid, notes, unsupported };
+  }
+}
+
+type MergedObject = Extract<MergedEntry['what'], { kind: 'object' }>['object'];
+
+function idOf(place: FilePlace): string {
+  return `${place.folder} ${place.path}`;
+}
+
+/** A finding where the file may not be read; nothing where it went away meanwhile. */
+async function readText(path: string, bytes: number): Promise<string | Finding | undefined> {
+  if (bytes > FILE_BYTES_MAX) {
+    const message = `is longer than ${FILE_BYTES_MAX} bytes`;
+    return { code: 'YAML_LIMIT', severity: 'error', path: '', message };
+  }
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    const message = error instanceof Error ? error.message : String(error);
+    return { code: 'YAML_INVALID', severity: 'error', path: '', message };
+  }
+}
+
+function ignoreAbort(): void {
+  // A sleep that was cut short is how waking and stopping work.
+}

@@ -1,0 +1,80 @@
+/**
+ * Statuses of all objects: what the model says, with `Enforced` added, kept in the state folder.
+ *
+ * Proxies answer in bursts, so evaluation is gathered; it never delays a push.
+ */
+import type { ObjectKey } from '@ambit/api';
+import type { Clock } from '@ambit/core';
+import { type Condition, deepEqual, type MeshOutputs, type ObjectStatus } from '@ambit/model';
+
+import type { Enforcement } from './enforcement.ts';
+import type { StateFile } from './state-file.ts';
+
+const GATHER_MS = 20;
+
+export interface StatusBookOptions {
+  readonly clock: Clock;
+  readonly outputs: () => MeshOutputs;
+  readonly enforcement: Enforcement;
+  readonly file: StateFile<readonly ObjectStatus[]>;
+}
+
+export class StatusBook {
+  readonly #options: StatusBookOptions;
+  #enforced: ReadonlyMap<ObjectKey, Condition> = new Map();
+  #isScheduled = false;
+  #isStopped = false;
+
+  constructor(options: StatusBookOptions) {
+    this.#options = options;
+  }
+
+  of(key: ObjectKey): ObjectStatus | undefined {
+    const status = this.#options.outputs().statuses.get(key);
+    return status === undefined ? undefined : this.#withEnforced(status);
+  }
+
+  all(): readonly ObjectStatus[] {
+    return [...this.#options.outputs().statuses.values()].map((status) =>
+      this.#withEnforced(status),
+    );
+  }
+
+  /** Objects with an error finding. */
+  get refused(): number {
+    let count = 0;
+    for (const { conditions } of this.#options.outputs().statuses.values()) {
+      if (conditions.some(({ type, reason }) => type === 'Accepted' && reason === 'Invalid'))
+        count += 1;
+    }
+    return count;
+  }
+
+  /** Something that statuses depend on has changed. */
+  touch(): void {
+    if (this.#isScheduled || this.#isStopped) return;
+    this.#isScheduled = true;
+    void this.#options.clock.sleep(GATHER_MS).then(() => {
+      this.#isScheduled = false;
+      if (!this.#isStopped) this.#evaluate();
+    });
+  }
+
+  /** Evaluates for the last time and waits for the file. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#options.file.flush();
+  }
+
+  #evaluate(): void {
+    const now = this.#options.enforcement.evaluate();
+    if (!deepEqual(now, this.#enforced)) this.#enforced = now;
+    this.#options.file.write(() => [...this.all()].sort((a, b) => (a.key < b.key ? -1 : 1)));
+  }
+
+  #withEnforced(status: ObjectStatus): ObjectStatus {
+    const enforced = this.#enforced.get(status.key);
+    if (enforced === undefined) return status;
+    return { ...status, conditions: [...status.conditions, enforced] };
+  }
+}
