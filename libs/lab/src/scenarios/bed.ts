@@ -231,3 +231,21 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 function listOf(value: unknown): readonly ObjectCondition[] {
   return Array.isArray(value) ? (value as ObjectCondition[]) : [];
 }
+
+/** Waits until an object is accepted and every proxy concerned has applied it. */
+export async function inForce(lab: Lab, key: string, timeoutMs = 20_000): Promise<void> {
+  const describe = (): string =>
+    conditionsOf(lab, key)
+      .map(({ type, status, reason, message }) => `${type}=${status} ${reason}: ${message}`)
+      .join('; ');
+  await lab.waitFor(
+    () => {
+      const enforced = conditionsOf(lab, key).find(({ type }) => type === 'Enforced');
+      if (enforced?.status !== 'True') {
+        throw new Error(describe() || 'it has no conditions');
+      }
+      return true;
+    },
+    { what: `${key} to be enforced`, timeoutMs },
+  );
+}
