@@ -62,7 +62,9 @@ export class Acceptor {
 
   /** `fd`: a listening socket, owned from now on. */
   listen(
-    where: { readonly fd: number } | { readonly host: string; readonly port: number },
+    where:
+      | { readonly fd: number; readonly backlog?: number }
+      | { readonly host: string; readonly port: number },
   ): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once('error', reject);

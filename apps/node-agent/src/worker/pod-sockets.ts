@@ -20,6 +20,9 @@ import { canonicalAddress, formatAddress, fromIoError } from '@ambit/proxy';
 
 import { WorkerError } from './errors.ts';
 
+/** As the listener was made: room for a burst while a worker is replaced. */
+const BACKLOG = 1024;
+
 export interface PodDial {
   readonly address: string;
   readonly port: number;
@@ -34,7 +37,9 @@ export interface Destination {
 }
 
 /** Where a listener of a pod is: a descriptor in real life. */
-export type ListenAt = { readonly fd: number } | { readonly host: string; readonly port: number };
+export type ListenAt =
+  | { readonly fd: number; readonly backlog: number }
+  | { readonly host: string; readonly port: number };
 
 /** What a pod's proxy needs of the kernel; tests put loopback sockets here. */
 export interface PodSockets extends Disposable {
@@ -60,7 +65,8 @@ export function netnsSockets(options: NetnsSocketsOptions): OpenPodSockets {
   return (path) => {
     const netns = openNetns(path);
     return {
-      listenAt: (fd) => ({ fd }),
+      // Node listens again, with a backlog of its own choice unless told.
+      listenAt: (fd) => ({ fd, backlog: BACKLOG }),
       dial: async (dial) => await connect(netns, dial, options),
       destinationOf,
       [Symbol.dispose]: () => netns[Symbol.dispose](),

@@ -326,6 +326,14 @@ describe('ProxyWorker', () => {
     await client.ended;
   });
 
+  it('finds a pod to remove whose start is under way', async () => {
+    await using rig = new WorkerRig();
+    const started = rig.addPod(1, 'client');
+    rig.send({ kind: 'pod-removed', uid: 'uid-client', mode: 'kill' });
+    await started;
+    await assert.rejects(rig.connect(1, { address: rig.address(9), port: 80 }));
+  });
+
   it('answers a pod whose listeners fail', async () => {
     await using rig = new WorkerRig();
     await rig.addPod(1, 'first');

@@ -18,7 +18,7 @@ import type { WorkerContext } from './pod-context.ts';
 import { PodProxy } from './pod-proxy.ts';
 import type { OpenPodSockets } from './pod-sockets.ts';
 import { TcpMetrics } from './tcp-metrics.ts';
-import { workerCounters } from './worker-counters.ts';
+import { WorkerCounters } from './worker-counters.ts';
 
 export interface ProxyWorkerOptions {
   readonly config: WorkerConfig;
@@ -35,7 +35,9 @@ export class ProxyWorker {
   readonly #pods = new Map<string, PodProxy>();
   /** Released pods whose connections go on. */
   readonly #released = new Set<PodProxy>();
-  readonly #lifetimes = { started: 0, stopped: 0 };
+  readonly #counters = new WorkerCounters();
+  #podMessages: Promise<void> = Promise.resolve();
+  #isDraining = false;
 
   constructor(options: ProxyWorkerOptions) {
     this.#options = options;
@@ -101,10 +103,10 @@ export class ProxyWorker {
         certificates.setUnavailable(message.identity, message.reason);
         return;
       case 'pod-added':
-        await this.#addPod(message.pod);
+        await this.#inOrder(async () => await this.#addPod(message.pod));
         return;
       case 'pod-removed':
-        await this.#removePod(message.uid, message.mode);
+        await this.#inOrder(() => this.#removePod(message.uid, message.mode));
         return;
       case 'drain':
         await this.#drainAll(message.deadlineMs);
@@ -113,6 +115,13 @@ export class ProxyWorker {
         this.#options.post({ kind: 'report', id: message.id, value: this.#report(message.what) });
         return;
     }
+  }
+
+  /** One pod message after the other: a removal must find the pod whose start is under way. */
+  async #inOrder(step: () => Promise<void> | void): Promise<void> {
+    const done = this.#podMessages.then(step);
+    this.#podMessages = done.catch(() => undefined);
+    await done;
   }
 
   #apply(message: ResourcesMessage): void {
@@ -131,30 +140,37 @@ export class ProxyWorker {
 
   async #addPod(pod: CapturedPod): Promise<void> {
     const { post, openSockets } = this.#options;
-    const before = this.#pods.get(pod.uid);
+    let proxy: PodProxy | undefined;
     try {
-      const proxy = new PodProxy(pod, this.#context, openSockets);
-      this.#pods.set(pod.uid, proxy);
-      if (before !== undefined) {
-        this.#release(before);
+      if (this.#isDraining) {
+        throw new WorkerError('WORKER_DRAINED', 'the worker drains');
       }
+      proxy = new PodProxy(pod, this.#context, openSockets);
       await proxy.start();
-      this.#lifetimes.started += 1;
-      post({ kind: 'pod-started', uid: pod.uid });
     } catch (error) {
+      proxy?.kill(new WorkerError('WORKER_POD_GONE', 'the listeners of the pod failed'));
       post({ kind: 'pod-started', uid: pod.uid, error: describeError(error) });
+      return;
     }
+    const before = this.#pods.get(pod.uid);
+    this.#pods.set(pod.uid, proxy);
+    if (before !== undefined) {
+      this.#release(before);
+    }
+    this.#counters.started += 1;
+    post({ kind: 'pod-started', uid: pod.uid });
   }
 
-  async #removePod(uid: string, mode: 'release' | 'kill'): Promise<void> {
+  #removePod(uid: string, mode: 'release' | 'kill'): void {
     const proxy = this.#pods.get(uid);
     if (proxy === undefined) {
       return;
     }
     this.#pods.delete(uid);
-    this.#lifetimes.stopped += 1;
+    this.#counters.stopped += 1;
     if (mode === 'kill') {
       proxy.kill(new WorkerError('WORKER_POD_GONE', 'the pod is gone'));
+      this.#counters.retire(proxy);
       return;
     }
     this.#release(proxy);
@@ -169,11 +185,15 @@ export class ProxyWorker {
 
   async #endReleased(proxy: PodProxy): Promise<void> {
     await proxy.release();
-    this.#released.delete(proxy);
+    if (this.#released.delete(proxy)) {
+      this.#counters.retire(proxy);
+    }
   }
 
   async #drainAll(deadlineMs: number): Promise<void> {
     const { clock } = this.#context;
+    this.#isDraining = true;
+    await this.#podMessages;
     const all = [...this.#pods.values(), ...this.#released];
     const stop = new AbortController();
     const deadline = clock.sleep(deadlineMs, stop.signal).catch(() => undefined);
@@ -195,7 +215,7 @@ export class ProxyWorker {
   #report(what: 'metrics' | 'connections'): unknown {
     if (what === 'metrics') {
       return this.#metrics.snapshot(
-        workerCounters([...this.#pods.values(), ...this.#released], this.#lifetimes),
+        this.#counters.read([...this.#pods.values(), ...this.#released]),
       );
     }
     return Object.fromEntries(

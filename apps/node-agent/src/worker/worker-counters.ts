@@ -21,21 +21,35 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_tunnel_bad_requests_total: (pod) => pod.server.badRequests,
 };
 
-/** Sums over the pods here; `started` and `stopped` count pods since the worker began. */
-export function workerCounters(
-  pods: readonly PodProxy[],
-  lifetimes: { readonly started: number; readonly stopped: number },
-): Readonly<Record<string, number>> {
-  const counters = pods.map((pod) => pod.counters);
-  const sums = Object.entries(NAMES).map(([name, read]) => [
-    name,
-    counters.reduce((total, pod) => total + read(pod), 0),
-  ]);
-  return {
-    ...(Object.fromEntries(sums) as Record<string, number>),
-    istio_tcp_sockets_open: counters.reduce((total, pod) => total + pod.socketsOpen, 0),
-    workload_manager_active_proxy_count: pods.length,
-    workload_manager_proxies_started_total: lifetimes.started,
-    workload_manager_proxies_stopped_total: lifetimes.stopped,
-  };
+/** Counts only ever grow, so what a pod counted stays when the pod goes; gauges go with it. */
+export class WorkerCounters {
+  readonly #gone = new Map<string, number>();
+  started = 0;
+  stopped = 0;
+
+  /** Call once, when the pod's last connection has ended. */
+  retire(pod: PodProxy): void {
+    const { counters } = pod;
+    for (const [name, read] of Object.entries(NAMES)) {
+      if (name.endsWith('_total')) {
+        this.#gone.set(name, (this.#gone.get(name) ?? 0) + read(counters));
+      }
+    }
+  }
+
+  read(pods: readonly PodProxy[]): Readonly<Record<string, number>> {
+    const counters = pods.map((pod) => pod.counters);
+    const sums: Record<string, number> = {};
+    for (const [name, read] of Object.entries(NAMES)) {
+      const gone = this.#gone.get(name) ?? 0;
+      sums[name] = counters.reduce((total, pod) => total + read(pod), gone);
+    }
+    return {
+      ...sums,
+      istio_tcp_sockets_open: counters.reduce((total, pod) => total + pod.socketsOpen, 0),
+      workload_manager_active_proxy_count: pods.length,
+      workload_manager_proxies_started_total: this.started,
+      workload_manager_proxies_stopped_total: this.stopped,
+    };
+  }
 }
