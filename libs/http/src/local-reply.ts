@@ -1,0 +1,65 @@
+/** Answers that this proxy makes itself. A gRPC client gets trailers-only, because it reads nothing else. */
+import { type ErrorAnswer, grpcStatusOf } from './errors.ts';
+import { HeaderList } from './headers.ts';
+import type { ResponseBody, ResponseHead } from './message.ts';
+
+export interface Reply {
+  readonly head: ResponseHead;
+  readonly body: ResponseBody;
+  /** Set for gRPC. */
+  readonly grpcStatus?: number;
+}
+
+const encoder = new TextEncoder();
+
+export function plainReply(status: number, text: string): Reply {
+  const headers = new HeaderList();
+  if (text !== '') {
+    headers.add('content-type', 'text/plain');
+  }
+  return bytesReply({ status, headers }, encoder.encode(text));
+}
+
+export function bytesReply(head: ResponseHead, bytes: Uint8Array): Reply {
+  if (head.status !== 204 && head.status !== 304) {
+    head.headers.set('content-length', String(bytes.length));
+  }
+  return { head, body: { kind: 'bytes', bytes } };
+}
+
+/** Trailers-only: 200, the status in the headers, no body. */
+export function grpcReply(grpcStatus: number, message: string): Reply {
+  const headers = new HeaderList();
+  headers.add('content-type', 'application/grpc');
+  headers.add('grpc-status', String(grpcStatus));
+  if (message !== '') {
+    headers.add('grpc-message', encodeGrpcMessage(message));
+  }
+  return {
+    head: { status: 200, headers },
+    body: { kind: 'bytes', bytes: new Uint8Array(0) },
+    grpcStatus,
+  };
+}
+
+export function errorReply(answer: ErrorAnswer, isGrpcRequest: boolean): Reply {
+  const reply = isGrpcRequest
+    ? grpcReply(grpcStatusOf(answer.status), answer.body)
+    : plainReply(answer.status, answer.body);
+  if (answer.flag === 'UO') {
+    reply.head.headers.add('x-envoy-overloaded', 'true');
+  }
+  return reply;
+}
+
+/** Percent-encoding of gRPC's HTTP/2 mapping: printable ASCII but `%` stays. */
+function encodeGrpcMessage(message: string): string {
+  let encoded = '';
+  for (const byte of encoder.encode(message)) {
+    encoded +=
+      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+        ? String.fromCharCode(byte)
+        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}

@@ -1,0 +1,36 @@
+/** Phase 2: every policy of the destination, for the real caller, on the request as it came. */
+import { explainVerdict, type Verdict } from '@ambit/policy';
+import { HttpError } from '../errors.ts';
+import type { Transaction } from '../transaction.ts';
+import type { MeshEndpoint } from '../upstream/cluster-state.ts';
+
+export function authorise(tx: Transaction): undefined {
+  const { head } = tx.exchange;
+  tx.authorization = tx.plane.authorize({
+    host: head.authority,
+    method: head.method,
+    path: tx.path,
+    header: (name) => tx.headers.get(name),
+  });
+  require(tx, tx.authorization.verdict);
+}
+
+/** Again for the endpoint that was chosen: its own policies may differ from its neighbours'. */
+export function authoriseEndpoint(tx: Transaction, endpoint: MeshEndpoint): void {
+  const verdict = tx.authorization?.forEndpoint(endpoint);
+  if (verdict === undefined) {
+    throw new HttpError('HTTP_INTERNAL', 'the request was not authorised', { side: 'local' });
+  }
+  require(tx, verdict);
+}
+
+function require(tx: Transaction, verdict: Verdict): void {
+  tx.verdict = verdict;
+  if (verdict.allowed) {
+    return;
+  }
+  const code = verdict.reason === 'policy-missing' ? 'HTTP_NOT_CONFIGURED' : 'HTTP_DENIED';
+  throw new HttpError(code, explainVerdict(verdict), {
+    side: code === 'HTTP_DENIED' ? 'downstream' : 'control-plane',
+  });
+}

@@ -1,0 +1,58 @@
+/** The request as it goes up: hop-by-hop fields cut, the caller named by us, the rule's changes applied. */
+import {
+  applyHeaderOperations,
+  joinQuery,
+  rewritePath,
+  type WeightedCluster,
+} from '@ambit/routing';
+import { HttpError } from '../errors.ts';
+import type { HeaderList } from '../headers.ts';
+import type { EngineContext, Transaction } from '../transaction.ts';
+import { variablesOf } from './variables.ts';
+
+export interface UpstreamHead {
+  readonly method: string;
+  readonly scheme: 'http' | 'https';
+  readonly authority: string;
+  /** With query. */
+  readonly path: string;
+  readonly headers: HeaderList;
+}
+
+export function upstreamHead(
+  tx: Transaction,
+  share: WeightedCluster,
+  { identity }: EngineContext,
+): UpstreamHead {
+  const { decision, plane } = tx;
+  if (decision?.kind !== 'route') {
+    throw new HttpError('HTTP_INTERNAL', 'the request is not routed', { side: 'local' });
+  }
+  const { head } = tx.exchange;
+  const { action } = decision;
+  const headers = tx.headers.clone();
+  headers.removeHopByHop();
+  headers.remove('expect');
+  const forwardedFor = headers.get('x-forwarded-for');
+  const { ip } = plane.caller;
+  headers.set('x-forwarded-for', forwardedFor === undefined ? ip : `${forwardedFor},${ip}`);
+  if (!/^https?$/.test(headers.get('x-forwarded-proto') ?? '')) {
+    headers.set('x-forwarded-proto', head.scheme);
+  }
+  const lookup = variablesOf(tx);
+  applyHeaderOperations(share.headers.request, headers, lookup);
+  applyHeaderOperations(decision.headers.request, headers, lookup);
+  const path = rewritePath(tx.path, action.path);
+  if (path !== tx.path) {
+    headers.set('x-envoy-original-path', `${tx.path}${tx.query}`);
+  }
+  // Last, so that no rule of a route can speak for a caller.
+  headers.set('x-forwarded-client-cert', `By=${identity()};URI=${plane.caller.identity}`);
+  return {
+    method: head.method,
+    scheme: head.scheme,
+    authority: action.authority ?? share.authority ?? head.authority,
+    path: joinQuery(path === '' ? '/' : path, tx.query.slice(1)),
+    headers,
+  };
+}

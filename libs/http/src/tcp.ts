@@ -1,0 +1,154 @@
+/** TCP through the waypoint: policy with the real caller, weights, then bytes both ways. */
+import { explainVerdict } from '@ambit/policy';
+import { type ByteConn, copyBoth } from '@ambit/proxy';
+import { type ClusterRef, pickWeighted } from '@ambit/routing';
+import { HttpError, toHttpError } from './errors.ts';
+import type { MeshPlane } from './plane.ts';
+import type { ConnectionRecord } from './record.ts';
+import type { EngineContext } from './transaction.ts';
+import type { MeshEndpoint } from './upstream/cluster-state.ts';
+import { connectFailure, overflow } from './upstream/failure.ts';
+
+export interface TcpTunnel {
+  /** Evaluates policy again; true: it is forbidden now and was cut. */
+  readonly recheck: () => boolean;
+  readonly cut: (reason: HttpError) => void;
+}
+
+export type TcpTunnels = Set<TcpTunnel>;
+
+/** Rejects with an HttpError, which has been recorded. */
+export async function openTcp(
+  plane: MeshPlane,
+  context: EngineContext,
+  options: { readonly signal: AbortSignal; readonly tunnels: TcpTunnels },
+): Promise<(conn: ByteConn) => Promise<void>> {
+  const { clock, observer } = context;
+  const base = {
+    kind: 'connection',
+    caller: plane.caller,
+    destination: plane.destination,
+    startedAtMs: clock.wallNow(),
+  } as const;
+  const startedAt = clock.now();
+  const over = new AbortController();
+  const tunnel: TcpTunnel = {
+    recheck: () => {
+      const { endpoint } = chosen;
+      if (endpoint === undefined || plane.authorize().forEndpoint(endpoint).allowed) {
+        return false;
+      }
+      tunnel.cut(denied('connection closed due to policy change'));
+      return true;
+    },
+    cut: (reason) => over.abort(reason),
+  };
+  const chosen: { endpoint?: MeshEndpoint; clusterName?: string; release?: () => void } = {};
+  // Registered before the check, so that no change of policy slips between.
+  options.tunnels.add(tunnel);
+  const finish = (
+    parts: Pick<ConnectionRecord, 'bytesReceived' | 'bytesSent' | 'flags'> & { error?: Error },
+  ): void => {
+    options.tunnels.delete(tunnel);
+    chosen.release?.();
+    const { endpoint, clusterName } = chosen;
+    observer.onConnection({
+      ...base,
+      ...parts,
+      durationMs: clock.now() - startedAt,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(clusterName === undefined ? {} : { clusterName }),
+    });
+  };
+  try {
+    const upstream = await connect(plane, context, { signal: options.signal, chosen });
+    if (over.signal.aborted) {
+      upstream.destroy(toHttpError(over.signal.reason));
+      throw over.signal.reason;
+    }
+    observer.onConnectionOpened({ ...base, ...(chosen.endpoint && { endpoint: chosen.endpoint }) });
+    return async (conn) => {
+      const result = await copyBoth(conn, upstream, { signal: over.signal, clock });
+      const { error } = result;
+      const flag =
+        error instanceof HttpError ? error.answer.flag : error === undefined ? '-' : 'UC';
+      finish({
+        bytesReceived: result.bytesFromA,
+        bytesSent: result.bytesFromB,
+        flags: [flag],
+        ...(error === undefined ? {} : { error }),
+      });
+    };
+  } catch (caught) {
+    const error = toHttpError(caught);
+    finish({ bytesReceived: 0, bytesSent: 0, flags: [error.answer.flag], error });
+    throw error;
+  }
+}
+
+async function connect(
+  plane: MeshPlane,
+  context: EngineContext,
+  options: {
+    readonly signal: AbortSignal;
+    readonly chosen: { endpoint?: MeshEndpoint; clusterName?: string; release?: () => void };
+  },
+): Promise<ByteConn> {
+  const authorization = plane.authorize();
+  if (!authorization.verdict.allowed) {
+    throw denied(explainVerdict(authorization.verdict));
+  }
+  const resolved = plane.cluster(clusterOf(plane, context));
+  if (resolved === undefined) {
+    throw new HttpError('HTTP_NO_CLUSTER', 'the host or subset is not known', {
+      side: 'control-plane',
+    });
+  }
+  const state = context.clusters.of(resolved.cluster);
+  options.chosen.clusterName = resolved.cluster.name;
+  const endpoint = state.pick(resolved.endpoints, new Set());
+  if (endpoint === undefined) {
+    throw new HttpError(
+      'HTTP_NO_HEALTHY_UPSTREAM',
+      `no healthy endpoint in ${resolved.cluster.name}`,
+      {
+        side: 'upstream',
+      },
+    );
+  }
+  const verdict = authorization.forEndpoint(endpoint);
+  if (!verdict.allowed) {
+    throw denied(explainVerdict(verdict));
+  }
+  if (!state.breaker.hold('connections')) {
+    throw overflow('connections');
+  }
+  const busy = state.begin(endpoint.key);
+  options.chosen.endpoint = endpoint;
+  options.chosen.release = (): void => {
+    state.breaker.release('connections');
+    busy[Symbol.dispose]();
+  };
+  try {
+    return await plane.dial(endpoint, options.signal);
+  } catch (error) {
+    state.record(endpoint.key, undefined);
+    throw connectFailure(error);
+  }
+}
+
+function clusterOf(plane: MeshPlane, { random }: EngineContext): ClusterRef {
+  const decision = plane.routeTcp();
+  if (decision.kind === 'no-route') {
+    throw new HttpError('HTTP_NO_ROUTE', 'no rule matches the connection', { side: 'downstream' });
+  }
+  const { target } = pickWeighted(decision.shares, random);
+  if (target.kind === 'invalid') {
+    throw new HttpError('HTTP_INVALID_BACKEND', target.text, { side: 'control-plane' });
+  }
+  return target.cluster;
+}
+
+function denied(message: string): HttpError {
+  return new HttpError('HTTP_DENIED', message, { side: 'downstream' });
+}

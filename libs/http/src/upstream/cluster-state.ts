@@ -1,0 +1,159 @@
+/**
+ * What this process remembers of each cluster: turn of the balancer, requests in flight, limits, ejections.
+ *
+ * State lives as long as the cluster's settings stay the same; new settings begin anew. Whoever is no longer an
+ * endpoint is forgotten, which bounds it.
+ */
+import type { Clock } from '@ambit/core';
+import type { Workload } from '@ambit/model';
+import {
+  type Balancer,
+  CircuitBreaker,
+  type Cluster,
+  createBalancer,
+  type Endpoint,
+  OutlierState,
+  pickEndpoint,
+} from '@ambit/routing';
+
+/** The reference's sweep, when outlier detection does not say. */
+const CLUSTERS_MAX = 50_000;
+
+export type MeshEndpoint = Endpoint<Workload>;
+
+export class ClusterState {
+  readonly cluster: Cluster;
+  readonly breaker: CircuitBreaker;
+  readonly #balancer: Balancer;
+  readonly #outlier: OutlierState | undefined;
+  readonly #active = new Map<string, number>();
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #endpoints: readonly MeshEndpoint[] = [];
+  #sweptAtMs: number;
+
+  constructor(cluster: Cluster, options: { readonly clock: Clock; readonly random: () => number }) {
+    this.cluster = cluster;
+    this.breaker = new CircuitBreaker(cluster.connectionPool);
+    this.#balancer = createBalancer(cluster.loadBalancer);
+    this.#outlier =
+      cluster.outlierDetection === undefined
+        ? undefined
+        : new OutlierState(cluster.outlierDetection);
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#sweptAtMs = options.clock.now();
+  }
+
+  /** Undefined: nobody may serve. `endpoints` are those of now; the same array costs nothing. */
+  pick(
+    endpoints: readonly MeshEndpoint[],
+    previous: ReadonlySet<string>,
+  ): MeshEndpoint | undefined {
+    this.#setEndpoints(endpoints);
+    this.#sweep();
+    return pickEndpoint({
+      endpoints,
+      balancer: this.#balancer,
+      context: { random: this.#random, active: (endpoint) => this.#active.get(endpoint.key) ?? 0 },
+      isEjected: (endpoint) => this.#outlier?.isEjected(endpoint.key) ?? false,
+      minHealthPercent: this.cluster.outlierDetection?.minHealthPercent ?? 0,
+      previous,
+    });
+  }
+
+  /** Counts a request in flight until disposed. */
+  begin(key: string): Disposable {
+    this.#active.set(key, (this.#active.get(key) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#active.get(key) ?? 1) - 1;
+        if (left === 0) {
+          this.#active.delete(key);
+        } else {
+          this.#active.set(key, left);
+        }
+      },
+    };
+  }
+
+  /** `status` undefined: the endpoint gave no answer of its own. */
+  record(key: string, status: number | undefined): void {
+    const outcome =
+      status === undefined
+        ? ({ kind: 'local-origin-failure' } as const)
+        : ({ kind: 'response', status } as const);
+    this.#outlier?.record(key, outcome, this.#clock.now());
+  }
+
+  /** Requests in flight to all endpoints. */
+  get active(): number {
+    let sum = 0;
+    for (const count of this.#active.values()) {
+      sum += count;
+    }
+    return sum;
+  }
+
+  get ejected(): readonly string[] {
+    return this.#endpoints
+      .map((endpoint) => endpoint.key)
+      .filter((key) => this.#outlier?.isEjected(key) ?? false);
+  }
+
+  #setEndpoints(endpoints: readonly MeshEndpoint[]): void {
+    if (endpoints === this.#endpoints) {
+      return;
+    }
+    this.#endpoints = endpoints;
+    this.#outlier?.setHosts(endpoints.map((endpoint) => endpoint.key));
+  }
+
+  /** Ejections end at an interval's boundary; nobody needs a timer to see that. */
+  #sweep(): void {
+    const intervalMs = this.cluster.outlierDetection?.intervalMs;
+    const nowMs = this.#clock.now();
+    if (intervalMs !== undefined && nowMs - this.#sweptAtMs >= intervalMs) {
+      this.#sweptAtMs = nowMs;
+      this.#outlier?.sweep(nowMs);
+    }
+  }
+}
+
+/** States by cluster name. */
+export class ClusterStates {
+  readonly #states = new Map<string, { readonly state: ClusterState; readonly shape: string }>();
+  readonly #options: { readonly clock: Clock; readonly random: () => number };
+
+  constructor(options: { readonly clock: Clock; readonly random: () => number }) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  /** The state of this cluster; a new one when its settings changed. */
+  of(cluster: Cluster): ClusterState {
+    const known = this.#states.get(cluster.name);
+    if (known?.state.cluster === cluster) {
+      return known.state;
+    }
+    const shape = JSON.stringify(cluster);
+    if (known !== undefined && known.shape === shape) {
+      return known.state;
+    }
+    const state = new ClusterState(cluster, this.#options);
+    this.#states.delete(cluster.name);
+    this.#states.set(cluster.name, { state, shape });
+    if (this.#states.size > CLUSTERS_MAX) {
+      const [oldest] = this.#states.keys();
+      this.#states.delete(oldest ?? '');
+    }
+    return state;
+  }
+
+  values(): readonly ClusterState[] {
+    return [...this.#states.values()].map(({ state }) => state);
+  }
+}
