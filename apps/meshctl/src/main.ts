@@ -1,27 +1,33 @@
 /**
- * meshctl: how people use the mesh. Exit codes: 0 done, 1 not possible or not as wanted, 2 wrong usage, 70 a bug of
- * ours; a command that runs another one returns that one's.
+ * meshctl: how people use the mesh. Exit codes: 0 done, 1 a finding or something to correct, 2 wrong usage, 69 the
+ * controller does not answer, 70 a bug of ours; a command that runs another one returns that one's.
  */
 import { MeshError } from '@ambit/core';
-import { Command } from 'commander';
-import { registerLab } from './commands/lab-commands.ts';
+import { EXIT, formatUserError, UserError } from './errors.ts';
+import { createProgram, isUsageEnd } from './program.ts';
 
-const EXIT_USAGE = 2;
-const EXIT_BUG = 70;
-
-const program = new Command('meshctl')
-  .description('The command line of Ambit, a service mesh without sidecars.')
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE));
-registerLab(program);
+/** A reader that goes away early (`meshctl get … | head`) ends the command, and is no fault. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  throw error;
+});
 
 try {
-  await program.parseAsync();
+  await createProgram().parseAsync();
 } catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (isUsageEnd(error)) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof UserError) {
+    process.stderr.write(formatUserError(error));
+    return error.exitCode;
+  }
   if (error instanceof MeshError) {
     process.stderr.write(`meshctl: ${error.message}\n`);
-    process.exitCode = 1;
-  } else {
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-    process.exitCode = EXIT_BUG;
+    return EXIT.finding;
   }
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return EXIT.bug;
 }

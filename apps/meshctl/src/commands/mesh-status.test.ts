@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { FakeController, runMeshctl } from '../testing.ts';
+import { FINE_MESH, TROUBLED_MESH } from '../testing-meshes.ts';
+
+let fine: FakeController;
+
+before(async () => {
+  fine = await FakeController.start(FINE_MESH);
+});
+
+after(async () => {
+  await fine[Symbol.asyncDispose]();
+});
+
+/** Runs against a mesh that is as it should be. */
+async function run(...args: readonly string[]) {
+  return await runMeshctl(args, { controller: fine.socket });
+}
+
+describe('meshctl status', { concurrency: 3 }, () => {
+  it('answers 0 when everything is in force', async () => {
+    const { code, stdout, stderr } = await run('status');
+    assert.equal(stderr, '');
+    assert.equal(stdout, STATUS_FINE);
+    assert.equal(code, 0);
+  });
+
+  it('answers 1 and lists what is wrong', async () => {
+    await using troubled = await FakeController.start(TROUBLED_MESH);
+    const { code, stdout } = await runMeshctl(['status'], { controller: troubled.socket });
+    assert.equal(stdout, STATUS_TROUBLED);
+    assert.equal(code, 1);
+  });
+
+  it('has everything in JSON', async () => {
+    const { stdout } = await run('status', '-o', 'json');
+    const status = JSON.parse(stdout) as { certificates: { count: number }; problems: string[] };
+    assert.equal(status.certificates.count, 1);
+    assert.deepEqual(status.problems, []);
+  });
+});
+
+const STATUS_FINE = `controller    0.1.0, up 10m, trust domain cluster.local
+configuration 6 objects, changed 30s ago
+certificates  1, next expiry in 23h; root valid for 3650d
+
+PROXY  KIND        STATE      FOR  BEHIND  PODS
+n1     node-agent  connected  5m   -       1
+
+everything is in force
+`;
+
+const STATUS_TROUBLED = `controller    0.1.0, up 10m, trust domain cluster.local
+configuration 6 objects, 1 refused, changed 30s ago
+certificates  1, 1 expired; root valid for 3650d
+
+PROXY          KIND        STATE        FOR  BEHIND                       PODS
+n1             node-agent  connected    5m   Address 60s, Object refused  1
+shop/waypoint  waypoint    unreachable  -    -                            -
+
+PROBLEMS
+node-agent n1 has not acknowledged Address for 60s
+node-agent n1 refuses Object: kind "Foo" is not known
+waypoint shop/waypoint is not connected
+certificate of spiffe://cluster.local/ns/shop/sa/client at n1 has expired
+VirtualService/shop/broken is not accepted: Invalid: spec.hosts is required
+`;

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Command } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { createProgram } from './program.ts';
+import { FakeController, runMeshctl } from './testing.ts';
+import { FINE_MESH } from './testing-meshes.ts';
+import { VERSION } from './version.ts';
+
+let fine: FakeController;
+
+before(async () => {
+  fine = await FakeController.start(FINE_MESH);
+});
+
+after(async () => {
+  await fine[Symbol.asyncDispose]();
+});
+
+/** Runs against a mesh that is as it should be. */
+async function run(...args: readonly string[]) {
+  return await runMeshctl(args, { controller: fine.socket });
+}
+
+describe('meshctl without an answer', { concurrency: 3 }, () => {
+  for (const [title, args, controller, message] of [
+    ['no lab runs', ['status'], undefined, /no controller to ask/],
+    [
+      'there is no such socket',
+      ['get', 'workloads'],
+      '/tmp/nobody.sock',
+      /why: there is no such socket/,
+    ],
+    ['nobody listens', ['why', 'a', 'b:1'], 'http://127.0.0.1:1', /why: nobody listens there/],
+  ] as const) {
+    it(`answers 69 to ${args[0]} when ${title}`, async () => {
+      const { code, stderr } = await runMeshctl(
+        args,
+        controller === undefined ? {} : { controller },
+      );
+      assert.match(stderr, message);
+      assert.equal(code, 69);
+    });
+  }
+
+  for (const [title, status, body] of [
+    ['an error', 500, '{"error":"not ready"}'],
+    ['no JSON', 200, '<html>'],
+    ['other JSON', 200, '[]'],
+    ['entries without identity', 200, '{"items":[{}]}'],
+  ] as const) {
+    it(`answers 69 to ${title}`, async () => {
+      await using fake = await FakeController.startWith(() => ({ status, text: body }));
+      const { code } = await runMeshctl(['get', 'workloads', '--controller', fake.socket]);
+      assert.equal(code, 69);
+    });
+  }
+
+  it('refuses a snapshot of another format', async () => {
+    await using fake = await FakeController.startWith(() => ({
+      status: 200,
+      text: '{"format":9}',
+    }));
+    const { code, stderr } = await runMeshctl(['why', 'a', 'b:1', '--controller', fake.socket]);
+    assert.match(stderr, /not a snapshot of the mesh/);
+    assert.equal(code, 1);
+  });
+});
+
+describe('meshctl itself', { concurrency: 3 }, () => {
+  it('knows its version', async () => {
+    assert.equal(VERSION, packageJson.version);
+    const own = await runMeshctl(['version', '--client', '-o', 'json']);
+    assert.equal((JSON.parse(own.stdout) as { meshctl: string }).meshctl, VERSION);
+    const both = await run('version');
+    assert.match(both.stdout, /controller {2}0\.1\.0\n$/);
+    const alone = await runMeshctl(['version']);
+    assert.match(alone.stdout, /controller {2}none answers\n$/);
+    assert.equal(alone.code, 0);
+  });
+
+  it('completes every command in every shell', async () => {
+    const names = createProgram().commands.map((command) => command.name());
+    for (const shell of ['bash', 'zsh', 'fish']) {
+      const { stdout, code } = await runMeshctl(['completion', shell]);
+      assert.equal(code, 0);
+      for (const name of names) assert.ok(stdout.includes(name), `${shell}: ${name}`);
+    }
+    assert.equal((await runMeshctl(['completion', 'tcsh'])).code, 2);
+  });
+
+  it('helps with an example everywhere', () => {
+    const program = createProgram();
+    for (const command of [program, ...program.commands.flatMap(withSubcommands)]) {
+      let help = '';
+      command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      assert.match(help, /Examples?:\n {2}\S/, command.name());
+    }
+  });
+
+  it('answers 0 to --help', async () => {
+    const { stdout, code } = await runMeshctl(['why', '--help']);
+    assert.match(stdout, /^Usage: meshctl why/);
+    assert.equal(code, 0);
+  });
+
+  it('answers 2 to what is no command', async () => {
+    assert.equal((await runMeshctl(['bogus'])).code, 2);
+    assert.equal((await runMeshctl(['status', '--bogus'])).code, 2);
+  });
+});
+
+function withSubcommands(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
+}

@@ -1,0 +1,49 @@
+/** All commands of meshctl, and what they have in common. */
+import { Command, CommanderError } from 'commander';
+import { registerCompletion } from './commands/completion-show.ts';
+import { registerWhy } from './commands/connection-why.ts';
+import { registerDemo } from './commands/demo.ts';
+import { registerFix } from './commands/file-fix.ts';
+import { registerValidate } from './commands/file-validate.ts';
+import { registerLab } from './commands/lab-commands.ts';
+import { registerStatus } from './commands/mesh-status.ts';
+import { registerGet } from './commands/object-get.ts';
+import { registerVersion } from './commands/version-show.ts';
+
+const HELP = `
+Examples:
+  meshctl lab up -f manifests/samples/bookshop
+  meshctl status
+  meshctl why productpage reviews:9080
+
+The controller that is asked: --controller, else AMBIT_CONTROLLER, else that of the only lab that runs.
+Exit codes: 0 done · 1 a finding, a refusal, or something to correct · 2 wrong usage ·
+69 the controller does not answer · 70 a bug of ours. Commands that run another one return its code.`;
+
+export function createProgram(): Command {
+  const program = new Command('meshctl')
+    .description('The command line of Ambit, a service mesh without sidecars.')
+    .option('--controller <socket>', "the controller's admin socket, or http://HOST:PORT")
+    .showSuggestionAfterError()
+    .addHelpText('after', HELP)
+    .exitOverride();
+  for (const register of [
+    registerStatus,
+    registerGet,
+    registerWhy,
+    registerValidate,
+    registerFix,
+    registerLab,
+    registerDemo,
+    registerVersion,
+    registerCompletion,
+  ]) {
+    register(program);
+  }
+  return program;
+}
+
+/** Commander's way of saying that it has printed help, a version or a usage error. */
+export function isUsageEnd(error: unknown): error is CommanderError {
+  return error instanceof CommanderError;
+}
