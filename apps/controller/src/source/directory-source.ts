@@ -8,14 +8,17 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { Finding, ObjectKey } from '@ambit/api';
+import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
+import { keyOf } from '@ambit/model';
 import type { Logger } from '@ambit/telemetry';
 
-import type { ConfigSource, KeyFindings, SourceChange } from './config-source.ts';
-import { EntryMerge, type FilePlace, type MergedEntry } from './entry-merge.ts';
-import { fileKey, parseFile } from './file-entries.ts';
+import { buildChange } from './change-builder.ts';
+import type { ConfigSource, SourceChange } from './config-source.ts';
+import { EntryMerge, type FilePlace } from './entry-merge.ts';
+import { type FileEntry, fileKey, parseFile } from './file-entries.ts';
 import { type FoundFile, scanFolder } from './folder-scan.ts';
+import type { LastGood } from './last-good.ts';
 
 /** Between an event and the scan; editors write in several steps. */
 const DEBOUNCE_MS = 30;
@@ -28,6 +31,7 @@ const FILE_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface DirectorySourceOptions {
   readonly folders: readonly string[];
+  readonly lastGood: LastGood;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -55,8 +59,10 @@ export class DirectorySource implements ConfigSource {
 
   async start(onChange: (change: SourceChange) => void): Promise<void> {
     this.#watch();
+    await this.#options.lastGood.restore();
     await this.#scan(onChange);
     this.#hasLoaded = true;
+    this.#options.lastGood.finishLoading();
     this.#running = this.#run(onChange);
   }
 
@@ -65,6 +71,7 @@ export class DirectorySource implements ConfigSource {
     this.#wake.resolve();
     for (const watcher of this.#watchers.values()) watcher.close();
     await this.#running;
+    await this.#options.lastGood.flush();
   }
 
   async #run(onChange: (change: SourceChange) => void): Promise<void> {
@@ -132,7 +139,12 @@ export class DirectorySource implements ConfigSource {
         await this.#read(root, place, file, { touched, broken });
       }
     }
-    if (touched.size + broken.size > 0) onChange(this.#changeOf(touched, broken));
+    if (touched.size + broken.size > 0) {
+      const pathOf = (place: FilePlace): string => join(folders[place.folder] ?? '', place.path);
+      const { lastGood } = this.#options;
+      onChange(buildChange({ touched, broken, merge: this.#merge, lastGood, pathOf }));
+      lastGood.save();
+    }
     return isUnsettled;
   }
 
@@ -167,50 +179,42 @@ export class DirectorySource implements ConfigSource {
       file: join(root, place.path),
       findings: content.findings.map(({ message }) => message),
     });
+    this.#fallBack(place, join(root, place.path), out.touched);
     this.#spokenOf.add(fileKey(place.path));
-    for (const key of [fileKey(place.path), ...this.#merge.keysOf(place)]) {
-      const list = out.broken.get(key) ?? [];
-      const where = {
-        ...content.findings[0],
+    const own = this.#merge.keysOf(place).filter((key) => this.#isWinner(key, place));
+    for (const key of [fileKey(place.path), ...own]) {
+      const finding: Finding = {
+        ...(content.findings[0] ?? { code: 'YAML_INVALID', severity: 'error', path: '' }),
         message: `file ${place.path} cannot be read: ${content.findings[0]?.message ?? ''}`,
       };
-      list.push({ code: 'YAML_INVALID', severity: 'error', path: '', ...where });
-      out.broken.set(key, list);
+      out.broken.set(key, [...(out.broken.get(key) ?? []), finding]);
     }
+  }
+
+  /** A file that was never read since the start has what it had in an earlier process. */
+  #fallBack(place: FilePlace, path: string, touched: Set<ObjectKey>): void {
+    if (this.#hasLoaded || this.#merge.keysOf(place).length > 0) return;
+    const entries = this.#options.lastGood.ofFile(path).map(
+      (object: MeshObject): FileEntry => ({
+        key: keyOf(object),
+        line: 1,
+        what: { kind: 'object', object },
+        findings: [],
+      }),
+    );
+    for (const key of this.#merge.setFile(place, entries)) touched.add(key);
+  }
+
+  #isWinner(key: ObjectKey, place: FilePlace): boolean {
+    const winner = this.#merge.winner(key)?.place;
+    return winner?.folder === place.folder && winner.path === place.path;
   }
 
   #takeBack(place: FilePlace, touched: Set<ObjectKey>): void {
     const key = fileKey(place.path);
     if (this.#spokenOf.delete(key)) touched.add(key);
   }
-
-  #changeOf(
-    touched: ReadonlySet<ObjectKey>,
-    broken: ReadonlyMap<ObjectKey, readonly Finding[]>,
-  ): SourceChange {
-    const upserts: MergedObject[] = [];
-    const removes: ObjectKey[] = [];
-    const invalid: KeyFindings[] = [];
-    const notes: KeyFindings[] = [];
-    const unsupported: { key: ObjectKey; message: string }[] = [];
-    for (const key of touched) {
-      const winner = this.#merge.winner(key);
-      if (winner === undefined) removes.push(key);
-      else if (winner.what.kind === 'invalid') invalid.push({ key, findings: winner.findings });
-      else if (winner.what.kind === 'unsupported') {
-        removes.push(key);
-        unsupported.push({ key, message: winner.what.message });
-      } else {
-        upserts.push(winner.what.object);
-        notes.push({ key, findings: winner.findings });
-      }
-    }
-    for (const [key, findings] of broken) invalid.push({ key, findings });
-    return { upserts, removes, invalid, notes, unsupported };
-  }
 }
-
-type MergedObject = Extract<MergedEntry['what'], { kind: 'object' }>['object'];
 
 function idOf(place: FilePlace): string {
   return `${place.folder} ${place.path}`;

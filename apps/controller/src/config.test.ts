@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { parseConfig } from './config.ts';
+
+const BASE = { AMBIT_CONFIG_DIRS: '/etc/ambit' };
+
+describe('parseConfig', () => {
+  it('has the documented defaults', () => {
+    const config = parseConfig(BASE);
+    assert.equal(config.xdsAddress, '[::]:15012');
+    assert.deepEqual(config.metricsAddress, { host: '::', port: 15014 });
+    assert.equal(config.adminSocket, '/var/lib/ambit/admin.sock');
+    assert.equal(config.rootNamespace, 'istio-system');
+    assert.equal(config.certTtlSeconds, 86_400);
+    assert.deepEqual(config.trustedNodeAccounts, [
+      'istio-system/ztunnel',
+      'istio-system/ambit-node-agent',
+    ]);
+    assert.equal(Object.isFrozen(config), true);
+  });
+
+  const accepted: readonly (readonly [Readonly<Record<string, string>>, string, unknown])[] = [
+    [{ AMBIT_CONFIG_DIRS: '/a:/b::' }, 'configDirs', ['/a', '/b']],
+    [{ AMBIT_XDS_ADDRESS: '127.0.0.1:0' }, 'xdsAddress', '127.0.0.1:0'],
+    [{ AMBIT_XDS_ADDRESS: ':15012' }, 'xdsAddress', '[::]:15012'],
+    [{ AMBIT_METRICS_ADDRESS: '[::1]:9' }, 'metricsAddress', { host: '::1', port: 9 }],
+    [{ AMBIT_STATE_DIR: '/s' }, 'adminSocket', '/s/admin.sock'],
+    [{ AMBIT_CERT_TTL_SECONDS: '20' }, 'certTtlSeconds', 20],
+    [{ AMBIT_SERVING_NAMES: 'a.b, 10.0.0.1' }, 'servingNames', ['a.b', '10.0.0.1']],
+    [{ TRUST_DOMAIN: 'prod.example' }, 'trustDomain', 'prod.example'],
+    [{ CA_TRUSTED_NODE_ACCOUNTS: 'a/b' }, 'trustedNodeAccounts', ['a/b']],
+  ];
+  for (const [env, name, expected] of accepted) {
+    it(`takes ${JSON.stringify(env)}`, () => {
+      const config = parseConfig({ ...BASE, ...env });
+      assert.deepEqual(config[name as keyof typeof config], expected);
+    });
+  }
+
+  const refused: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
+    [{ AMBIT_CONFIG_DIRS: '' }, /AMBIT_CONFIG_DIRS is not set/],
+    [{ AMBIT_XDS_ADDRESS: 'localhost' }, /AMBIT_XDS_ADDRESS is "localhost", wanted IP:PORT/],
+    [{ AMBIT_METRICS_ADDRESS: '1.2.3.4:70000' }, /AMBIT_METRICS_ADDRESS/],
+    [{ AMBIT_METRICS_ADDRESS: 'host.name:80' }, /AMBIT_METRICS_ADDRESS/],
+    [{ AMBIT_CERT_TTL_SECONDS: '0' }, /a number from 1 to 7776000/],
+    [{ AMBIT_CERT_TTL_SECONDS: '1d' }, /AMBIT_CERT_TTL_SECONDS is "1d"/],
+    [{ TRUST_DOMAIN: 'Upper.Case' }, /TRUST_DOMAIN/],
+    [{ TRUST_DOMAIN: 'a/b' }, /TRUST_DOMAIN/],
+    [{ CA_TRUSTED_NODE_ACCOUNTS: 'ztunnel' }, /wanted namespace\/serviceaccount/],
+    [{ AMBIT_ADMIN_SOCKET: `/${'x'.repeat(110)}` }, /at most 107 bytes/],
+  ];
+  for (const [env, text] of refused) {
+    it(`refuses ${JSON.stringify(env).slice(0, 80)}`, () => {
+      assert.throws(() => parseConfig({ ...BASE, ...env }), {
+        code: 'CONTROLLER_CONFIG_INVALID',
+        message: text,
+      });
+    });
+  }
+
+  it('names every problem at once', () => {
+    assert.throws(
+      () => parseConfig({ TRUST_DOMAIN: '-', AMBIT_XDS_ADDRESS: 'x' }),
+      (error: Error) => {
+        assert.match(error.message, /AMBIT_XDS_ADDRESS.*TRUST_DOMAIN.*AMBIT_CONFIG_DIRS/s);
+        return true;
+      },
+    );
+  });
+});

@@ -1,0 +1,173 @@
+/** The controller's parts, made in the order in which they need each other. Plain constructor calls. */
+import { join } from 'node:path';
+
+import type { Clock } from '@ambit/core';
+import type { ObjectStatus } from '@ambit/model';
+import {
+  createRegistry,
+  type Logger,
+  type LogLevels,
+  Readiness,
+  registerProcessMetrics,
+} from '@ambit/telemetry';
+import { type CertificateServiceEvent, DeltaServer, loadContentHash } from '@ambit/xds';
+
+import { IssuedCertificates, openAuthority, tokenVerifier } from './authority.ts';
+import type { ControllerConfig } from './config.ts';
+import { Captures } from './index/captures.ts';
+import { MeshStore } from './index/mesh-store.ts';
+import { ObjectPodIndex } from './index/pod-index.ts';
+import { type ControllerMetrics, createMetrics } from './metrics.ts';
+import { maxFds, openFds } from './process-limits.ts';
+import { ManagedFolder } from './provision/managed-folder.ts';
+import { ModelResources } from './serve/model-resources.ts';
+import { ProxyTable } from './serve/proxy-table.ts';
+import { onStreamEvent } from './serve/stream-events.ts';
+import type { ConfigSource } from './source/config-source.ts';
+import { DirectorySource } from './source/directory-source.ts';
+import { type KeptObject, LastGood } from './source/last-good.ts';
+import { Enforcement } from './status/enforcement.ts';
+import { Generations } from './status/generations.ts';
+import { StateFile } from './status/state-file.ts';
+import { StatusBook } from './status/status-book.ts';
+
+export const VERSION = '0.1.0';
+
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly levels: LogLevels;
+}
+
+/** What is known, and what an earlier process left. */
+async function buildKnowledge(config: ControllerConfig, { clock, log }: Surroundings) {
+  const stateFile = <T>(name: string): StateFile<T> =>
+    new StateFile<T>({ path: join(config.stateDir, name), clock, log: log.scoped('state') });
+  const generationsFile = stateFile<ReturnType<Generations['save']>>('generations.json');
+  const pendingFile = stateFile<readonly string[]>('pending.json');
+  const statusFile = stateFile<readonly ObjectStatus[]>('status.json');
+  const generations = new Generations();
+  generations.restore(await generationsFile.read());
+  await statusFile.read();
+  const { trustDomain, rootNamespace, clusterDomain, clusterId, network } = config;
+  const store = new MeshStore(
+    { trustDomain, rootNamespace, clusterDomain, clusterId, network },
+    { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
+  );
+  const source: ConfigSource = new DirectorySource({
+    folders: config.configDirs,
+    lastGood: new LastGood(stateFile<readonly KeptObject[]>('accepted.json')),
+    clock,
+    log: log.scoped('source'),
+  });
+  const managed = new ManagedFolder({
+    folder: join(config.stateDir, 'managed'),
+    clock,
+    log: log.scoped('provision'),
+  });
+  const pods = new ObjectPodIndex(store.objects);
+  const captures = new Captures(store.objects);
+  const files = { generationsFile, pendingFile, statusFile };
+  return { ...files, generations, store, source, managed, pods, captures };
+}
+
+type Knowledge = Awaited<ReturnType<typeof buildKnowledge>>;
+
+/** Who is there, and what they have in force. */
+async function buildProxies(
+  config: ControllerConfig,
+  { store, captures, statusFile }: Knowledge,
+  { clock }: Surroundings,
+) {
+  const resources = new ModelResources(await loadContentHash());
+  const trustedNodeAccounts = new Set(config.trustedNodeAccounts);
+  const proxies = new ProxyTable({
+    objects: store.objects,
+    trustedNodeAccounts,
+    wallNow: () => clock.wallNow(),
+    capturedOf: (node) => captures.of(node),
+    waypointOf: (node) => resources.waypointOf(node),
+  });
+  const enforcement = new Enforcement({
+    outputs: () => store.model.outputs,
+    generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
+    version: (typeUrl, name, node) => resources.version(typeUrl, name, node),
+    streams: () => proxies.streams,
+    unreachable: () => proxies.unreachable(),
+    waypointOf: (node) => resources.waypointOf(node),
+  });
+  const outputs = (): typeof store.model.outputs => store.model.outputs;
+  const statuses = new StatusBook({ clock, outputs, enforcement, file: statusFile });
+  return { resources, trustedNodeAccounts, proxies, enforcement, statuses };
+}
+
+type Proxies = Awaited<ReturnType<typeof buildProxies>>;
+
+function buildMetrics({ store, captures }: Knowledge, { statuses, proxies, resources }: Proxies) {
+  const registry = createRegistry();
+  registerProcessMetrics(registry, { component: 'controller', version: VERSION, openFds, maxFds });
+  const metrics = createMetrics(registry, {
+    objects: () => store.objects.size,
+    refusedObjects: () => statuses.refused,
+    streams: () => proxies.streams.length,
+    unreachable: () => proxies.unreachable().length,
+    refusedClaims: () => captures.refused,
+    resources: () => resources.counts(),
+  });
+  return { registry, metrics };
+}
+
+async function buildAuthority(
+  config: ControllerConfig,
+  needs: {
+    readonly pods: ObjectPodIndex;
+    readonly metrics: ControllerMetrics;
+    readonly trustedNodeAccounts: ReadonlySet<string>;
+  },
+  { clock, log }: Surroundings,
+) {
+  const { pods, metrics, trustedNodeAccounts } = needs;
+  const authority = await openAuthority(config, clock);
+  const verifier = tokenVerifier(config, clock);
+  const issued = new IssuedCertificates(() => clock.wallNow());
+  const caLog = log.scoped('ca');
+  const onEvent = (event: CertificateServiceEvent): void => {
+    if (event.kind === 'issued') {
+      issued.note(event);
+      metrics.certificatesIssued.inc();
+      return;
+    }
+    metrics.certificatesRefused.inc();
+    const { requestedIdentity, reason, caller } = event;
+    caLog.warn('certificate refused', { requestedIdentity, reason, caller: caller?.pod.name });
+  };
+  const certificates = { verifier, authority, index: pods, trustedNodeAccounts, onEvent };
+  return { authority, verifier, issued, certificates };
+}
+
+export async function buildParts(config: ControllerConfig, around: Surroundings) {
+  const knowledge = await buildKnowledge(config, around);
+  const proxies = await buildProxies(config, knowledge, around);
+  const measured = buildMetrics(knowledge, proxies);
+  const { pods, captures, store } = knowledge;
+  const { trustedNodeAccounts } = proxies;
+  const { metrics } = measured;
+  const trust = await buildAuthority(config, { pods, metrics, trustedNodeAccounts }, around);
+  const log = around.log.scoped('xds');
+  const delta = new DeltaServer({
+    clock: around.clock,
+    source: proxies.resources,
+    onEvent: (event) => {
+      proxies.proxies.onEvent(event);
+      onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
+      proxies.statuses.touch();
+    },
+  });
+  return { ...knowledge, ...proxies, ...measured, ...trust, delta, readiness: new Readiness() };
+}
+
+export type Parts = Awaited<ReturnType<typeof buildParts>>;
+
+function textList(json: unknown): readonly string[] {
+  return Array.isArray(json) ? json.filter((item) => typeof item === 'string') : [];
+}

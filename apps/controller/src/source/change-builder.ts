@@ -1,0 +1,51 @@
+/** One change for the store out of the keys whose files changed. */
+import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+
+import type { KeyFindings, SourceChange } from './config-source.ts';
+import type { EntryMerge } from './entry-merge.ts';
+import type { LastGood } from './last-good.ts';
+
+export interface ChangeInput {
+  readonly touched: ReadonlySet<ObjectKey>;
+  /** Keys of files that cannot be read. */
+  readonly broken: ReadonlyMap<ObjectKey, readonly Finding[]>;
+  readonly merge: EntryMerge;
+  readonly lastGood: LastGood;
+  /** The path of a file, as `LastGood` keeps it. */
+  readonly pathOf: (place: { readonly folder: number; readonly path: string }) => string;
+}
+
+/** An object that is refused and that nobody has seen since the start falls back to the last good one. */
+export function buildChange(input: ChangeInput): SourceChange {
+  const { touched, broken, merge, lastGood, pathOf } = input;
+  const upserts: MeshObject[] = [];
+  const removes: ObjectKey[] = [];
+  const invalid: KeyFindings[] = [];
+  const notes: KeyFindings[] = [];
+  const unsupported: { key: ObjectKey; message: string }[] = [];
+  for (const key of touched) {
+    const winner = merge.winner(key);
+    if (winner === undefined || winner.what.kind === 'unsupported') {
+      removes.push(key);
+      lastGood.forget(key);
+      if (winner?.what.kind === 'unsupported')
+        unsupported.push({ key, message: winner.what.message });
+      continue;
+    }
+    const path = pathOf(winner.place);
+    if (winner.what.kind === 'object') {
+      upserts.push(winner.what.object);
+      notes.push({ key, findings: winner.findings });
+      lastGood.accept(path, winner.what.object);
+      continue;
+    }
+    const earlier = lastGood.of(key);
+    if (earlier !== undefined) {
+      upserts.push(earlier);
+      lastGood.accept(path, earlier);
+    }
+    invalid.push({ key, findings: winner.findings });
+  }
+  for (const [key, findings] of broken) invalid.push({ key, findings });
+  return { upserts, removes, invalid, notes, unsupported };
+}

@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import { systemClock } from '@ambit/core';
+import { keyOf } from '@ambit/model';
+import { createLogger, LogLevels } from '@ambit/telemetry';
+
+import { until } from '../controller.testing.ts';
+import { StateFile } from '../status/state-file.ts';
+import type { SourceChange } from './config-source.ts';
+import { DirectorySource } from './directory-source.ts';
+import { type KeptObject, LastGood } from './last-good.ts';
+
+const LOG = createLogger({
+  scope: 'test',
+  levels: new LogLevels('off'),
+  sink: { write: () => undefined },
+  wallNow: () => 0,
+});
+
+const NAMESPACE = (name: string, label = ''): string =>
+  `apiVersion: v1\nkind: Namespace\nmetadata: {name: ${name}, labels: {a: "${label}"}}\n`;
+const BROKEN = 'kind: [unclosed';
+const INVALID =
+  'apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\nspec: {ports: no}\n';
+
+describe('DirectorySource', () => {
+  let root = '';
+  let sources: DirectorySource[] = [];
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), 'ambit-source-'));
+    sources = [];
+  });
+  afterEach(async () => {
+    for (const source of sources) await source.stop();
+    rmSync(root, { recursive: true });
+  });
+
+  const write = (path: string, text: string): void => {
+    const full = join(root, path);
+    mkdirSync(dirname(full), { recursive: true });
+    writeFileSync(`${full}.new`, text);
+    renameSync(`${full}.new`, full);
+  };
+
+  /** What objects, refusals and warnings stand after every change so far. */
+  class View {
+    readonly objects = new Map<string, string>();
+    readonly refused = new Map<string, string>();
+    readonly notes = new Map<string, string>();
+    readonly unsupported = new Set<string>();
+    changes = 0;
+
+    take(change: SourceChange): void {
+      this.changes += 1;
+      for (const key of change.removes) {
+        for (const map of [this.objects, this.refused, this.notes, this.unsupported])
+          map.delete(key);
+      }
+      for (const object of change.upserts) {
+        this.objects.set(keyOf(object), object.metadata.labels['a'] ?? '');
+        this.refused.delete(keyOf(object));
+      }
+      for (const { key, findings } of change.invalid)
+        this.refused.set(key, findings[0]?.message ?? '');
+      for (const { key, findings } of change.notes) {
+        this.notes.set(key, findings.map(({ code }) => code).join());
+      }
+      for (const { key } of change.unsupported) this.unsupported.add(key);
+    }
+
+    waitFor(test: () => boolean, what: string): Promise<void> {
+      return until(
+        () => Promise.resolve(test()),
+        () => `${what}: ${JSON.stringify([...this.objects])} ${JSON.stringify([...this.refused])}`,
+      );
+    }
+  }
+
+  const start = async (...folders: readonly string[]): Promise<View> => {
+    const view = new View();
+    const file = new StateFile<readonly KeptObject[]>({
+      path: join(root, 'accepted.json'),
+      clock: systemClock,
+      log: LOG,
+    });
+    const source = new DirectorySource({
+      folders: folders.map((folder) => join(root, folder)),
+      lastGood: new LastGood(file),
+      clock: systemClock,
+      log: LOG,
+    });
+    sources.push(source);
+    await source.start((change) => view.take(change));
+    return view;
+  };
+
+  it('has delivered what exists when start resolves, from folders below too', async () => {
+    write('a/one.yaml', `${NAMESPACE('one')}---\n${NAMESPACE('two')}`);
+    write('a/deep/er/three.yml', NAMESPACE('three'));
+    write('a/.hidden/no.yaml', NAMESPACE('no'));
+    write('a/node_modules/no.yaml', NAMESPACE('no'));
+    write('a/readme.md', 'kind: Namespace');
+    symlinkSync(join(root, 'a'), join(root, 'a', 'loop'));
+    const view = await start('a', 'missing');
+    assert.deepEqual([...view.objects.keys()].sort(), [
+      'Namespace/one',
+      'Namespace/three',
+      'Namespace/two',
+    ]);
+    assert.equal(view.changes, 1);
+  });
+
+  it('sees a file that is added, changed, moved and deleted', async () => {
+    mkdirSync(join(root, 'a'));
+    const view = await start('a');
+    write('a/x.yaml', NAMESPACE('x', '1'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === '1', 'added');
+    write('a/x.yaml', NAMESPACE('x', '2'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === '2', 'changed');
+    renameSync(join(root, 'a/x.yaml'), join(root, 'a/y.yaml'));
+    write('a/z.yaml', NAMESPACE('z'));
+    await view.waitFor(() => view.objects.has('Namespace/z'), 'moved');
+    assert.equal(view.objects.get('Namespace/x'), '2');
+    rmSync(join(root, 'a/y.yaml'));
+    await view.waitFor(() => !view.objects.has('Namespace/x'), 'deleted');
+  });
+
+  it('sees a folder that comes later', async () => {
+    const view = await start('late');
+    write('late/x.yaml', NAMESPACE('x'));
+    await view.waitFor(() => view.objects.has('Namespace/x'), 'the late folder');
+  });
+
+  it('takes objects of a later folder before those of an earlier one, and goes back', async () => {
+    write('a/x.yaml', NAMESPACE('x', 'user'));
+    write('b/x.yaml', NAMESPACE('x', 'cluster'));
+    const view = await start('a', 'b');
+    assert.equal(view.objects.get('Namespace/x'), 'cluster');
+    rmSync(join(root, 'b/x.yaml'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === 'user', 'the earlier folder');
+  });
+
+  it('uses the first of two in one folder, and warns', async () => {
+    write('a/1.yaml', NAMESPACE('x', 'first'));
+    write('a/2.yaml', NAMESPACE('x', 'second'));
+    const view = await start('a');
+    assert.equal(view.objects.get('Namespace/x'), 'first');
+    assert.equal(view.notes.get('Namespace/x'), 'DUPLICATE_OBJECT');
+    rmSync(join(root, 'a/1.yaml'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === 'second', 'the second');
+    assert.equal(view.notes.get('Namespace/x'), '');
+  });
+
+  it('keeps the objects of a file that cannot be read, and says so on each and on the file', async () => {
+    write('a/x.yaml', NAMESPACE('x', '1'));
+    const view = await start('a');
+    write('a/x.yaml', `${NAMESPACE('x', '2')}---\n${BROKEN}`);
+    await view.waitFor(() => view.refused.has('Namespace/x'), 'refused');
+    assert.equal(view.objects.get('Namespace/x'), '1', 'nothing of a broken file counts');
+    assert.match(view.refused.get('File/x.yaml') ?? '', /file x\.yaml cannot be read: line \d+/);
+    write('a/x.yaml', NAMESPACE('x', '3'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === '3', 'repaired');
+    assert.equal(view.refused.size, 0);
+  });
+
+  it('refuses an invalid object alone', async () => {
+    write('a/x.yaml', `${NAMESPACE('x')}---\n${INVALID}---\n${NAMESPACE('y')}`);
+    const view = await start('a');
+    assert.deepEqual([...view.objects.keys()], ['Namespace/x', 'Namespace/y']);
+    assert.deepEqual([...view.refused.keys()], ['Service/n/s']);
+  });
+
+  it('names the file for what has no name', async () => {
+    write('a/x.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {}\n');
+    const view = await start('a');
+    assert.match(view.refused.get('File/x.yaml') ?? '', /line 1/);
+  });
+
+  it('shows kinds that are not served, and passes over what is not of the mesh', async () => {
+    const meta = 'metadata: {name: x, namespace: n}\n';
+    write(
+      'a/x.yaml',
+      `apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\n${meta}spec: {}\n---\napiVersion: v1\nkind: ConfigMap\n${meta}`,
+    );
+    const view = await start('a');
+    assert.deepEqual([...view.unsupported], ['EnvoyFilter/n/x']);
+    assert.equal(view.objects.size + view.refused.size, 0);
+  });
+
+  it('does not take a file that is being written for an empty one', async () => {
+    write('a/x.yaml', NAMESPACE('x', '1'));
+    const view = await start('a');
+    writeFileSync(join(root, 'a/x.yaml'), '');
+    write('a/y.yaml', NAMESPACE('y'));
+    await view.waitFor(() => view.objects.has('Namespace/y'), 'a later change');
+    assert.equal(view.objects.get('Namespace/x'), '1');
+    writeFileSync(join(root, 'a/x.yaml'), NAMESPACE('x', '2'));
+    await view.waitFor(() => view.objects.get('Namespace/x') === '2', 'written');
+    writeFileSync(join(root, 'a/x.yaml'), '');
+    await view.waitFor(() => !view.objects.has('Namespace/x'), 'empty for good');
+  });
+
+  it('starts with the last good version of what is broken or refused now', async () => {
+    write('a/broken.yaml', NAMESPACE('x', '1'));
+    write('a/invalid.yaml', INVALID.replace('{ports: no}', '{ports: [{port: 80}]}'));
+    const first = await start('a');
+    assert.equal(first.objects.size, 2);
+    await sources.pop()?.stop();
+    write('a/broken.yaml', BROKEN);
+    write('a/invalid.yaml', INVALID);
+    const view = await start('a');
+    assert.equal(view.objects.get('Namespace/x'), '1');
+    assert.ok(view.objects.has('Service/n/s'));
+    assert.deepEqual([...view.refused.keys()].sort(), [
+      'File/broken.yaml',
+      'Namespace/x',
+      'Service/n/s',
+    ]);
+    await sources.pop()?.stop();
+    rmSync(join(root, 'a/broken.yaml'));
+    rmSync(join(root, 'a/invalid.yaml'));
+    assert.equal((await start('a')).objects.size, 0, 'deleted is deleted');
+  });
+});

@@ -1,0 +1,79 @@
+/**
+ * The last accepted version of every object, across restarts: a controller that starts while a file is
+ * broken must not open what was closed.
+ *
+ * Kept as people write them and parsed again, so that another version of this program reads them by its
+ * own rules.
+ */
+import { type MeshObject, type ObjectKey, parseObject, serializeObject } from '@ambit/api';
+import { keyOf } from '@ambit/model';
+
+import type { StateFile } from '../status/state-file.ts';
+
+/** What the cluster writes all the time and writes again by itself. */
+const NOT_KEPT: ReadonlySet<MeshObject['kind']> = new Set(['Pod', 'Node']);
+
+/** Path of the file, and the object in it. */
+export type KeptObject = readonly [string, Readonly<Record<string, unknown>>];
+
+export class LastGood {
+  readonly #file: StateFile<readonly KeptObject[]>;
+  readonly #accepted = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
+  /** Of the process before this one; emptied as objects are seen again. */
+  readonly #earlier = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
+
+  constructor(file: StateFile<readonly KeptObject[]>) {
+    this.#file = file;
+  }
+
+  async restore(): Promise<void> {
+    const json = await this.#file.read();
+    for (const item of Array.isArray(json) ? (json as readonly unknown[]) : []) {
+      const [path, written] = Array.isArray(item) ? (item as readonly unknown[]) : [];
+      const { object } = parseObject(written);
+      if (typeof path === 'string' && object !== undefined) {
+        this.#earlier.set(keyOf(object), { path, object });
+      }
+    }
+  }
+
+  /** Objects that a file had when it could be read last. */
+  ofFile(path: string): readonly MeshObject[] {
+    return [...this.#earlier.values()]
+      .filter((kept) => kept.path === path)
+      .map(({ object }) => object);
+  }
+
+  /** The version to fall back to, if none was accepted since the start. */
+  of(key: ObjectKey): MeshObject | undefined {
+    return this.#accepted.has(key) ? undefined : this.#earlier.get(key)?.object;
+  }
+
+  accept(path: string, object: MeshObject): void {
+    const key = keyOf(object);
+    this.#earlier.delete(key);
+    if (!NOT_KEPT.has(object.kind)) this.#accepted.set(key, { path, object });
+  }
+
+  forget(key: ObjectKey): void {
+    this.#earlier.delete(key);
+    this.#accepted.delete(key);
+  }
+
+  /** After the first load nothing is left that could be asked for. */
+  finishLoading(): void {
+    this.#earlier.clear();
+  }
+
+  save(): void {
+    this.#file.write(() =>
+      [...this.#accepted]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([, { path, object }]): KeptObject => [path, serializeObject(object)]),
+    );
+  }
+
+  async flush(): Promise<void> {
+    await this.#file.flush();
+  }
+}

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshDelta, MeshOutputs } from '@ambit/model';
+import { type StreamView, TYPE_URL, type TypeView, type XdsNode } from '@ambit/xds';
+
+import type { ExpectedProxy } from '../serve/proxy-table.ts';
+import { Enforcement } from './enforcement.ts';
+
+const KEY = 'AuthorizationPolicy/shop/p';
+const NONE = { changed: new Set<string>(), removed: new Set<string>() };
+
+interface StreamState {
+  readonly pod: string;
+  readonly type?: 'ztunnel' | 'waypoint';
+  readonly acked: Readonly<Record<string, string>>;
+  readonly rejected?: Readonly<Record<string, { version: string; reason: string }>>;
+  readonly isSettled?: boolean;
+}
+
+function stream(state: StreamState): StreamView {
+  const type: TypeView = {
+    isWildcard: true,
+    names: new Set(),
+    acked: new Map(Object.entries(state.acked)),
+    rejected: new Map(Object.entries(state.rejected ?? {})),
+    isSettled: state.isSettled ?? false,
+    lastSequence: 1,
+    ackedSequence: 1,
+  };
+  const node: XdsNode = {
+    id: state.pod,
+    type: state.type ?? 'ztunnel',
+    ip: '',
+    podName: state.pod,
+    namespace: 'shop',
+    serviceAccount: 'waypoint',
+    nodeName: 'n',
+    metadata: {},
+  };
+  const types =
+    node.type === 'waypoint'
+      ? [TYPE_URL.address, TYPE_URL.object]
+      : [TYPE_URL.address, TYPE_URL.authorization];
+  const caller = {
+    namespace: 'shop',
+    serviceAccount: 'x',
+    pod: { name: state.pod, uid: '' },
+    node: 'n',
+    expiresAtMs: 0,
+  };
+  return { id: 1, caller, node, connectedAtMs: 0, types: new Map(types.map((url) => [url, type])) };
+}
+
+function condition(options: {
+  readonly streams: readonly StreamState[];
+  readonly unreachable?: readonly ExpectedProxy[];
+  readonly inScope?: boolean;
+}): string {
+  const outputs = {
+    statuses: new Map([[KEY, { key: KEY, conditions: [{ type: 'Accepted' }], findings: [] }]]),
+    scopes: new Map(options.inScope === true ? [['shop/waypoint', new Set([KEY])]] : []),
+    objects: new Map([[KEY, {}]]),
+  } as unknown as MeshOutputs;
+  const enforcement = new Enforcement({
+    outputs: () => outputs,
+    generation: () => 7,
+    version: () => 'v2',
+    streams: () => options.streams.map(stream),
+    unreachable: () => options.unreachable ?? [],
+    waypointOf: (node) => (node.type === 'waypoint' ? 'shop/waypoint' : undefined),
+  });
+  const delta = {
+    addresses: NONE,
+    authorizations: { changed: new Set(['shop/p']), removed: new Set() },
+  } as unknown as MeshDelta;
+  enforcement.note(new Set([KEY]), delta);
+  const found = enforcement.evaluate().get(KEY);
+  assert.equal(found?.observedGeneration, 7);
+  return `${found.status} ${found.reason}: ${found.message}`;
+}
+
+const IN_FORCE: StreamState = { pod: 'a', acked: { 'shop/p': 'v2', [KEY]: 'v2' } };
+const BEHIND: StreamState = { pod: 'b', acked: { 'shop/p': 'v1', [KEY]: 'v1' } };
+const REFUSED: StreamState = {
+  pod: 'c',
+  acked: { 'shop/p': 'v1' },
+  rejected: { 'shop/p': { version: 'v2', reason: 'bad rule' } },
+};
+const NODE: ExpectedProxy = { pod: 'Pod/x/y', kind: 'node-agent', name: 'node9' };
+
+describe('Enforcement', () => {
+  const cases: readonly (readonly [string, Parameters<typeof condition>[0], string])[] = [
+    [
+      'everyone has it',
+      { streams: [IN_FORCE, { ...IN_FORCE, pod: 'a2' }] },
+      'True Enforced: acknowledged by 2 proxies',
+    ],
+    [
+      'one settled since',
+      { streams: [{ ...BEHIND, isSettled: true }] },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+    [
+      'one is behind',
+      { streams: [IN_FORCE, BEHIND] },
+      'Unknown Waiting: 1 of 2 proxies have not acknowledged: b',
+    ],
+    ['one refuses', { streams: [IN_FORCE, BEHIND, REFUSED] }, 'False Refused: c: bad rule'],
+    [
+      'an agent is away',
+      { streams: [IN_FORCE], unreachable: [NODE] },
+      'Unknown Unreachable: 1 of 2 proxies cannot be reached: node-agent node9',
+    ],
+    [
+      'a refusal weighs more than an absence',
+      { streams: [REFUSED], unreachable: [NODE] },
+      'False Refused: c: bad rule',
+    ],
+    ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
+    [
+      'its waypoint is not there',
+      { streams: [IN_FORCE], inScope: true },
+      'Unknown Unreachable: 1 of 2 proxies cannot be reached: waypoint shop/waypoint',
+    ],
+    [
+      'its waypoint has it too',
+      { streams: [IN_FORCE, { ...IN_FORCE, pod: 'w', type: 'waypoint' }], inScope: true },
+      'True Enforced: acknowledged by 2 proxies',
+    ],
+    [
+      'its waypoint is behind',
+      { streams: [IN_FORCE, { ...BEHIND, pod: 'w', type: 'waypoint' }], inScope: true },
+      'Unknown Waiting: 1 of 2 proxies have not acknowledged: w',
+    ],
+    [
+      'a waypoint that it does not concern is behind',
+      { streams: [IN_FORCE, { ...BEHIND, pod: 'w', type: 'waypoint' }] },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+  ];
+  for (const [title, options, expected] of cases) {
+    it(`says ${expected.split(':')[0] ?? ''} when ${title}`, () => {
+      assert.equal(condition(options), expected);
+    });
+  }
+
+  it('does not count a refusal of an earlier version', () => {
+    const old = {
+      pod: 'c',
+      acked: { 'shop/p': 'v2' },
+      rejected: { 'shop/p': { version: 'v1', reason: 'x' } },
+    };
+    assert.match(condition({ streams: [old] }), /^True Enforced/);
+  });
+});
