@@ -351,5 +351,12 @@ describe('verifyChain', () => {
       assert.throws(() => verifyChain(options), { code: 'IDENTITY_CHAIN_INVALID' }, String(index));
     }
     verifyChain({ ...base, nowMs: notBeforeMs - 1, skewMs: 1_000_000 });
+
+    // Names and key ids fit, only the signature does not.
+    const forged = Buffer.from(leaf.raw);
+    forged.writeUInt8(forged.readUInt8(forged.length - 1) ^ 1, forged.length - 1);
+    assert.throws(() => verifyChain({ ...base, leaf: new X509Certificate(forged) }), {
+      code: 'IDENTITY_CHAIN_INVALID',
+    });
   });
 });

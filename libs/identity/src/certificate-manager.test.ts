@@ -159,6 +159,14 @@ describe('CertificateManager', () => {
     it.manager.stop();
   });
 
+  it('hands out nothing that expired a moment ago, before any timer has run', async () => {
+    const it = await rig();
+    await it.manager.get(ID);
+    it.clock.advance(20_000);
+    assert.equal(it.manager.current(ID), undefined);
+    it.manager.stop();
+  });
+
   it('gives up at expiry also while a fetch hangs, and cuts the fetch off', async () => {
     const it = await rig();
     await it.manager.get(ID);
