@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { adoptUdp, bindUdp, type Netns } from '@ambit/netns';
+import { adoptUdp, bindUdp, currentNetns, type Netns, runIp } from '@ambit/netns';
 import { decode, encode } from 'dns-packet';
 import { hasCapture } from './capture/pod-network.ts';
 import {
@@ -52,6 +52,9 @@ function podEvent(name: string, ns: Netns, address: string) {
 }
 
 before(async () => {
+  // In a namespace of a test's own it may be down.
+  using own = currentNetns();
+  await runIp(own, ['link', 'set', 'lo', 'up']);
   folder = new Workspace();
   runDir = join(folder.path, 'node');
   controller = await TestController.start(folder.path);

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { FromWorker } from '../worker/messages.ts';
+import { threadSpawner, type WorkerPort } from './worker-port.ts';
+
+/** Starts a thread that runs this text. */
+function start(source: string) {
+  const exited = Promise.withResolvers<string>();
+  const first = Promise.withResolvers<FromWorker>();
+  const spawn = threadSpawner({
+    entry: new URL(`data:text/javascript,${encodeURIComponent(source)}`),
+    workerData: (index) => ({ index }),
+  });
+  const port: WorkerPort = spawn(3, { onMessage: first.resolve, onExit: exited.resolve });
+  return { port, exited: exited.promise, first: first.promise };
+}
+
+describe('threadSpawner', () => {
+  it('carries messages both ways and ends the thread when told', async () => {
+    const { port, first, exited } = start(`
+      import { parentPort, workerData } from 'node:worker_threads';
+      parentPort.on('message', (message) => parentPort.postMessage({ kind: message.kind, index: workerData.index }));`);
+    port.post({ kind: 'drain', deadlineMs: 1 });
+    assert.deepEqual(await first, { kind: 'drain', index: 3 });
+    port.terminate();
+    assert.equal(await exited, 'exit code 1');
+  });
+
+  it('says why a thread ended', async () => {
+    assert.match(await start('throw new TypeError("broken")').exited, /TypeError: broken/);
+    assert.equal(await start('process.exit(7)').exited, 'exit code 7');
+  });
+});
