@@ -90,11 +90,17 @@ export class InboundHbone {
   }
 
   async #connect(request: ConnectRequest): Promise<ConnectAnswer> {
-    const { mesh, pod } = this.#context;
+    const { mesh, pod, certificates } = this.#context;
     const source = formatAddress(request.remoteAddress, request.remotePort);
     const local = await mesh.awaitWorkload(pod, request.signal);
     if (local === undefined) {
       return this.#early(request, 503, unknownWorkload(pod.namespace, pod.name));
+    }
+    try {
+      // The session may have outlived its certificate: nothing new is taken then.
+      certificates.require(identityOf(local));
+    } catch (error) {
+      return this.#early(request, 503, fromIoError(error, 'control-plane'));
     }
     const life = new AbortController();
     const inbound: InboundConnection = {
