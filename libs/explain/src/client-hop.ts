@@ -9,7 +9,15 @@ import {
 import { distinctDraws, foldBranches } from './branches.ts';
 import type { AskedRequest, Caller } from './caller.ts';
 import { plaintextArrives, tunnelArrives } from './destination-hop.ts';
-import { describeWorkload, ends, endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
+import {
+  describeWorkload,
+  ends,
+  endsRefused,
+  goesOn,
+  type HopHead,
+  note,
+  references,
+} from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import type { Source, Target } from './subjects.ts';
 import type { Branch, Hop, Step } from './types.ts';
@@ -28,7 +36,7 @@ export function clientSends(question: ClientQuestion, mesh: ExplainMesh): Hop {
   const head: HopHead = {
     place: 'client',
     title: source.kind === 'outside' ? `client ${source.ip}` : describeWorkload(source.workload),
-    steps: [...sourceSteps(source, isCaptured), ...targetSteps(target, mesh)],
+    steps: [...sourceSteps(source, isCaptured, mesh), ...targetSteps(target, mesh)],
   };
   const addresses = addressesOf(target, source, mesh);
   if (addresses.length === 0) return leavesByName(head, target);
@@ -43,10 +51,13 @@ interface Address {
   readonly port: number;
 }
 
-function sourceSteps(source: Source, isCaptured: boolean): readonly Step[] {
+function sourceSteps(source: Source, isCaptured: boolean, mesh: ExplainMesh): readonly Step[] {
   if (source.kind === 'outside') return [note('outside the mesh: plaintext, without identity')];
   const others = source.others === 0 ? '' : ` (and ${source.others} more like it)`;
-  if (!isCaptured) return [note(`not captured: plaintext, without identity${others}`)];
+  if (!isCaptured) {
+    const why = mesh.whyNotCaptured(source.workload);
+    return [note(`${why}${others}`), note('plaintext, without identity')];
+  }
   const { namespace, serviceAccount } = source.workload;
   return [note(`captured by the agent; service account ${namespace}/${serviceAccount}${others}`)];
 }
@@ -161,8 +172,11 @@ function outboundHop(
   const then = (text: string, hop: Hop): Hop =>
     goesOn({ ...head, steps: [note(text)] }, [{ label: '', hop }]);
   switch (decision.kind) {
-    case 'refuse':
-      return endsRefused(head, { text: decision.text });
+    case 'refuse': {
+      const isWaypoint = decision.code.startsWith('ROUTING_WAYPOINT_');
+      const objects = isWaypoint ? references(mesh.waypointReasons(decision)) : [];
+      return endsRefused(head, { text: decision.text, objects });
+    }
     case 'passthrough':
       return ends(
         { ...head, steps: [note(`${at} is not of the mesh: passed through as it is`)] },

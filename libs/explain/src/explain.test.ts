@@ -133,7 +133,12 @@ describe('explain', () => {
       { source: 'outside' },
       'refused: refused AuthorizationPolicy/shop/reviews',
     ],
-    ['a waypoint that is not there', waiting, {}, 'refused: refused'],
+    [
+      'a waypoint that is not there',
+      waiting,
+      {},
+      'refused: refused AuthorizationPolicy/shop/reviews Gateway/shop/waypoint',
+    ],
   ];
   for (const [title, mesh, query, expected] of cases) {
     it(`${title}: ${expected}`, () => assert.equal(sumOf(mesh, query), expected));
@@ -145,6 +150,12 @@ describe('explain', () => {
       sumOf(mesh, {}),
       'depends: arrives | refused AuthorizationPolicy/shop/deny spec.rules[0]',
     );
+  });
+
+  it('says why a client is not captured', () => {
+    const ask = { source: 'old/legacy', destination: 'reviews.shop' };
+    const text = renderExplanation(explain(ask, plain));
+    assert.match(text, /namespace old is not enrolled/);
   });
 
   it('says which clause of which rule did not hold', () => {
@@ -178,6 +189,11 @@ describe('explain', () => {
   ] as const) {
     it(`refuses ${title}`, () => assert.throws(() => ask(plain, query), error));
   }
+
+  it('finds a source without a namespace where only one has it', () => {
+    const explanation = explain({ source: 'client', destination: 'reviews' }, plain);
+    assert.equal(explanation.source, 'shop/client-1');
+  });
 
   it('survives JSON', () => {
     const explanation = ask(guarded, { path: '/x' });

@@ -6,7 +6,7 @@ import type { DecodedSnapshot } from '@ambit/model';
 import { askedRequest, hasRequest } from './caller.ts';
 import { clientSends } from './client-hop.ts';
 import { ExplainMesh } from './mesh.ts';
-import { findSource, findTarget, type Source, type Target } from './subjects.ts';
+import { findSource, findTarget, NAMESPACE_DEFAULT, type Source, type Target } from './subjects.ts';
 import type { End, ExplainQuery, Explanation, Hop } from './types.ts';
 
 /** Throws an ExplainError when the question names nothing that the mesh knows. */
@@ -14,7 +14,8 @@ export function explain(query: ExplainQuery, snapshot: DecodedSnapshot): Explana
   const mesh = new ExplainMesh(snapshot);
   const { namespace, port } = query;
   const source = findSource(query.source, namespace, mesh);
-  const clientNamespace = source.kind === 'workload' ? source.workload.namespace : namespace;
+  const clientNamespace =
+    source.kind === 'workload' ? source.workload.namespace : (namespace ?? NAMESPACE_DEFAULT);
   const target = findTarget(
     {
       text: query.destination,

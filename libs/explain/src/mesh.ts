@@ -1,6 +1,15 @@
 /** A snapshot opened for questions: the same indexes that agents and waypoints hold. */
-import { type DecodedSnapshot, MeshIndex, WaypointView } from '@ambit/model';
+import type { ObjectKey } from '@ambit/api';
+import {
+  type DecodedSnapshot,
+  type GatewayAddress,
+  MeshIndex,
+  type MeshService,
+  WaypointView,
+  type Workload,
+} from '@ambit/model';
 import { PolicyIndex } from '@ambit/policy';
+import { serviceKey } from '@ambit/routing';
 
 /** Of a waypoint that no object gives another class. */
 const WAYPOINT_CLASS = 'istio-waypoint';
@@ -43,6 +52,36 @@ export class ExplainMesh {
     view.apply({ changed: scope.flatMap((id) => outputs.objects.get(id) ?? []), removed: [] });
     this.#views.set(key, view);
     return view;
+  }
+
+  /** Why a workload's traffic is not captured, as its namespace and its own labels say. */
+  whyNotCaptured({ namespace, name }: Pick<Workload, 'namespace' | 'name'>): string {
+    const enrolment = this.#snapshot.outputs.enrolments.get(namespace);
+    const exception = enrolment?.exceptions.find(({ pod }) => pod === name);
+    const mode = exception?.mode ?? enrolment?.mode ?? 'none';
+    if (mode === 'ambient') return 'enrolled, but no agent has captured it yet';
+    if (exception !== undefined) return 'left out of the mesh by its own labels or kind';
+    return `not captured: namespace ${namespace} is not enrolled (label istio.io/dataplane-mode=ambient)`;
+  }
+
+  /** The objects because of which a destination has a waypoint: what guards it, and what asked for it. */
+  waypointReasons(destination: {
+    readonly service?: MeshService;
+    readonly workload?: Workload;
+  }): readonly ObjectKey[] {
+    const { service, workload } = destination;
+    const guarded = service === undefined ? [workload] : this.index.endpoints(serviceKey(service));
+    const because = guarded.flatMap((endpoint) => endpoint?.guard?.because ?? []);
+    return [
+      ...new Set([...because, ...this.#provisionedFor(service?.waypoint ?? workload?.waypoint)]),
+    ];
+  }
+
+  #provisionedFor(gateway: GatewayAddress | undefined): readonly ObjectKey[] {
+    if (gateway?.destination.kind !== 'hostname') return [];
+    const { namespace, hostname } = gateway.destination.hostname;
+    const name = hostname.split('.')[0] ?? '';
+    return this.#snapshot.outputs.waypoints.get(`${namespace}/${name}`)?.because ?? [];
   }
 
   /** The waypoint that a workload runs, by the service in front of it. */

@@ -20,7 +20,7 @@ export type Target =
 const OUTSIDE_IP = '192.0.2.1';
 
 /** Throws `EXPLAIN_NOT_FOUND`. */
-export function findSource(text: string, namespace: string, mesh: ExplainMesh): Source {
+export function findSource(text: string, given: string | undefined, mesh: ExplainMesh): Source {
   if (text === 'outside') return { kind: 'outside', ip: OUTSIDE_IP };
   const ip = canonicalIp(text);
   if (ip !== undefined) {
@@ -29,11 +29,15 @@ export function findSource(text: string, namespace: string, mesh: ExplainMesh): 
       ? { kind: 'outside', ip }
       : { kind: 'workload', workload, others: 0 };
   }
+  const namespace = given ?? onlyNamespaceOf(text, mesh) ?? NAMESPACE_DEFAULT;
   const found = findWorkloads(text, namespace, mesh);
   const workload = found.find(({ status }) => status === 'HEALTHY') ?? found[0];
   if (workload === undefined) throw notFound('source', text, { namespace, mesh });
   return { kind: 'workload', workload, others: found.length - 1 };
 }
+
+/** Where names are looked up that say nothing of it. */
+export const NAMESPACE_DEFAULT = 'default';
 
 /** Throws `EXPLAIN_NOT_FOUND` and `EXPLAIN_PORT_NEEDED`. */
 export function findTarget(
@@ -129,6 +133,16 @@ function notFound(
   const name = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   const message = `${what} "${name}" is neither a pod, a workload nor a service in namespace "${namespace}"${hint}`;
   return new ExplainError('EXPLAIN_NOT_FOUND', message, { side: 'local' });
+}
+
+function onlyNamespaceOf(text: string, mesh: ExplainMesh): string | undefined {
+  if (text.includes('/')) return undefined;
+  const namespaces = new Set<string>();
+  for (const { namespace } of mesh.index.workloads.values()) namespaces.add(namespace);
+  const having = [...namespaces].filter(
+    (namespace) => findWorkloads(text, namespace, mesh).length > 0,
+  );
+  return having.length === 1 ? having[0] : undefined;
 }
 
 /** Where a pod, workload or service of that name is, in order. */

@@ -16,8 +16,8 @@ export interface ExplainQuery {
   readonly destination: string;
   /** Absent: the only port of the service. */
   readonly port?: number;
-  /** For names without one. */
-  readonly namespace: string;
+  /** For names without one. Absent: `default`, or the only one that has such a source. */
+  readonly namespace?: string;
   /** Any of the three makes it an HTTP request; otherwise the protocol of the port decides. */
   readonly method?: string;
   /** With its query. */
