@@ -6,6 +6,8 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 
+import { LogLevelError, LogLevels } from '@ambit/telemetry';
+
 import { ControllerError } from './errors.ts';
 
 export interface ListenEndpoint {
@@ -19,7 +21,8 @@ export interface ControllerConfig {
   readonly stateDir: string;
   /** As gRPC takes it: `[::]:15012`. */
   readonly xdsAddress: string;
-  readonly metricsAddress: ListenEndpoint;
+  readonly metricsAddress: ListenEndpoint | undefined;
+  /** Loopback; the socket serves the same when it is taken. */
   readonly adminAddress: ListenEndpoint | undefined;
   readonly adminSocket: string;
   readonly trustDomain: string;
@@ -35,7 +38,7 @@ export interface ControllerConfig {
   readonly servingNames: readonly string[];
   /** Empty: a root of its own in the state folder. */
   readonly cacertsDir: string;
-  readonly logLevel: string;
+  readonly logLevels: LogLevels;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -56,8 +59,8 @@ export function parseConfig(env: Environment): ControllerConfig {
     configDirs: read.list('AMBIT_CONFIG_DIRS', ':', ''),
     stateDir,
     xdsAddress: read.xdsAddress('AMBIT_XDS_ADDRESS', '[::]:15012'),
-    metricsAddress: read.endpoint('AMBIT_METRICS_ADDRESS', ':15014') ?? { host: '::', port: 15014 },
-    adminAddress: read.endpoint('AMBIT_ADMIN_ADDRESS', ''),
+    metricsAddress: read.endpoint('AMBIT_METRICS_ADDRESS', ':15014'),
+    adminAddress: read.endpoint('AMBIT_ADMIN_ADDRESS', '127.0.0.1:15000'),
     adminSocket: read.socketPath('AMBIT_ADMIN_SOCKET', join(stateDir, 'admin.sock')),
     trustDomain: read.matching('TRUST_DOMAIN', 'cluster.local', DOMAIN, 'a domain in lower case'),
     rootNamespace: read.matching('ROOT_NAMESPACE', 'istio-system', DOMAIN, 'a namespace'),
@@ -77,7 +80,7 @@ export function parseConfig(env: Environment): ControllerConfig {
     tokenJwks: read.text('AMBIT_TOKEN_JWKS', ''),
     servingNames: read.list('AMBIT_SERVING_NAMES', ',', ''),
     cacertsDir: read.text('AMBIT_CACERTS_DIR', ''),
-    logLevel: read.text('AMBIT_LOG_LEVEL', 'info'),
+    logLevels: read.logLevels('AMBIT_LOG_LEVEL', 'info'),
   };
   if (config.configDirs.length === 0) {
     problems.push('AMBIT_CONFIG_DIRS is not set: folders of YAML, separated by colons');
@@ -139,13 +142,24 @@ class Reader {
     return value;
   }
 
-  /** `:15014`, `127.0.0.1:0`, `[::1]:15014`; nothing where the value and the fallback are empty. */
+  /** `:15014`, `127.0.0.1:0`, `[::1]:15014`; nothing for `off`. */
   endpoint(name: string, fallback: string): ListenEndpoint | undefined {
     const value = this.text(name, fallback);
-    if (value === '') return undefined;
+    if (value === 'off') return undefined;
     const endpoint = parseEndpoint(value);
     if (endpoint === undefined) this.#refuse(name, value, 'IP:PORT or :PORT');
     return endpoint;
+  }
+
+  logLevels(name: string, fallback: string): LogLevels {
+    const value = this.text(name, fallback);
+    try {
+      return new LogLevels(value);
+    } catch (error) {
+      if (!(error instanceof LogLevelError)) throw error;
+      this.#refuse(name, value, 'levels such as info or xds:debug,info');
+      return new LogLevels(fallback);
+    }
   }
 
   xdsAddress(name: string, fallback: string): string {

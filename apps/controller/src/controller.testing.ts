@@ -94,6 +94,7 @@ export class TestController {
         AMBIT_STATE_DIR: this.stateDir,
         AMBIT_XDS_ADDRESS: `127.0.0.1:${this.#port}`,
         AMBIT_METRICS_ADDRESS: '127.0.0.1:0',
+        AMBIT_ADMIN_ADDRESS: '127.0.0.1:0',
         AMBIT_TOKEN_JWKS: join(this.folder, 'jwks.json'),
         ...env,
       },

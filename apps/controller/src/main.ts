@@ -1,6 +1,6 @@
 /** The controller: reads its settings, starts, and stops on SIGTERM or SIGINT. */
 import { systemClock } from '@ambit/core';
-import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
+import { createLogger, describeError, stdoutSink } from '@ambit/telemetry';
 
 import { type ControllerConfig, parseConfig } from './config.ts';
 import { Controller } from './wire.ts';
@@ -17,7 +17,7 @@ function readConfig(): ControllerConfig {
 }
 
 const config = readConfig();
-const levels = new LogLevels(config.logLevel);
+const levels = config.logLevels;
 const log = createLogger({
   scope: 'controller',
   levels,

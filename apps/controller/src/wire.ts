@@ -151,8 +151,14 @@ export class Controller {
     const metrics = new AdminServer({ title: 'ambit controller metrics', routes: open, log });
     this.#admins.push(admin, metrics);
     await admin.listen({ socketPath: this.#config.adminSocket });
-    await metrics.listen(this.#config.metricsAddress);
-    if (this.#config.adminAddress !== undefined) await admin.listen(this.#config.adminAddress);
+    const { metricsAddress, adminAddress } = this.#config;
+    if (metricsAddress !== undefined) await metrics.listen(metricsAddress);
+    if (adminAddress === undefined) return;
+    try {
+      await admin.listen(adminAddress);
+    } catch (error) {
+      log.warn('the loopback admin address is taken; the socket serves the same', { error });
+    }
   }
 
   #describe(): AdminController {

@@ -41,7 +41,7 @@ export function proxyRoutes(sources: ProxyRouteSources): readonly AdminRoute[] {
       summary: 'settings, resources by type, versions that proxies hold',
       handle: () =>
         jsonResponse({
-          config,
+          config: { ...config, logLevels: config.logLevels.toString() },
           controller: controller(),
           resources: Object.fromEntries(
             Object.entries(resources.counts()).map(([typeUrl, count]) => [
