@@ -87,8 +87,9 @@ export type {
   PlaintextInboundQuery,
 } from './l4/inbound.ts';
 export { resolveInbound, resolveInboundPlaintext } from './l4/inbound.ts';
-export type { OutboundDecision, OutboundQuery, OutboundRefusalCode } from './l4/outbound.ts';
+export type { OutboundQuery } from './l4/outbound.ts';
 export { resolveOutbound } from './l4/outbound.ts';
+export type { OutboundDecision, OutboundRefusalCode } from './l4/outbound-decision.ts';
 export type { WaypointChoice, WaypointQuery } from './l4/waypoint.ts';
 export { resolveWaypoint, waypointIdentities } from './l4/waypoint.ts';
 export type {

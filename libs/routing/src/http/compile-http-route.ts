@@ -4,19 +4,13 @@
  *
  * A regular expression for the path stands after every prefix but `/`, which would hide it.
  */
-import type {
-  BackendRef,
-  HTTPRoute,
-  HttpRouteFilter,
-  HttpRouteMatch,
-  HttpRouteRule,
-  ParentRef,
-} from '@ambit/api';
+import type { HTTPRoute, HttpRouteFilter, HttpRouteMatch, HttpRouteRule } from '@ambit/api';
 import { objectKey } from '@ambit/api';
 import { compareAge } from '../objects.ts';
-import type { RoutedService, RouteScope } from './compile.ts';
+import type { RouteScope } from './compile.ts';
 import { allHold, describeConditions, routeMatchConditions } from './condition.ts';
 import { compileHeaderOperations, headerFilterOperations, hostOf } from './header-operations.ts';
+import { isParent, type ReferenceContext, resolveBackend } from './references.ts';
 import { compileRetry } from './retry.ts';
 import type {
   HttpAction,
@@ -97,23 +91,6 @@ function compileRoute(
   });
 }
 
-/** Whether the reference means the service, by the rules for mesh parents. */
-export function isParent(
-  parent: ParentRef,
-  route: Pick<HTTPRoute, 'metadata'>,
-  service: RoutedService,
-): boolean {
-  const isKind =
-    (parent.kind === 'Service' && (parent.group === '' || parent.group === 'core')) ||
-    (parent.kind === 'ServiceEntry' && parent.group === 'networking.istio.io');
-  return (
-    isKind &&
-    parent.name === service.name &&
-    (parent.namespace ?? route.metadata.namespace) === service.namespace &&
-    (parent.port === undefined || service.ports.includes(parent.port))
-  );
-}
-
 /** Negative: `a` is tried first. Equal entries keep the order of age, then as written. */
 function compareRank(a: RankedEntry, b: RankedEntry): number {
   return (
@@ -139,15 +116,10 @@ function pathLengthOfPrefix(prefix: string): number {
   return trimTrailingSlash(prefix).length;
 }
 
-interface ActionContext {
-  readonly scope: RouteScope;
-  readonly namespace: string;
-}
-
 function compileAction(
   rule: HttpRouteRule,
   match: HttpRouteMatch,
-  context: ActionContext,
+  context: ReferenceContext,
 ): HttpAction {
   for (const filter of rule.filters) {
     if (filter.type === 'RequestRedirect') return compileRedirect(filter.requestRedirect, match);
@@ -196,7 +168,7 @@ function compileTimeouts(rule: HttpRouteRule): Pick<RouteAction, 'timeoutMs' | '
 
 function compileBackend(
   backend: HttpRouteRule['backendRefs'][number],
-  { scope, namespace }: ActionContext,
+  { scope, namespace }: ReferenceContext,
 ): WeightedCluster {
   const headers = filterHeaders(backend.filters);
   const authority = filterHost(backend.filters);
@@ -211,29 +183,7 @@ function compileBackend(
     : { ...common, target: { kind: 'cluster', cluster: found } };
 }
 
-/** The cluster, or why there is none. */
-export function resolveBackend(
-  backend: BackendRef,
-  { scope, namespace }: ActionContext,
-): { readonly host: string; readonly port: number } | string {
-  const host = backendHost(backend, { scope, namespace });
-  if (host === undefined) return `backend kind "${backend.group}/${backend.kind}" is not supported`;
-  const ports = scope.portsOf(host);
-  if (ports === undefined) return `backend "${host}" does not exist`;
-  const port = backend.port ?? (ports.length === 1 ? ports[0] : undefined);
-  if (port === undefined) return `backend "${host}" needs a port`;
-  return ports.includes(port) ? { host, port } : `backend "${host}" has no port ${port}`;
-}
-
-function backendHost(backend: BackendRef, { scope, namespace }: ActionContext): string | undefined {
-  if (backend.kind === 'Service' && (backend.group === '' || backend.group === 'core')) {
-    return `${backend.name}.${backend.namespace ?? namespace}.svc.${scope.clusterDomain}`;
-  }
-  const isHostname = backend.kind === 'Hostname' && backend.group === 'networking.istio.io';
-  return isHostname ? backend.name.toLowerCase() : undefined;
-}
-
-function compileMirror(filter: HttpRouteFilter, context: ActionContext): RouteAction['mirrors'] {
+function compileMirror(filter: HttpRouteFilter, context: ReferenceContext): RouteAction['mirrors'] {
   if (filter.type !== 'RequestMirror') return [];
   const { backendRef, percentage } = filter.requestMirror;
   const cluster = resolveBackend(backendRef, context);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compileRegex } from '@ambit/api';
+import fc from 'fast-check';
 import {
   httpRoute,
   httpRule,
@@ -53,6 +54,25 @@ describe('rewritePath', () => {
       assert.equal(rewritePath(path, change), expected);
     });
   }
+});
+
+describe('replacing a prefix by segments', () => {
+  const segment = fc.stringMatching(/^[a-z0-9]{1,5}$/);
+  const path = fc.array(segment, { maxLength: 4 }).map((parts) => `/${parts.join('/')}`);
+
+  it('is absolute, brings no empty segment, and keeps what came after the prefix', () => {
+    fc.assert(
+      fc.property(path, path, fc.array(segment, { maxLength: 3 }), (prefix, value, rest) => {
+        const base = prefix === '/' ? '' : prefix;
+        const full = rest.length === 0 ? prefix : `${base}/${rest.join('/')}`;
+        const change: PathChange = { kind: 'prefix', prefix, value, bySegment: true };
+        const result = rewritePath(full, change);
+        assert.match(result, /^\//);
+        assert.ok(!result.includes('//'), result);
+        assert.ok(result.endsWith(rest.join('/')), result);
+      }),
+    );
+  });
 });
 
 describe('rewrite of a VirtualService', () => {

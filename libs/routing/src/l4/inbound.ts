@@ -101,9 +101,7 @@ export interface PlaintextInboundQuery<W extends ViewWorkload = ViewWorkload> {
 export function resolveInboundPlaintext<
   W extends ViewWorkload,
   S extends ViewService = ViewService,
->(
-  query: PlaintextInboundQuery<W>,
-): InboundDecision<S> {
+>(query: PlaintextInboundQuery<W>): InboundDecision<S> {
   const { local, port } = query;
   if (ILLEGAL_PORTS.has(port)) return illegalPort(port);
   if (isGuarded(local, port)) return guardedRefusal(local, port, 'a plaintext client');

@@ -7,12 +7,13 @@
 import type { BackendRef, Destination, L4Match, TCPRoute, VirtualService } from '@ambit/api';
 import { cidrContains, hostMatches, matchesLabels, objectKey, parseCidr } from '@ambit/api';
 import type { RouteScope } from '../http/compile.ts';
-import { isParent, resolveBackend } from '../http/compile-http-route.ts';
+
 import {
   MESH_GATEWAY,
   resolveDestination,
   selectVirtualServices,
 } from '../http/compile-virtual-service.ts';
+import { isParent, resolveBackend } from '../http/references.ts';
 import type { HttpSource } from '../http/request.ts';
 import type { ClusterRef, RouteOrigin } from '../http/route-table.ts';
 import { compareAge } from '../objects.ts';
