@@ -65,6 +65,7 @@ export interface Arrival {
 export class EchoServer {
   readonly arrivals: Arrival[] = [];
   readonly #server: Server;
+  #answer: ((socket: Socket) => (chunk: Buffer) => void) | undefined;
 
   private constructor(server: Server, prefix: string) {
     this.#server = server;
@@ -75,7 +76,8 @@ export class EchoServer {
         socket,
       });
       socket.on('error', () => socket.destroy());
-      socket.on('data', (chunk) => socket.write(`${prefix}${chunk.toString()}`));
+      const echo = (chunk: Buffer): void => void socket.write(`${prefix}${chunk.toString()}`);
+      socket.on('data', this.#answer?.(socket) ?? echo);
     });
   }
 
@@ -92,6 +94,11 @@ export class EchoServer {
 
   static async adopt(fd: number, prefix: string): Promise<EchoServer> {
     return new EchoServer(await adoptListener(fd, { backlog: 16 }), prefix);
+  }
+
+  /** Does something else than echo with the bytes of connections that come from now on. */
+  answerWith(answer: (socket: Socket) => (chunk: Buffer) => void): void {
+    this.#answer = answer;
   }
 
   /** Stops listening; open connections stay. */

@@ -102,7 +102,15 @@ async function askOverUdp(
       }
     });
     // Connected: the kernel drops what others send, and reports refusals.
-    socket.connect(server.port, server.address, () => socket.send(query));
+    // Its types leave out that the callback gets the error, which is then not emitted.
+    const onConnect = (error?: Error): void => {
+      if (error === undefined) {
+        socket.send(query);
+      } else {
+        reject(error);
+      }
+    };
+    socket.connect(server.port, server.address, onConnect);
     return await promise;
   } finally {
     signal.removeEventListener('abort', onAbort);
