@@ -50,6 +50,13 @@ export type {
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
 export type { PolicySet } from './view/scoped-policies.ts';
 export {
+  authorizeAtWaypoint,
+  type PolicyDecision,
+  type PolicyPlace,
+  type WaypointAuthorization,
+  type WaypointQuestion,
+} from './view/waypoint-authorization.ts';
+export {
   type ResolvedCluster,
   type ServiceRoutes,
   type WaypointTarget,

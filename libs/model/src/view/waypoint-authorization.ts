@@ -1,0 +1,157 @@
+/**
+ * Every policy of a destination, L4 and L7, by selector, namespace, mesh and targetRefs, for one caller, as
+ * a waypoint decides it and as `meshctl why` explains it.
+ *
+ * Decided before the route, where it denies only if every endpoint would deny, and again for the endpoint
+ * that was chosen. Endpoints that share a set share the verdict, unless a rule asks for their address.
+ */
+import { parseIp } from '@ambit/api';
+import {
+  type ConnectionAttributes,
+  evaluate,
+  type L4Match,
+  type PolicyInput,
+  type RequestAttributes,
+  type Verdict,
+} from '@ambit/policy';
+import { serviceKey } from '@ambit/routing';
+
+import type { MeshService, Workload } from '../types.ts';
+import type { MeshIndex } from './mesh-index.ts';
+import type { PolicySet } from './scoped-policies.ts';
+import type { WaypointView } from './waypoint-view.ts';
+
+export interface WaypointQuestion {
+  readonly view: WaypointView;
+  readonly index: MeshIndex;
+  readonly caller: NonNullable<ConnectionAttributes['source']> & { readonly ip: string };
+  /** Exactly one of service and workload. */
+  readonly destination: {
+    readonly service?: MeshService;
+    readonly workload?: Workload;
+    /** Service port, or the workload's own. */
+    readonly port: number;
+  };
+  /** Absent: a TCP connection. */
+  readonly request?: RequestAttributes | undefined;
+}
+
+/** One endpoint: a workload and its own port. */
+export interface PolicyPlace {
+  readonly workload: Workload;
+  readonly targetPort: number;
+}
+
+/** A verdict with what it was made of. */
+export interface PolicyDecision {
+  readonly verdict: Verdict;
+  readonly set: PolicySet;
+  readonly input: PolicyInput;
+}
+
+export interface WaypointAuthorization {
+  /** Denied: for every endpoint. Allowed: for one at least, so the chosen one is asked again. */
+  readonly beforeRoute: PolicyDecision;
+  readonly forEndpoint: (place: PolicyPlace) => PolicyDecision;
+}
+
+/** Endpoints looked at before the route where they differ; beyond, each decides once chosen. */
+const PLACES_LOOKED_AT_MAX = 64;
+const NO_ADDRESS = new Uint8Array(4);
+const NO_POLICIES: PolicySet = { policies: [], missing: [] };
+
+export function authorizeAtWaypoint(question: WaypointQuestion): WaypointAuthorization {
+  const decided = new Map<PolicySet, PolicyDecision>();
+  const forEndpoint = (place: PolicyPlace): PolicyDecision => {
+    const set = policiesOf(place, question);
+    const known = dependsOnEndpoint(set) ? undefined : decided.get(set);
+    if (known !== undefined) return known;
+    const [address = ''] = place.workload.addresses;
+    const decision = decide(set, question, {
+      ip: parseIp(address) ?? NO_ADDRESS,
+      port: place.targetPort,
+    });
+    decided.set(set, decision);
+    return decision;
+  };
+  return { beforeRoute: decideBeforeRoute(question, forEndpoint), forEndpoint };
+}
+
+function decideBeforeRoute(
+  question: WaypointQuestion,
+  forEndpoint: (place: PolicyPlace) => PolicyDecision,
+): PolicyDecision {
+  const { view, destination } = question;
+  const places = placesOf(question);
+  let denied: PolicyDecision | undefined;
+  for (const place of places.slice(0, PLACES_LOOKED_AT_MAX)) {
+    const decision = forEndpoint(place);
+    if (decision.verdict.allowed) return decision;
+    denied ??= decision;
+  }
+  if (denied !== undefined && places.length <= PLACES_LOOKED_AT_MAX) return denied;
+  const { service, port } = destination;
+  if (service === undefined || denied !== undefined) {
+    return decide(NO_POLICIES, question, { ip: NO_ADDRESS, port });
+  }
+  const mapping = service.ports.find(({ servicePort }) => servicePort === port);
+  const to = { ip: NO_ADDRESS, port: mapping?.targetPort || port };
+  return decide(view.servicePolicies(service), question, to);
+}
+
+function placesOf({ index, destination }: WaypointQuestion): readonly PolicyPlace[] {
+  const { workload, service, port } = destination;
+  if (workload !== undefined) return [{ workload, targetPort: port }];
+  if (service === undefined) return [];
+  const key = serviceKey(service);
+  return index.endpoints(key).map((endpoint) => {
+    const own = endpoint.services[key]?.find(({ servicePort }) => servicePort === port);
+    return { workload: endpoint, targetPort: own?.targetPort || port };
+  });
+}
+
+function policiesOf(
+  { workload, targetPort }: PolicyPlace,
+  { view, destination: { service } }: WaypointQuestion,
+): PolicySet {
+  return view.policies({ workload, targetPort, ...(service === undefined ? {} : { service }) });
+}
+
+function decide(
+  set: PolicySet,
+  { caller, request }: WaypointQuestion,
+  to: { readonly ip: Uint8Array; readonly port: number },
+): PolicyDecision {
+  const connection: ConnectionAttributes = {
+    sourceIp: parseIp(caller.ip) ?? NO_ADDRESS,
+    destinationIp: to.ip,
+    destinationPort: to.port,
+    source: caller,
+  };
+  const input = request === undefined ? { connection } : { connection, request };
+  return { verdict: evaluate(set.policies, input, { missing: set.missing }), set, input };
+}
+
+const ADDRESS_KINDS = [
+  'destinationIps',
+  'notDestinationIps',
+  'destinationPorts',
+  'notDestinationPorts',
+] as const satisfies readonly (keyof L4Match)[];
+const dependence = new WeakMap<PolicySet, boolean>();
+
+/** Some rule asks for the address or port of the endpoint. */
+function dependsOnEndpoint(set: PolicySet): boolean {
+  let depends = dependence.get(set);
+  if (depends === undefined) {
+    depends = set.policies.some((policy) =>
+      policy.rules.some((rule) =>
+        rule.clauses.some((clause) =>
+          clause.matches.some(({ l4 }) => ADDRESS_KINDS.some((kind) => l4[kind].length > 0)),
+        ),
+      ),
+    );
+    dependence.set(set, depends);
+  }
+  return depends;
+}
