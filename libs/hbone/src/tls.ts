@@ -4,6 +4,7 @@
  * Rule: whom we talk to is decided by the SPIFFE ids in the certificate after OpenSSL accepted the
  * chain, never by a host name, and on every handshake anew (wire.md §2.1).
  */
+import { constants } from 'node:crypto';
 import {
   createSecureContext,
   type SecureContext,
@@ -41,6 +42,8 @@ export function tlsContextOptions(identity: TlsIdentity): SecureContextOptions {
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     ciphers: 'TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256',
+    // Without tickets there is nothing to resume: a resumed session would skip the check of the certificate.
+    secureOptions: constants.SSL_OP_NO_TICKET,
     sigalgs: 'ECDSA+SHA256:ECDSA+SHA384:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512',
   };
 }

@@ -22,20 +22,22 @@ export class ProxyError extends MeshError<ProxyErrorCode> {
   override readonly name = 'ProxyError';
 }
 
-const CODES: Readonly<Record<string, ProxyErrorCode>> = {
-  ECONNRESET: 'PROXY_PEER_GONE',
-  EPIPE: 'PROXY_PEER_GONE',
-  ENOTCONN: 'PROXY_PEER_GONE',
-  ECONNABORTED: 'PROXY_PEER_GONE',
-  ERR_STREAM_PREMATURE_CLOSE: 'PROXY_PEER_GONE',
-  ETIMEDOUT: 'PROXY_PEER_SILENT',
-  ECONNREFUSED: 'PROXY_REFUSED',
-  EHOSTUNREACH: 'PROXY_UNREACHABLE',
-  ENETUNREACH: 'PROXY_UNREACHABLE',
-  EADDRNOTAVAIL: 'PROXY_UNREACHABLE',
-  EMFILE: 'PROXY_OUT_OF_DESCRIPTORS',
-  ENFILE: 'PROXY_OUT_OF_DESCRIPTORS',
-};
+const CODES: ReadonlyMap<string, ProxyErrorCode> = new Map(
+  Object.entries({
+    ECONNRESET: 'PROXY_PEER_GONE',
+    EPIPE: 'PROXY_PEER_GONE',
+    ENOTCONN: 'PROXY_PEER_GONE',
+    ECONNABORTED: 'PROXY_PEER_GONE',
+    ERR_STREAM_PREMATURE_CLOSE: 'PROXY_PEER_GONE',
+    ETIMEDOUT: 'PROXY_PEER_SILENT',
+    ECONNREFUSED: 'PROXY_REFUSED',
+    EHOSTUNREACH: 'PROXY_UNREACHABLE',
+    ENETUNREACH: 'PROXY_UNREACHABLE',
+    EADDRNOTAVAIL: 'PROXY_UNREACHABLE',
+    EMFILE: 'PROXY_OUT_OF_DESCRIPTORS',
+    ENFILE: 'PROXY_OUT_OF_DESCRIPTORS',
+  } as const),
+);
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string'
@@ -50,7 +52,7 @@ export function fromIoError(error: unknown, side: ErrorSide): MeshError {
   }
   const code = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  return new ProxyError(CODES[code ?? ''] ?? 'PROXY_IO', message.slice(0, 200), {
+  return new ProxyError(CODES.get(code ?? '') ?? 'PROXY_IO', message.slice(0, 200), {
     side,
     cause: error,
     // Nothing reached a peer that refused or could not be reached.

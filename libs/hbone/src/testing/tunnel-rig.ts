@@ -80,6 +80,16 @@ export class TunnelRig {
     };
   }
 
+  /** The server's side no longer reads: the peer is there and silent. */
+  muteServer(): void {
+    for (const socket of this.sockets) {
+      const handle: unknown = Reflect.get(socket, '_handle');
+      if (typeof handle === 'object' && handle !== null && 'readStop' in handle) {
+        (handle.readStop as () => void).call(handle);
+      }
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.pool.destroy();
     this.server.destroy();

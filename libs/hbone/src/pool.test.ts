@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { MeshError } from '@ambit/core';
+import { FakeClock } from '@ambit/core/testing';
+import type { ByteConn } from '@ambit/proxy';
+import { Recorder } from '@ambit/proxy/testing';
+import { TestCa } from '@ambit/testkit';
+
+import { HboneError } from './errors.ts';
+import { HbonePool, type TunnelKey } from './pool.ts';
+import type { ConnectAnswer } from './server-session.ts';
+import { type RigOptions, TunnelRig } from './testing/index.ts';
+
+const CA = new TestCa();
+const SERVER = CA.workload('shop', 'reviews');
+const CLIENT = CA.workload('shop', 'productpage');
+const TO = { authority: '10.0.0.7:80' };
+
+function echo(conn: ByteConn): void {
+  conn.start({
+    onData: (chunk) => void conn.write(chunk),
+    onEnd: () => conn.end(),
+    onDrain: () => undefined,
+    onClose: () => undefined,
+  });
+}
+
+const accept = (): ConnectAnswer => ({ status: 200, serve: echo });
+
+async function start(options: Partial<RigOptions> = {}): Promise<TunnelRig> {
+  return await TunnelRig.start({
+    server: SERVER,
+    client: CLIENT,
+    onConnect: accept,
+    ...options,
+  });
+}
+
+const KEY: TunnelKey = {
+  sourceIdentity: CLIENT.identity,
+  expectedIdentities: [SERVER.identity],
+  address: '10.0.0.7',
+  port: 15008,
+  sourcePod: 'pod',
+};
+
+const code = (wanted: string) => (error: unknown) =>
+  error instanceof MeshError && error.code === wanted;
+
+describe('HbonePool', () => {
+  it('opens one tunnel for a burst, and new ones only when it is full', async () => {
+    await using rig = await start();
+    const streams = await Promise.all(
+      Array.from({ length: 250 }, async () => await rig.pool.connect(rig.key(), TO)),
+    );
+    assert.equal(streams.length, 250);
+    assert.equal(rig.pool.counters.dials, 3, '100 streams a tunnel');
+    assert.equal(rig.pool.size, 3);
+  });
+
+  it('never uses a full tunnel again, and closes it when its last stream ends', async () => {
+    await using rig = await start();
+    const streams = await Promise.all(
+      Array.from({ length: 100 }, async () => await rig.pool.connect(rig.key(), TO)),
+    );
+    assert.equal([...rig.pool.rows()].length, 0, 'retired');
+    const closed = streams.map(async ({ conn }) => {
+      const recorder = Recorder.on(conn);
+      conn.end();
+      await recorder.closed;
+    });
+    await Promise.all(closed);
+    await rig.pool.connect(rig.key(), TO);
+    assert.equal(rig.pool.counters.dials, 2);
+  });
+
+  for (const [what, change] of [
+    ['source identity', { sourceIdentity: 'spiffe://cluster.local/ns/shop/sa/other' }],
+    ['expected identities', { expectedIdentities: [SERVER.identity, 'spiffe://x/ns/a/sa/b'] }],
+    ['pod', { sourcePod: 'pod-2' }],
+    ['address', { address: '127.0.0.2' }],
+  ] as const) {
+    it(`shares no tunnel between callers of another ${what}`, async () => {
+      await using rig = await start();
+      await rig.pool.connect(rig.key(), TO);
+      await rig.pool.connect({ ...rig.key(), ...change }, TO);
+      assert.equal(rig.pool.counters.dials, 2);
+    });
+  }
+
+  it('shares a tunnel whatever the order of the expected identities', async () => {
+    await using rig = await start();
+    const other = 'spiffe://cluster.local/ns/shop/sa/other';
+    await rig.pool.connect(rig.key([SERVER.identity, other]), TO);
+    await rig.pool.connect(rig.key([other, SERVER.identity]), TO);
+    assert.equal(rig.pool.counters.dials, 1);
+  });
+
+  it('lets a dead peer hold up nobody else, and all who wait for it at once', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async (key) =>
+        key.address === '10.0.0.9' ? await new Promise(() => undefined) : await rig.dial(),
+    });
+    const dead = Array.from({ length: 20 }, async () => {
+      await assert.rejects(
+        pool.connect({ ...KEY, address: '10.0.0.9' }, TO),
+        (error) => code('HBONE_CONNECT_TIMEOUT')(error) && /NetworkPolicy/.test(String(error)),
+      );
+    });
+    await pool.connect(KEY, TO);
+    clock.advance(10_000);
+    await Promise.all(dead);
+    assert.equal(pool.counters.dials, 2, 'one dial for the twenty');
+    pool.destroy();
+  });
+
+  it('gives up for the caller that aborts and for nobody else', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const gate = Promise.withResolvers<void>();
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async () => {
+        await gate.promise;
+        return await rig.dial();
+      },
+    });
+    const abort = new AbortController();
+    const aborted = pool.connect(KEY, { ...TO, signal: abort.signal });
+    const patient = pool.connect(KEY, TO);
+    abort.abort();
+    await assert.rejects(aborted, code('HBONE_ABORTED'));
+    gate.resolve();
+    await patient;
+    pool.destroy();
+  });
+
+  it('releases a tunnel that nobody asked for within five minutes', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async () => await rig.dial(),
+    });
+    const { conn } = await pool.connect(KEY, TO);
+    const recorder = Recorder.on(conn);
+    clock.advance(299_999);
+    assert.equal([...pool.rows()].length, 1);
+    clock.advance(1);
+    await Promise.resolve();
+    await Promise.resolve();
+    assert.equal(pool.counters.released, 1);
+    conn.write(Buffer.from('still open'));
+    await recorder.until((r) => r.bytes > 0);
+    conn.end();
+    await recorder.closed;
+    pool.destroy();
+  });
+
+  it('goes to a new tunnel after a GOAWAY, and keeps the streams of the old one', async () => {
+    await using rig = await start();
+    const { conn } = await rig.pool.connect(rig.key(), TO);
+    const recorder = Recorder.on(conn);
+    const drained = rig.server.drain();
+    conn.write(Buffer.from('x'));
+    await recorder.until((r) => r.bytes === 1);
+    conn.end();
+    await recorder.closed;
+    await drained;
+    assert.equal(rig.server.live, 0);
+  });
+
+  it('tells the caller when the tunnel is lost before the answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    await using rig = await start({
+      onConnect: async () => {
+        asked.resolve();
+        return await new Promise<ConnectAnswer>(() => undefined);
+      },
+    });
+    const waiting = rig.pool.connect(rig.key(), TO);
+    await asked.promise;
+    for (const socket of rig.sockets) {
+      socket.resetAndDestroy();
+    }
+    await assert.rejects(waiting, MeshError);
+  });
+
+  it('gives up on a peer that does not answer CONNECT, and resets the stream', async () => {
+    const clock = new FakeClock();
+    const asked = Promise.withResolvers<AbortSignal>();
+    await using rig = await start({
+      onConnect: async ({ signal }) => {
+        asked.resolve(signal);
+        return await new Promise<ConnectAnswer>(() => undefined);
+      },
+    });
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async () => await rig.dial(),
+    });
+    const waiting = pool.connect(KEY, TO);
+    const signal = await asked.promise;
+    clock.advance(20_000);
+    await assert.rejects(waiting, code('HBONE_RESPONSE_TIMEOUT'));
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    }
+    pool.destroy();
+  });
+
+  it('refuses beyond its bounds, and counts', async () => {
+    await using rig = await start({ poolLimits: { sessionsMax: 1, waitingPerKeyMax: 2 } });
+    await rig.pool.connect(rig.key(), TO);
+    await assert.rejects(
+      rig.pool.connect({ ...rig.key(), sourcePod: 'other' }, TO),
+      code('HBONE_LIMIT'),
+    );
+    const third = { ...rig.key(), sourcePod: 'third' };
+    const results = await Promise.allSettled(
+      [1, 2, 3].map(async () => await rig.pool.connect(third, TO)),
+    );
+    assert.ok(results.every(({ status }) => status === 'rejected'));
+    assert.equal(rig.pool.counters.refusedAtBound, 3);
+  });
+
+  it('takes no more once closed', async () => {
+    await using rig = await start();
+    const { conn } = await rig.pool.connect(rig.key(), TO);
+    const recorder = Recorder.on(conn);
+    rig.pool.close();
+    await assert.rejects(rig.pool.connect(rig.key(), TO), code('HBONE_CLOSED'));
+    conn.write(Buffer.from('x'));
+    await recorder.until((r) => r.bytes === 1);
+    conn.end();
+    assert.equal(await recorder.closed, undefined);
+  });
+
+  it('passes on why there is no certificate, and dials nobody', async () => {
+    await using rig = await start();
+    const pool = new HbonePool({
+      clock: new FakeClock(),
+      identity: () => {
+        throw new HboneError('HBONE_NO_CERTIFICATE', 'none', { side: 'control-plane' });
+      },
+      dial: async () => await rig.dial(),
+    });
+    await assert.rejects(pool.connect(KEY, TO), code('HBONE_NO_CERTIFICATE'));
+    assert.equal(rig.sockets.length, 0);
+  });
+
+  it('drops a peer that answers no PING', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async () => await rig.dial(),
+    });
+    const { conn } = await pool.connect(KEY, TO);
+    const recorder = Recorder.on(conn);
+    for (const socket of rig.sockets) {
+      socket.pause();
+    }
+    rig.muteServer();
+    clock.advance(10_000);
+    await Promise.resolve();
+    await Promise.resolve();
+    await Promise.resolve();
+    clock.advance(20_000);
+    const error = await recorder.closed;
+    assert.ok(error instanceof MeshError && error.code === 'HBONE_PING_TIMEOUT', String(error));
+    pool.destroy();
+  });
+});
