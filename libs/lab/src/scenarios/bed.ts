@@ -127,7 +127,7 @@ export async function makeBed(text: string, options: LabOptions = {}): Promise<B
   };
   try {
     lab.apply(text);
-    await lab.ready();
+    await settled(lab);
   } catch (error) {
     process.stderr.write(tailOfLogs(lab));
     await dispose();
@@ -248,4 +248,35 @@ export async function inForce(lab: Lab, key: string, timeoutMs = 20_000): Promis
     },
     { what: `${key} to be enforced`, timeoutMs },
   );
+}
+
+/** Waits until every pod is ready and every agent knows that it is. */
+export async function settled(lab: Lab): Promise<void> {
+  await lab.ready();
+  const agents = [...(lab.mesh?.components.keys() ?? [])].filter((name) => name !== 'controller');
+  await lab.waitFor(
+    async () => {
+      const dumps = await Promise.all(agents.map((name) => admin(lab, name, '/config_dump')));
+      return dumps.every((dump) => {
+        const workloads = isRecord(dump) ? listOfRecords(dump['workloads']) : [];
+        return lab.cluster.pods.all.every(({ plan, addresses }) =>
+          workloads.some(
+            (workload) =>
+              workload['name'] === plan.name &&
+              workload['namespace'] === plan.namespace &&
+              workload['status'] === 'Healthy' &&
+              Array.isArray(workload['workloadIps']) &&
+              addresses.every((address) =>
+                (workload['workloadIps'] as unknown[]).includes(address),
+              ),
+          ),
+        );
+      });
+    },
+    { what: 'the agents to know every pod', timeoutMs: 10_000 },
+  );
+}
+
+function listOfRecords(value: unknown): readonly Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }
