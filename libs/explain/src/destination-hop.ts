@@ -1,5 +1,6 @@
 /** The last hop: the agent in front of the destination, or nobody where it is not captured. */
 import type { Workload } from '@ambit/model';
+import { evaluate } from '@ambit/policy';
 import { formatAuthority, resolveInbound, resolveInboundPlaintext } from '@ambit/routing';
 import { type Caller, callerIdentity, connectionAttributes } from './caller.ts';
 import {
@@ -12,7 +13,7 @@ import {
   references,
 } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
-import { askPolicy } from './policy-steps.ts';
+import { describeDecision } from './policy-steps.ts';
 import type { Hop } from './types.ts';
 
 export interface TunnelArrival {
@@ -94,7 +95,9 @@ function decidePolicy(
     namespace: local.namespace,
     names: local.authorizationPolicies,
   });
-  const answer = askPolicy(selection, { connection: connectionAttributes(caller, to) });
+  const input = { connection: connectionAttributes(caller, to) };
+  const verdict = evaluate(selection.policies, input, { missing: selection.missing });
+  const answer = describeDecision({ verdict, set: selection, input });
   const decided = { ...head, steps: [...head.steps, ...answer.steps] };
   return answer.verdict.allowed ? ends(decided, end) : endsRefused(decided, answer.refusal);
 }

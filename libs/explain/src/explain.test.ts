@@ -152,6 +152,23 @@ describe('explain', () => {
     );
   });
 
+  it('asks policy again about an endpoint of another service', () => {
+    const ratings = podYaml('ratings-1', '10.0.0.31') + serviceYaml('ratings', '10.96.0.3');
+    const toRatings = ROUTES.replace(
+      / {2}- match[\s\S]*?---/,
+      '  - route: [{destination: {host: ratings}}]\n---',
+    );
+    const onRatings = DENY.replace('{app: reviews}', '{app: ratings}').replace(
+      'ports: ["8080"]',
+      'methods: [GET]',
+    );
+    const mesh = snapshotOf(SHOP, WAYPOINT, GATEWAY, POLICY, toRatings, ratings, onRatings);
+    assert.equal(
+      sumOf(mesh, { method: 'GET' }),
+      'refused: refused 403 AuthorizationPolicy/shop/deny spec.rules[0]',
+    );
+  });
+
   it('says why a client is not captured', () => {
     const ask = { source: 'old/legacy', destination: 'reviews.shop' };
     const text = renderExplanation(explain(ask, plain));

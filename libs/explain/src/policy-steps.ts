@@ -2,6 +2,8 @@
  * What policy says of a connection or request: the verdict, what was noted, and, where nothing allowed
  * it, at which clause each rule failed. Every answer is `evaluate`'s own.
  */
+
+import type { PolicyDecision } from '@ambit/model';
 import {
   type CompiledPolicy,
   evaluate,
@@ -20,19 +22,25 @@ export interface PolicyAnswer {
   readonly refusal: Pick<End, 'text' | 'objects'>;
 }
 
-export interface AppliedPolicies {
-  readonly policies: readonly CompiledPolicy[];
-  readonly missing: readonly string[];
-}
-
 /** Rules of policies that did not allow, at most; the rest is counted. */
 const MISSED_RULES_MAX = 10;
 
-export function askPolicy(applied: AppliedPolicies, input: PolicyInput): PolicyAnswer {
-  const verdict = evaluate(applied.policies, input, { missing: applied.missing });
+/** The same verdict for the same reason. */
+export function isSameAnswer(a: PolicyDecision, b: PolicyDecision): boolean {
+  const left = a.verdict;
+  const right = b.verdict;
+  return (
+    left.reason === right.reason &&
+    left.by?.policy === right.by?.policy &&
+    left.by?.rule === right.by?.rule &&
+    left.tried.join() === right.tried.join()
+  );
+}
+
+export function describeDecision({ verdict, set, input }: PolicyDecision): PolicyAnswer {
   const text = `policy: ${explainVerdict(verdict)}`;
   const objects = responsible(verdict);
-  const missed = verdict.reason === 'no-match' ? missedRules(applied.policies, input) : [];
+  const missed = verdict.reason === 'no-match' ? missedRules(set.policies, input) : [];
   const steps = [
     ...verdict.audited.map((ref) => note('policy: noted by an AUDIT rule', ruleReferences(ref))),
     ...verdict.dryRun.map((ref) => {

@@ -2,8 +2,15 @@
  * From a waypoint to one endpoint: the policies of the endpoint, the tunnel, and what policy's answer
  * looks like to the client.
  */
-import type { MeshService, WaypointView, Workload } from '@ambit/model';
-import type { PolicyInput } from '@ambit/policy';
+import {
+  authorizeAtWaypoint,
+  type MeshService,
+  type PolicyDecision,
+  type WaypointAuthorization,
+  type WaypointQuestion,
+  type WaypointView,
+  type Workload,
+} from '@ambit/model';
 import { type Endpoint, formatAuthority, pickAddress } from '@ambit/routing';
 import {
   type AskedRequest,
@@ -14,7 +21,7 @@ import {
 import { plaintextArrives, tunnelArrives } from './destination-hop.ts';
 import { ends, endsRefused, goesOn, type HopHead } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
-import { askPolicy, type PolicyAnswer } from './policy-steps.ts';
+import { describeDecision, isSameAnswer, type PolicyAnswer } from './policy-steps.ts';
 import type { Hop } from './types.ts';
 
 export interface WaypointArrival {
@@ -36,22 +43,21 @@ export interface WaypointContext extends WaypointArrival {
 export interface RoutedTo {
   readonly service: MeshService;
   readonly port: number;
-  /** Policy was decided before the route. */
-  readonly isShared: boolean;
+  readonly authorization: WaypointAuthorization;
+  /** Shown before the route already, because every endpoint of the service agrees. */
+  readonly shown: PolicyDecision | undefined;
 }
 
-/** From the waypoint to one endpoint, with the endpoint's own policies where they were not decided. */
+/** From the waypoint to one endpoint, which policy is asked about again, with its own address and port. */
 export function endpointHop(
   endpoint: Endpoint<Workload>,
-  routed: RoutedTo,
+  { authorization, shown }: RoutedTo,
   context: WaypointContext,
 ): Hop {
-  if (routed.isShared) return dialEndpoint(endpoint, context);
-  const { workload, targetPort } = endpoint;
-  const { service } = routed;
-  const set = context.view.policies({ workload, targetPort, service });
-  const to = { ip: workload.addresses[0] ?? '', port: targetPort };
-  const answer = askPolicy(set, policyInput(context, to));
+  const { workload } = endpoint;
+  const decision = authorization.forEndpoint(endpoint);
+  if (shown !== undefined && isSameAnswer(decision, shown)) return dialEndpoint(endpoint, context);
+  const answer = describeDecision(decision);
   const head: HopHead = {
     place: 'waypoint',
     title: `for endpoint ${workload.namespace}/${workload.name}`,
@@ -80,12 +86,20 @@ export function dialEndpoint(
   return tunnelArrives({ local: workload, authority, ip, peer, behalfOf: caller }, mesh);
 }
 
-export function policyInput(
-  { caller, asked, isRequest }: WaypointContext,
-  to: { readonly ip: string; readonly port: number },
-): PolicyInput {
-  const connection = connectionAttributes(caller, to);
-  return isRequest ? { connection, request: requestAttributes(asked) } : { connection };
+/** As the waypoint asks: for the caller's certificate, with the request where the port carries HTTP. */
+export function authorize(
+  destination: WaypointQuestion['destination'],
+  { caller, asked, isRequest, view, mesh }: WaypointContext,
+): WaypointAuthorization {
+  const { source } = connectionAttributes(caller, { ip: '', port: destination.port });
+  if (source === undefined) throw new TypeError('a caller of a waypoint has an identity');
+  return authorizeAtWaypoint({
+    view,
+    index: mesh.index,
+    caller: { ...source, ip: caller.ip },
+    destination,
+    ...(isRequest ? { request: requestAttributes(asked) } : {}),
+  });
 }
 
 /** A request is answered, a connection is closed. */

@@ -5,16 +5,16 @@
  * have policies of their own, each decides once it is chosen.
  */
 import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
+import { serviceKey } from '@ambit/routing';
 import { callerIdentity } from './caller.ts';
 import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
-import { askPolicy } from './policy-steps.ts';
+import { describeDecision, isSameAnswer } from './policy-steps.ts';
 import type { Hop } from './types.ts';
 import {
+  authorize,
   deniedHop,
   dialEndpoint,
-  policyInput,
-  type RoutedTo,
   type WaypointArrival,
   type WaypointContext,
 } from './waypoint-endpoint.ts';
@@ -72,25 +72,30 @@ function toService(
   { service, port }: { readonly service: MeshService; readonly port: number },
   context: WaypointContext,
 ): Hop {
-  const { view, isRequest } = context;
+  const { mesh, isRequest } = context;
   const mapping = service.ports.find(({ servicePort }) => servicePort === port);
   if (mapping === undefined) {
     return endsRefused(head, { text: `service ${service.hostname} has no port ${port}` });
   }
-  const shared = view.sharedPolicies(service, port);
-  if (shared === undefined) {
-    const step = note('policy: endpoints differ, so each decides once it is chosen');
-    return onwards({ ...head, steps: [...head.steps, step] }, { service, port, isShared: false });
+  const authorization = authorize({ service, port }, context);
+  const { beforeRoute } = authorization;
+  const answer = describeDecision(beforeRoute);
+  if (!answer.verdict.allowed) {
+    return deniedHop({ ...head, steps: [...head.steps, ...answer.steps] }, answer, isRequest);
   }
-  const to = { ip: service.addresses[0]?.address ?? '', port: mapping.targetPort || port };
-  const answer = askPolicy(shared, policyInput(context, to));
-  const decided = { ...head, steps: [...head.steps, ...answer.steps] };
-  if (!answer.verdict.allowed) return deniedHop(decided, answer, isRequest);
-  return onwards(decided, { service, port, isShared: true });
-
-  function onwards(next: HopHead, to: RoutedTo): Hop {
-    return isRequest ? routeRequest(next, to, context) : routeConnection(next, to, context);
-  }
+  const endpoints = mesh.index.endpoints(serviceKey(service));
+  const agrees = endpoints.every((workload) => {
+    const own = workload.services[serviceKey(service)]?.find((to) => to.servicePort === port);
+    const targetPort = own?.targetPort || port;
+    return isSameAnswer(authorization.forEndpoint({ workload, targetPort }), beforeRoute);
+  });
+  const steps = agrees
+    ? answer.steps
+    : [note('policy: endpoints differ, so each decides once it is chosen')];
+  const shown = agrees ? beforeRoute : undefined;
+  const next = { ...head, steps: [...head.steps, ...steps] };
+  const to = { service, port, authorization, shown };
+  return isRequest ? routeRequest(next, to, context) : routeConnection(next, to, context);
 }
 
 function toWorkload(
@@ -98,9 +103,7 @@ function toWorkload(
   { workload, port }: { readonly workload: Workload; readonly port: number },
   context: WaypointContext,
 ): Hop {
-  const set = context.view.policies({ workload, targetPort: port });
-  const to = { ip: workload.addresses[0] ?? '', port };
-  const answer = askPolicy(set, policyInput(context, to));
+  const answer = describeDecision(authorize({ workload, port }, context).beforeRoute);
   const decided = { ...head, steps: [...head.steps, ...answer.steps] };
   if (!answer.verdict.allowed) return deniedHop(decided, answer, context.isRequest);
   return goesOn(decided, [
