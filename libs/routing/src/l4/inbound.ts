@@ -162,7 +162,7 @@ function targetPortOf(
 
 function illegalPort<S extends ViewService>(port: number): InboundDecision<S> {
   const text = `port ${port} is one of the mesh's own and is never a destination`;
-  return refuse(400, 'ROUTING_ILLEGAL_PORT', text);
+  return refuse(503, 'ROUTING_ILLEGAL_PORT', text);
 }
 
 function guardedRefusal<S extends ViewService>(
