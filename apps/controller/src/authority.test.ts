@@ -8,10 +8,12 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 import { buildCa, type ServingCertificate } from '@ambit/identity';
+import type { AdminCertificate } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 
 import { IssuedCertificates, openAuthority, ServingRenewal, tokenVerifier } from './authority.ts';
 import { type ControllerConfig, parseConfig } from './config.ts';
+import { StateFile } from './status/state-file.ts';
 
 const LOG = createLogger({
   scope: 'test',
@@ -90,8 +92,19 @@ describe('the authority', () => {
     });
   });
 
-  it('remembers the last certificate of an identity at a proxy, and a bounded number', () => {
-    const issued = new IssuedCertificates(() => 5);
+  it('remembers the last certificate of an identity at a proxy, a bounded number, across restarts', async () => {
+    const open = async (nowMs: number): Promise<IssuedCertificates> => {
+      const path = join(folder, 'certificates.json');
+      const file = new StateFile<readonly AdminCertificate[]>({
+        path,
+        clock: systemClock,
+        log: LOG,
+      });
+      const certificates = new IssuedCertificates(file, () => nowMs);
+      await certificates.restore();
+      return certificates;
+    };
+    const issued = await open(5);
     const note = (index: number, serialNumber: string): void =>
       issued.note({
         kind: 'issued',
@@ -114,5 +127,8 @@ describe('the authority', () => {
     );
     for (let index = 0; index < 5_100; index += 1) note(index, 'x');
     assert.equal(issued.list().length, 5_000);
+    await issued.flush();
+    assert.equal((await open(5)).list().length, 5_000);
+    assert.equal((await open(9)).list().length, 0, 'expired ones are forgotten');
   });
 });

@@ -17,6 +17,7 @@ import type { Logger } from '@ambit/telemetry';
 import type { CertificateServiceEvent } from '@ambit/xds';
 
 import type { ControllerConfig } from './config.ts';
+import type { StateFile } from './status/state-file.ts';
 
 /** Of the controller's own port; renewed at half of it. */
 const SERVING_TTL_SECONDS = 86_400;
@@ -121,13 +122,24 @@ export class ServingRenewal {
   }
 }
 
-/** What was issued last to whom, for the admin pages. */
+/** What was issued last to whom, for the admin pages; kept across restarts. */
 export class IssuedCertificates {
   readonly #issued = new Map<string, AdminCertificate>();
+  readonly #file: StateFile<readonly AdminCertificate[]>;
   readonly #wallNow: () => number;
 
-  constructor(wallNow: () => number) {
+  constructor(file: StateFile<readonly AdminCertificate[]>, wallNow: () => number) {
+    this.#file = file;
     this.#wallNow = wallNow;
+  }
+
+  async restore(): Promise<void> {
+    const json = await this.#file.read();
+    for (const item of Array.isArray(json) ? (json as readonly unknown[]) : []) {
+      if (isCertificate(item) && item.notAfterMs > this.#wallNow()) {
+        this.#issued.set(`${item.identity} ${item.proxy}`, item);
+      }
+    }
   }
 
   note(event: Extract<CertificateServiceEvent, { kind: 'issued' }>): void {
@@ -144,11 +156,28 @@ export class IssuedCertificates {
     });
     const oldest = this.#issued.keys().next();
     if (this.#issued.size > ISSUED_MAX && oldest.done !== true) this.#issued.delete(oldest.value);
+    this.#file.write(() => this.list());
   }
 
   list(): readonly AdminCertificate[] {
     return [...this.#issued.values()].sort((a, b) => (a.identity < b.identity ? -1 : 1));
   }
+
+  async flush(): Promise<void> {
+    await this.#file.flush();
+  }
+}
+
+function isCertificate(value: unknown): value is AdminCertificate {
+  if (typeof value !== 'object' || value === null) return false;
+  const { identity, proxy, serial, notBeforeMs, notAfterMs } = value as Partial<AdminCertificate>;
+  return (
+    typeof identity === 'string' &&
+    typeof proxy === 'string' &&
+    typeof serial === 'string' &&
+    typeof notBeforeMs === 'number' &&
+    typeof notAfterMs === 'number'
+  );
 }
 
 function servingNames(config: ControllerConfig): readonly string[] {

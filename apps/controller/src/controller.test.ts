@@ -306,5 +306,8 @@ describe('the controller', () => {
       (before.json as { object: unknown }).object,
     );
     assert.deepEqual(changes(agent, from), [], 'nothing changed while it was gone');
+    const { json: metrics } = await controller.get('/metrics');
+    assert.match(String(metrics), /pushed_resources_total\{type="Address",what="changed"\} 0/);
+    assert.doesNotMatch(String(metrics), /pushed_resources_total\{.*\} [1-9]/);
   });
 });

@@ -3,6 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export interface ControllerMetrics {
   readonly pushes: Counter<'type'>;
+  readonly resources: Counter<'type' | 'what'>;
   readonly refusals: Counter<'type'>;
   readonly certificatesIssued: Counter;
   readonly certificatesRefused: Counter;
@@ -64,6 +65,12 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
       name: 'ambit_controller_pushes_total',
       help: 'Responses that were sent to proxies',
       labelNames: ['type'],
+      registers,
+    }),
+    resources: new Counter({
+      name: 'ambit_controller_pushed_resources_total',
+      help: 'Resources that were sent, and names of those that went',
+      labelNames: ['type', 'what'],
       registers,
     }),
     refusals: new Counter({

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 
 import type { Clock } from '@ambit/core';
-import type { ObjectStatus } from '@ambit/model';
+import type { AdminCertificate, ObjectStatus } from '@ambit/model';
 import {
   createRegistry,
   type Logger,
@@ -39,10 +39,18 @@ export interface Surroundings {
   readonly levels: LogLevels;
 }
 
+function stateFileOf<T>(
+  name: string,
+  config: ControllerConfig,
+  { clock, log }: Surroundings,
+): StateFile<T> {
+  return new StateFile<T>({ path: join(config.stateDir, name), clock, log: log.scoped('state') });
+}
+
 /** What is known, and what an earlier process left. */
-async function buildKnowledge(config: ControllerConfig, { clock, log }: Surroundings) {
-  const stateFile = <T>(name: string): StateFile<T> =>
-    new StateFile<T>({ path: join(config.stateDir, name), clock, log: log.scoped('state') });
+async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
+  const { clock, log } = around;
+  const stateFile = <T>(name: string): StateFile<T> => stateFileOf<T>(name, config, around);
   const generationsFile = stateFile<ReturnType<Generations['save']>>('generations.json');
   const pendingFile = stateFile<readonly string[]>('pending.json');
   const statusFile = stateFile<readonly ObjectStatus[]>('status.json');
@@ -124,12 +132,15 @@ async function buildAuthority(
     readonly metrics: ControllerMetrics;
     readonly trustedNodeAccounts: ReadonlySet<string>;
   },
-  { clock, log }: Surroundings,
+  around: Surroundings,
 ) {
+  const { clock, log } = around;
   const { pods, metrics, trustedNodeAccounts } = needs;
   const authority = await openAuthority(config, clock);
   const verifier = tokenVerifier(config, clock);
-  const issued = new IssuedCertificates(() => clock.wallNow());
+  const issuedFile = stateFileOf<readonly AdminCertificate[]>('certificates.json', config, around);
+  const issued = new IssuedCertificates(issuedFile, () => clock.wallNow());
+  await issued.restore();
   const caLog = log.scoped('ca');
   const onEvent = (event: CertificateServiceEvent): void => {
     if (event.kind === 'issued') {

@@ -86,12 +86,12 @@ export class Controller {
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    const { source, statuses, managed, generationsFile, pendingFile } = this.#parts;
+    const { source, statuses, managed, generationsFile, pendingFile, issued } = this.#parts;
     await source.stop();
     for (const close of this.#closers) close();
     await managed.stop();
     await statuses.stop();
-    await Promise.all([generationsFile.flush(), pendingFile.flush()]);
+    await Promise.all([generationsFile.flush(), pendingFile.flush(), issued.flush()]);
     await Promise.all(this.#admins.map((admin) => admin.stop()));
   }
 

@@ -26,7 +26,10 @@ export function onStreamEvent(event: DeltaServerEvent, to: StreamEventTargets): 
       return;
     case 'sent': {
       const { typeUrl, resources, removed } = event;
-      to.metrics.pushes.inc({ type: shortType(typeUrl) });
+      const type = shortType(typeUrl);
+      to.metrics.pushes.inc({ type });
+      to.metrics.resources.inc({ type, what: 'changed' }, resources);
+      to.metrics.resources.inc({ type, what: 'removed' }, removed);
       to.log.debug('pushed', { proxy, type: typeUrl, resources, removed });
       return;
     }
