@@ -1,7 +1,7 @@
 /** WebSocket: the same decisions as any request, then bytes both ways, joined by http2-proxy. */
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import proxy from 'http2-proxy';
+import http2Proxy from 'http2-proxy';
 import type { UpgradeRequest } from '../downstream/http1.ts';
 import { HttpError, toHttpError } from '../errors.ts';
 import { HeaderList } from '../headers.ts';
@@ -10,6 +10,25 @@ import { brokenOff } from '../upstream/failure.ts';
 import { openRequest } from '../upstream/http1.ts';
 import type { PooledSocket } from '../upstream/socket-pool.ts';
 import { type Forwarding, linkTo, pickFor, prepareForwarding } from './forward.ts';
+
+/** What is used of http2-proxy, as it behaves: its own types ask for sockets and name other arguments. */
+interface UpgradeProxy {
+  ws(
+    request: IncomingMessage,
+    socket: Duplex,
+    rest: Buffer,
+    options: {
+      readonly onReq: () => ClientRequest;
+      readonly onRes: (
+        request: IncomingMessage,
+        response: undefined,
+        answer: IncomingMessage,
+      ) => Promise<void>;
+    },
+  ): Promise<void>;
+}
+
+const proxy = http2Proxy as unknown as UpgradeProxy;
 
 /** From the request to the server's answer, when the route says nothing. */
 const HANDSHAKE_TIMEOUT_MS = 15_000;

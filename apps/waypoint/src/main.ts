@@ -1,0 +1,56 @@
+/** The waypoint: parse settings, build, start, wait for a signal, drain, end. */
+import { readFileSync } from 'node:fs';
+import { systemClock } from '@ambit/core';
+import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
+import { parseConfig } from './config.ts';
+import { buildWaypoint } from './wire.ts';
+
+const EXIT_FAILED = 1;
+
+function fail(what: string, error: unknown): never {
+  process.stderr.write(`waypoint: ${what}: ${describeError(error)}\n`);
+  process.exit(EXIT_FAILED);
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const value: unknown = JSON.parse(text);
+  return typeof value === 'object' && value !== null && 'version' in value
+    ? String(value.version)
+    : 'unknown';
+}
+
+async function main(): Promise<void> {
+  const config = parseConfig(process.env);
+  const levels = new LogLevels(config.logLevel);
+  const log = createLogger({
+    scope: 'waypoint',
+    levels,
+    sink: stdoutSink,
+    wallNow: () => systemClock.wallNow(),
+  });
+  let signals = 0;
+  const quit = (): void => {
+    signals += 1;
+    if (signals > 1) {
+      process.exit(EXIT_FAILED);
+    }
+    waypoint.stop().then(
+      () => process.exit(0),
+      (error: unknown) => fail('cannot stop', error),
+    );
+  };
+  const waypoint = buildWaypoint(config, {
+    clock: systemClock,
+    log,
+    levels,
+    version: version(),
+    quit,
+  });
+  process.on('SIGTERM', quit);
+  process.on('SIGINT', quit);
+  await waypoint.start();
+  log.info('serving', { gateway: config.gateway, workers: config.workers });
+}
+
+main().catch((error: unknown) => fail('cannot start', error));

@@ -1,0 +1,24 @@
+/** Who opened a tunnel: what its certificate and its connection say, and the workload that fits both. */
+import type { ConnectRequest } from '@ambit/hbone';
+import type { Caller } from '@ambit/http';
+import type { MeshIndex } from '@ambit/model';
+
+/** Nothing that the request says counts (wire.md §2.2). */
+export function callerOf(
+  request: Pick<ConnectRequest, 'peer' | 'remoteAddress' | 'remotePort'>,
+  index: MeshIndex,
+): Caller {
+  const { peer, remoteAddress, remotePort } = request;
+  const workload = index.workloadByAddress(index.network, remoteAddress);
+  const isSame =
+    workload?.namespace === peer.namespace && workload.serviceAccount === peer.serviceAccount;
+  return {
+    identity: peer.uri,
+    trustDomain: peer.trustDomain,
+    namespace: peer.namespace,
+    serviceAccount: peer.serviceAccount,
+    ip: remoteAddress,
+    port: remotePort,
+    ...(workload !== undefined && isSame ? { workload } : {}),
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * What the main thread tells a worker and hears from it. Everything here survives structured clone.
+ *
+ * A new worker is told the whole state by the same messages, so a replacement needs no other path.
+ */
+import type { MeshObject, ObjectKey } from '@ambit/api';
+import type { Address, AddressKey } from '@ambit/model';
+
+export interface CertificateMaterial {
+  /** `spiffe://…` */
+  readonly identity: string;
+  readonly privateKeyPem: string;
+  /** Leaf first, then intermediates. */
+  readonly chainPem: string;
+  readonly rootsPem: string;
+  readonly notAfterMs: number;
+}
+
+export type ToWorker =
+  | {
+      readonly kind: 'addresses';
+      /** Echoed by `applied`. */
+      readonly sequence: number;
+      readonly changed: readonly Address[];
+      readonly removed: readonly AddressKey[];
+    }
+  | {
+      readonly kind: 'objects';
+      readonly sequence: number;
+      readonly changed: readonly MeshObject[];
+      readonly removed: readonly ObjectKey[];
+    }
+  | { readonly kind: 'certificate'; readonly material: CertificateMaterial }
+  | { readonly kind: 'certificate-unavailable'; readonly reason: string }
+  /** The first complete configuration is here: serve. */
+  | { readonly kind: 'serve' }
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  | { readonly kind: 'report'; readonly id: number; readonly what: 'metrics' | 'clusters' };
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  /** Objects that this worker cannot compile, by key. */
+  | {
+      readonly kind: 'applied';
+      readonly sequence: number;
+      readonly rejected: readonly { readonly key: ObjectKey; readonly error: string }[];
+    }
+  | { readonly kind: 'serving'; readonly port: number; readonly error?: string }
+  | { readonly kind: 'drained'; readonly cutOff: number }
+  /** `metrics`: prom-client's JSON. `clusters`: rows of the admin dump. */
+  | { readonly kind: 'report'; readonly id: number; readonly value: unknown };
+
+/** What a worker is started with. */
+export interface WorkerConfig {
+  readonly namespace: string;
+  readonly name: string;
+  readonly className: string;
+  readonly identity: string;
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+  readonly network: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly logSpec: string;
+}

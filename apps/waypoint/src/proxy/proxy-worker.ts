@@ -1,0 +1,265 @@
+/**
+ * One complete waypoint proxy: the 15008 listener, tunnels, the HTTP engine and its upstreams, fed by messages.
+ *
+ * Rule: it serves nothing before it was told that its configuration is complete, and serves no destination
+ * that is not bound to this waypoint.
+ */
+import { type Clock, Drain } from '@ambit/core';
+import { type ConnectAnswer, type ConnectRequest, HboneServer } from '@ambit/hbone';
+import { HttpEngine, HttpError } from '@ambit/http';
+import { MeshIndex, WaypointView } from '@ambit/model';
+import { Acceptor, formatAddress } from '@ambit/proxy';
+import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
+import { AccessLog } from './access-log.ts';
+import { callerOf } from './caller.ts';
+import { CertificateSlot } from './certificate-slot.ts';
+import { destinationOf } from './destination.ts';
+import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
+import { RequestMetrics } from './request-metrics.ts';
+import { UpstreamDialer } from './upstream-dialer.ts';
+import { WaypointPlane } from './waypoint-plane.ts';
+
+const CONNECTIONS_MAX = 4_096;
+const CONNECTIONS_WAITING_MAX = 1_024;
+
+export interface ProxyWorkerOptions {
+  readonly config: WorkerConfig;
+  readonly clock: Clock;
+  readonly sink: LogSink;
+  readonly post: (message: FromWorker) => void;
+  readonly random?: () => number;
+  /** Tests only: agents listen elsewhere. */
+  readonly hbonePort?: number;
+}
+
+export class ProxyWorker {
+  readonly #options: ProxyWorkerOptions;
+  readonly #index: MeshIndex;
+  readonly #view: WaypointView;
+  readonly #certificate: CertificateSlot;
+  readonly #dialer: UpstreamDialer;
+  readonly #engine: HttpEngine;
+  readonly #server: HboneServer;
+  readonly #acceptor: Acceptor;
+  readonly #access: AccessLog;
+  readonly #metrics = new RequestMetrics();
+  #isServing = false;
+
+  constructor(options: ProxyWorkerOptions) {
+    this.#options = options;
+    const { config, clock, sink } = options;
+    const log = createLogger({
+      scope: 'worker',
+      levels: new LogLevels(config.logSpec),
+      sink,
+      wallNow: () => clock.wallNow(),
+    });
+    this.#access = new AccessLog(log.scoped('access'));
+    this.#index = new MeshIndex({ network: config.network });
+    this.#view = new WaypointView(this.#index, config);
+    this.#certificate = new CertificateSlot(clock);
+    this.#dialer = new UpstreamDialer({
+      clock,
+      index: this.#index,
+      identity: config.identity,
+      certificate: () => this.#certificate.require(),
+      ...(options.hbonePort === undefined ? {} : { hbonePort: options.hbonePort }),
+    });
+    this.#engine = new HttpEngine({
+      clock,
+      identity: () => config.identity,
+      ...(options.random === undefined ? {} : { random: options.random }),
+      observer: {
+        onRequest: (record) => {
+          this.#metrics.request(record);
+          this.#access.request(record);
+        },
+        onConnectionOpened: (record) => this.#metrics.opened(record),
+        onConnection: (record) => {
+          this.#metrics.connection(record);
+          this.#access.connection(record);
+        },
+      },
+    });
+    this.#server = new HboneServer({
+      clock,
+      identity: () => this.#certificate.require(),
+      onConnect: async (request) => await this.#connect(request),
+      onRejected: ({ error, remoteAddress, remotePort }) =>
+        this.#access.refused({
+          source: formatAddress(remoteAddress, remotePort),
+          authority: '',
+          error: describeError(error),
+        }),
+    });
+    this.#acceptor = new Acceptor({
+      liveMax: CONNECTIONS_MAX,
+      waitingMax: CONNECTIONS_WAITING_MAX,
+      onSocket: (socket) => this.#server.accept(socket),
+      onError: (error) => log.error('the listener failed', { error: describeError(error) }),
+    });
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.kind) {
+      case 'addresses':
+        this.#index.apply(message);
+        this.#applied(message.sequence, []);
+        return;
+      case 'objects':
+        this.#applied(message.sequence, this.#view.apply(message));
+        return;
+      case 'certificate':
+        this.#certificate.set(message.material);
+        return;
+      case 'certificate-unavailable':
+        this.#certificate.setUnavailable(message.reason);
+        return;
+      case 'serve':
+        this.#background(this.#serve());
+        return;
+      case 'drain':
+        this.#background(this.#drain(message.deadlineMs));
+        return;
+      case 'report': {
+        const value = message.what === 'metrics' ? this.#snapshot() : this.#clusterRows();
+        this.#options.post({ kind: 'report', id: message.id, value });
+      }
+    }
+  }
+
+  /** Now. Idempotent. */
+  destroy(): void {
+    this.#acceptor.destroy();
+    this.#server.destroy();
+    this.#engine.destroy();
+    this.#dialer.pool.destroy();
+  }
+
+  /** Everything that was open under the configuration before is looked at again. */
+  #applied(sequence: number, rejected: Extract<FromWorker, { kind: 'applied' }>['rejected']): void {
+    this.#engine.recheck();
+    this.#options.post({ kind: 'applied', sequence, rejected });
+  }
+
+  async #serve(): Promise<void> {
+    if (this.#isServing) {
+      return;
+    }
+    this.#isServing = true;
+    this.#engine.start();
+    const { listen } = this.#options.config;
+    try {
+      await this.#listen(listen);
+      this.#options.post({ kind: 'serving', port: this.#acceptor.port });
+    } catch (error) {
+      this.#isServing = false;
+      this.#options.post({ kind: 'serving', port: 0, error: describeError(error) });
+    }
+  }
+
+  /** Every worker has a socket of its own on the port. A machine without IPv6 gets IPv4. */
+  async #listen(listen: WorkerConfig['listen']): Promise<void> {
+    const shared = { reusePort: true };
+    try {
+      await this.#acceptor.listen({ ...listen, ...shared });
+    } catch (error) {
+      if (listen.host !== '::') {
+        throw error;
+      }
+      await this.#acceptor.listen({ ...listen, host: '0.0.0.0', ...shared });
+    }
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
+    this.#acceptor.close();
+    const drain = new Drain(this.#options.clock);
+    const hold = drain.hold('connections');
+    const gone = Promise.all([this.#server.drain(), this.#engine.drain()]);
+    gone.then(
+      () => hold[Symbol.dispose](),
+      () => undefined,
+    );
+    await drain.start({ mode: 'graceful', deadlineMs });
+    const cutOff = this.#engine.live;
+    this.destroy();
+    this.#options.post({ kind: 'drained', cutOff });
+  }
+
+  async #connect(request: ConnectRequest): Promise<ConnectAnswer> {
+    const { config } = this.#options;
+    const { authority, peer } = request;
+    if (peer.uri === config.identity) {
+      return this.#refuse(request, 400, 'the caller is this waypoint itself: a loop');
+    }
+    const caller = callerOf(request, this.#index);
+    const found = destinationOf(authority, caller.namespace, {
+      view: this.#view,
+      index: this.#index,
+      config,
+    });
+    if (found.kind === 'refused') {
+      return this.#refuse(request, 400, found.text);
+    }
+    const { destination } = found;
+    const plane = new WaypointPlane(caller, destination, {
+      view: this.#view,
+      index: this.#index,
+      dial: async (endpoint, from, signal) => await this.#dialer.dial(endpoint, from, signal),
+    });
+    if (destination.protocol !== 'TCP' && destination.protocol !== 'TLS') {
+      return {
+        status: 200,
+        serve: (conn) => this.#background(this.#engine.serve(conn, plane)),
+      };
+    }
+    try {
+      const serve = await this.#engine.openTcp(plane, request.signal);
+      return { status: 200, serve: (conn) => this.#background(serve(conn)) };
+    } catch (error) {
+      // The engine has written the line; the client's agent only needs the class of the refusal.
+      const isDenied = error instanceof HttpError && error.answer.status === 403;
+      return { status: isDenied ? 401 : 503, reason: describeError(error) };
+    }
+  }
+
+  #refuse(request: ConnectRequest, status: 400, reason: string): ConnectAnswer {
+    this.#access.refused({
+      source: formatAddress(request.remoteAddress, request.remotePort),
+      authority: request.authority,
+      error: reason,
+    });
+    return { status, reason };
+  }
+
+  #snapshot(): unknown {
+    const { counters, live } = this.#engine;
+    return this.#metrics.snapshot({
+      ambit_waypoint_requests_active: counters.active,
+      ambit_waypoint_requests_overloaded_total: counters.overloaded,
+      ambit_waypoint_mirrors_dropped_total: counters.mirrorsDropped,
+      ambit_waypoint_connections: live,
+      ambit_hbone_sessions: this.#server.live,
+      ambit_hbone_upstream_tunnels: this.#dialer.pool.size,
+      ambit_hbone_handshake_failures_total: this.#server.counters.handshakeFailures,
+      ambit_hbone_refusals_total: this.#server.counters.refusals,
+      ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,
+    });
+  }
+
+  #clusterRows(): unknown {
+    return this.#engine.clusters.values().map((state) => ({
+      name: state.cluster.name,
+      active: state.active,
+      ejected: state.ejected,
+      objects: state.cluster.objects,
+    }));
+  }
+
+  /** What fails in the background has answered for itself; the thread goes on. */
+  #background(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      this.#access.refused({ source: '', authority: '', error: describeError(error) });
+    });
+  }
+}

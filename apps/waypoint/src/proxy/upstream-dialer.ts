@@ -1,0 +1,109 @@
+/**
+ * Connections to endpoints: through a tunnel to the endpoint's agent where it has one, else plain TCP.
+ *
+ * The tunnel carries the waypoint's own certificate, expects the endpoint's identity, and names the caller
+ * for the agent's log (`x-ambit-source`; believed there only from the bound waypoint).
+ */
+import { connect, type Socket } from 'node:net';
+import type { Clock } from '@ambit/core';
+import { formatForwarded, HbonePool, newTraceparent, type TlsIdentity } from '@ambit/hbone';
+import { type Caller, HttpError, type MeshEndpoint } from '@ambit/http';
+import type { MeshIndex } from '@ambit/model';
+import { type ByteConn, fromIoError, SocketConn } from '@ambit/proxy';
+import { expectedIdentities, formatAuthority, HBONE_PORT, pickAddress } from '@ambit/routing';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const CALLER_HEADER = 'x-ambit-source';
+
+export interface DialerOptions {
+  readonly clock: Clock;
+  readonly index: MeshIndex;
+  /** `spiffe://…` of the waypoint. */
+  readonly identity: string;
+  /** The current certificate. Throws when there is none. */
+  readonly certificate: () => TlsIdentity;
+  /** Of the tunnels' other end; tests have no 15008. */
+  readonly hbonePort?: number;
+}
+
+export class UpstreamDialer {
+  readonly #options: DialerOptions;
+  readonly pool: HbonePool;
+
+  constructor(options: DialerOptions) {
+    this.#options = options;
+    this.pool = new HbonePool({
+      clock: options.clock,
+      identity: () => options.certificate(),
+      dial: async ({ address, port }, signal) => await this.#socket(address, port, signal),
+    });
+  }
+
+  /** Rejects with a MeshError. */
+  async dial(endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal): Promise<ByteConn> {
+    const { workload, targetPort } = endpoint;
+    const target = pickAddress(workload, {});
+    if (target === undefined) {
+      throw new HttpError('HTTP_CONNECT_FAILURE', `${workload.uid} has no address`, {
+        side: 'upstream',
+        retryable: true,
+      });
+    }
+    if (workload.tunnelProtocol === 'NONE') {
+      const socket = await this.#socket(target.host, targetPort, signal);
+      return new SocketConn(socket, { side: 'upstream' });
+    }
+    const { identity, hbonePort = HBONE_PORT } = this.#options;
+    const { conn } = await this.pool.connect(
+      {
+        sourceIdentity: identity,
+        expectedIdentities: expectedIdentities(workload),
+        address: target.host,
+        port: hbonePort,
+        sourcePod: '',
+      },
+      {
+        authority: formatAuthority(target.host, targetPort),
+        headers: {
+          [CALLER_HEADER]: caller.identity,
+          forwarded: formatForwarded({ address: caller.ip, port: caller.port }),
+          traceparent: newTraceparent(),
+        },
+        signal,
+      },
+    );
+    return conn;
+  }
+
+  async #socket(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+    const { clock } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const socket = connect({ host, port, noDelay: true, allowHalfOpen: true });
+    const done = new AbortController();
+    const onAbort = (): void => reject(signal.reason);
+    socket.once('connect', () => resolve());
+    socket.on('error', (error) => reject(fromIoError(error, 'upstream')));
+    signal.addEventListener('abort', onAbort, { once: true });
+    clock.sleep(CONNECT_TIMEOUT_MS, done.signal).then(
+      () =>
+        reject(
+          new HttpError('HTTP_CONNECT_FAILURE', `no connection to ${host}:${port} in time`, {
+            side: 'upstream',
+            retryable: true,
+          }),
+        ),
+      () => undefined,
+    );
+    try {
+      signal.throwIfAborted();
+      await promise;
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    } finally {
+      done.abort();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+}

@@ -1,0 +1,136 @@
+/** The mesh as one tunnel's requests see it: one caller, one destination, the configuration of the moment. */
+import { parseIp } from '@ambit/api';
+import type {
+  Authorization,
+  Caller,
+  Destination,
+  MeshEndpoint,
+  MeshPlane,
+  ResolvedCluster,
+} from '@ambit/http';
+import type { MeshIndex, WaypointView } from '@ambit/model';
+import type { RequestAttributes } from '@ambit/policy';
+import type { ByteConn } from '@ambit/proxy';
+import {
+  type ClusterRef,
+  type HttpRequestView,
+  matchHttp,
+  matchTcp,
+  type RouteDecision,
+  serviceKey,
+  type TcpDecision,
+} from '@ambit/routing';
+import { authorize } from './authorize.ts';
+
+export interface PlaneContext {
+  readonly view: WaypointView;
+  readonly index: MeshIndex;
+  readonly dial: (endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal) => Promise<ByteConn>;
+}
+
+export class WaypointPlane implements MeshPlane {
+  readonly caller: Caller;
+  readonly destination: Destination;
+  readonly #context: PlaneContext;
+
+  constructor(caller: Caller, destination: Destination, context: PlaneContext) {
+    this.caller = caller;
+    this.destination = destination;
+    this.#context = context;
+  }
+
+  get defaultCluster(): ClusterRef {
+    const { service, workload, port } = this.destination;
+    return { host: service?.hostname ?? workload?.uid ?? '', port };
+  }
+
+  authorize(request?: RequestAttributes): Authorization {
+    const { view, index } = this.#context;
+    const { caller } = this;
+    return authorize({ view, index, caller, destination: this.#now(), request });
+  }
+
+  route(request: HttpRequestView): RouteDecision {
+    const { service } = this.#now();
+    // A workload has no routes: they belong to the service's own address (semantics §3.1).
+    const table =
+      service === undefined
+        ? { service: { namespace: '', hostname: this.defaultCluster.host }, consumers: new Map() }
+        : this.#context.view.routes(service).http;
+    return matchHttp(table, request);
+  }
+
+  routeTcp(): TcpDecision {
+    const { service, port } = this.#now();
+    if (service === undefined) {
+      const target = { kind: 'cluster', cluster: this.defaultCluster } as const;
+      return { kind: 'route', shares: [{ weight: 1, target }] };
+    }
+    const { caller } = this;
+    return matchTcp(this.#context.view.routes(service).tcp, {
+      destinationIp: parseIp(service.addresses[0]?.address ?? '') ?? new Uint8Array(4),
+      port,
+      source: {
+        namespace: caller.namespace,
+        ip: caller.ip,
+        ...(caller.workload === undefined ? {} : { labels: caller.workload.labels }),
+      },
+    });
+  }
+
+  cluster(ref: ClusterRef): ResolvedCluster | undefined {
+    const { view } = this.#context;
+    const { workload } = this.#now();
+    if (workload !== undefined && ref.host === workload.uid) {
+      return this.#workloadCluster(ref);
+    }
+    const resolved = view.cluster(ref);
+    if (resolved === undefined) {
+      return undefined;
+    }
+    const { service } = resolved;
+    const mapping = service.ports.find(({ servicePort }) => servicePort === ref.port);
+    return {
+      ...resolved,
+      endpoints: view.endpoints(resolved),
+      protocol: mapping?.appProtocol ?? 'UNKNOWN',
+    };
+  }
+
+  async dial(endpoint: MeshEndpoint, signal: AbortSignal): Promise<ByteConn> {
+    return await this.#context.dial(endpoint, this.caller, signal);
+  }
+
+  #workloadCluster(ref: ClusterRef): ResolvedCluster {
+    const { workload, port, protocol } = this.#now();
+    const endpoints =
+      workload === undefined
+        ? []
+        : [{ key: `${workload.uid}:${port}`, workload, targetPort: port, weight: 1 }];
+    return {
+      cluster: {
+        name: `inbound|${port}||${ref.host}`,
+        ref,
+        subsetLabels: {},
+        loadBalancer: { simple: 'LEAST_REQUEST' },
+        connectionPool: {},
+        objects: [],
+      },
+      endpoints,
+      protocol,
+    };
+  }
+
+  /** A tunnel outlives resources: each request looks at what the destination is now. */
+  #now(): Destination {
+    const { index } = this.#context;
+    const { destination } = this;
+    const service = destination.service && index.services.get(serviceKey(destination.service));
+    const workload = destination.workload && index.workloadByUid(destination.workload.uid);
+    return {
+      ...destination,
+      ...(service === undefined ? {} : { service }),
+      ...(workload === undefined ? {} : { workload }),
+    };
+  }
+}

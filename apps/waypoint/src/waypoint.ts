@@ -1,0 +1,180 @@
+/**
+ * The waypoint as a whole: the order in which it starts, and how it ends.
+ *
+ * Rule: it listens only when its first complete configuration and its certificate are here. Before, clients
+ * are refused by the kernel, and the readiness page says what is missing.
+ */
+import type { Clock } from '@ambit/core';
+import type { CertificateManager } from '@ambit/identity';
+import {
+  type AdminRoute,
+  AdminServer,
+  createRegistry,
+  type Logger,
+  type LogLevels,
+  loggingRoute,
+  type MetricsSnapshot,
+  mergedText,
+  metricsRoute,
+  profileRoutes,
+  Readiness,
+  readinessRoute,
+  registerProcessMetrics,
+  snapshotOf,
+} from '@ambit/telemetry';
+import type { DeltaClient } from '@ambit/xds';
+import { waypointRoutes } from './admin/waypoint-routes.ts';
+import { identityOf, type WaypointConfig } from './config.ts';
+import type { MeshState } from './control/mesh-state.ts';
+import type { OwnCertificate } from './control/own-certificate.ts';
+import { maxFds, openFds } from './process-limits.ts';
+import type { WorkerPool } from './workers/worker-pool.ts';
+
+export interface WaypointParts {
+  readonly config: WaypointConfig;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly levels: LogLevels;
+  readonly version: string;
+  readonly quit: () => void;
+  readonly state: MeshState;
+  readonly workers: WorkerPool;
+  readonly manager: CertificateManager;
+  readonly certificate: OwnCertificate;
+  readonly client: DeltaClient;
+}
+
+export class Waypoint {
+  readonly readiness = new Readiness();
+  readonly #parts: WaypointParts;
+  readonly #servers: AdminServer[] = [];
+  readonly #holds: Record<'workers' | 'configuration' | 'certificate', Disposable>;
+  #stopping: Promise<void> | undefined;
+  #isServing = false;
+
+  constructor(parts: WaypointParts) {
+    this.#parts = parts;
+    this.#holds = {
+      workers: this.readiness.hold('workers'),
+      configuration: this.readiness.hold('configuration'),
+      certificate: this.readiness.hold('certificate'),
+    };
+  }
+
+  /** A worker that starts from now on serves at once. */
+  get isServing(): boolean {
+    return this.#isServing;
+  }
+
+  /** Resolves when it serves, which may take as long as the controller is away. */
+  async start(): Promise<void> {
+    const { workers, client, manager, certificate, config, log } = this.#parts;
+    await this.#listenForPeople();
+    await workers.start();
+    client.start();
+    manager.prefetch(identityOf(config));
+    await Promise.all([
+      client.firstSync.then(() => this.#holds.configuration[Symbol.dispose]()),
+      certificate.issued.then(() => this.#holds.certificate[Symbol.dispose]()),
+    ]);
+    log.info('first configuration is in force');
+    this.#isServing = true;
+    await workers.serve();
+    this.#holds.workers[Symbol.dispose]();
+  }
+
+  /** Stops accepting, lets connections end until the deadline. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    const { workers, client, manager, config, log } = this.#parts;
+    this.readiness.hold('draining');
+    log.info('draining', { deadlineMs: config.drainMs });
+    const cutOff = await workers.drain(config.drainMs);
+    if (cutOff > 0) {
+      log.warn('connections were cut off by the drain', { count: cutOff });
+    }
+    workers.stop();
+    manager.stop();
+    await client.stop();
+    await Promise.all(this.#servers.map((server) => server.stop()));
+    log.info('stopped');
+  }
+
+  async #listenForPeople(): Promise<void> {
+    const { config, clock, levels, version } = this.#parts;
+    const registry = createRegistry();
+    registerProcessMetrics(registry, { component: 'waypoint', version, openFds, maxFds });
+    const text = async (): Promise<string> => {
+      const reports = (await this.#parts.workers.report('metrics')) as readonly MetricsSnapshot[];
+      return await mergedText([await snapshotOf(registry), this.#controlSnapshot(), ...reports]);
+    };
+    const metrics = [metricsRoute('/metrics', text), metricsRoute('/stats/prometheus', text)];
+    const admin = this.#server('Ambit waypoint', [
+      ...waypointRoutes({ ...this.#parts, xdsStatus: () => this.#parts.client.status() }),
+      readinessRoute('/ready', this.readiness),
+      ...metrics,
+      loggingRoute(levels),
+      ...profileRoutes(clock),
+    ]);
+    await admin.listen(config.adminAddress);
+    if (config.adminSocket !== '') {
+      await admin.listen({ socketPath: config.adminSocket });
+    }
+    await this.#server('Ambit waypoint, metrics', metrics).listen(config.metricsAddress);
+    const ready = readinessRoute('/healthz/ready', this.readiness);
+    await this.#server('Ambit waypoint, readiness', [ready]).listen(config.readinessAddress);
+  }
+
+  /** `istio_xds_*` of wire.md §7.1, and workers. */
+  #controlSnapshot(): MetricsSnapshot {
+    const { counters } = this.#parts.client;
+    const counter = (
+      name: string,
+      help: string,
+      label: string,
+      values: Iterable<readonly [string, number]>,
+    ) => ({
+      name,
+      help,
+      type: 'counter',
+      aggregator: 'sum',
+      values: [...values].map(([key, value]) => ({ labels: { [label]: key }, value })),
+    });
+    return [
+      counter(
+        'istio_xds_connection_terminations_total',
+        'The total number of completed connections to the controller',
+        'reason',
+        Object.entries(counters.terminations),
+      ),
+      counter(
+        'istio_xds_message_total',
+        'Total number of messages received',
+        'url',
+        counters.messages,
+      ),
+      counter(
+        'istio_xds_message_bytes_total',
+        'Total number of bytes received',
+        'url',
+        counters.messageBytes,
+      ),
+      counter(
+        'ambit_workers_replaced_total',
+        'Worker threads that ended and were replaced',
+        'program',
+        [['waypoint', this.#parts.workers.replacements]],
+      ),
+    ] as unknown as MetricsSnapshot;
+  }
+
+  #server(title: string, routes: readonly AdminRoute[]): AdminServer {
+    const server = new AdminServer({ title, routes, log: this.#parts.log.scoped('admin') });
+    this.#servers.push(server);
+    return server;
+  }
+}

@@ -1,0 +1,125 @@
+/** Builds the waypoint from its settings: plain constructor calls, defaults written out. Starts nothing. */
+import type { Clock } from '@ambit/core';
+import { CertificateManager } from '@ambit/identity';
+import type { Logger, LogLevels } from '@ambit/telemetry';
+import {
+  buildNode,
+  type ControlPlaneAddress,
+  createCertificateClient,
+  DeltaClient,
+  fileText,
+  openDeltaStream,
+  tokenFile,
+} from '@ambit/xds';
+import { identityOf, type WaypointConfig } from './config.ts';
+import { subscriptionsOf } from './control/controller-link.ts';
+import { MeshState } from './control/mesh-state.ts';
+import { OwnCertificate } from './control/own-certificate.ts';
+import type { WorkerConfig } from './proxy/messages.ts';
+import { Waypoint } from './waypoint.ts';
+import { WorkerPool } from './workers/worker-pool.ts';
+import { type SpawnWorker, threadSpawner } from './workers/worker-port.ts';
+
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly levels: LogLevels;
+  readonly version: string;
+  /** Ends the process after a drain. */
+  readonly quit: () => void;
+  /** Default: threads. */
+  readonly spawn?: SpawnWorker;
+}
+
+export function buildWaypoint(config: WaypointConfig, around: Surroundings): Waypoint {
+  const { clock, log } = around;
+  const state = new MeshState();
+  const workers: WorkerPool = new WorkerPool({
+    count: config.workers,
+    clock,
+    log: log.scoped('workers'),
+    spawn:
+      around.spawn ??
+      threadSpawner({
+        entry: new URL('./proxy/worker-main.ts', import.meta.url),
+        workerData: workerConfig(config),
+      }),
+    state: () => [
+      ...certificate.message,
+      ...state.changes(),
+      ...(waypoint.isServing ? [{ kind: 'serve' } as const] : []),
+    ],
+  });
+  const certificate = new OwnCertificate({
+    log: log.scoped('certificates'),
+    tell: (message) => workers.broadcast(message),
+  });
+  const manager = new CertificateManager({
+    clock,
+    // The waypoint asks for its own identity alone: its token says who it is.
+    sign: createCertificateClient({
+      ...controlPlane(config, config.caAddress, config.caRootCa),
+      impersonate: false,
+    }).sign,
+    ttlSeconds: config.secretTtlSeconds,
+    onEvent: certificate.onEvent,
+  });
+  const xdsLog = log.scoped('xds');
+  const client = new DeltaClient({
+    clock,
+    open: openDeltaStream(controlPlane(config, config.xdsAddress, config.xdsRootCa)),
+    node: buildNode({
+      type: 'waypoint',
+      ip: config.instanceIp,
+      podName: config.podName,
+      namespace: config.podNamespace,
+      clusterDomain: config.clusterDomain,
+      metadata: {
+        GATEWAY: `${config.gateway.namespace}/${config.gateway.name}`,
+        SERVICE_ACCOUNT: config.serviceAccount,
+        CLUSTER_ID: config.clusterId,
+        ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
+      },
+    }),
+    subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
+    onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
+    onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
+  });
+  const waypoint: Waypoint = new Waypoint({
+    ...around,
+    config,
+    state,
+    workers,
+    manager,
+    certificate,
+    client,
+  });
+  return waypoint;
+}
+
+export function workerConfig(config: WaypointConfig): WorkerConfig {
+  return {
+    ...config.gateway,
+    className: config.className,
+    identity: identityOf(config),
+    trustDomain: config.trustDomain,
+    rootNamespace: config.rootNamespace,
+    clusterDomain: config.clusterDomain,
+    network: config.network,
+    listen: config.hboneAddress,
+    logSpec: config.logLevel,
+  };
+}
+
+function controlPlane(
+  config: WaypointConfig,
+  address: string,
+  rootCa: string,
+): ControlPlaneAddress {
+  return {
+    address,
+    rootCa: fileText(rootCa),
+    token: tokenFile(config.tokenPath),
+    clusterId: config.clusterId,
+  };
+}

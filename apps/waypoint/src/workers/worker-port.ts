@@ -1,0 +1,40 @@
+/** A worker thread as the pool sees it, so that the pool can be tested without threads. */
+import { Worker } from 'node:worker_threads';
+import type { FromWorker, ToWorker, WorkerConfig } from '../proxy/messages.ts';
+
+export interface WorkerPort {
+  post(message: ToWorker): void;
+  /** Ends the thread now. `onExit` follows. Idempotent. */
+  terminate(): void;
+}
+
+export interface WorkerEvents {
+  onMessage(message: FromWorker): void;
+  /** Once, whatever ended it. */
+  onExit(reason: string): void;
+}
+
+export type SpawnWorker = (index: number, events: WorkerEvents) => WorkerPort;
+
+/** Starts `entry` as a worker thread. */
+export function threadSpawner(options: {
+  readonly entry: URL;
+  readonly workerData: WorkerConfig;
+}): SpawnWorker {
+  return (index, events) => {
+    const worker = new Worker(options.entry, {
+      workerData: options.workerData,
+      name: `worker-${index}`,
+    });
+    let lastError = '';
+    worker.on('message', (message: FromWorker) => events.onMessage(message));
+    worker.on('error', (error) => {
+      lastError = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    });
+    worker.on('exit', (code) => events.onExit(lastError === '' ? `exit code ${code}` : lastError));
+    return {
+      post: (message) => worker.postMessage(message),
+      terminate: () => void worker.terminate(),
+    };
+  };
+}
