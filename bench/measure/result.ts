@@ -1,0 +1,79 @@
+/**
+ * The shape of one bench run as it is kept in `bench/results`: every sample, and what a reader needs to judge them.
+ *
+ * Medians are not kept: the report makes them, so that they can never disagree with the samples.
+ */
+import type { Conditions, Machine } from './machine.ts';
+
+/** One column of numbers: a key of a sample's values. */
+export interface Metric {
+  readonly case: string;
+  readonly key: string;
+  /** With the unit. */
+  readonly title: string;
+  readonly digits: number;
+  readonly better: 'lower' | 'higher';
+}
+
+export interface Subject {
+  readonly name: string;
+  readonly title: string;
+  readonly version: string;
+  /** What a reader must know to compare it. */
+  readonly note: string;
+}
+
+export interface Sample {
+  readonly case: string;
+  readonly subject: string;
+  readonly round: number;
+  readonly values: Readonly<Record<string, number>>;
+  readonly conditions: Conditions;
+}
+
+export interface Failure {
+  readonly case: string;
+  readonly subject: string;
+  readonly round: number;
+  readonly reason: string;
+}
+
+export interface BenchResult {
+  readonly suite: string;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  /** Fewer and shorter samples, to see that it runs; no number of such a run means anything. */
+  readonly quick: boolean;
+  readonly machine: Machine;
+  /** What was held fixed: seconds, connections, congestion control, ciphers. */
+  readonly settings: Readonly<Record<string, string | number>>;
+  readonly subjects: readonly Subject[];
+  readonly skipped: readonly { readonly subject: string; readonly reason: string }[];
+  readonly metrics: readonly Metric[];
+  readonly samples: readonly Sample[];
+  readonly failures: readonly Failure[];
+}
+
+/** Above this the hypervisor was busy with others and the sample says nothing. */
+export const STEAL_SHARE_MAX = 0.02;
+
+/** By round: the values of one metric that count. */
+export function valuesByRound(
+  result: BenchResult,
+  subject: string,
+  metric: Metric,
+): Map<number, number> {
+  const values = new Map<number, number>();
+  for (const sample of result.samples) {
+    const value = sample.values[metric.key];
+    if (
+      sample.case === metric.case &&
+      sample.subject === subject &&
+      sample.conditions.stealShare <= STEAL_SHARE_MAX &&
+      value !== undefined
+    ) {
+      values.set(sample.round, value);
+    }
+  }
+  return values;
+}

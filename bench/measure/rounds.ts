@@ -1,0 +1,53 @@
+/**
+ * Rounds A/B/C, B/C/A, …: every subject is measured once a round, close in time to the others, and none is always
+ * first. A failing sample is recorded and the run goes on: nine good rows must not be lost to the tenth.
+ */
+import { watchConditions } from './machine.ts';
+import type { Failure, Sample } from './result.ts';
+
+export interface RoundsOptions {
+  readonly rounds: number;
+  readonly cases: readonly string[];
+  /** Names of those that can do the case. */
+  readonly subjectsOf: (caseName: string) => readonly string[];
+  readonly measure: (caseName: string, subject: string) => Promise<Record<string, number>>;
+  readonly onProgress: (line: string) => void;
+}
+
+export async function runRounds(
+  options: RoundsOptions,
+): Promise<{ readonly samples: Sample[]; readonly failures: Failure[] }> {
+  const samples: Sample[] = [];
+  const failures: Failure[] = [];
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const caseName of options.cases) {
+      for (const subject of rotated(options.subjectsOf(caseName), round)) {
+        const at = { case: caseName, subject, round };
+        const label = `round ${round + 1}/${options.rounds} ${caseName} ${subject}`;
+        const end = watchConditions();
+        try {
+          const values = await options.measure(caseName, subject);
+          samples.push({ ...at, values, conditions: end() });
+          options.onProgress(`${label}: ${valuesLine(values)}`);
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : String(error);
+          failures.push({ ...at, reason: reason.slice(0, 2_000) });
+          options.onProgress(`${label}: FAILED ${reason}`);
+        }
+      }
+    }
+  }
+  return { samples, failures };
+}
+
+/** The list, started `by` places later. */
+export function rotated<T>(list: readonly T[], by: number): T[] {
+  const start = list.length === 0 ? 0 : by % list.length;
+  return [...list.slice(start), ...list.slice(0, start)];
+}
+
+function valuesLine(values: Readonly<Record<string, number>>): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${key} ${Number(value.toPrecision(4))}`)
+    .join(', ');
+}

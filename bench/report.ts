@@ -1,0 +1,152 @@
+/**
+ * `docs/benchmarks.md` from the latest result of each suite. Generated: edit this file, not that one.
+ *
+ * Every number of it comes from samples in `bench/results`; medians and ratios are made here.
+ */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import {
+  type BenchResult,
+  type Metric,
+  STEAL_SHARE_MAX,
+  type Subject,
+  valuesByRound,
+} from './measure/result.ts';
+import { pairedRatios, type Spread, spreadOf } from './measure/statistics.ts';
+import { type ModelResult, modelSection } from './report-model.ts';
+import { introduction } from './report-text.ts';
+
+const ROOT = dirname(import.meta.dirname);
+const RESULTS = join(import.meta.dirname, 'results');
+const REPORT = join(ROOT, 'docs', 'benchmarks.md');
+/** What ratios are made to. */
+const BASE = 'haproxy';
+const TITLES: Readonly<Record<string, string>> = { tunnel: 'Tunnel', waypoint: 'Waypoint' };
+
+/** Renders the report from the files in `bench/results`. */
+export function writeReport(): void {
+  const sections = ['tunnel', 'waypoint'].flatMap((suite) => {
+    const file = latestResult(suite);
+    return file === undefined ? [] : [suiteSection(readJson<BenchResult>(file), file)];
+  });
+  const model = latestResult('model');
+  if (model !== undefined) {
+    sections.push(modelSection(readJson<ModelResult>(model), model));
+  }
+  writeFileSync(REPORT, `${[introduction(), ...sections].join('\n\n')}\n`);
+}
+
+/** One suite as markdown: conditions, values, ratios, what to know about each subject. */
+export function suiteSection(result: BenchResult, file: string): string {
+  const { subjects } = result;
+  const base = subjects.find(({ name }) => name === BASE);
+  const compared = subjects.filter(({ name }) => name !== BASE && name !== 'direct');
+  const rows = result.metrics.filter((metric) =>
+    subjects.some(({ name }) => valuesByRound(result, name, metric).size > 0),
+  );
+  return [
+    `## ${TITLES[result.suite] ?? result.suite}`,
+    conditions(result, file),
+    table(
+      ['', ...subjects.map(({ title, version }) => `${title} ${version}`.trim())],
+      rows.map((metric) => [
+        metric.title,
+        ...subjects.map(({ name }) => cell(valuesOf(result, name, metric), metric.digits)),
+      ]),
+    ),
+    ...(base === undefined ? [] : [ratioTable(result, rows, base, compared)]),
+    notes(result),
+  ].join('\n\n');
+}
+
+function ratioTable(
+  result: BenchResult,
+  rows: readonly Metric[],
+  base: Subject,
+  compared: readonly Subject[],
+): string {
+  const ratiosOf = (name: string, metric: Metric): number[] =>
+    pairedRatios(valuesByRound(result, name, metric), valuesByRound(result, base.name, metric));
+  return [
+    `Ratios to ${base.title} in the same round (below 1 is less than ${base.title} takes):`,
+    table(
+      ['', ...compared.map(({ title }) => title)],
+      rows
+        .filter((metric) => compared.some(({ name }) => ratiosOf(name, metric).length > 0))
+        .map((metric) => [
+          `${metric.title}${metric.better === 'higher' ? ' (more is better)' : ''}`,
+          ...compared.map(({ name }) => cell(spreadOf(ratiosOf(name, metric)), 2)),
+        ]),
+    ),
+  ].join('\n\n');
+}
+
+function conditions(result: BenchResult, file: string): string {
+  const { machine, settings, samples } = result;
+  const loads = spreadOf(samples.map((sample) => sample.conditions.loadAverage));
+  const steals = spreadOf(samples.map((sample) => sample.conditions.stealShare * 100));
+  const dropped = samples.filter((sample) => sample.conditions.stealShare > STEAL_SHARE_MAX).length;
+  const rounds = new Set(samples.map((sample) => sample.round)).size;
+  const fixed = Object.entries(settings).map(([name, value]) => `${name} ${value}`);
+  return [
+    `\`bench/results/${baseName(file)}\`, ${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit}.`,
+    `Linux ${machine.kernel}, ${machine.cores} cores (${machine.cpu}), governor ${machine.governor}, Node ${machine.node}.`,
+    `${rounds} interleaved rounds; load average ${cell(loads, 1)}, steal ${cell(steals, 2)} %, ${dropped} samples dropped for steal.`,
+    `Held fixed: ${fixed.join(', ')}.`,
+    ...(result.quick
+      ? ['**A quick run: it shows that the measurement works; its numbers mean nothing.**']
+      : []),
+  ].join('  \n');
+}
+
+function notes({ subjects, skipped, failures }: BenchResult): string {
+  return [
+    ...subjects.map(({ title, note }) => `- ${title}: ${note}.`),
+    ...skipped.map(({ subject, reason }) => `- Not measured: ${subject} (${oneLine(reason)}).`),
+    ...failures.map(
+      ({ subject, case: name, round, reason }) =>
+        `- Failed: ${subject}, ${name}, round ${round + 1}: ${oneLine(reason)}`,
+    ),
+  ].join('\n');
+}
+
+function valuesOf(result: BenchResult, subject: string, metric: Metric): Spread | undefined {
+  return spreadOf([...valuesByRound(result, subject, metric).values()]);
+}
+
+/** `12.3 [11.9-13.0]`. */
+export function cell(spread: Spread | undefined, digits: number): string {
+  if (spread === undefined) {
+    return '-';
+  }
+  const { median, min, max, count } = spread;
+  const range = count === 1 ? '' : ` [${min.toFixed(digits)}-${max.toFixed(digits)}]`;
+  return `${median.toFixed(digits)}${range}`;
+}
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rule = head.map((_, index) => (index === 0 ? '---' : '---:'));
+  return [line(head), line(rule), ...rows.map(line)].join('\n');
+}
+
+/** The newest by the date in its name. */
+function latestResult(suite: string): string | undefined {
+  const wanted = new RegExp(`^\\d{4}-\\d{2}-\\d{2}-${suite}\\.json$`);
+  const names = readdirSync(RESULTS).filter((name) => wanted.test(name));
+  const last = names.sort().at(-1);
+  return last === undefined ? undefined : join(RESULTS, last);
+}
+
+function readJson<T>(file: string): T {
+  return JSON.parse(readFileSync(file, 'utf8')) as T;
+}
+
+function baseName(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim().slice(0, 200);
+}

@@ -1,0 +1,120 @@
+/**
+ * `npm run bench -- tunnel|waypoint|model [--rounds N] [--quick] [--peers]`: measures one thing beside its peers,
+ * keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
+ *
+ * A quick run shows that everything works; its numbers mean nothing, so it is kept only where `--out` says.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeMachine } from './measure/machine.ts';
+import type { BenchResult } from './measure/result.ts';
+import { writeReport } from './report.ts';
+import type { Suite } from './suites/suite.ts';
+import { runTunnel } from './suites/tunnel.ts';
+import { runWaypoint } from './suites/waypoint.ts';
+
+const ROUNDS_DEFAULT = 5;
+const ROUNDS_MAX = 50;
+const ROOT = dirname(import.meta.dirname);
+const RESULTS = join(import.meta.dirname, 'results');
+const CACHE = join(ROOT, 'node_modules', '.cache', 'ambit-bench');
+const SUITES: Readonly<Record<string, Suite>> = { tunnel: runTunnel, waypoint: runWaypoint };
+const USAGE =
+  'usage: npm run bench -- tunnel|waypoint|model|report [--rounds N] [--quick] [--peers] [--out FILE]';
+
+function progress(line: string): void {
+  console.error(line);
+}
+
+async function runSuite(name: string, suite: Suite, options: Options): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new Error('network namespaces need root: sudo npm run bench, or unshare -Urnm');
+  }
+  const startedAt = new Date();
+  const machine = describeMachine(ROOT);
+  const { rounds, quick, ambit } = options;
+  const measured = await suite({ rounds, quick, ambit, cache: CACHE, onProgress: progress });
+  const result: BenchResult = {
+    suite: name,
+    startedAt: startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    quick,
+    machine,
+    ...measured,
+  };
+  const day = startedAt.toISOString().slice(0, 10);
+  const file = options.out ?? (quick ? undefined : join(RESULTS, `${day}-${name}.json`));
+  if (file === undefined) {
+    console.log(JSON.stringify(result, undefined, 2));
+  } else {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, `${JSON.stringify(result, undefined, 2)}\n`);
+    progress(`written: ${file}`);
+  }
+  if (file?.startsWith(RESULTS) === true) {
+    writeReport();
+  }
+  if (result.failures.length > 0) {
+    progress(`${result.failures.length} samples failed`);
+    process.exitCode = 1;
+  }
+}
+
+/** A process of its own with a garbage collector that can be asked, or heap sizes would be guesses. */
+function runModel(out: string | undefined): void {
+  const day = new Date().toISOString().slice(0, 10);
+  const file = out ?? join(RESULTS, `${day}-model.json`);
+  const argv = ['--expose-gc', join(import.meta.dirname, 'model.ts'), '--out', file];
+  const { status } = spawnSync(process.execPath, argv, { stdio: 'inherit' });
+  if (status !== 0) {
+    throw new Error(`bench/model.ts ended with ${status}`);
+  }
+  writeReport();
+}
+
+interface Options {
+  readonly rounds: number;
+  readonly quick: boolean;
+  readonly ambit: boolean;
+  readonly out: string | undefined;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      /** Only the peers. */
+      peers: { type: 'boolean', default: false },
+      out: { type: 'string' },
+    },
+  });
+  const [name = '', ...rest] = positionals;
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : ROUNDS_DEFAULT));
+  if (rest.length > 0 || !Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {
+    throw new Error(USAGE);
+  }
+  const suite = SUITES[name];
+  if (suite !== undefined) {
+    const { quick, peers, out } = values;
+    await runSuite(name, suite, { rounds, quick, ambit: !peers, out });
+  } else if (name === 'model') {
+    runModel(values.out);
+  } else if (name === 'report') {
+    writeReport();
+  } else {
+    throw new Error(USAGE);
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(
+    error instanceof Error ? (process.env['DEBUG'] ? error.stack : error.message) : error,
+  );
+  process.exitCode = 1;
+}
