@@ -19,6 +19,7 @@ import {
   type ByteConn,
   type ConnAddresses,
   canonicalAddress,
+  type Deadlines,
   isPeerGone,
   ProxyError,
 } from '@ambit/proxy';
@@ -31,7 +32,6 @@ import {
   keepAlive,
   SESSION_MEMORY_MB_MAX,
   STREAM_WINDOW_BYTES,
-  settled,
 } from './session.ts';
 import {
   ALPN,
@@ -52,7 +52,8 @@ export interface ClientSessionOptions {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
   readonly clock: Clock;
-  readonly responseTimeoutMs: number;
+  /** Of CONNECTs that wait for their answer; shared by the sessions of a pool. */
+  readonly responseDeadlines: Deadlines;
   /** The session takes no new streams any more (GOAWAY, lost, closed). */
   readonly onRetired: () => void;
   readonly onClose: () => void;
@@ -74,6 +75,8 @@ export async function secureClient(
   },
 ): Promise<{ socket: TLSSocket; peer: PeerIdentity }> {
   const done = Promise.withResolvers<void>();
+  // An abort before the wait leaves a promise that nobody awaits.
+  done.promise.catch(() => undefined);
   const socket = connectTls({
     socket: raw,
     secureContext: secureContextOf(options.identity),
@@ -225,10 +228,10 @@ export class ClientSession {
       this.#release();
       responded.reject(this.#whyClosed(failure));
     });
-    const waiting = new AbortController();
     const abort = (): void => responded.reject(abortReason(options.signal));
     options.signal?.addEventListener('abort', abort, { once: true });
-    const timer = this.#responseTimer(waiting.signal, responded.reject);
+    const { responseDeadlines } = this.#options;
+    const deadline = responseDeadlines.add(() => responded.reject(noAnswer()));
     try {
       const headers = await responded.promise;
       requireOk(headers);
@@ -242,8 +245,7 @@ export class ClientSession {
       throw error;
     } finally {
       options.signal?.removeEventListener('abort', abort);
-      waiting.abort();
-      await timer;
+      responseDeadlines.cancel(deadline);
     }
   }
 
@@ -283,19 +285,6 @@ export class ClientSession {
     }
   }
 
-  async #responseTimer(signal: AbortSignal, reject: (error: Error) => void): Promise<void> {
-    const { clock, responseTimeoutMs } = this.#options;
-    if (await settled(clock.sleep(responseTimeoutMs, signal))) {
-      reject(
-        new HboneError(
-          'HBONE_RESPONSE_TIMEOUT',
-          `the peer did not answer CONNECT within ${responseTimeoutMs} ms`,
-          { side: 'upstream' },
-        ),
-      );
-    }
-  }
-
   #whyClosed(failure: Error | undefined): Error {
     const error = this.#failure ?? failure;
     const mapped = error === undefined ? undefined : fromH2Error(error, 'upstream');
@@ -312,6 +301,12 @@ export class ClientSession {
     }
     return lost('the tunnel was lost before the peer answered');
   }
+}
+
+function noAnswer(): HboneError {
+  return new HboneError('HBONE_RESPONSE_TIMEOUT', 'the peer did not answer CONNECT in time', {
+    side: 'upstream',
+  });
 }
 
 function peerClosed(): ProxyError {

@@ -141,6 +141,24 @@ describe('HbonePool', () => {
     pool.destroy();
   });
 
+  it('survives a dial that succeeds when the time is up', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = new HbonePool({
+      clock,
+      identity: () => CLIENT,
+      dial: async () => {
+        const socket = await rig.dial();
+        clock.advance(10_000);
+        return socket;
+      },
+    });
+    await assert.rejects(pool.connect(KEY, TO), code('HBONE_CONNECT_TIMEOUT'));
+    // An unhandled rejection of what came too late would fail the test here.
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(pool.size, 0);
+  });
+
   it('releases a tunnel that nobody asked for within five minutes', async () => {
     const clock = new FakeClock();
     await using rig = await start();

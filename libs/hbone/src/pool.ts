@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 
 import { type Clock, MeshError } from '@ambit/core';
-import { fromIoError } from '@ambit/proxy';
+import { Deadlines, fromIoError } from '@ambit/proxy';
 import {
   ClientSession,
   type ConnectOptions,
@@ -86,6 +86,7 @@ export class HbonePool {
   readonly #live = new Set<ClientSession>();
   readonly #askedAt = new WeakMap<ClientSession, number>();
   readonly #closed = new AbortController();
+  readonly #responseDeadlines: Deadlines;
   readonly counters: HbonePoolCounters = {
     dials: 0,
     dialFailures: 0,
@@ -98,6 +99,7 @@ export class HbonePool {
   constructor(options: HbonePoolOptions) {
     this.#options = options;
     this.#limits = { ...HBONE_POOL_LIMITS, ...options.limits };
+    this.#responseDeadlines = new Deadlines(options.clock, this.#limits.responseTimeoutMs);
   }
 
   /** Sessions that are open, retired ones included. */
@@ -238,7 +240,7 @@ export class HbonePool {
       socket,
       peer,
       clock,
-      responseTimeoutMs: this.#limits.responseTimeoutMs,
+      responseDeadlines: this.#responseDeadlines,
       onRetired: () => slot.sessions.delete(session),
       onClose: () => {
         this.#live.delete(session);

@@ -74,6 +74,9 @@ const DRAIN_PING_MS = 1_000;
 const ACCEPTANCE = { endStream: false, sendDate: false };
 const REFUSAL = { endStream: true, sendDate: false };
 
+/** One for all: a reason of its own would cost every stream an error with a stack. */
+const STREAM_GONE = new HboneError('HBONE_ABORTED', 'the stream is over', { side: 'downstream' });
+
 export class ServerSession {
   readonly #options: ServerSessionOptions;
   readonly #session: ServerHttp2Session;
@@ -207,7 +210,7 @@ export class ServerSession {
     let isAnswered = false;
     stream.once('close', () => {
       this.#streams -= 1;
-      gone.abort();
+      gone.abort(STREAM_GONE);
       if (this.#streams === 0 && !this.#session.closed) {
         this.#armIdle();
       }

@@ -79,7 +79,7 @@ class Copy {
   readonly #a: Half;
   readonly #b: Half;
   readonly #options: CopyOptions;
-  readonly #linger = new AbortController();
+  #linger: AbortController | undefined;
   readonly #onAbort = (): void => this.#abort();
   #first: Half | undefined;
   #aborted: MeshError | undefined;
@@ -126,6 +126,7 @@ class Copy {
 
   async #lingerOn(half: Half): Promise<void> {
     const { clock = systemClock, lingerMs = LINGER_MS } = this.#options;
+    this.#linger = new AbortController();
     try {
       await clock.sleep(lingerMs, this.#linger.signal);
     } catch {
@@ -147,7 +148,7 @@ class Copy {
 
   #finish(): void {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    this.#linger.abort();
+    this.#linger?.abort();
     const counts = { bytesFromA: this.#a.bytes, bytesFromB: this.#b.bytes };
     if (this.#aborted !== undefined) {
       this.done.resolve({ ...counts, end: 'aborted', error: this.#aborted });

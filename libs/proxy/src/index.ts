@@ -8,6 +8,7 @@ export {
   type TrackerCounters,
 } from './connection-tracker.ts';
 export { type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
+export { type Deadline, Deadlines } from './deadlines.ts';
 export { connFromDuplex, duplexFromConn } from './duplex.ts';
 export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';
 export { SocketConn, type SocketConnOptions, TlsConn } from './socket-conn.ts';

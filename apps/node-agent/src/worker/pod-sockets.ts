@@ -3,10 +3,9 @@
  *
  * Rule: everything dialled here carries the mark, or it would be captured again.
  */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 
-import { type Clock, MeshError } from '@ambit/core';
+import { MeshError } from '@ambit/core';
 import {
   descriptorOf,
   dialFrom,
@@ -16,7 +15,7 @@ import {
   originalDestination,
   tcpSocket,
 } from '@ambit/netns';
-import { canonicalAddress, formatAddress, fromIoError } from '@ambit/proxy';
+import { canonicalAddress, type Deadlines, formatAddress, fromIoError } from '@ambit/proxy';
 
 import { WorkerError } from './errors.ts';
 
@@ -53,9 +52,8 @@ export interface PodSockets extends Disposable {
 export type OpenPodSockets = (netnsPath: string) => PodSockets;
 
 export interface NetnsSocketsOptions {
-  readonly clock: Clock;
   readonly packetMark: number;
-  readonly connectTimeoutMs: number;
+  readonly connectDeadlines: Deadlines;
   /** A source address could not be borrowed; the connect goes on with a local one. */
   readonly onSourceUnavailable: (source: string, error: Error) => void;
 }
@@ -107,38 +105,41 @@ async function connect(netns: Netns, dial: PodDial, options: NetnsSocketsOptions
   dial.signal.throwIfAborted();
   const { address, port } = dial;
   const fd = makeSocket(netns, dial, options);
-  return await connected(dialFrom(fd, { address, port, allowHalfOpen: true }), dial, options);
+  const socket = dialFrom(fd, { address, port, allowHalfOpen: true });
+  return await connected(socket, dial, options.connectDeadlines);
 }
 
 /** Waits for the connect, not longer than the timeout. Destroys the socket when it fails. */
 export async function connected(
   socket: Socket,
   dial: PodDial,
-  options: Pick<NetnsSocketsOptions, 'clock' | 'connectTimeoutMs'>,
+  deadlines: Deadlines,
 ): Promise<Socket> {
-  const target = formatAddress(dial.address, dial.port);
-  const done = new AbortController();
-  const failed = Promise.withResolvers<never>();
-  const onAbort = (): void => failed.reject(dial.signal.reason);
+  const done = Promise.withResolvers<void>();
+  // An abort before the wait leaves a promise that nobody awaits.
+  done.promise.catch(() => undefined);
+  const onAbort = (): void => done.reject(dial.signal.reason);
   dial.signal.addEventListener('abort', onAbort, { once: true });
-  options.clock.sleep(options.connectTimeoutMs, done.signal).then(
-    () =>
-      failed.reject(
-        new WorkerError('WORKER_CONNECT_TIMEOUT', `connection to ${target} timed out`, {
-          side: 'upstream',
-        }),
-      ),
-    () => undefined,
-  );
+  const deadline = deadlines.add(() => done.reject(timedOut(dial)));
+  socket.once('connect', done.resolve);
+  socket.on('error', done.reject);
   try {
-    await Promise.race([once(socket, 'connect'), failed.promise]);
+    dial.signal.throwIfAborted();
+    await done.promise;
     return socket;
   } catch (error) {
-    socket.on('error', () => undefined);
     socket.destroy();
     throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
   } finally {
     dial.signal.removeEventListener('abort', onAbort);
-    done.abort();
+    deadlines.cancel(deadline);
   }
+}
+
+function timedOut({ address, port }: PodDial): WorkerError {
+  return new WorkerError(
+    'WORKER_CONNECT_TIMEOUT',
+    `connection to ${formatAddress(address, port)} timed out`,
+    { side: 'upstream' },
+  );
 }

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { dialFrom, type Netns, tcpSocket } from '@ambit/netns';
-import { SocketConn } from '@ambit/proxy';
+import { Deadlines, SocketConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
 import { TestCa } from '@ambit/testkit';
 import { openListeners } from '../capture/listeners.ts';
@@ -112,9 +112,8 @@ async function start(captured: readonly ('client' | 'server')[]): Promise<void> 
     clock: systemClock,
     sink: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
     openSockets: netnsSockets({
-      clock: systemClock,
       packetMark: WORKER_CONFIG.packetMark,
-      connectTimeoutMs: 10_000,
+      connectDeadlines: new Deadlines(systemClock, 10_000),
       onSourceUnavailable: (source, error) => lines.push({ source, error: error.message }),
     }),
     post: (message) => void messages.push(message),

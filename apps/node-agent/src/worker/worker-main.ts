@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
+import { Deadlines } from '@ambit/proxy';
 import { describeError, stdoutSink } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
@@ -19,9 +20,8 @@ const worker = new ProxyWorker({
   clock: systemClock,
   sink: stdoutSink,
   openSockets: netnsSockets({
-    clock: systemClock,
     packetMark: config.packetMark,
-    connectTimeoutMs: config.limits.connectTimeoutMs,
+    connectDeadlines: new Deadlines(systemClock, config.limits.connectTimeoutMs),
     onSourceUnavailable: (source, error) =>
       worker.note('a client address could not be borrowed', {
         source,

@@ -9,7 +9,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Clock, systemClock } from '@ambit/core';
 import type { Workload } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
-import { SocketConn } from '@ambit/proxy';
+import { Deadlines, SocketConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
 import { TestCa } from '@ambit/testkit';
 import { WORKER_CONFIG, type WorkerLimits } from '../config.ts';
@@ -35,6 +35,7 @@ export class WorkerRig {
   readonly messages: FromWorker[] = [];
   readonly lines: LogLine[] = [];
   readonly #subnet: string;
+  readonly #deadlines: Deadlines;
   /** By listener, in the order of the connects, which is the order of the accepts. */
   readonly #destinations = new Map<string, Destination[]>();
   readonly #servers: Server[] = [];
@@ -44,6 +45,7 @@ export class WorkerRig {
 
   constructor(options: { readonly limits?: Partial<WorkerLimits>; readonly clock?: Clock } = {}) {
     this.clock = options.clock ?? systemClock;
+    this.#deadlines = new Deadlines(this.clock, 10_000);
     // One /24 of loopback per rig, so that rigs in parallel processes do not share ports.
     const [second, third] = [1 + Math.floor(Math.random() * 254), Math.floor(Math.random() * 255)];
     this.#subnet = `127.${second}.${third}`;
@@ -148,11 +150,16 @@ export class WorkerRig {
     return this.lines.find((line) => line.message === message);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.worker.destroy();
+  /** Every socket of clients and applications. */
+  endSockets(): void {
     for (const socket of this.#open) {
       socket.destroy();
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.worker.destroy();
+    this.endSockets();
     await Promise.all(
       this.#servers.map(async (server) => {
         const closed = once(server, 'close');
@@ -174,7 +181,7 @@ export class WorkerRig {
       dial: async (dial) => {
         const { address: host, port } = dial;
         const socket = connect({ host, port, localAddress: address, allowHalfOpen: true });
-        return await connected(socket, dial, { clock: this.clock, connectTimeoutMs: 10_000 });
+        return await connected(socket, dial, this.#deadlines);
       },
       destinationOf: (socket) =>
         this.#destinations.get(`${socket.localAddress}:${socket.localPort}`)?.shift() ?? {
