@@ -90,11 +90,9 @@ export class WaypointPlane implements MeshPlane {
     }
     const { service } = resolved;
     const mapping = service.ports.find(({ servicePort }) => servicePort === ref.port);
-    return {
-      ...resolved,
-      endpoints: view.endpoints(resolved),
-      protocol: mapping?.appProtocol ?? 'UNKNOWN',
-    };
+    return mapping === undefined
+      ? undefined
+      : { ...resolved, endpoints: view.endpoints(resolved), protocol: mapping.appProtocol };
   }
 
   async dial(endpoint: MeshEndpoint, signal: AbortSignal): Promise<ByteConn> {

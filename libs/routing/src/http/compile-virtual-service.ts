@@ -15,6 +15,7 @@ import {
 } from '@ambit/api';
 import { compareAge } from '../objects.ts';
 import { exportedTo } from '../visibility.ts';
+import { ADDRESSED_PORT } from './addressed-port.ts';
 import type { RouteScope } from './compile.ts';
 import { allHold, describeConditions, matchRequestConditions } from './condition.ts';
 import { bodyBytes } from './direct-body.ts';
@@ -186,9 +187,11 @@ export function resolveDestination(
   const host = completeHost(destination.host, object.metadata.namespace, scope.clusterDomain);
   const ports = scope.portsOf(host);
   if (ports === undefined) return `destination "${host}" does not exist`;
-  const port = destination.port?.number ?? (ports.length === 1 ? ports[0] : undefined);
-  if (port === undefined) return `destination "${host}" has several ports: say which`;
-  if (!ports.includes(port)) return `destination "${host}" has no port ${port}`;
+  const only = ports.length === 1 ? ports[0] : undefined;
+  const port = destination.port?.number ?? only ?? ADDRESSED_PORT;
+  if (port !== ADDRESSED_PORT && !ports.includes(port)) {
+    return `destination "${host}" has no port ${port}`;
+  }
   return {
     host,
     port,

@@ -288,7 +288,11 @@ describe('destinations of a VirtualService', () => {
       ['reviews-v2:80 50'],
     ],
     ['an unknown host alone', [{ destination: { host: 'nobody' }, weight: 1 }], ['503 NC']],
-    ['a port left out of several', [{ destination: { host: 'many' }, weight: 1 }], ['503 NC']],
+    [
+      'a port left out of several is the addressed one',
+      [{ destination: { host: 'many' }, weight: 1 }],
+      ['many:80 100'],
+    ],
     [
       'a port that does not exist',
       [{ destination: { host: 'many', port: { number: 9 } }, weight: 1 }],

@@ -2,6 +2,7 @@
  * Which rule a request meets. Conditions are tried in order, the first that holds wins; when routes
  * exist and none holds the answer is 404, flag NR. Without any route the service itself is the cluster.
  */
+import { actionAtPort } from './addressed-port.ts';
 import type { HttpRequestView } from './request.ts';
 import type {
   DirectResponseAction,
@@ -42,7 +43,7 @@ export function matchHttp(table: HttpRouteTable, request: HttpRequestView): Rout
   const matched = { routeName: rule.name, rule, headers: rule.headers };
   switch (rule.action.kind) {
     case 'route':
-      return { kind: 'route', action: rule.action, ...matched };
+      return { kind: 'route', action: actionAtPort(rule.action, request.port), ...matched };
     case 'redirect':
       return { kind: 'redirect', action: rule.action, ...matched };
     case 'direct-response':

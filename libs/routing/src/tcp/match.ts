@@ -1,4 +1,5 @@
 /** Which TCP rule a connection meets, in order; without any rule the service itself is the cluster. */
+import { atPort } from '../http/addressed-port.ts';
 import type { ClusterRef } from '../http/route-table.ts';
 import type { TcpConnectionView, TcpRouteTable, TcpRuleEntry, TcpShare } from './compile.ts';
 
@@ -16,7 +17,8 @@ export function matchTcp(table: TcpRouteTable, connection: TcpConnectionView): T
     if (tried.length === 0) continue;
     const rule = tried.find((entry) => entry.matches(connection));
     if (rule === undefined) return { kind: 'no-route', flag: 'NR', tried };
-    return { kind: 'route', shares: rule.shares, rule };
+    const shares = rule.shares.map((share) => shareAtPort(share, connection.port));
+    return { kind: 'route', shares, rule };
   }
   const cluster: ClusterRef = { host: table.service.hostname, port: connection.port };
   return { kind: 'route', shares: [{ weight: 1, target: { kind: 'cluster', cluster } }] };
@@ -28,4 +30,10 @@ function concerns(entry: TcpRuleEntry, connection: TcpConnectionView): boolean {
   const isVisible =
     visibleTo === undefined || (namespace !== undefined && visibleTo.has(namespace));
   return isVisible && entry.concerns(connection);
+}
+
+function shareAtPort(share: TcpShare, port: number): TcpShare {
+  return share.target.kind === 'cluster'
+    ? { ...share, target: { kind: 'cluster', cluster: atPort(share.target.cluster, port) } }
+    : share;
 }
