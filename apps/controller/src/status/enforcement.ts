@@ -144,6 +144,7 @@ export class Enforcement {
   }
 
   #answerOf(key: ObjectKey, view: StreamView, node: XdsNode): Answer {
+    if (hasEverything(view, node)) return { kind: 'in-force' };
     const related = this.#related.get(key) ?? new Map<string, Names>();
     const natural = new Map<string, Names>(related);
     const own = new Set([key.slice(key.indexOf('/') + 1)]);
@@ -176,6 +177,16 @@ export class Enforcement {
     }
     return { kind: isWaiting ? 'waiting' : 'in-force' };
   }
+}
+
+/** Nothing is on its way and nothing was refused: whatever the object is, the proxy has it. */
+function hasEverything({ types }: StreamView, node: XdsNode): boolean {
+  const needed = node.type === 'waypoint' ? TYPE_URL.object : TYPE_URL.address;
+  if (!types.has(needed)) return false;
+  for (const type of types.values()) {
+    if (type.rejected.size > 0 || (!type.isSettled && type.lastSequence > 0)) return false;
+  }
+  return types.get(needed)?.isSettled === true;
 }
 
 interface EvaluationContext {

@@ -4,13 +4,7 @@
  * Two objects can claim one `namespace/hostname`; a Service wins over a ServiceEntry, then the older
  * (semantics §2.0). Losing claims are kept, so that the winner's removal brings the next one back.
  */
-import {
-  canonicalIp,
-  type ObjectKey,
-  parseCidr,
-  type Service,
-  type ServiceEntry,
-} from '@ambit/api';
+import { formatIp, type ObjectKey, parseCidr, type Service, type ServiceEntry } from '@ambit/api';
 import { keyOf, type Labels, type ModelOptions } from '../objects/keys.ts';
 import { GATEWAY_NAME, INGRESS_USE_WAYPOINT, TRAFFIC_DISTRIBUTION } from '../objects/labels.ts';
 import type { AppProtocol, LoadBalancing, MeshService, NetworkAddress } from '../types.ts';
@@ -142,12 +136,11 @@ export function compareServices(a: ServiceSpec, b: ServiceSpec): number {
 
 /** Text `ip` or `ip/len`; a full-length prefix is a host. Nothing for `None` and what is no address. */
 export function parseAddress(text: string, network: string): readonly NetworkAddress[] {
-  const subnet = parseCidr(text);
-  const slash = text.indexOf('/');
-  const address = canonicalIp(slash < 0 ? text : text.slice(0, slash));
-  if (subnet === undefined || address === undefined) return [];
-  const isHost = subnet.length === subnet.address.length * 8;
-  return [isHost ? { network, address } : { network, address, length: subnet.length }];
+  const cidr = parseCidr(text);
+  if (cidr === undefined) return [];
+  const address = formatIp(cidr.address);
+  const isHost = cidr.length === cidr.address.length * 8;
+  return [isHost ? { network, address } : { network, address, length: cidr.length }];
 }
 
 /** A wildcard host has no address to hand out unless the name is resolved per request. */
