@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { adoptUdp, bindUdp, type Netns, readSysctl, runIp, runNft } from '@ambit/netns';
+import {
+  adoptUdp,
+  bindUdp,
+  type Netns,
+  readSysctl,
+  runIp,
+  runNft,
+  writeSysctl,
+} from '@ambit/netns';
 import { DNS_PORT, HBONE_PORT, INBOUND_PORT, OUTBOUND_PORT, PACKET_MARK } from './constants.ts';
 import { closeListeners, duplicateListeners, openListeners } from './listeners.ts';
 import {
@@ -114,6 +122,26 @@ describe('applyCapture', () => {
       assert.equal(await ask(inward, '3'), 'pod:3');
       out.destroy();
       inward.destroy();
+    });
+
+    it(`captures who comes back on the port of an older connection that was reset, ${family}`, async () => {
+      for (const [from, to, app, answer] of [
+        [peer, POD[family], servers.podApp, 'inbound:x'],
+        [pod, PEER[family], servers.peerApp, 'outbound:x'],
+      ] as const) {
+        writeSysctl(from, 'net.ipv4.ip_local_port_range', '40001 40001');
+        writeSysctl(pod, 'net.netfilter.nf_conntrack_tcp_timeout_close', '1');
+        const older = await dial(from, { address: to, port: APP });
+        older.on('error', () => undefined);
+        await applyCapture(pod, OPTIONS);
+        await ask(older, '1');
+        const closed = new Promise((resolve) => older.once('close', resolve));
+        app.arrivals[0]?.socket.resetAndDestroy();
+        await closed;
+        assert.equal(await talk(from, { address: to, port: APP }), answer);
+        assert.equal(app.arrivals.length, 1);
+        await removeCapture(pod);
+      }
     });
 
     it(`keeps captured connections when it is repeated and when it is released, ${family}`, async () => {

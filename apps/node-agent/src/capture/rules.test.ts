@@ -60,6 +60,19 @@ table inet ambit-nat {
     ip daddr != 127.0.0.1 meta mark & 0xfff != 0x539 tcp flags & (fin|syn|rst|ack) == syn redirect to :15001
     ip6 daddr != ::1 meta mark & 0xfff != 0x539 tcp flags & (fin|syn|rst|ack) == syn redirect to :15001
   }
+  chain stray-in {
+    type filter hook prerouting priority dstnat + 10; policy accept;
+    ip saddr 169.254.7.127 meta l4proto tcp accept
+    ip6 saddr fd16:9254:7127:1337:ffff:ffff:ffff:ffff meta l4proto tcp accept
+    iifname != "lo" tcp dport != { 15006, 15008 } meta mark & 0xfff != 0x539 tcp flags & (fin|syn|rst|ack) == syn ct status & dnat == 0 drop
+  }
+  chain stray-out {
+    type filter hook output priority -90; policy accept;
+    ip daddr 169.254.7.127 meta l4proto tcp accept
+    ip6 daddr fd16:9254:7127:1337:ffff:ffff:ffff:ffff meta l4proto tcp accept
+    meta l4proto tcp meta mark & 0xfff == 0x111 accept
+    oifname != "lo" meta mark & 0xfff != 0x539 tcp flags & (fin|syn|rst|ack) == syn ct status & dnat == 0 drop
+  }
 }
 table inet ambit-raw {
   chain prerouting {

@@ -4,6 +4,9 @@
  * Rule: only the first packet of a connection (SYN) is ever redirected. A connection that is older than the
  * rules has no conntrack entry, so its next packet makes one and passes the nat chains like a new one;
  * redirecting that would cut it. Once decided, conntrack keeps each connection as it is.
+ *
+ * So whoever gets a packet that is no SYN into conntrack has an undecided entry, and a SYN that follows on it
+ * passes the nat chains by. A first packet that should have been redirected and was not is therefore dropped.
  */
 import {
   CONNECTION_MARK,
@@ -34,6 +37,8 @@ const hex = (value: number): string => `0x${value.toString(16)}`;
 const IS_OURS = `meta mark & ${hex(MARK_MASK)} == ${hex(PACKET_MARK)}`;
 const IS_NOT_OURS = `meta mark & ${hex(MARK_MASK)} != ${hex(PACKET_MARK)}`;
 const IS_NEW = 'tcp flags & (fin|syn|rst|ack) == syn';
+/** Of a connection that no nat rule has redirected. */
+const IS_STRAY = `${IS_NEW} ct status & dnat == 0`;
 const KEPT_BITS = hex(0xffffffff - MARK_MASK);
 
 /** Replaces whatever version of our tables is there, in one transaction. Other tables are not touched. */
@@ -44,6 +49,8 @@ export function captureRules(options: CaptureOptions): string {
     table('ambit-nat', [
       chain('prerouting', 'type nat hook prerouting priority dstnat', natPrerouting(options)),
       chain('output', 'type nat hook output priority -100', natOutput(options)),
+      chain('stray-in', 'type filter hook prerouting priority dstnat + 10', strayIn(options)),
+      chain('stray-out', 'type filter hook output priority -90', strayOut(options)),
     ]),
     ...(options.dnsCapture ? [rawTable()] : []),
   ].join('\n');
@@ -99,6 +106,33 @@ function natPrerouting(options: CaptureOptions): readonly string[] {
     `ip6 saddr ${options.probeSources.v6} meta l4proto tcp accept`,
     `ip daddr != 127.0.0.1 ${redirect}`,
     `ip6 daddr != ::1 ${redirect}`,
+  ];
+}
+
+/** First packets that arrive and passed `natPrerouting` by. The agent's own ports refuse by themselves. */
+function strayIn(options: CaptureOptions): readonly string[] {
+  const virtual = options.virtualInterfaces.flatMap((name) => [
+    `iifname "${name}" ${IS_STRAY} drop`,
+    `iifname "${name}" meta l4proto tcp return`,
+  ]);
+  if (options.bypassInbound) {
+    return virtual;
+  }
+  return [
+    ...virtual,
+    `ip saddr ${options.probeSources.v4} meta l4proto tcp accept`,
+    `ip6 saddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    `iifname != "lo" tcp dport != { ${INBOUND_PORT}, ${HBONE_PORT} } ${IS_NOT_OURS} ${IS_STRAY} drop`,
+  ];
+}
+
+/** First packets that leave and passed `natOutput` by. */
+function strayOut(options: CaptureOptions): readonly string[] {
+  return [
+    `ip daddr ${options.probeSources.v4} meta l4proto tcp accept`,
+    `ip6 daddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    `meta l4proto tcp meta mark & ${hex(MARK_MASK)} == ${hex(CONNECTION_MARK)} accept`,
+    `oifname != "lo" ${IS_NOT_OURS} ${IS_STRAY} drop`,
   ];
 }
 
