@@ -48,6 +48,7 @@ export type {
   WorkloadType,
 } from './types.ts';
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
+export type { PolicyQuery, WaypointViewOptions } from './view/policy-sets.ts';
 export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,
@@ -61,6 +62,5 @@ export {
   type ServiceRoutes,
   type WaypointTarget,
   WaypointView,
-  type WaypointViewOptions,
 } from './view/waypoint-view.ts';
 export { namespaceMode } from './workload/enrolment.ts';

@@ -29,17 +29,8 @@ import {
 import { keyOf } from '../objects/keys.ts';
 import type { MeshService, Workload } from '../types.ts';
 import type { MeshIndex } from './mesh-index.ts';
+import { type PolicyQuery, PolicySets, type WaypointViewOptions } from './policy-sets.ts';
 import { type PolicySet, ScopedPolicies } from './scoped-policies.ts';
-
-export interface WaypointViewOptions {
-  /** The waypoint itself. */
-  readonly namespace: string;
-  readonly name: string;
-  readonly className: string;
-  readonly trustDomain: string;
-  readonly rootNamespace: string;
-  readonly clusterDomain: string;
-}
 
 export type WaypointTarget =
   | { readonly kind: 'service'; readonly service: MeshService; readonly port: number }
@@ -56,12 +47,6 @@ export interface ResolvedCluster {
   readonly service: MeshService;
 }
 
-/** Policy sets remembered until the next change. */
-const POLICY_SETS_MAX = 16_384;
-
-/** Written by the controller for agents: no object of a person stands behind them. */
-const GENERATED = /\/(?:istio_converted_|converted_peer_authentication_|ambit_)/;
-
 export class WaypointView {
   readonly #index: MeshIndex;
   readonly #options: WaypointViewOptions;
@@ -72,15 +57,14 @@ export class WaypointView {
   readonly #tcpRoutes = new Map<ObjectKey, TCPRoute>();
   readonly #routes = new Map<string, ServiceRoutes>();
   readonly #clusters = new Map<string, Cluster | undefined>();
-  readonly #sets = new Map<string, PolicySet>();
-  /** Equal sets are one object, so that comparing them is comparing references. */
-  readonly #interned = new Map<string, PolicySet>();
+  readonly #sets: PolicySets;
   #indexVersion = -1;
 
   constructor(index: MeshIndex, options: WaypointViewOptions) {
     this.#index = index;
     this.#options = options;
     this.#policies = new ScopedPolicies(options);
+    this.#sets = new PolicySets(index, this.#policies, options);
   }
 
   /** Answers which objects were refused, and why; kinds that a waypoint has no use for are refused too. */
@@ -116,35 +100,16 @@ export class WaypointView {
     return unknown(`"${host}" is neither a service nor a workload of the mesh`);
   }
 
-  /**
-   * The set for one endpoint of a service, or for a workload addressed by itself on a target port. Of a
-   * workload, policies on any of its services with that port count: whoever comes by the pod's address
-   * gets no more than by its services.
-   */
-  policies(to: {
-    readonly workload: Workload;
-    readonly targetPort: number;
-    readonly service?: MeshService;
-  }): PolicySet {
+  /** The set for one endpoint of a service, or for a workload addressed by itself. See `PolicySets`. */
+  policies(to: PolicyQuery): PolicySet {
     this.#refresh();
-    const { workload, targetPort, service } = to;
-    const of = service === undefined ? `:${targetPort}` : serviceKey(service);
-    return this.#remember(`${workload.uid} ${of}`, () => {
-      const services = service === undefined ? this.#servicesOn(workload, targetPort) : [service];
-      const set = this.#policies.select(workload, this.#targetsOf(services));
-      return { policies: set.policies, missing: [...set.missing, ...this.#missingOf(workload)] };
-    });
+    return this.#sets.of(to);
   }
 
   /** Of a service without a workload behind it (its name is resolved elsewhere). */
   servicePolicies(service: MeshService): PolicySet {
     this.#refresh();
-    return this.#remember(`service ${serviceKey(service)}`, () =>
-      this.#policies.select(
-        { namespace: service.namespace, labels: {} },
-        this.#targetsOf([service]),
-      ),
-    );
+    return this.#sets.ofService(service);
   }
 
   /**
@@ -152,15 +117,8 @@ export class WaypointView {
    * undefined where endpoints differ, and each decides for itself once chosen.
    */
   sharedPolicies(service: MeshService, servicePort: number): PolicySet | undefined {
-    const key = serviceKey(service);
-    let shared: PolicySet | undefined;
-    for (const workload of this.#index.endpoints(key)) {
-      const own = workload.services[key]?.find((port) => port.servicePort === servicePort);
-      const set = this.policies({ workload, targetPort: own?.targetPort ?? servicePort, service });
-      if (shared !== undefined && shared !== set) return undefined;
-      shared = set;
-    }
-    return shared ?? this.servicePolicies(service);
+    this.#refresh();
+    return this.#sets.shared(service, servicePort);
   }
 
   routes(service: MeshService): ServiceRoutes {
@@ -228,54 +186,6 @@ export class WaypointView {
     return this.#index.serviceByHostname(hostname, this.#options.namespace);
   }
 
-  #servicesOn(workload: Workload, targetPort: number): readonly MeshService[] {
-    return Object.entries(workload.services).flatMap(([key, ports]) => {
-      const service = this.#index.services.get(key);
-      const isOn = ports.some((port) => port.targetPort === targetPort);
-      return service !== undefined && isOn ? [service] : [];
-    });
-  }
-
-  /** A hostname may come from either kind of object; names of the other kind name nothing here. */
-  #targetsOf(services: readonly MeshService[]): readonly ObjectKey[] {
-    const { namespace, name, className } = this.#options;
-    return [
-      ...services.flatMap((service) => {
-        const isCluster = service.hostname.endsWith(`.svc.${this.#options.clusterDomain}`);
-        const kinds = isCluster ? ['Service', 'ServiceEntry'] : ['ServiceEntry'];
-        return kinds.map((kind) => `${kind}/${service.namespace}/${service.name}`);
-      }),
-      `Gateway/${namespace}/${name}`,
-      `GatewayClass/${className}`,
-    ];
-  }
-
-  /** Policies that the workload's own resource names and that have not arrived. */
-  #missingOf(workload: Workload): readonly string[] {
-    const guarding = (workload.guard?.because ?? []).filter((key) =>
-      key.startsWith('AuthorizationPolicy/'),
-    );
-    const named = workload.authorizationPolicies
-      .filter((name) => !GENERATED.test(`/${name.slice(name.indexOf('/') + 1)}`))
-      .map((name) => `AuthorizationPolicy/${name}`);
-    return [...new Set([...guarding, ...named])]
-      .filter((key) => !this.#policies.has(key))
-      .map((key) => key.slice('AuthorizationPolicy/'.length));
-  }
-
-  #remember(id: string, make: () => PolicySet): PolicySet {
-    const known = this.#sets.get(id);
-    if (known !== undefined) return known;
-    const made = make();
-    const names = made.policies.map((policy) => `${policy.namespace}/${policy.name}`);
-    const content = `${names.join(' ')}|${made.missing.join(' ')}`;
-    const set = this.#interned.get(content) ?? made;
-    this.#interned.set(content, set);
-    if (this.#sets.size >= POLICY_SETS_MAX) this.#sets.clear();
-    this.#sets.set(id, set);
-    return set;
-  }
-
   #set(object: MeshObject): string | undefined {
     switch (object.kind) {
       case 'AuthorizationPolicy':
@@ -330,7 +240,6 @@ export class WaypointView {
     this.#routes.clear();
     this.#clusters.clear();
     this.#sets.clear();
-    this.#interned.clear();
   }
 }
 

@@ -1,0 +1,375 @@
+/** Who stands behind a waypoint, and what the waypoint gets to know. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshObject } from '@ambit/api';
+
+import {
+  AMBIENT,
+  L4_ALLOW,
+  L7_ALLOW,
+  L7_TARGETED,
+  meshService,
+  REVIEWS,
+  REVIEWS_SERVICE,
+  ROUTE,
+  reasons,
+  WAYPOINT_ID,
+  workload,
+} from './mesh.testing.ts';
+import {
+  gateway,
+  httpRoute,
+  modelOf,
+  namespace,
+  networking,
+  pod,
+  policy,
+  service,
+  waypointPod,
+} from './objects.testing.ts';
+
+describe('guards', () => {
+  it('guards every port of what a selector policy with HTTP fields selects, and nothing else', () => {
+    const model = modelOf(AMBIENT, REVIEWS, pod('ratings', '10.0.0.2'), REVIEWS_SERVICE, L7_ALLOW);
+    const guarded = workload(model, 'reviews');
+    assert.deepEqual(guarded.guard, {
+      waypointIdentities: [WAYPOINT_ID],
+      ports: [],
+      exclusive: true,
+      because: ['AuthorizationPolicy/shop/get-only'],
+    });
+    assert.equal(guarded.waypoint?.destination.kind, 'hostname', 'callers by address go there too');
+    assert.notEqual(
+      meshService(model, 'reviews').waypoint,
+      undefined,
+      'at once, so that clients refuse till it is ready',
+    );
+    assert.equal(workload(model, 'ratings').guard, undefined);
+    assert.equal(
+      model.outputs.authorizations.has('shop/get-only'),
+      false,
+      'agents never get a weaker form',
+    );
+    assert.deepEqual(model.outputs.waypoints.get('shop/waypoint'), {
+      namespace: 'shop',
+      name: 'waypoint',
+      serviceAccount: 'waypoint',
+      onDemand: true,
+      because: ['AuthorizationPolicy/shop/get-only'],
+    });
+  });
+
+  it('guards the target ports of a service that policy targets', () => {
+    const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, L7_TARGETED);
+    assert.deepEqual(workload(model, 'reviews').guard?.ports, [8080]);
+    assert.equal(workload(model, 'reviews').waypoint, undefined);
+  });
+
+  it('guards every port behind a headless service that policy targets', () => {
+    const headless = service('reviews', 'None');
+    const model = modelOf(AMBIENT, REVIEWS, headless, L7_TARGETED);
+    assert.deepEqual(workload(model, 'reviews').guard?.ports, []);
+  });
+
+  it('lets nobody in where policy needs a waypoint and the labels forbid one', () => {
+    const space = namespace('shop', {
+      'istio.io/dataplane-mode': 'ambient',
+      'istio.io/use-waypoint': 'none',
+    });
+    const model = modelOf(space, REVIEWS, REVIEWS_SERVICE, L7_ALLOW);
+    assert.deepEqual(workload(model, 'reviews').guard?.waypointIdentities, []);
+    assert.equal(model.outputs.waypoints.size, 0);
+    assert.ok(
+      reasons(model, 'AuthorizationPolicy/shop/get-only').includes(
+        'WaypointReady=False WaypointOptedOut',
+      ),
+    );
+  });
+
+  it('does not guard what is outside of the mesh', () => {
+    const model = modelOf(namespace('shop'), REVIEWS, REVIEWS_SERVICE, L7_ALLOW);
+    assert.equal(workload(model, 'reviews').guard, undefined);
+    assert.equal(model.outputs.waypoints.size, 0);
+  });
+
+  it('does not guard for a policy that only takes notes', () => {
+    for (const note of [
+      policy('audit', { action: 'AUDIT', rules: [{ to: [{ operation: { methods: ['GET'] } }] }] }),
+      policy(
+        'dry',
+        { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] },
+        { annotations: { 'istio.io/dry-run': 'true' } },
+      ),
+    ]) {
+      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, note);
+      assert.equal(workload(model, 'reviews').guard, undefined, note.metadata.name);
+      assert.equal(meshService(model, 'reviews').waypoint, undefined, note.metadata.name);
+      assert.equal(
+        model.outputs.waypoints.get('shop/waypoint')?.onDemand,
+        true,
+        note.metadata.name,
+      );
+    }
+  });
+
+  it('lets a foreign agent keep the guard: others are denied, and an ALLOW does not stop the waypoint', () => {
+    const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, L7_TARGETED, L4_ALLOW);
+    assert.deepEqual(workload(model, 'reviews').authorizationPolicies, [
+      'shop/callers',
+      'shop/ambit_only_waypoint_shop_waypoint_8080',
+      'shop/ambit_allow_waypoint_shop_waypoint_8080',
+    ]);
+    const deny = model.outputs.authorizations.get('shop/ambit_only_waypoint_shop_waypoint_8080');
+    assert.equal(deny?.action, 'DENY');
+    assert.deepEqual(deny.rules[0]?.clauses[0]?.matches[0]?.l4.destinationPorts, [8080]);
+    const without = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, L7_TARGETED);
+    assert.deepEqual(workload(without, 'reviews').authorizationPolicies, [
+      'shop/ambit_only_waypoint_shop_waypoint_8080',
+    ]);
+    assert.equal(without.outputs.authorizations.size, 1);
+  });
+
+  it('has the waypoint of a routed service decide for L4 policies, and others by themselves', () => {
+    const objects = [AMBIENT, REVIEWS, REVIEWS_SERVICE, L4_ALLOW, ROUTE];
+    assert.equal(workload(modelOf(...objects), 'reviews').guard, undefined, 'not while it starts');
+    const model = modelOf(...objects, waypointPod());
+    assert.deepEqual(workload(model, 'reviews').guard, {
+      waypointIdentities: [WAYPOINT_ID],
+      ports: [8080],
+      exclusive: false,
+      because: ['VirtualService/shop/reviews'],
+    });
+  });
+
+  it('reaches every namespace by a policy of the root namespace', () => {
+    const mesh = policy(
+      'mesh',
+      { action: 'DENY', rules: [{ to: [{ operation: { paths: ['/admin'] } }] }] },
+      { namespace: 'istio-system' },
+    );
+    const model = modelOf(AMBIENT, REVIEWS, mesh);
+    assert.deepEqual(workload(model, 'reviews').guard?.because, [
+      'AuthorizationPolicy/istio-system/mesh',
+    ]);
+    assert.ok(model.outputs.waypoints.has('shop/waypoint'));
+    assert.ok(
+      model.outputs.scopes.get('shop/waypoint')?.has('AuthorizationPolicy/istio-system/mesh'),
+    );
+  });
+});
+
+describe('waypoints', () => {
+  it('sends traffic to a waypoint that only routing needs once it is ready', () => {
+    const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ROUTE);
+    assert.equal(meshService(model, 'reviews').waypoint, undefined);
+    assert.ok(
+      reasons(model, 'VirtualService/shop/reviews').includes(
+        'WaypointReady=False WaypointNotReady',
+      ),
+    );
+    model.apply({ upserts: [waypointPod()] });
+    assert.deepEqual(meshService(model, 'reviews').waypoint, {
+      destination: {
+        kind: 'hostname',
+        hostname: { namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local' },
+      },
+      hboneMtlsPort: 15008,
+    });
+    assert.ok(
+      reasons(model, 'VirtualService/shop/reviews').includes('WaypointReady=True WaypointReady'),
+    );
+    model.apply({ upserts: [waypointPod('waypoint', 'shop', false)] });
+    assert.equal(meshService(model, 'reviews').waypoint, undefined);
+  });
+
+  const needs: readonly (readonly [string, readonly MeshObject[], boolean])[] = [
+    ['nothing', [], false],
+    ['a VirtualService', [ROUTE], true],
+    ['an HTTPRoute', [httpRoute('r', 'reviews', 'reviews')], true],
+    [
+      'a VirtualService at a gateway only',
+      [
+        networking('VirtualService', 'g', {
+          hosts: ['reviews'],
+          gateways: ['front'],
+          http: [{ route: [{ destination: { host: 'reviews' } }] }],
+        }),
+      ],
+      false,
+    ],
+    [
+      'a wildcard VirtualService',
+      [
+        networking('VirtualService', 'w', {
+          hosts: ['*.shop.svc.cluster.local'],
+          http: [{ route: [{ destination: { host: 'reviews' } }] }],
+        }),
+      ],
+      true,
+    ],
+    [
+      'a DestinationRule with subsets alone',
+      [
+        networking('DestinationRule', 'd', {
+          host: 'reviews',
+          subsets: [{ name: 'v1', labels: { version: 'v1' } }],
+        }),
+      ],
+      false,
+    ],
+    [
+      'a DestinationRule with a traffic policy',
+      [
+        networking('DestinationRule', 'd', {
+          host: 'reviews',
+          trafficPolicy: { loadBalancer: { simple: 'RANDOM' } },
+        }),
+      ],
+      true,
+    ],
+    [
+      'a DestinationRule with mutual TLS of the mesh',
+      [
+        networking('DestinationRule', 'd', {
+          host: 'reviews',
+          trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } },
+        }),
+      ],
+      false,
+    ],
+    ['an L4 policy', [L4_ALLOW], false],
+  ];
+  for (const [title, objects, isNeeded] of needs) {
+    it(`is ${isNeeded ? '' : 'not '}made for ${title}`, () => {
+      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...objects);
+      assert.equal(model.outputs.waypoints.has('shop/waypoint'), isNeeded);
+    });
+  }
+
+  it('goes away with the last object that needed it', () => {
+    const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ROUTE);
+    const delta = model.apply({ removes: ['VirtualService/shop/reviews'] });
+    assert.deepEqual([...delta.waypoints.removed], ['shop/waypoint']);
+  });
+
+  it('binds by label, of the object before the namespace, across namespaces where it is admitted', () => {
+    const space = namespace('shop', {
+      'istio.io/use-waypoint': 'shared',
+      'istio.io/use-waypoint-namespace': 'infra',
+    });
+    const ready = waypointPod('shared', 'infra');
+    const admitted = modelOf(
+      space,
+      REVIEWS_SERVICE,
+      gateway('shared', { namespace: 'infra', from: 'All' }),
+      ready,
+    );
+    assert.ok(meshService(admitted, 'reviews').waypoint);
+    assert.ok(
+      reasons(admitted, 'Service/shop/reviews').includes('WaypointReady=True WaypointReady'),
+    );
+    const refused = modelOf(
+      space,
+      REVIEWS_SERVICE,
+      gateway('shared', { namespace: 'infra' }),
+      ready,
+    );
+    assert.equal(meshService(refused, 'reviews').waypoint, undefined);
+    assert.ok(
+      reasons(refused, 'Service/shop/reviews').includes('WaypointReady=False AttachmentDenied'),
+    );
+    const out = service('reviews', '10.1.0.1', { labels: { 'istio.io/use-waypoint': 'none' } });
+    const optedOut = modelOf(
+      space,
+      out,
+      gateway('shared', { namespace: 'infra', from: 'All' }),
+      ready,
+    );
+    assert.equal(meshService(optedOut, 'reviews').waypoint, undefined);
+    const missing = modelOf(space, REVIEWS_SERVICE);
+    assert.ok(
+      reasons(missing, 'Service/shop/reviews').includes('WaypointReady=False WaypointNotFound'),
+    );
+  });
+
+  it('sends only the traffic that the waypoint is for', () => {
+    const space = namespace('shop', {
+      'istio.io/dataplane-mode': 'ambient',
+      'istio.io/use-waypoint': 'w',
+    });
+    for (const [traffic, ofService, ofWorkload] of [
+      ['service', true, false],
+      ['workload', false, true],
+      ['all', true, true],
+      ['none', false, false],
+    ] as const) {
+      const definition = gateway('w', { labels: { 'istio.io/waypoint-for': traffic } });
+      const model = modelOf(space, REVIEWS, REVIEWS_SERVICE, definition, waypointPod('w'));
+      assert.equal(meshService(model, 'reviews').waypoint !== undefined, ofService, traffic);
+      assert.equal(workload(model, 'reviews').waypoint !== undefined, ofWorkload, traffic);
+    }
+  });
+
+  it('takes the addresses of a waypoint that somebody else runs, and makes none', () => {
+    const space = namespace('shop', { 'istio.io/use-waypoint': 'w' });
+    const model = modelOf(space, REVIEWS_SERVICE, gateway('w', { addresses: ['192.0.2.7'] }));
+    assert.deepEqual(meshService(model, 'reviews').waypoint?.destination, {
+      kind: 'address',
+      address: { network: '', address: '192.0.2.7' },
+    });
+    assert.equal(model.outputs.waypoints.size, 0);
+  });
+
+  it('is never before itself', () => {
+    const space = namespace('shop', {
+      'istio.io/dataplane-mode': 'ambient',
+      'istio.io/use-waypoint': 'w',
+    });
+    const own = service('w', '10.1.0.9', {
+      labels: { 'gateway.networking.k8s.io/gateway-name': 'w' },
+      selector: { 'gateway.networking.k8s.io/gateway-name': 'w' },
+    });
+    const everything = policy('all', { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] });
+    const model = modelOf(
+      space,
+      own,
+      gateway('w', { labels: { 'istio.io/waypoint-for': 'all' } }),
+      waypointPod('w'),
+      everything,
+    );
+    assert.equal(meshService(model, 'w').waypoint, undefined);
+    assert.equal(workload(model, 'w-0').guard, undefined);
+    assert.equal(workload(model, 'w-0').waypoint, undefined);
+  });
+
+  it('has in its scope what a route sends to, and the rules and policies there', () => {
+    const model = modelOf(
+      AMBIENT,
+      REVIEWS,
+      REVIEWS_SERVICE,
+      service('reviews-next', '10.2.0.1', { namespace: 'next' }),
+      networking('VirtualService', 'reviews', {
+        hosts: ['reviews'],
+        http: [
+          {
+            route: [{ destination: { host: 'reviews-next.next.svc.cluster.local', subset: 'v2' } }],
+          },
+        ],
+      }),
+      networking(
+        'DestinationRule',
+        'next',
+        { host: 'reviews-next', subsets: [{ name: 'v2', labels: {} }] },
+        'next',
+      ),
+      networking('DestinationRule', 'other', { host: 'other', subsets: [] }, 'next'),
+      policy('next', {}, { namespace: 'next' }),
+      policy('far', {}, { namespace: 'far' }),
+    );
+    assert.deepEqual(
+      [...(model.outputs.scopes.get('shop/waypoint') ?? [])],
+      ['AuthorizationPolicy/next/next', 'DestinationRule/next/next', 'VirtualService/shop/reviews'],
+    );
+  });
+});

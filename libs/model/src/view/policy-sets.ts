@@ -1,0 +1,143 @@
+/**
+ * Which policies decide for what goes through a waypoint, remembered until something changes.
+ *
+ * Whatever policy should be here and is not makes `missing`, and with it everything is refused.
+ */
+import type { ObjectKey } from '@ambit/api';
+import { serviceKey } from '@ambit/routing';
+
+import type { MeshService, Workload } from '../types.ts';
+import type { MeshIndex } from './mesh-index.ts';
+import type { PolicySet, ScopedPolicies } from './scoped-policies.ts';
+
+export interface WaypointViewOptions {
+  /** The waypoint itself. */
+  readonly namespace: string;
+  readonly name: string;
+  readonly className: string;
+  readonly trustDomain: string;
+  readonly rootNamespace: string;
+  readonly clusterDomain: string;
+}
+
+export interface PolicyQuery {
+  readonly workload: Workload;
+  readonly targetPort: number;
+  /** Absent: the workload was addressed by itself. */
+  readonly service?: MeshService;
+}
+
+/** Policy sets remembered until the next change. */
+const POLICY_SETS_MAX = 16_384;
+
+/** Written by the controller for agents: no object of a person stands behind them. */
+const GENERATED = /\/(?:istio_converted_|converted_peer_authentication_|ambit_)/;
+
+export class PolicySets {
+  readonly #index: MeshIndex;
+  readonly #policies: ScopedPolicies;
+  readonly #options: WaypointViewOptions;
+  readonly #sets = new Map<string, PolicySet>();
+  /** Equal sets are one object, so that comparing them is comparing references. */
+  readonly #interned = new Map<string, PolicySet>();
+
+  constructor(index: MeshIndex, policies: ScopedPolicies, options: WaypointViewOptions) {
+    this.#index = index;
+    this.#policies = policies;
+    this.#options = options;
+  }
+
+  clear(): void {
+    this.#sets.clear();
+    this.#interned.clear();
+  }
+
+  /**
+   * The set for one endpoint of a service, or for a workload addressed by itself on a target port. Of a
+   * workload, policies on any of its services with that port count: whoever comes by the pod's address
+   * gets no more than by its services.
+   */
+  of(to: PolicyQuery): PolicySet {
+    const { workload, targetPort, service } = to;
+    const of = service === undefined ? `:${targetPort}` : serviceKey(service);
+    return this.#remember(`${workload.uid} ${of}`, () => {
+      const services = service === undefined ? this.#servicesOn(workload, targetPort) : [service];
+      const set = this.#policies.select(workload, this.#targetsOf(services));
+      return { policies: set.policies, missing: [...set.missing, ...this.#missingOf(workload)] };
+    });
+  }
+
+  /** Of a service without a workload behind it (its name is resolved elsewhere). */
+  ofService(service: MeshService): PolicySet {
+    return this.#remember(`service ${serviceKey(service)}`, () =>
+      this.#policies.select(
+        { namespace: service.namespace, labels: {} },
+        this.#targetsOf([service]),
+      ),
+    );
+  }
+
+  /**
+   * The set that holds for every endpoint of a service, so that it can be decided before routing;
+   * undefined where endpoints differ, and each decides for itself once chosen.
+   */
+  shared(service: MeshService, servicePort: number): PolicySet | undefined {
+    const key = serviceKey(service);
+    let shared: PolicySet | undefined;
+    for (const workload of this.#index.endpoints(key)) {
+      const own = workload.services[key]?.find((port) => port.servicePort === servicePort);
+      const set = this.of({ workload, targetPort: own?.targetPort ?? servicePort, service });
+      if (shared !== undefined && shared !== set) return undefined;
+      shared = set;
+    }
+    return shared ?? this.ofService(service);
+  }
+
+  #servicesOn(workload: Workload, targetPort: number): readonly MeshService[] {
+    return Object.entries(workload.services).flatMap(([key, ports]) => {
+      const service = this.#index.services.get(key);
+      const isOn = ports.some((port) => port.targetPort === targetPort);
+      return service !== undefined && isOn ? [service] : [];
+    });
+  }
+
+  /** A hostname may come from either kind of object; names of the other kind name nothing here. */
+  #targetsOf(services: readonly MeshService[]): readonly ObjectKey[] {
+    const { namespace, name, className } = this.#options;
+    return [
+      ...services.flatMap((service) => {
+        const isCluster = service.hostname.endsWith(`.svc.${this.#options.clusterDomain}`);
+        const kinds = isCluster ? ['Service', 'ServiceEntry'] : ['ServiceEntry'];
+        return kinds.map((kind) => `${kind}/${service.namespace}/${service.name}`);
+      }),
+      `Gateway/${namespace}/${name}`,
+      `GatewayClass/${className}`,
+    ];
+  }
+
+  /** Policies that the workload's own resource names and that have not arrived. */
+  #missingOf(workload: Workload): readonly string[] {
+    const guarding = (workload.guard?.because ?? []).filter((key) =>
+      key.startsWith('AuthorizationPolicy/'),
+    );
+    const named = workload.authorizationPolicies
+      .filter((name) => !GENERATED.test(`/${name.slice(name.indexOf('/') + 1)}`))
+      .map((name) => `AuthorizationPolicy/${name}`);
+    return [...new Set([...guarding, ...named])]
+      .filter((key) => !this.#policies.has(key))
+      .map((key) => key.slice('AuthorizationPolicy/'.length));
+  }
+
+  #remember(id: string, make: () => PolicySet): PolicySet {
+    const known = this.#sets.get(id);
+    if (known !== undefined) return known;
+    const made = make();
+    const names = made.policies.map((policy) => `${policy.namespace}/${policy.name}`);
+    const content = `${names.join(' ')}|${made.missing.join(' ')}`;
+    const set = this.#interned.get(content) ?? made;
+    this.#interned.set(content, set);
+    if (this.#sets.size >= POLICY_SETS_MAX) this.#sets.clear();
+    this.#sets.set(id, set);
+    return set;
+  }
+}
