@@ -6,8 +6,9 @@
 import type { PolicyDecision } from '@ambit/model';
 import {
   type CompiledPolicy,
-  evaluate,
+  describeMissedRule,
   explainVerdict,
+  missedRules,
   type PolicyInput,
   type RuleRef,
   type Verdict,
@@ -40,7 +41,7 @@ export function isSameAnswer(a: PolicyDecision, b: PolicyDecision): boolean {
 export function describeDecision({ verdict, set, input }: PolicyDecision): PolicyAnswer {
   const text = `policy: ${explainVerdict(verdict)}`;
   const objects = responsible(verdict);
-  const missed = verdict.reason === 'no-match' ? missedRules(set.policies, input) : [];
+  const missed = verdict.reason === 'no-match' ? missedSteps(set.policies, input) : [];
   const steps = [
     ...verdict.audited.map((ref) => note('policy: noted by an AUDIT rule', ruleReferences(ref))),
     ...verdict.dryRun.map((ref) => {
@@ -59,30 +60,17 @@ function responsible(verdict: Verdict): readonly ObjectReference[] {
   return verdict.by === undefined ? [] : ruleReferences(verdict.by);
 }
 
-/** For each rule that could have allowed: the clauses that did not hold, each asked by itself. */
-function missedRules(policies: readonly CompiledPolicy[], input: PolicyInput): readonly Step[] {
-  const steps: Step[] = [];
-  for (const policy of policies) {
-    if (policy.action !== 'ALLOW' || policy.dryRun) continue;
-    const name = `${policy.namespace}/${policy.name}`;
-    if (policy.rules.length === 0) {
-      steps.push(
-        miss(`policy: ${name} has no rules, so it allows nothing`, policyReferences(name)),
-      );
-    }
-    for (const [index, rule] of policy.rules.entries()) {
-      const failed = rule.clauses.filter((clause) => {
-        const alone: CompiledPolicy = { ...policy, rules: [{ clauses: [clause] }] };
-        return !evaluate([alone], input).allowed;
-      });
-      const origins = failed.map(({ origin }) => origin || 'a condition').join(' and ');
-      const text = `policy: rule ${index} of ${name} fails at ${origins || 'all of it'}`;
-      steps.push(miss(text, policyReferences(name, index)));
-    }
-  }
-  if (steps.length <= MISSED_RULES_MAX) return steps;
-  const more = note(`policy: ${steps.length - MISSED_RULES_MAX} more rules do not allow it either`);
-  return [...steps.slice(0, MISSED_RULES_MAX), more];
+/** For each rule that could have allowed: the clauses that did not hold. */
+function missedSteps(policies: readonly CompiledPolicy[], input: PolicyInput): readonly Step[] {
+  const missed = missedRules(policies, input, MISSED_RULES_MAX + 1);
+  const steps = missed
+    .slice(0, MISSED_RULES_MAX)
+    .map((rule) =>
+      miss(`policy: ${describeMissedRule(rule)}`, policyReferences(rule.policy, rule.rule)),
+    );
+  return missed.length > MISSED_RULES_MAX
+    ? [...steps, note('policy: more rules do not allow it either')]
+    : steps;
 }
 
 const CONVERTED = /^(.*)\/converted_peer_authentication_(.*)$/;

@@ -1,6 +1,7 @@
 /** A verdict as one sentence, for logs, error texts and `meshctl why`: which policy, which rule, which clauses. */
+import { describeMissedRule, missedRules } from './missed.ts';
 import { CONVERTED_PREFIX, STATIC_STRICT_NAME } from './peer-authentication.ts';
-import type { RuleRef, Verdict } from './types.ts';
+import type { CompiledPolicy, PolicyInput, RuleRef, Verdict } from './types.ts';
 
 /** Names beyond this many are counted, so that a line stays a line. */
 const NAMES_SHOWN_MAX = 5;
@@ -18,6 +19,20 @@ export function explainVerdict(verdict: Verdict): string {
     case 'policy-missing':
       return `refused until policy ${listNames(verdict.tried)} has arrived`;
   }
+}
+
+/** As `explainVerdict`, and where nothing allowed, at which clause each of the first rules failed. */
+export function explainRefusal(
+  verdict: Verdict,
+  policies: readonly CompiledPolicy[],
+  input: PolicyInput,
+): string {
+  const text = explainVerdict(verdict);
+  if (verdict.reason !== 'no-match') {
+    return text;
+  }
+  const missed = missedRules(policies, input, NAMES_SHOWN_MAX).map(describeMissedRule);
+  return `${text} (${missed.join('; ')})`;
 }
 
 /** `AuthorizationPolicy shop/reviews rule 0 (from, to)`; converted policies are named as what they were. */

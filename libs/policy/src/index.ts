@@ -2,9 +2,10 @@
 export { type CompileOptions, type CompileResult, compileAuthorizationPolicy } from './compile.ts';
 export { PolicyError, type PolicyErrorCode } from './errors.ts';
 export { type EvaluateOptions, evaluate } from './evaluate.ts';
-export { describeRule, explainVerdict } from './explain.ts';
+export { describeRule, explainRefusal, explainVerdict } from './explain.ts';
 export { l4Only } from './l4-only.ts';
 export { EMPTY_L4, EMPTY_L7 } from './match-shapes.ts';
+export { describeMissedRule, type MissedRule, missedRules } from './missed.ts';
 export { type NormalizedPath, normalizePath, type PathNormalization } from './normalize-path.ts';
 export { matchesPattern, parsePathPattern, parseStringPattern } from './pattern.ts';
 export {

@@ -173,11 +173,11 @@ const denied: Step = {
       assert.match(page.text, /"stars":\[5,4\]/, 'the reviews still get their stars');
     };
     await until(lab, 'the policy', isRefused);
-    const line = shop.accessLines('ratings-readers').at(-1) ?? shop.accessLines('403').at(-1);
-    const by =
-      line === undefined
-        ? ''
-        : `\nrefused by ${String(line['policy'] ?? 'the waypoint')}, caller ${identity(line['src.identity'])}`;
+    const line = shop
+      .accessLines('ratings-readers')
+      .findLast((entry) => entry['response_code'] === 403);
+    assert.ok(line !== undefined, 'the waypoint logged the refusal with its policy');
+    const by = `\nrefused by ${String(line['policy'])}, caller ${identity(line['src.identity'])}`;
     paper.labelled(
       'saw',
       `client  ▶ ratings: ${refusal}${by}\nreviews ▶ ratings: 200, "stars": [5, 4]`,
