@@ -84,6 +84,7 @@ describe('runRounds', () => {
         return { ms: 1 };
       },
       onProgress: () => undefined,
+      signal: new AbortController().signal,
     });
     assert.equal(order.join(''), 'xyzyzx');
     assert.equal(samples.length, 4);

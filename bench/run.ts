@@ -35,7 +35,22 @@ async function runSuite(name: string, suite: Suite, options: Options): Promise<v
   const startedAt = new Date();
   const machine = describeMachine(ROOT);
   const { rounds, quick, ambit } = options;
-  const measured = await suite({ rounds, quick, ambit, cache: CACHE, onProgress: progress });
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    // The second one ends the process at once; the kernel then ends what it started.
+    process.once(name, () => {
+      progress('stopping after this sample');
+      stop.abort(new Error('stopped'));
+    });
+  }
+  const measured = await suite({
+    rounds,
+    quick,
+    ambit,
+    cache: CACHE,
+    onProgress: progress,
+    signal: stop.signal,
+  });
   const result: BenchResult = {
     suite: name,
     startedAt: startedAt.toISOString(),

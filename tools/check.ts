@@ -79,7 +79,7 @@ async function lint(): Promise<void> {
 
 async function types(): Promise<void> {
   console.log('types');
-  const packages = globSync('{apps,libs}/*/tsconfig.json', { cwd: root }).sort();
+  const packages = globSync('{{apps,libs}/*,bench}/tsconfig.json', { cwd: root }).sort();
   if (packages.length === 0) {
     record('types', 'no {apps,libs}/*/tsconfig.json', performance.now());
   }
@@ -192,7 +192,7 @@ function reportFile(path: string, tally: FileTally, durationMs: number): void {
 }
 
 function testFiles(isWanted: (file: string) => boolean, only: readonly string[]): string[] {
-  return globSync('{apps,libs,tools}/**/*.test.ts', {
+  return globSync('{apps,bench,libs,tools}/**/*.test.ts', {
     cwd: root,
     exclude: (path) => path.includes('node_modules'),
   })

@@ -12,6 +12,8 @@ export interface RoundsOptions {
   readonly subjectsOf: (caseName: string) => readonly string[];
   readonly measure: (caseName: string, subject: string) => Promise<Record<string, number>>;
   readonly onProgress: (line: string) => void;
+  /** Ends the run after the sample under way. */
+  readonly signal: AbortSignal;
 }
 
 export async function runRounds(
@@ -22,6 +24,7 @@ export async function runRounds(
   for (let round = 0; round < options.rounds; round += 1) {
     for (const caseName of options.cases) {
       for (const subject of rotated(options.subjectsOf(caseName), round)) {
+        options.signal.throwIfAborted();
         const at = { case: caseName, subject, round };
         const label = `round ${round + 1}/${options.rounds} ${caseName} ${subject}`;
         const end = watchConditions();

@@ -10,6 +10,8 @@ import { type Lab, labStart, type MeshExtraEnv } from '@ambit/lab';
 import { type Netns, runIp } from '@ambit/netns';
 
 export const CONGESTION = 'cubic';
+/** One name, so that a second run at the same time is refused and a crashed one is cleaned up by the next. */
+const NAME = 'bench';
 const READY_MS = 60_000;
 /** The namespace that is not enrolled, and the one that is. */
 export const PLAIN = 'plain';
@@ -34,7 +36,7 @@ export class BenchLab implements AsyncDisposable {
     readonly extraEnv: MeshExtraEnv;
   }): Promise<BenchLab> {
     const { mesh, extraEnv } = options;
-    const lab = await labStart({ name: `bench-${process.pid}`, nodes: 2, mesh, extraEnv });
+    const lab = await labStart({ name: NAME, nodes: 2, mesh, extraEnv });
     try {
       lab.apply(options.yaml);
       await lab.ready(READY_MS);

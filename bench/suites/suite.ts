@@ -10,6 +10,8 @@ export interface SuiteOptions {
   /** Where downloads of a run are kept; outside the repository's files. */
   readonly cache: string;
   readonly onProgress: (line: string) => void;
+  /** Aborts when the person stops the run; the lab is then removed and nothing is written. */
+  readonly signal: AbortSignal;
 }
 
 export type SuiteResult = Pick<

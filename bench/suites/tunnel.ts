@@ -4,21 +4,24 @@
  * CPU is that of the two proxies together; generator and server are not counted, but share the machine.
  */
 import { availableParallelism } from 'node:os';
-import { systemClock } from '@ambit/core';
-import { holdIdleConnections } from '../generators/idle-connections.ts';
-import { runIperf } from '../generators/iperf.ts';
-import { requireAnswered } from '../generators/load-result.ts';
-import { type HttpLoad, runWrk } from '../generators/wrk.ts';
-import type { Usage } from '../measure/process-usage.ts';
 import { type Program, temporaryFolder } from '../measure/program.ts';
 import type { Metric } from '../measure/result.ts';
 import { runRounds } from '../measure/rounds.ts';
 import { startOrigin } from '../peers/nginx.ts';
 import { writeTlsFiles } from '../peers/tls-files.ts';
 import { ensureTools, toolVersion } from '../peers/tools.ts';
-import { type BenchLab, CONGESTION, holderPod, MESH, namespaceYaml, PLAIN } from './bench-lab.ts';
+import { type BenchLab, CONGESTION, MESH, PLAIN } from './bench-lab.ts';
 import { startBenchLab } from './mesh-start.ts';
 import type { Suite, SuiteOptions, SuiteResult } from './suite.ts';
+import {
+  CONNECTING,
+  KEEP_ALIVE_CONNECTIONS,
+  measureBareNode,
+  measureTunnel,
+  TUNNEL_CASES,
+  type TunnelCase,
+  type TunnelSettings,
+} from './tunnel-measures.ts';
 import {
   ambitSubject,
   directSubject,
@@ -26,25 +29,10 @@ import {
   SERVER_PORTS,
   type TunnelSubject,
 } from './tunnel-subjects.ts';
-
-const GIB = 1024 ** 3;
-const KEEP_ALIVE_CONNECTIONS = 64;
-/** Of the generator that opens a connection for each request. */
-const CONNECTING = 16;
-const SETTLE_MS = 1_000;
-
-const CASES = ['idle', 'bytes-1', 'bytes-8', 'requests', 'connections'] as const;
-type Case = (typeof CASES)[number];
-
-interface Settings {
-  readonly threads: number;
-  readonly warmUpSeconds: number;
-  readonly seconds: number;
-  readonly idleConnections: number;
-}
+import { TUNNEL_MESH_YAML, TUNNEL_PLAIN_YAML } from './tunnel-world.ts';
 
 const metric = (
-  caseName: Case,
+  caseName: TunnelCase,
   key: string,
   title: string,
   digits: number,
@@ -70,8 +58,8 @@ export const runTunnel: Suite = async (options) => {
   using folder = temporaryFolder();
   const { lab: started, skipped } = await startBenchLab(options, {
     extraEnv: { agent: { AMBIT_WORKERS: String(settings.threads) } },
-    plainYaml: PLAIN_YAML,
-    meshYaml: MESH_YAML,
+    plainYaml: TUNNEL_PLAIN_YAML,
+    meshYaml: TUNNEL_MESH_YAML,
     check: async (lab) => await lab.waitForAgents(),
   });
   await using lab = started;
@@ -90,7 +78,7 @@ export const runTunnel: Suite = async (options) => {
     ];
     const { samples, failures } = await runRounds({
       rounds: options.rounds,
-      cases: CASES,
+      cases: TUNNEL_CASES,
       subjectsOf: (name) =>
         subjects
           .map(({ subject }) => subject.name)
@@ -100,12 +88,17 @@ export const runTunnel: Suite = async (options) => {
         if (found === undefined) {
           throw new Error(`no subject ${subject}`);
         }
-        return await measureOne(found, name as Case, settings);
+        return await measureTunnel(found, name as TunnelCase, settings);
       },
       onProgress: options.onProgress,
+      signal: options.signal,
     });
     return {
-      settings: { ...describe(settings), congestionControl: `${CONGESTION}, by route` },
+      settings: {
+        ...describe(settings),
+        bareNodeMegabytes: await measureBareNode(settings.threads),
+        congestionControl: `${CONGESTION}, by route`,
+      },
       subjects: subjects.map(({ subject }) => subject),
       skipped,
       metrics: METRICS,
@@ -117,103 +110,7 @@ export const runTunnel: Suite = async (options) => {
   }
 };
 
-async function measureOne(
-  subject: TunnelSubject,
-  name: Case,
-  settings: Settings,
-): Promise<Record<string, number>> {
-  await subject.prepare({ isFresh: name === 'idle' });
-  try {
-    switch (name) {
-      case 'bytes-1':
-        return await measureBytes(subject, 1, settings);
-      case 'bytes-8':
-        return await measureBytes(subject, 8, settings);
-      case 'requests':
-        return await measureRequests(subject, settings, {
-          connections: KEEP_ALIVE_CONNECTIONS,
-          headers: {},
-        });
-      case 'connections':
-        return await measureRequests(subject, settings, {
-          connections: CONNECTING,
-          headers: { Connection: 'close' },
-        });
-      case 'idle':
-        return await measureIdle(subject, settings);
-    }
-  } finally {
-    await subject.release();
-  }
-}
-
-async function measureBytes(
-  subject: TunnelSubject,
-  connections: number,
-  { warmUpSeconds, seconds }: Settings,
-): Promise<Record<string, number>> {
-  const { client, server } = subject;
-  const load = { client, server, serverPort: SERVER_PORTS.bytes, connections };
-  const target = subject.target('bytes');
-  await runIperf({ ...load, ...target, seconds: warmUpSeconds });
-  const before = subject.usage();
-  const result = await runIperf({ ...load, ...target, seconds });
-  const cpuMs = cpuSince(subject, before);
-  return {
-    ...(cpuMs === undefined ? {} : { cpuSecondsPerGib: cpuMs / 1_000 / (result.bytes / GIB) }),
-    gigabitsPerSecond: (result.bytes * 8) / result.seconds / 1e9,
-  };
-}
-
-async function measureRequests(
-  subject: TunnelSubject,
-  { warmUpSeconds, seconds }: Settings,
-  how: Pick<HttpLoad, 'connections' | 'headers'>,
-): Promise<Record<string, number>> {
-  const { address, port } = subject.target('web');
-  const load = { url: `http://${address}:${port}/`, ...how };
-  await runWrk(subject.client, { ...load, seconds: warmUpSeconds });
-  const before = subject.usage();
-  const result = requireAnswered(await runWrk(subject.client, { ...load, seconds }));
-  const cpuMs = cpuSince(subject, before);
-  return {
-    ...(cpuMs === undefined ? {} : { cpuMsPer1000: (cpuMs / result.requests) * 1_000 }),
-    perSecond: result.requests / result.seconds,
-  };
-}
-
-/** Undefined where there is no proxy. */
-function cpuSince(subject: TunnelSubject, before: Usage | undefined): number | undefined {
-  const after = subject.usage();
-  return after === undefined || before === undefined ? undefined : after.cpuMs - before.cpuMs;
-}
-
-async function measureIdle(
-  subject: TunnelSubject,
-  { idleConnections }: Settings,
-): Promise<Record<string, number>> {
-  await systemClock.sleep(SETTLE_MS);
-  const before = subject.usage()?.residentBytes ?? 0;
-  const after = await holdIdleConnections(
-    {
-      client: subject.client,
-      server: subject.server,
-      serverPort: SERVER_PORTS.idle,
-      ...subject.target('idle'),
-      connections: idleConnections,
-    },
-    async () => {
-      await systemClock.sleep(SETTLE_MS);
-      return subject.usage()?.residentBytes ?? 0;
-    },
-  );
-  return {
-    residentMegabytes: before / 2 / 1e6,
-    kilobytesPerConnection: (after - before) / idleConnections / 1_000,
-  };
-}
-
-function settingsOf({ quick }: SuiteOptions): Settings {
+function settingsOf({ quick }: SuiteOptions): TunnelSettings {
   return {
     threads: Math.min(2, availableParallelism()),
     warmUpSeconds: 1,
@@ -222,7 +119,7 @@ function settingsOf({ quick }: SuiteOptions): Settings {
   };
 }
 
-function describe(settings: Settings): SuiteResult['settings'] {
+function describe(settings: TunnelSettings): SuiteResult['settings'] {
   return {
     ...settings,
     keepAliveConnections: KEEP_ALIVE_CONNECTIONS,
@@ -242,21 +139,3 @@ async function startOrigins(lab: BenchLab, folder: string, hasMesh: boolean): Pr
     }),
   );
 }
-
-const pods = (namespace: string): string =>
-  [holderPod(namespace, 'client', 'node1'), holderPod(namespace, 'server', 'node2')].join('---');
-const PLAIN_YAML = [namespaceYaml(PLAIN, false), pods(PLAIN)].join('---');
-/** Ports named `tcp-`, so that no proxy looks into them. */
-const MESH_YAML = `
-${namespaceYaml(MESH, true)}---
-${pods(MESH)}---
-apiVersion: v1
-kind: Service
-metadata: { name: server, namespace: ${MESH} }
-spec:
-  selector: { app: server }
-  ports:
-${Object.entries(SERVER_PORTS)
-  .map(([name, port]) => `    - { name: tcp-${name}, port: ${port}, targetPort: ${port} }`)
-  .join('\n')}
-`;

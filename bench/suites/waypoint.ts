@@ -104,6 +104,7 @@ export const runWaypoint: Suite = async (options) => {
       return await measureOne(subject, caseOf(name), { seconds, warmUpSeconds });
     },
     onProgress: options.onProgress,
+    signal: options.signal,
   });
   return {
     settings: {

@@ -1,0 +1,136 @@
+/** One sample of a tunnel: warm up, read the proxies' CPU, load for a fixed time, read it again. */
+import { join } from 'node:path';
+import { systemClock } from '@ambit/core';
+import { currentNetns } from '@ambit/netns';
+import { holdIdleConnections } from '../generators/idle-connections.ts';
+import { runIperf } from '../generators/iperf.ts';
+import { requireAnswered } from '../generators/load-result.ts';
+import { type HttpLoad, runWrk } from '../generators/wrk.ts';
+import { type Usage, usageOf } from '../measure/process-usage.ts';
+import { Program } from '../measure/program.ts';
+import { SERVER_PORTS, type TunnelSubject } from './tunnel-subjects.ts';
+
+const GIB = 1024 ** 3;
+export const KEEP_ALIVE_CONNECTIONS = 64;
+/** Clients that open a connection for each request. */
+export const CONNECTING = 16;
+const SETTLE_MS = 1_000;
+const BARE_NODE_START_MS = 10_000;
+
+export const TUNNEL_CASES = ['idle', 'bytes-1', 'bytes-8', 'requests', 'connections'] as const;
+export type TunnelCase = (typeof TUNNEL_CASES)[number];
+
+export interface TunnelSettings {
+  /** Of each HAProxy, and workers of each agent. */
+  readonly threads: number;
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+  readonly idleConnections: number;
+}
+
+/** Values by the keys of the suite's metrics. */
+export async function measureTunnel(
+  subject: TunnelSubject,
+  name: TunnelCase,
+  settings: TunnelSettings,
+): Promise<Record<string, number>> {
+  await subject.prepare({ isFresh: name === 'idle' });
+  try {
+    switch (name) {
+      case 'bytes-1':
+        return await measureBytes(subject, 1, settings);
+      case 'bytes-8':
+        return await measureBytes(subject, 8, settings);
+      case 'requests':
+        return await measureRequests(subject, settings, {
+          connections: KEEP_ALIVE_CONNECTIONS,
+          headers: {},
+        });
+      case 'connections':
+        return await measureRequests(subject, settings, {
+          connections: CONNECTING,
+          headers: { Connection: 'close' },
+        });
+      case 'idle':
+        return await measureIdle(subject, settings);
+    }
+  } finally {
+    await subject.release();
+  }
+}
+
+async function measureBytes(
+  subject: TunnelSubject,
+  connections: number,
+  { warmUpSeconds, seconds }: TunnelSettings,
+): Promise<Record<string, number>> {
+  const { client, server } = subject;
+  const load = { client, server, serverPort: SERVER_PORTS.bytes, connections };
+  const target = subject.target('bytes');
+  await runIperf({ ...load, ...target, seconds: warmUpSeconds });
+  const before = subject.usage();
+  const result = await runIperf({ ...load, ...target, seconds });
+  const cpuMs = cpuSince(subject, before);
+  return {
+    ...(cpuMs === undefined ? {} : { cpuSecondsPerGib: cpuMs / 1_000 / (result.bytes / GIB) }),
+    gigabitsPerSecond: (result.bytes * 8) / result.seconds / 1e9,
+  };
+}
+
+async function measureRequests(
+  subject: TunnelSubject,
+  { warmUpSeconds, seconds }: TunnelSettings,
+  how: Pick<HttpLoad, 'connections' | 'headers'>,
+): Promise<Record<string, number>> {
+  const { address, port } = subject.target('web');
+  const load = { url: `http://${address}:${port}/`, ...how };
+  await runWrk(subject.client, { ...load, seconds: warmUpSeconds });
+  const before = subject.usage();
+  const result = requireAnswered(await runWrk(subject.client, { ...load, seconds }));
+  const cpuMs = cpuSince(subject, before);
+  return {
+    ...(cpuMs === undefined ? {} : { cpuMsPer1000: (cpuMs / result.requests) * 1_000 }),
+    perSecond: result.requests / result.seconds,
+  };
+}
+
+/** Undefined where there is no proxy. */
+function cpuSince(subject: TunnelSubject, before: Usage | undefined): number | undefined {
+  const after = subject.usage();
+  return after === undefined || before === undefined ? undefined : after.cpuMs - before.cpuMs;
+}
+
+async function measureIdle(
+  subject: TunnelSubject,
+  { idleConnections }: TunnelSettings,
+): Promise<Record<string, number>> {
+  await systemClock.sleep(SETTLE_MS);
+  const before = subject.usage()?.residentBytes ?? 0;
+  const after = await holdIdleConnections(
+    {
+      client: subject.client,
+      server: subject.server,
+      serverPort: SERVER_PORTS.idle,
+      ...subject.target('idle'),
+      connections: idleConnections,
+    },
+    async () => {
+      await systemClock.sleep(SETTLE_MS);
+      return subject.usage()?.residentBytes ?? 0;
+    },
+  );
+  return {
+    residentMegabytes: before / 2 / 1e6,
+    kilobytesPerConnection: (after - before) / idleConnections / 1_000,
+  };
+}
+
+/** RSS of a Node process with as many idle workers, the least that an agent could take. */
+export async function measureBareNode(workers: number): Promise<number> {
+  const file = join(import.meta.dirname, '..', 'programs', 'bare-node.ts');
+  using netns = currentNetns();
+  await using program = Program.start(netns, [process.execPath, file, String(workers)]);
+  await program.waitForOutput('up', BARE_NODE_START_MS);
+  await systemClock.sleep(SETTLE_MS);
+  return Number((usageOf([program.pid]).residentBytes / 1e6).toFixed(1));
+}
