@@ -131,6 +131,31 @@ describe('resolveOutbound', () => {
     assert.equal(decide(view, { ip: '10.96.0.2', port: 80 })['kind'], 'hbone');
   });
 
+  it('keeps a workload of the mesh in its tunnel inside the range of a passthrough service', () => {
+    const range = fakeService('everything', {
+      namespace: 'other',
+      addresses: [{ network: '', address: '10.0.0.0/8' }],
+      loadBalancing: { routingPreference: [], mode: 'PASSTHROUGH', healthPolicy: 'ALLOW_ALL' },
+    });
+    const view = new FakeView({ workloads: [client, reviewsPod], services: [range] });
+    assert.equal(decide(view, { ip: '10.0.0.2', port: 8080 })['kind'], 'hbone');
+    assert.equal(decide(view, { ip: '10.9.9.9', port: 8080 })['kind'], 'passthrough');
+  });
+
+  it('tunnels to a workload that tunnels and is known by name only', () => {
+    const vm = fakeWorkload('vm', {
+      hostname: 'vm.example.com',
+      services: { [REVIEWS]: [{ servicePort: 80, targetPort: 8080 }] },
+    });
+    const view = new FakeView({ workloads: [client, vm], services: [reviews] });
+    const decision = decide(view, { ip: '10.96.0.2', port: 80 });
+    assert.equal(decision['kind'], 'hbone');
+    assert.deepEqual(decision['dial'], { kind: 'dns', host: 'vm.example.com', port: 15008 });
+    const plainVm = { ...vm, tunnelProtocol: 'NONE' } as const;
+    const outside = new FakeView({ workloads: [client, plainVm], services: [reviews] });
+    assert.equal(decide(outside, { ip: '10.96.0.2', port: 80 })['kind'], 'plain');
+  });
+
   it('refuses a workload on another network, never sends it in clear', () => {
     const view = new FakeView({
       workloads: [

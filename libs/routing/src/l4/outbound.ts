@@ -50,7 +50,10 @@ export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
   if (service?.waypoint !== undefined) {
     return toWaypoint({ source, ip, port, gateway: service.waypoint, service }, view, random);
   }
-  if (service !== undefined) return toService({ source, ip, port, service }, view, random);
+  // A passthrough service is an address range, and what is in it may be of the mesh: never in clear then.
+  if (service !== undefined && !(isPassthrough(service) && addressed !== undefined)) {
+    return toService({ source, ip, port, service }, view, random);
+  }
   if (addressed !== undefined) {
     return toWorkload({ source, ip, port, workload: addressed }, view, random);
   }
@@ -69,7 +72,7 @@ function toService<W extends ViewWorkload, S extends ViewService>(
   view: MeshView<W, S>,
   random: () => number,
 ): OutboundDecision<W, S> {
-  if (service.loadBalancing?.mode === 'PASSTHROUGH') {
+  if (isPassthrough(service)) {
     return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port }, service };
   }
   const choice = selectL4Endpoint(service, { client: source, servicePort: port }, view, random);
@@ -94,6 +97,10 @@ function toService<W extends ViewWorkload, S extends ViewService>(
     }
   }
   return direct({ ip, targetPort, workload, service });
+}
+
+function isPassthrough(service: ViewService): boolean {
+  return service.loadBalancing?.mode === 'PASSTHROUGH';
 }
 
 interface WorkloadDestination<W> {
@@ -182,7 +189,7 @@ function direct<W extends ViewWorkload, S extends ViewService>({
     const text = `workload "${workload.uid}" has no address of a family that its service allows`;
     return refuse('ROUTING_NO_ADDRESS', text, subject);
   }
-  if (workload.tunnelProtocol === 'NONE' || address.kind === 'dns') {
+  if (workload.tunnelProtocol === 'NONE') {
     return { kind: 'plain', dial: { ...address, port: targetPort }, ...subject };
   }
   return {
