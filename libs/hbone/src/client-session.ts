@@ -313,10 +313,21 @@ function peerClosed(): ProxyError {
   return new ProxyError('PROXY_PEER_GONE', 'the peer closed the tunnel', { side: 'upstream' });
 }
 
+/** What the statuses mean for the person who reads the log of the side that dialled. */
+const HINTS: ReadonlyMap<number, string> = new Map([
+  [400, ', the peer does not serve this address'],
+  [401, ', refused by the policy of the destination'],
+  [503, ', the peer could not reach the destination'],
+]);
+
 function requireOk(headers: IncomingHttpHeaders): void {
   const status = Number(headers[':status']);
   if (status !== 200) {
-    throw new HboneError('HBONE_STATUS', `http status: ${status}`, { side: 'upstream', status });
+    const hint = HINTS.get(status) ?? '';
+    throw new HboneError('HBONE_STATUS', `http status: ${status}${hint}`, {
+      side: 'upstream',
+      status,
+    });
   }
 }
 

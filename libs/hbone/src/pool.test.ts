@@ -275,6 +275,21 @@ describe('HbonePool', () => {
     assert.equal(rig.sockets.length, 0);
   });
 
+  it('makes a new tunnel with a renewed certificate, and uses none without one', async () => {
+    await using rig = await start();
+    const { conn } = await rig.pool.connect(rig.key(), TO);
+    const recorder = Recorder.on(conn);
+    rig.clientIdentity = { ...CLIENT };
+    await rig.pool.connect(rig.key(), TO);
+    assert.equal(rig.pool.counters.dials, 2);
+    await rig.pool.connect(rig.key(), TO);
+    assert.equal(rig.pool.counters.dials, 2);
+    rig.clientIdentity = { ...CLIENT, notAfterMs: 0 };
+    await assert.rejects(rig.pool.connect(rig.key(), TO), code('HBONE_NO_CERTIFICATE'));
+    conn.write(Buffer.from('x'));
+    await recorder.until((r) => r.bytes === 1);
+  });
+
   it('drops a peer that answers no PING', async () => {
     const clock = new FakeClock();
     await using rig = await start();

@@ -52,7 +52,10 @@ export const HBONE_POOL_LIMITS: HbonePoolLimits = {
 
 export interface HbonePoolOptions {
   readonly clock: Clock;
-  /** The current certificate of a local identity. Throws (or rejects) when there is none. */
+  /**
+   * The current certificate of a local identity; asked for every stream, so it must be cheap. The same object
+   * until it is renewed. Throws (or rejects) when there is none.
+   */
   readonly identity: (identity: string) => TlsIdentity | Promise<TlsIdentity>;
   /** A connected socket, e.g. from inside a pod's namespace. Must heed `signal`. */
   readonly dial: (key: TunnelKey, signal: AbortSignal) => Promise<Socket>;
@@ -85,6 +88,7 @@ export class HbonePool {
   readonly #slots = new Map<string, Slot>();
   readonly #live = new Set<ClientSession>();
   readonly #askedAt = new WeakMap<ClientSession, number>();
+  readonly #identities = new WeakMap<ClientSession, TlsIdentity>();
   readonly #closed = new AbortController();
   readonly #responseDeadlines: Deadlines;
   readonly counters: HbonePoolCounters = {
@@ -161,9 +165,14 @@ export class HbonePool {
     if (this.#closed.signal.aborted) {
       throw closedError();
     }
+    // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
+    const own = await this.#identity(key);
     const slot = this.#slot(key);
     const ready = firstOf(slot.sessions);
-    if (ready?.reserve()) {
+    if (ready !== undefined && this.#identities.get(ready) !== own) {
+      // Our certificate was renewed: a tunnel does not outlive the trust it was made under for long.
+      ready.retire();
+    } else if (ready?.reserve()) {
       this.#askedAt.set(ready, this.#options.clock.now());
       return ready;
     }
@@ -189,6 +198,11 @@ export class HbonePool {
       slot.waiting -= 1;
       this.#sweep(slot);
     }
+  }
+
+  async #identity(key: TunnelKey): Promise<TlsIdentity> {
+    const { identity, clock } = this.#options;
+    return requireValid(await identity(key.sourceIdentity), clock);
   }
 
   #connecting(slot: Slot): Promise<ClientSession> {
@@ -226,9 +240,9 @@ export class HbonePool {
   }
 
   async #establish(slot: Slot, signal: AbortSignal): Promise<ClientSession> {
-    const { clock, identity, dial } = this.#options;
+    const { clock, dial } = this.#options;
     const { key } = slot;
-    const own = requireValid(await identity(key.sourceIdentity), clock);
+    const own = await this.#identity(key);
     const raw = await raceAbort(disposeLate(dial(key, signal), signal), signal);
     raw.setNoDelay(true);
     const { socket, peer } = await secureClient(raw, {
@@ -248,6 +262,7 @@ export class HbonePool {
       },
     });
     this.#live.add(session);
+    this.#identities.set(session, own);
     slot.sessions.add(session);
     this.#askedAt.set(session, clock.now());
     this.#releaseUnused(session).catch(() => session.retire());

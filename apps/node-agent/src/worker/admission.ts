@@ -10,7 +10,7 @@ import type { MeshService, Workload } from '@ambit/model';
 import {
   type ConnectionAttributes,
   evaluate,
-  explainVerdict,
+  explainRefusal,
   type RuleRef,
   type Verdict,
 } from '@ambit/policy';
@@ -81,13 +81,12 @@ export function admit(connection: InboundConnection, mesh: MeshState, log: Logge
     names: local.authorizationPolicies,
   });
   const attributes = attributesOf(connection, decision);
-  const verdict = evaluate(
-    selection.policies,
-    { connection: attributes },
-    { missing: selection.missing },
-  );
+  const input = { connection: attributes };
+  const verdict = evaluate(selection.policies, input, { missing: selection.missing });
   note(verdict, connection, log);
-  return verdict.allowed ? admitted : denied(verdict);
+  return verdict.allowed
+    ? admitted
+    : denied(verdict, explainRefusal(verdict, selection.policies, input));
 }
 
 function decide(connection: InboundConnection, local: Workload, mesh: MeshState) {
@@ -115,8 +114,8 @@ function attributesOf(
   };
 }
 
-function denied(verdict: Verdict): Admission {
-  const text = `connection closed due to policy rejection: ${explainVerdict(verdict)}`;
+function denied(verdict: Verdict, reason: string): Admission {
+  const text = `connection closed due to policy rejection: ${reason}`;
   const policy =
     verdict.by ??
     (verdict.tried[0] === undefined

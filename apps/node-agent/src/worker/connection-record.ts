@@ -135,15 +135,20 @@ export function logEarlyFailure(
   log: Logger,
   options: {
     readonly direction: 'inbound' | 'outbound';
+    readonly pod: { readonly name: string; readonly namespace: string };
     readonly source: string;
     readonly destination: string;
     readonly error: MeshError;
   },
 ): void {
+  const { direction, pod } = options;
+  const end = direction === 'inbound' ? 'dst' : 'src';
   log.warn('connection failed', {
     'src.addr': options.source,
     'dst.addr': options.destination,
-    direction: options.direction,
+    [`${end}.workload`]: pod.name,
+    [`${end}.namespace`]: pod.namespace,
+    direction,
     error: describeError(options.error),
     code: options.error.code,
   });

@@ -102,6 +102,12 @@ export class InboundHbone {
     } catch (error) {
       return this.#early(request, 503, fromIoError(error, 'control-plane'));
     }
+    try {
+      // Also on a session that stands: without a certificate of its own a pod takes nothing new.
+      this.#context.certificates.require(identityOf(local));
+    } catch (error) {
+      return this.#early(request, 503, fromIoError(error, 'control-plane'));
+    }
     const life = new AbortController();
     const inbound: InboundConnection = {
       pod,
@@ -241,6 +247,7 @@ export class InboundHbone {
   #early(request: ConnectRequest, status: 400 | 401 | 503, error: MeshError): ConnectAnswer {
     logEarlyFailure(this.#context.log, {
       direction: 'inbound',
+      pod: this.#context.pod,
       source: formatAddress(request.remoteAddress, request.remotePort),
       destination: request.authority,
       error,
@@ -251,6 +258,7 @@ export class InboundHbone {
   #rejected(peer: RejectedPeer): void {
     logEarlyFailure(this.#context.log, {
       direction: 'inbound',
+      pod: this.#context.pod,
       source: formatAddress(peer.remoteAddress, peer.remotePort),
       destination: formatAddress(peer.localAddress, peer.localPort),
       error: peer.error,

@@ -82,7 +82,8 @@ export class InboundPlaintext {
       const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
       conn.destroy(failure);
       if (outcome.record === undefined) {
-        logEarlyFailure(log, { direction: 'inbound', source, destination, error: failure });
+        const { pod } = this.#context;
+        logEarlyFailure(log, { direction: 'inbound', pod, source, destination, error: failure });
       } else {
         outcome.record.finish(failure);
       }

@@ -91,7 +91,8 @@ export class Outbound {
       const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
       conn.destroy(failure);
       if (outcome.record === undefined) {
-        logEarlyFailure(log, { direction: 'outbound', source, destination, error: failure });
+        const { pod } = this.#context;
+        logEarlyFailure(log, { direction: 'outbound', pod, source, destination, error: failure });
       } else {
         outcome.record.finish(failure);
       }

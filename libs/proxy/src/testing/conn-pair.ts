@@ -51,6 +51,10 @@ class MemoryConn implements ByteConn {
     if (this.#hasEnded || this.#isClosing || peer === undefined) {
       return true;
     }
+    if (peer.#isClosing) {
+      this.close(gone());
+      return true;
+    }
     peer.#inbox.push(Uint8Array.from(chunk));
     peer.#inboxBytes += chunk.length;
     peer.#schedule();
@@ -83,13 +87,18 @@ class MemoryConn implements ByteConn {
     if (this.#isClosing) {
       return;
     }
+    // As a kernel does: closing with everything read is an end to the peer, anything else a reset.
+    const isReset = reason !== undefined || this.#inbox.length > 0;
     this.close(reason);
-    const isClean = this.#hasEnded && this.#endDelivered;
-    this.peer?.close(
-      isClean
-        ? undefined
-        : new ProxyError('PROXY_PEER_GONE', 'reset by the peer', { side: 'downstream' }),
-    );
+    if (this.peer === undefined) {
+      return;
+    }
+    if (isReset) {
+      this.peer.close(gone());
+    } else {
+      this.peer.#peerEnded = true;
+      this.peer.#schedule();
+    }
   }
 
   close(error: Error | undefined): void {
@@ -159,6 +168,10 @@ class MemoryConn implements ByteConn {
       queueMicrotask(() => this.#closeDelivered || this.#isClosing || this.#sink?.onDrain());
     }
   }
+}
+
+function gone(): ProxyError {
+  return new ProxyError('PROXY_PEER_GONE', 'reset by the peer', { side: 'downstream' });
 }
 
 export interface ConnPairOptions {
