@@ -46,7 +46,7 @@ describe('ProxyWorker under churn', () => {
     });
     const run = async (number: number): Promise<void> => {
       const client = await rig.connect(1, { address: rig.address(2), port });
-      switch (CLIENTS[number % CLIENTS.length]) {
+      switch (CLIENTS[number % CLIENTS.length] ?? '') {
         case 'half-closes':
           client.conn.write(Buffer.alloc(100_000));
           client.conn.end();
