@@ -84,7 +84,7 @@ export class ServerSession {
   readonly #over = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
   #streams = 0;
-  #idle: AbortController | undefined;
+  #idleSince: number;
   #isDraining = false;
   #resetBudget: number;
   #resetAt: number;
@@ -94,6 +94,7 @@ export class ServerSession {
     const { socket, clock } = options;
     this.#resetBudget = options.limits.unansweredResetsBurst;
     this.#resetAt = clock.now();
+    this.#idleSince = this.#resetAt;
     this.#addresses = {
       remoteAddress: canonicalAddress(socket.remoteAddress),
       remotePort: socket.remotePort ?? 0,
@@ -168,7 +169,7 @@ export class ServerSession {
     const side = 'downstream';
     this.#background(keepAlive(session, { clock, side, signal: this.#over.signal }));
     this.#background(this.#awaitPreface());
-    this.#armIdle();
+    this.#background(this.#watchIdle());
   }
 
   /** None of these can reject: they end by `#over`. */
@@ -187,33 +188,32 @@ export class ServerSession {
     }
   }
 
-  #armIdle(): void {
+  /** One timer a session, not one a stream: it looks when the time could be up. */
+  async #watchIdle(): Promise<void> {
     const { clock, limits, counters } = this.#options;
-    const idle = new AbortController();
-    this.#idle = idle;
-    const signal = AbortSignal.any([idle.signal, this.#over.signal]);
-    this.#background(
-      (async () => {
-        if (await settled(clock.sleep(limits.idleTimeoutMs, signal))) {
-          counters.idleTimeouts += 1;
-          await this.drain();
-        }
-      })(),
-    );
+    for (;;) {
+      const isIdle = this.#streams === 0;
+      const leftMs = limits.idleTimeoutMs - (isIdle ? clock.now() - this.#idleSince : 0);
+      if (leftMs <= 0) {
+        counters.idleTimeouts += 1;
+        await this.drain();
+        return;
+      }
+      if (!(await settled(clock.sleep(leftMs, this.#over.signal)))) {
+        return;
+      }
+    }
   }
 
   async #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     stream.on('error', ignoreAfterClose);
-    this.#idle?.abort();
     this.#streams += 1;
     const gone = new AbortController();
     let isAnswered = false;
     stream.once('close', () => {
       this.#streams -= 1;
       gone.abort(STREAM_GONE);
-      if (this.#streams === 0 && !this.#session.closed) {
-        this.#armIdle();
-      }
+      this.#idleSince = this.#options.clock.now();
       if (!isAnswered) {
         this.#countReset();
       }

@@ -86,7 +86,7 @@ export class ConnectionRecord {
     }
     this.#isFinished = true;
     const { metrics, log } = this.#context;
-    const final = metrics.series(this.#labels, flagOf(error));
+    const final = error === undefined ? this.#series : metrics.series(this.#labels, flagOf(error));
     final.closed += 1;
     if (error === undefined) {
       if (log.isEnabled('info')) {

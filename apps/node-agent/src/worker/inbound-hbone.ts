@@ -10,7 +10,6 @@ import { MeshError } from '@ambit/core';
 import {
   type ConnectAnswer,
   type ConnectRequest,
-  formatBaggage,
   forwardedHost,
   HboneError,
   HboneServer,
@@ -20,7 +19,7 @@ import type { MeshService, Workload } from '@ambit/model';
 import { type ByteConn, copyBoth, formatAddress, fromIoError, SocketConn } from '@ambit/proxy';
 
 import { type Admission, admit, type InboundConnection } from './admission.ts';
-import { baggageOf } from './baggage-of.ts';
+import { baggageHeader } from './baggage-of.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
 import type { PodContext } from './pod-context.ts';
@@ -157,7 +156,7 @@ export class InboundHbone {
       const application = await this.#dial(tunnel, admission);
       return {
         status: 200,
-        headers: { baggage: formatBaggage(baggageOf(tunnel.local)) },
+        headers: { baggage: baggageHeader(tunnel.local) },
         serve: (conn) => this.#serve(conn, { tunnel, record, application }),
       };
     } catch (error) {

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 
 import { MeshError } from '@ambit/core';
-import { formatBaggage, formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
+import { formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
 import {
   type ByteConn,
@@ -19,7 +19,7 @@ import {
 } from '@ambit/proxy';
 import { type OutboundDecision, resolveOutbound } from '@ambit/routing';
 
-import { baggageOf } from './baggage-of.ts';
+import { baggageHeader } from './baggage-of.ts';
 import {
   type ConnectionDescription,
   ConnectionRecord,
@@ -175,7 +175,7 @@ function tunnelHeaders(
   service: MeshService | undefined,
 ): Readonly<Record<string, string>> {
   return {
-    baggage: formatBaggage(baggageOf(source)),
+    baggage: baggageHeader(source),
     forwarded: formatForwarded({
       address: conn.remoteAddress,
       port: conn.remotePort,
