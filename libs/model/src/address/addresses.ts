@@ -86,12 +86,14 @@ export interface GuardRequest {
   readonly memberships: Memberships;
   /** Bindings of the workload's services. */
   readonly services: readonly (ServiceBinding & { readonly isHeadless: boolean })[];
+  /** Refusing policies on the workload's own waypoint. */
+  readonly targeted: readonly ObjectKey[];
   readonly own?: WaypointDefinition;
   readonly definition: (key: string) => WaypointDefinition | undefined;
 }
 
 /**
- * Refusing policies guard: those on the workload every port, those on a service the ports of that
+ * Refusing policies guard: those on the workload or on its waypoint every port, those on a service the ports of that
  * service, or every port where the service has no address of its own and callers come by the pod's.
  * One guard has one meaning, so a port that is only routed is guarded too while another is by policy.
  */
@@ -101,10 +103,13 @@ export function guardOf(request: GuardRequest): Guard | undefined {
   const routed = services.filter((binding) => binding.isActive);
   const because: readonly ObjectKey[] = [
     ...attachment.hard,
+    ...request.targeted,
     ...targeted.flatMap((binding) => binding.targeted),
   ];
   if (because.length > 0) {
-    const isWhole = attachment.hard.length > 0 || targeted.some(({ isHeadless }) => isHeadless);
+    const isWhole =
+      attachment.hard.length + request.targeted.length > 0 ||
+      targeted.some(({ isHeadless }) => isHeadless);
     const ports = isWhole ? [] : portsOf([...targeted, ...routed], request.memberships);
     return {
       waypointIdentities: identitiesOf(services, request),

@@ -1,7 +1,7 @@
 /**
  * The last part of the way: bindings to waypoints, guards, and the resources themselves.
  */
-import type { Namespace } from '@ambit/api';
+import type { Namespace, ObjectKey } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { type ModelOptions, objectKey } from '../objects/keys.ts';
@@ -18,6 +18,7 @@ import {
   guardedMember,
   MEMBERS_BY_SERVICE,
   type ServiceBinding,
+  type ServiceNeeds,
   serviceNeeds,
   targetingPolicies,
 } from '../waypoint/needs.ts';
@@ -49,6 +50,8 @@ export interface AddressInputs {
   readonly routings: Collection<ServiceRouting>;
 }
 
+const NO_NEEDS: ServiceNeeds = { hard: [], soft: [] };
+
 export interface GuardedWorkload extends GuardPolicyRequest {}
 
 /** A workload's own binding, for traffic to its address. */
@@ -56,7 +59,9 @@ export interface WorkloadBinding extends Binding {
   readonly isHard: boolean;
   readonly isActive: boolean;
   readonly isInMesh: boolean;
-  readonly because: readonly string[];
+  /** Refusing policies on the waypoint: they concern every port of the workload. */
+  readonly targeted: readonly ObjectKey[];
+  readonly because: readonly ObjectKey[];
 }
 
 export interface DerivedAddresses {
@@ -150,7 +155,7 @@ function deriveServiceBindings(
       const definition = key === undefined ? undefined : definitionFor(key, inputs);
       const atGateway =
         definition === undefined || binding.reason !== 'Bound'
-          ? { hard: [], soft: [] }
+          ? NO_NEEDS
           : gatewayPolicies(definition, sources, policies);
       return combineBinding({
         key: service.key,
@@ -167,11 +172,10 @@ function deriveServiceBindings(
 }
 
 function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBinding | undefined {
-  if (workload.gateway !== undefined || workload.isHostNetwork) return undefined;
-  const attachment = inputs.attachments.get(workload.uid);
-  const isMember = isInMesh(workload, inputs);
-  const hard = isMember ? (attachment?.hard ?? []) : [];
-  const soft = isMember ? (attachment?.soft ?? []) : [];
+  if (isGatewayProxy(workload, inputs) || workload.isHostNetwork) return undefined;
+  const { hard, soft } = isInMesh(workload, inputs)
+    ? (inputs.attachments.get(workload.uid) ?? NO_NEEDS)
+    : NO_NEEDS;
   const binding = bindWaypoint(
     {
       namespace: workload.namespace,
@@ -184,13 +188,17 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
   const { waypoint } = binding;
   const definition = waypoint === undefined ? undefined : definitionFor(waypoint, inputs);
   const isBound = binding.reason === 'Bound' && definition !== undefined;
-  const isHard = hard.length > 0;
+  const isMember = isInMesh(workload, inputs);
+  const atGateway =
+    isBound && isMember ? gatewayPolicies(definition, inputs.sources, inputs.policies) : NO_NEEDS;
+  const isHard = hard.length + atGateway.hard.length > 0;
   return {
     ...binding,
     isHard,
     isActive: isBound && (isHard || isReady(definition, inputs)),
     isInMesh: isMember,
-    because: [...hard, ...soft],
+    targeted: atGateway.hard,
+    because: [...hard, ...atGateway.hard, ...soft, ...atGateway.soft],
   };
 }
 
@@ -201,9 +209,8 @@ function guardFor(
   own: WorkloadBinding | undefined,
 ): Guard | undefined {
   const attachment = inputs.attachments.get(workload.uid);
-  if (attachment === undefined || workload.gateway !== undefined || !isInMesh(workload, inputs)) {
-    return undefined;
-  }
+  const isOutside = isGatewayProxy(workload, inputs) || !isInMesh(workload, inputs);
+  if (attachment === undefined || isOutside) return undefined;
   const memberships = inputs.memberships.get(workload.uid) ?? {};
   const services = Object.keys(memberships).flatMap((key) => {
     const binding = serviceBindings.get(key);
@@ -218,6 +225,7 @@ function guardFor(
     attachment,
     memberships,
     services,
+    targeted: own?.targeted ?? [],
     ...(definition === undefined ? {} : { own: definition }),
     definition: (key) => definitionFor(key, inputs),
   });
@@ -257,6 +265,14 @@ function isReady(definition: WaypointDefinition, { readyGateways }: AddressInput
 export function isInMesh(workload: WorkloadSpec, { podModes }: AddressInputs): boolean {
   if (workload.kind !== 'Pod') return workload.isTunnelled;
   return podModes.get(workload.uid)?.isEnrolled === true;
+}
+
+/** A label alone makes no gateway: a captured pod that says it is one keeps its guard unless there is a Gateway. */
+function isGatewayProxy(workload: WorkloadSpec, inputs: AddressInputs): boolean {
+  if (workload.gateway === undefined) return false;
+  const [namespace = '', name = ''] = workload.gateway.split('/');
+  const object = inputs.sources.gateways.get(objectKey('Gateway', namespace, name));
+  return object !== undefined || !isInMesh(workload, inputs);
 }
 
 function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean {

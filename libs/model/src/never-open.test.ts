@@ -1,0 +1,84 @@
+/** Ways in which a policy could end up decided by nobody. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshObject } from '@ambit/api';
+
+import type { MeshModel } from './mesh-model.ts';
+import {
+  gateway,
+  modelOf,
+  namespace,
+  pod,
+  policy,
+  service,
+  uid,
+  waypointPod,
+} from './objects.testing.ts';
+import type { Workload } from './types.ts';
+
+const AMBIENT = namespace('shop', { 'istio.io/dataplane-mode': 'ambient' });
+const WAYPOINT_ID = 'spiffe://cluster.local/ns/shop/sa/waypoint';
+
+function workload(model: MeshModel, name: string): Workload {
+  const address = model.outputs.addresses.get(uid(name));
+  assert.ok(address?.kind === 'workload');
+  return address.workload;
+}
+
+describe('a policy on the waypoint of workloads', () => {
+  const bound = pod('reviews', '10.0.0.1', {
+    labels: { app: 'reviews', 'istio.io/use-waypoint': 'waypoint' },
+  });
+  const onGateway = (spec: object = {}): MeshObject =>
+    policy('p', {
+      action: 'DENY',
+      rules: [{ to: [{ operation: { methods: ['POST'] } }] }],
+      targetRefs: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'waypoint' }],
+      ...spec,
+    });
+  for (const traffic of ['workload', 'all']) {
+    const made = gateway('waypoint', { labels: { 'istio.io/waypoint-for': traffic } });
+
+    it(`guards every port of the workloads behind it, ready or not, ${traffic}`, () => {
+      for (const ready of [true, false]) {
+        const objects = [AMBIENT, bound, made, waypointPod('waypoint', 'shop', ready)];
+        const guarded = workload(modelOf(...objects, onGateway()), 'reviews');
+        assert.deepEqual(guarded.guard, {
+          waypointIdentities: [WAYPOINT_ID],
+          ports: [],
+          exclusive: true,
+          because: ['AuthorizationPolicy/shop/p'],
+        });
+        assert.ok(guarded.waypoint, 'callers go there, and nowhere else');
+      }
+    });
+
+    it(`guards nothing for one that only takes notes, ${traffic}`, () => {
+      const objects = [AMBIENT, bound, made, waypointPod(), onGateway({ action: 'AUDIT' })];
+      assert.equal(workload(modelOf(...objects), 'reviews').guard, undefined);
+    });
+  }
+
+  it('guards no workload behind a waypoint that takes services only', () => {
+    const objects = [AMBIENT, bound, gateway('waypoint'), waypointPod(), onGateway()];
+    assert.equal(workload(modelOf(...objects), 'reviews').guard, undefined);
+  });
+});
+
+describe('the label of a gateway on a pod', () => {
+  const L7 = policy('p', { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] });
+  const labelled = pod('reviews', '10.0.0.1', {
+    labels: { app: 'reviews', 'gateway.networking.k8s.io/gateway-name': 'nobody' },
+  });
+
+  it('does not take a captured pod out of the guard where no such Gateway is', () => {
+    const model = modelOf(AMBIENT, labelled, service('reviews', '10.96.0.1'), L7);
+    assert.equal(workload(model, 'reviews').guard?.exclusive, true);
+  });
+
+  it('leaves the policies of a gateway to the gateway', () => {
+    const ingress = gateway('nobody', { className: 'istio' });
+    assert.equal(workload(modelOf(AMBIENT, labelled, ingress, L7), 'reviews').guard, undefined);
+  });
+});
