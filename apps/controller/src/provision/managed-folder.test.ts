@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { parseObject, parseYaml } from '@ambit/api';
 import { systemClock } from '@ambit/core';
+import { FakeClock } from '@ambit/core/testing';
 import type { WaypointSpec } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 
@@ -32,7 +33,7 @@ describe('ManagedFolder', () => {
   let managed: ManagedFolder;
   beforeEach(() => {
     folder = join(mkdtempSync(join(tmpdir(), 'ambit-managed-')), 'managed');
-    managed = new ManagedFolder({ folder, clock: systemClock, log: LOG });
+    managed = new ManagedFolder({ folder, clock: systemClock, log: LOG, lingerMs: 0 });
   });
   afterEach(async () => {
     await managed.stop();
@@ -82,6 +83,32 @@ describe('ManagedFolder', () => {
     await set({ ...SPEC, namespace: 'other' });
     assert.ok(existsSync(join(folder, 'mine.yaml')));
     await set();
+  });
+
+  it('lets a waypoint outlive its last use, and keeps one that is wanted again meanwhile', async () => {
+    const clock = new FakeClock();
+    const lingering = new ManagedFolder({ folder, clock, log: LOG, lingerMs: 10_000 });
+    const wanted = new Map([['shop/waypoint', SPEC]]);
+    const isThere = (): Promise<boolean> => Promise.resolve(existsSync(join(folder, FILE)));
+    lingering.set(wanted);
+    await until(isThere, () => 'not written');
+    lingering.set(new Map());
+    await systemClock.sleep(50);
+    clock.advance(9_000);
+    lingering.set(wanted);
+    await systemClock.sleep(50);
+    clock.advance(20_000);
+    await systemClock.sleep(50);
+    assert.equal(await isThere(), true, 'it was wanted again');
+    lingering.set(new Map());
+    await systemClock.sleep(50);
+    assert.equal(await isThere(), true, 'it lingers');
+    clock.advance(10_000);
+    await until(
+      async () => !(await isThere()),
+      () => 'not taken away',
+    );
+    await lingering.stop();
   });
 
   it('tries again when it cannot write', async () => {

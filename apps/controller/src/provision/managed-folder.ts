@@ -2,7 +2,8 @@
  * What the controller wants the cluster to run, as YAML files that it owns: one for each waypoint.
  *
  * The folder is brought to the wanted state, whatever an earlier process left there; files of others in
- * it are left alone. Each file is replaced whole.
+ * it are left alone. Each file is replaced whole. A waypoint that is no longer wanted stays for a while: proxies
+ * must stop using it first, and an edit that takes one policy away and brings another must not restart it.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,6 +18,7 @@ import { waypointObjects } from './waypoint-objects.ts';
 const PREFIX = 'waypoint.';
 const SUFFIX = '.yaml';
 const RETRY_MS = 1_000;
+const LINGER_MS = 10_000;
 
 export class ManagedFolder {
   readonly #folder: string;
@@ -24,10 +26,22 @@ export class ManagedFolder {
   readonly #log: Logger;
   readonly #outage = new OnceUntil();
   readonly #stopping = new AbortController();
+  readonly #lingerMs: number;
+  /** File → when it was first seen without being wanted. */
+  readonly #unwantedSince = new Map<string, number>();
+  #isLingering = false;
+  #last: ReadonlyMap<string, WaypointSpec> = new Map();
   #wanted: ReadonlyMap<string, WaypointSpec> | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(options: { readonly folder: string; readonly clock: Clock; readonly log: Logger }) {
+  constructor(options: {
+    readonly folder: string;
+    readonly clock: Clock;
+    readonly log: Logger;
+    /** How long a waypoint outlives its last use. Default 10 s. */
+    readonly lingerMs?: number;
+  }) {
+    this.#lingerMs = options.lingerMs ?? LINGER_MS;
     this.#folder = options.folder;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -36,6 +50,7 @@ export class ManagedFolder {
   /** The waypoints that should run, by `namespace/name`. Returns at once. */
   set(waypoints: ReadonlyMap<string, WaypointSpec>): void {
     this.#wanted = waypoints;
+    this.#last = waypoints;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
@@ -73,7 +88,12 @@ export class ManagedFolder {
     );
     for (const name of await readdir(this.#folder)) {
       const isOurs = name.startsWith(PREFIX) && name.endsWith(SUFFIX);
-      if (isOurs && !files.has(name)) {
+      if (!isOurs || files.has(name)) {
+        this.#unwantedSince.delete(name);
+      } else if (this.#lingersOn(name)) {
+        this.#lookAgain();
+      } else {
+        this.#unwantedSince.delete(name);
         await rm(join(this.#folder, name), { force: true });
         this.#log.info('waypoint is no longer needed', { file: name });
       }
@@ -85,6 +105,26 @@ export class ManagedFolder {
       await rename(`${path}.new`, path);
       this.#log.info('waypoint is wanted', { file: name });
     }
+  }
+
+  #lingersOn(name: string): boolean {
+    const now = this.#clock.now();
+    const since = this.#unwantedSince.get(name) ?? now;
+    this.#unwantedSince.set(name, since);
+    return now - since < this.#lingerMs;
+  }
+
+  /** When the time of those that linger is over. */
+  #lookAgain(): void {
+    if (this.#isLingering) return;
+    this.#isLingering = true;
+    this.#clock.sleep(this.#lingerMs, this.#stopping.signal).then(
+      () => {
+        this.#isLingering = false;
+        this.set(this.#last);
+      },
+      () => undefined, // stopping: the next process looks
+    );
   }
 }
 
