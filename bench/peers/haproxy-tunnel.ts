@@ -2,8 +2,8 @@
  * HAProxy as the two ends of a tunnel: TCP in, mutual TLS between, TCP out. One TLS connection a client connection,
  * so it has no HTTP/2 and no pool to pay for, and pays a handshake for each connection instead.
  *
- * Settings as in the reference measurements: TLS 1.3, AES-256-GCM, X25519, buffers of 64 KiB, no session reuse
- * (each connection proves its identity, as the mesh's do).
+ * Settings: TLS 1.3, AES-256-GCM, X25519, buffers of 64 KiB. Sessions are resumed, as HAProxy does by default: it is
+ * the harder line to beat, and without it each connection costs half as much again.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ export function clientEndConfig(options: ClientEndOptions): string {
   const { tls, serverAddress, expectedHost, alpn } = options;
   const server = [
     `ssl crt ${tls.leaves.client.combined} ca-file ${tls.ca} verify required`,
-    `verifyhost ${expectedHost} no-ssl-reuse`,
+    `verifyhost ${expectedHost}`,
     alpn === undefined ? '' : `alpn ${alpn}`,
   ].join(' ');
   const listeners = options.ports.map(

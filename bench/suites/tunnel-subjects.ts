@@ -99,7 +99,7 @@ export function haproxySubject(
       name: 'haproxy',
       title: 'HAProxy',
       version: options.version,
-      note: `TCP over mutual TLS 1.3 (AES-256-GCM, X25519, P-256), ${threads} threads, buffers of 64 KiB, a handshake for each connection, no log; no HTTP/2, so it does less`,
+      note: `TCP over mutual TLS 1.3 (AES-256-GCM, X25519, P-256), ${threads} threads, buffers of 64 KiB, a handshake for each connection (sessions resumed, as is its default), no log; no HTTP/2, so it does less`,
     },
     client: client.netns,
     server: server.netns,
