@@ -55,13 +55,17 @@ export class PolicySets {
   /**
    * The set for one endpoint of a service, or for a workload addressed by itself on a target port. Of a
    * workload, policies on any of its services with that port count: whoever comes by the pod's address
-   * gets no more than by its services.
+   * gets no more than by its services. So they do where a route leads from a service to endpoints of another.
    */
   of(to: PolicyQuery): PolicySet {
     const { workload, targetPort, service } = to;
-    const of = service === undefined ? `:${targetPort}` : serviceKey(service);
-    return this.#remember(`${workload.uid} ${of}`, () => {
-      const services = service === undefined ? this.#servicesOn(workload, targetPort) : [service];
+    const key = service === undefined ? '' : serviceKey(service);
+    const isOwn = workload.services[key] !== undefined;
+    return this.#remember(`${workload.uid} ${key}${isOwn ? '' : `:${targetPort}`}`, () => {
+      const services = [
+        ...(service === undefined ? [] : [service]),
+        ...(isOwn ? [] : this.#servicesOn(workload, targetPort)),
+      ];
       const set = this.#policies.select(workload, this.#targetsOf(services));
       return { policies: set.policies, missing: [...set.missing, ...this.#missingOf(workload)] };
     });

@@ -119,6 +119,25 @@ describe('WaypointView.policies', () => {
     assert.equal(of(9090), 0);
   });
 
+  it('adds policies of the service that a route leads to, where it is not the one addressed', () => {
+    const { view, index } = viewOf(
+      TARGETED,
+      pod('ratings', '10.0.0.3', { labels: { app: 'ratings' } }),
+      service('ratings', '10.1.0.3'),
+      policy('to-ratings', {
+        action: 'DENY',
+        targetRefs: [{ group: '', kind: 'Service', name: 'ratings' }],
+        rules: GET,
+      }),
+    );
+    const names = (targetPort: number): readonly string[] =>
+      view
+        .policies({ workload: workload(index, 'ratings'), targetPort, service: reviews(index) })
+        .policies.map(({ name }) => name);
+    assert.deepEqual(names(8080), ['to-ratings', 'to-reviews']);
+    assert.deepEqual(names(9090), ['to-reviews']);
+  });
+
   it('misses a policy that the workload names and that has not come, or does not compile', () => {
     const { view, index } = viewOf(TARGETED);
     const query = { workload: workload(index, 'v1'), targetPort: 8080, service: reviews(index) };
