@@ -79,7 +79,7 @@ export class HttpEngine {
       identity,
       clusters: new ClusterStates({ clock, random }),
       sockets: new SocketPool({ clock, idleMax: limits.idleUpstreamMax }),
-      sessions: new Http2Sessions(),
+      sessions: new Http2Sessions({ clock, sessionsMax: limits.upstreamSessionsMax }),
       counters: { requests: 0, active: 0, overloaded: 0, mirrorsActive: 0, mirrorsDropped: 0 },
     };
     this.#http1 = createHttp1Server({
@@ -107,7 +107,10 @@ export class HttpEngine {
 
   /** Begins housekeeping. Ends with `destroy`. */
   start(): void {
+    // A server that listens nowhere begins to watch slow and idle clients when it is told that it listens.
+    this.#http1.emit('listening');
     this.#context.sockets.run().catch(() => undefined);
+    this.#context.sessions.run().catch(() => undefined);
   }
 
   /** Takes over a tunnel to an HTTP port, or to one whose protocol nobody declared. */
@@ -178,6 +181,7 @@ export class HttpEngine {
     for (const tunnel of this.#tunnels) {
       tunnel.cut(new HttpError('HTTP_CLIENT_GONE', 'the proxy stops', { side: 'local' }));
     }
+    this.#http1.close(() => undefined);
     this.#context.sockets.destroy();
     this.#context.sessions.destroy();
   }

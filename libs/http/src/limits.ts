@@ -18,6 +18,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** Idle upstream connections kept, all endpoints together. */
   readonly idleUpstreamMax: number;
+  /** HTTP/2 sessions to endpoints; beyond, an idle one gives way, or the request is refused. */
+  readonly upstreamSessionsMax: number;
   readonly sniffTimeoutMs: number;
 }
 
@@ -32,5 +34,6 @@ export const HTTP_LIMITS: HttpLimits = {
   headersTimeoutMs: 60_000,
   idleTimeoutMs: 3_600_000,
   idleUpstreamMax: 4_096,
+  upstreamSessionsMax: 4_096,
   sniffTimeoutMs: 5_000,
 };

@@ -7,7 +7,7 @@ import type { MeshPlane } from './plane.ts';
 import type { ConnectionRecord } from './record.ts';
 import type { EngineContext } from './transaction.ts';
 import type { MeshEndpoint } from './upstream/cluster-state.ts';
-import { connectFailure, overflow } from './upstream/failure.ts';
+import { connectFailure, overflow, requireNoTls } from './upstream/failure.ts';
 
 export interface TcpTunnel {
   /** Evaluates policy again; true: it is forbidden now and was cut. */
@@ -104,6 +104,7 @@ async function connect(
       side: 'control-plane',
     });
   }
+  requireNoTls(resolved.cluster);
   const state = context.clusters.of(resolved.cluster);
   options.chosen.clusterName = resolved.cluster.name;
   const endpoint = state.pick(resolved.endpoints, new Set());

@@ -5,26 +5,23 @@
  * where its own differ or a rule asks for its address.
  */
 import { parseIp } from '@ambit/api';
-import type { Authorization, Caller, Destination, MeshEndpoint } from '@ambit/http';
-import type { MeshIndex, PolicySet, WaypointView, Workload } from '@ambit/model';
+import type { Authorization, Caller, Destination } from '@ambit/http';
+import type { PolicySet } from '@ambit/model';
 import { evaluate, type L4Match, type RequestAttributes, type Verdict } from '@ambit/policy';
 import { serviceKey } from '@ambit/routing';
+import type { MeshContext, Place, PlacePlan } from './mesh-context.ts';
 
 /** Endpoints looked at before the route where they differ; beyond, each decides once chosen. */
 const ENDPOINTS_LOOKED_AT_MAX = 64;
 const NO_ADDRESS = new Uint8Array(4);
 
-interface Question {
-  readonly view: WaypointView;
-  readonly index: MeshIndex;
+export interface Question {
+  readonly mesh: MeshContext;
   readonly caller: Caller;
+  /** Of the caller's address. */
+  readonly sourceIp: Uint8Array;
   readonly destination: Destination;
   readonly request: RequestAttributes | undefined;
-}
-
-interface Place {
-  readonly workload: Workload;
-  readonly targetPort: number;
 }
 
 export function authorize(question: Question): Authorization {
@@ -41,31 +38,45 @@ export function authorize(question: Question): Authorization {
 
 /** Denied only if every endpoint would deny: the route may choose among them. */
 function beforeRoute(question: Question, decide: (place: Place) => Verdict): Verdict {
-  const { view, destination } = question;
-  const places = placesOf(question);
+  const { mesh, destination } = question;
+  const { service, workload, port } = destination;
+  const key = workload?.uid ?? (service === undefined ? '' : serviceKey(service));
+  const { places, isCut } = mesh.plan(`${key} ${port}`, () => planOf(question));
   let denied: Verdict | undefined;
-  for (const place of places.slice(0, ENDPOINTS_LOOKED_AT_MAX)) {
+  for (const place of places) {
     const verdict = decide(place);
     if (verdict.allowed) {
       return verdict;
     }
     denied ??= verdict;
   }
-  if (denied !== undefined && places.length <= ENDPOINTS_LOOKED_AT_MAX) {
+  if (denied !== undefined && !isCut) {
     return denied;
   }
-  if (destination.service === undefined || denied !== undefined) {
+  if (service === undefined || denied !== undefined) {
     return { allowed: true, reason: 'no-policy', tried: [], audited: [], dryRun: [] };
   }
-  const port = destination.service.ports.find((p) => p.servicePort === destination.port);
-  return evaluateSet(view.servicePolicies(destination.service), question, {
-    ip: NO_ADDRESS,
-    port: port?.targetPort || destination.port,
-  });
+  const mapping = service.ports.find(({ servicePort }) => servicePort === port);
+  const to = { ip: NO_ADDRESS, port: mapping?.targetPort || port };
+  return evaluateSet(mesh.view.servicePolicies(service), question, to);
 }
 
-/** One place for each distinct set is enough where no rule asks for an address. */
-function placesOf({ index, destination }: Question): readonly Place[] {
+/** One place for each distinct set, and every place where a rule asks for its address or port. */
+function planOf(question: Question): PlacePlan {
+  const seen = new Set<PolicySet>();
+  const places = placesOf(question).filter((place) => {
+    const set = policiesOf(place, question);
+    const isNew = dependsOnEndpoint(set) || !seen.has(set);
+    seen.add(set);
+    return isNew;
+  });
+  return {
+    places: places.slice(0, ENDPOINTS_LOOKED_AT_MAX),
+    isCut: places.length > ENDPOINTS_LOOKED_AT_MAX,
+  };
+}
+
+function placesOf({ mesh, destination }: Question): readonly Place[] {
   const { workload, service, port } = destination;
   if (workload !== undefined) {
     return [{ workload, targetPort: port }];
@@ -74,14 +85,14 @@ function placesOf({ index, destination }: Question): readonly Place[] {
     return [];
   }
   const key = serviceKey(service);
-  return index.endpoints(key).map((endpoint) => {
+  return mesh.index.endpoints(key).map((endpoint) => {
     const own = endpoint.services[key]?.find(({ servicePort }) => servicePort === port);
     return { workload: endpoint, targetPort: own?.targetPort || port };
   });
 }
 
-function policiesOf({ workload, targetPort }: Place, { view, destination }: Question): PolicySet {
-  return view.policies({
+function policiesOf({ workload, targetPort }: Place, { mesh, destination }: Question): PolicySet {
+  return mesh.view.policies({
     workload,
     targetPort,
     ...(destination.service === undefined ? {} : { service: destination.service }),
@@ -95,11 +106,11 @@ function decideSet(set: PolicySet, place: Place, question: Question): Verdict {
 
 function evaluateSet(
   set: PolicySet,
-  { caller, request }: Question,
+  { caller, sourceIp, request }: Question,
   to: { readonly ip: Uint8Array; readonly port: number },
 ): Verdict {
   const connection = {
-    sourceIp: parseIp(caller.ip) ?? NO_ADDRESS,
+    sourceIp,
     destinationIp: to.ip,
     destinationPort: to.port,
     source: caller,
@@ -132,5 +143,3 @@ function dependsOnEndpoint(set: PolicySet): boolean {
   }
   return depends;
 }
-
-export type { MeshEndpoint };

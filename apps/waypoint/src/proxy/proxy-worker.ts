@@ -14,6 +14,7 @@ import { AccessLog } from './access-log.ts';
 import { callerOf } from './caller.ts';
 import { CertificateSlot } from './certificate-slot.ts';
 import { destinationOf } from './destination.ts';
+import { MeshContext } from './mesh-context.ts';
 import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { UpstreamDialer } from './upstream-dialer.ts';
@@ -37,6 +38,7 @@ export class ProxyWorker {
   readonly #index: MeshIndex;
   readonly #view: WaypointView;
   readonly #certificate: CertificateSlot;
+  readonly #mesh: MeshContext;
   readonly #dialer: UpstreamDialer;
   readonly #engine: HttpEngine;
   readonly #server: HboneServer;
@@ -64,6 +66,11 @@ export class ProxyWorker {
       identity: config.identity,
       certificate: () => this.#certificate.require(),
       ...(options.hbonePort === undefined ? {} : { hbonePort: options.hbonePort }),
+    });
+    this.#mesh = new MeshContext({
+      index: this.#index,
+      view: this.#view,
+      dial: async (endpoint, from, signal) => await this.#dialer.dial(endpoint, from, signal),
     });
     this.#engine = new HttpEngine({
       clock,
@@ -138,6 +145,7 @@ export class ProxyWorker {
 
   /** Everything that was open under the configuration before is looked at again. */
   #applied(sequence: number, rejected: Extract<FromWorker, { kind: 'applied' }>['rejected']): void {
+    this.#mesh.changed();
     this.#engine.recheck();
     this.#options.post({ kind: 'applied', sequence, rejected });
   }
@@ -202,11 +210,7 @@ export class ProxyWorker {
       return this.#refuse(request, 400, found.text);
     }
     const { destination } = found;
-    const plane = new WaypointPlane(caller, destination, {
-      view: this.#view,
-      index: this.#index,
-      dial: async (endpoint, from, signal) => await this.#dialer.dial(endpoint, from, signal),
-    });
+    const plane = new WaypointPlane(caller, destination, this.#mesh);
     if (destination.protocol !== 'TCP' && destination.protocol !== 'TLS') {
       return {
         status: 200,

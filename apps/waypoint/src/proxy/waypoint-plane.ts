@@ -8,7 +8,7 @@ import type {
   MeshPlane,
   ResolvedCluster,
 } from '@ambit/http';
-import type { MeshIndex, WaypointView } from '@ambit/model';
+import type { Workload } from '@ambit/model';
 import type { RequestAttributes } from '@ambit/policy';
 import type { ByteConn } from '@ambit/proxy';
 import {
@@ -21,22 +21,22 @@ import {
   type TcpDecision,
 } from '@ambit/routing';
 import { authorize } from './authorize.ts';
+import type { MeshContext } from './mesh-context.ts';
 
-export interface PlaneContext {
-  readonly view: WaypointView;
-  readonly index: MeshIndex;
-  readonly dial: (endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal) => Promise<ByteConn>;
-}
+const NO_ADDRESS = new Uint8Array(4);
 
 export class WaypointPlane implements MeshPlane {
   readonly caller: Caller;
   readonly destination: Destination;
-  readonly #context: PlaneContext;
+  readonly #mesh: MeshContext;
+  readonly #sourceIp: Uint8Array;
+  #workload: ResolvedCluster | undefined;
 
-  constructor(caller: Caller, destination: Destination, context: PlaneContext) {
+  constructor(caller: Caller, destination: Destination, mesh: MeshContext) {
     this.caller = caller;
     this.destination = destination;
-    this.#context = context;
+    this.#mesh = mesh;
+    this.#sourceIp = parseIp(caller.ip) ?? NO_ADDRESS;
   }
 
   get defaultCluster(): ClusterRef {
@@ -45,9 +45,9 @@ export class WaypointPlane implements MeshPlane {
   }
 
   authorize(request?: RequestAttributes): Authorization {
-    const { view, index } = this.#context;
     const { caller } = this;
-    return authorize({ view, index, caller, destination: this.#now(), request });
+    const sourceIp = this.#sourceIp;
+    return authorize({ mesh: this.#mesh, caller, sourceIp, destination: this.#now(), request });
   }
 
   route(request: HttpRequestView): RouteDecision {
@@ -56,7 +56,7 @@ export class WaypointPlane implements MeshPlane {
     const table =
       service === undefined
         ? { service: { namespace: '', hostname: this.defaultCluster.host }, consumers: new Map() }
-        : this.#context.view.routes(service).http;
+        : this.#mesh.view.routes(service).http;
     return matchHttp(table, request);
   }
 
@@ -67,7 +67,7 @@ export class WaypointPlane implements MeshPlane {
       return { kind: 'route', shares: [{ weight: 1, target }] };
     }
     const { caller } = this;
-    return matchTcp(this.#context.view.routes(service).tcp, {
+    return matchTcp(this.#mesh.view.routes(service).tcp, {
       destinationIp: parseIp(service.addresses[0]?.address ?? '') ?? new Uint8Array(4),
       port,
       source: {
@@ -79,10 +79,10 @@ export class WaypointPlane implements MeshPlane {
   }
 
   cluster(ref: ClusterRef): ResolvedCluster | undefined {
-    const { view } = this.#context;
+    const { view } = this.#mesh;
     const { workload } = this.#now();
     if (workload !== undefined && ref.host === workload.uid) {
-      return this.#workloadCluster(ref);
+      return this.#workloadCluster(ref, workload);
     }
     const resolved = view.cluster(ref);
     if (resolved === undefined) {
@@ -92,36 +92,36 @@ export class WaypointPlane implements MeshPlane {
     const mapping = service.ports.find(({ servicePort }) => servicePort === ref.port);
     return mapping === undefined
       ? undefined
-      : { ...resolved, endpoints: view.endpoints(resolved), protocol: mapping.appProtocol };
+      : { ...resolved, endpoints: this.#mesh.endpoints(resolved), protocol: mapping.appProtocol };
   }
 
   async dial(endpoint: MeshEndpoint, signal: AbortSignal): Promise<ByteConn> {
-    return await this.#context.dial(endpoint, this.caller, signal);
+    return await this.#mesh.dial(endpoint, this.caller, signal);
   }
 
-  #workloadCluster(ref: ClusterRef): ResolvedCluster {
-    const { workload, port, protocol } = this.#now();
-    const endpoints =
-      workload === undefined
-        ? []
-        : [{ key: `${workload.uid}:${port}`, workload, targetPort: port, weight: 1 }];
-    return {
-      cluster: {
-        name: `inbound|${port}||${ref.host}`,
-        ref,
-        subsetLabels: {},
-        loadBalancer: { simple: 'LEAST_REQUEST' },
-        connectionPool: {},
-        objects: [],
-      },
-      endpoints,
-      protocol,
-    };
+  /** The same object while the workload's own resource stays the same. */
+  #workloadCluster(ref: ClusterRef, workload: Workload): ResolvedCluster {
+    const { port, protocol } = this.destination;
+    if (this.#workload?.endpoints[0]?.workload !== workload) {
+      this.#workload = {
+        cluster: {
+          name: `inbound|${port}||${ref.host}`,
+          ref,
+          subsetLabels: {},
+          loadBalancer: { simple: 'LEAST_REQUEST' },
+          connectionPool: {},
+          objects: [],
+        },
+        endpoints: [{ key: `${workload.uid}:${port}`, workload, targetPort: port, weight: 1 }],
+        protocol,
+      };
+    }
+    return this.#workload;
   }
 
   /** A tunnel outlives resources: each request looks at what the destination is now. */
   #now(): Destination {
-    const { index } = this.#context;
+    const { index } = this.#mesh;
     const { destination } = this;
     const service = destination.service && index.services.get(serviceKey(destination.service));
     const workload = destination.workload && index.workloadByUid(destination.workload.uid);

@@ -18,7 +18,7 @@ import { HttpError, toHttpError } from '../errors.ts';
 import type { ResolvedCluster } from '../plane.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 import type { ClusterState, MeshEndpoint } from '../upstream/cluster-state.ts';
-import { overflow } from '../upstream/failure.ts';
+import { overflow, requireNoTls } from '../upstream/failure.ts';
 import { requestHttp1 } from '../upstream/http1.ts';
 import type { UpstreamLink, UpstreamResponse } from '../upstream/message.ts';
 import { authoriseEndpoint } from './authorise.ts';
@@ -56,6 +56,7 @@ export function prepareForwarding(tx: Transaction, context: EngineContext): Forw
     const what = subset === undefined ? `host "${host}"` : `subset "${subset}" of "${host}"`;
     throw new HttpError('HTTP_NO_CLUSTER', `${what} is not known`, { side: 'control-plane' });
   }
+  requireNoTls(resolved.cluster);
   const state = context.clusters.of(resolved.cluster);
   tx.clusterName = resolved.cluster.name;
   tx.share = share;

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { type ClusterRef, drawMirrors, shadowAuthority } from '@ambit/routing';
 import type { EngineContext, Transaction } from '../transaction.ts';
+import { requireNoTls } from '../upstream/failure.ts';
 import { requestHttp1 } from '../upstream/http1.ts';
 import type { UpstreamHead } from './upstream-headers.ts';
 
@@ -51,6 +52,7 @@ async function mirror(options: {
     body?.destroy();
     return;
   }
+  requireNoTls(resolved.cluster);
   if (tx.authorization?.forEndpoint(endpoint).allowed !== true) {
     body?.destroy();
     return;

@@ -16,7 +16,7 @@ import {
   pickEndpoint,
 } from '@ambit/routing';
 
-/** The reference's sweep, when outlier detection does not say. */
+/** Clusters remembered; beyond, the oldest begins anew. */
 const CLUSTERS_MAX = 50_000;
 
 export type MeshEndpoint = Endpoint<Workload>;
@@ -120,9 +120,16 @@ export class ClusterState {
   }
 }
 
+interface KnownState {
+  readonly state: ClusterState;
+  readonly shape: string;
+  /** The object that was asked for last. */
+  cluster: Cluster;
+}
+
 /** States by cluster name. */
 export class ClusterStates {
-  readonly #states = new Map<string, { readonly state: ClusterState; readonly shape: string }>();
+  readonly #states = new Map<string, KnownState>();
   readonly #options: { readonly clock: Clock; readonly random: () => number };
 
   constructor(options: { readonly clock: Clock; readonly random: () => number }) {
@@ -136,16 +143,18 @@ export class ClusterStates {
   /** The state of this cluster; a new one when its settings changed. */
   of(cluster: Cluster): ClusterState {
     const known = this.#states.get(cluster.name);
-    if (known?.state.cluster === cluster) {
+    if (known?.cluster === cluster) {
       return known.state;
     }
     const shape = JSON.stringify(cluster);
     if (known !== undefined && known.shape === shape) {
+      // A change elsewhere makes new objects of equal content; they are compared once each.
+      known.cluster = cluster;
       return known.state;
     }
     const state = new ClusterState(cluster, this.#options);
     this.#states.delete(cluster.name);
-    this.#states.set(cluster.name, { state, shape });
+    this.#states.set(cluster.name, { state, shape, cluster });
     if (this.#states.size > CLUSTERS_MAX) {
       const [oldest] = this.#states.keys();
       this.#states.delete(oldest ?? '');

@@ -1,6 +1,7 @@
 /** What went wrong with a try, from what node:http and node:http2 say. */
 import { constants } from 'node:http2';
 import { MeshError } from '@ambit/core';
+import type { Cluster } from '@ambit/routing';
 import { HttpError } from '../errors.ts';
 
 function codeOf(error: unknown): string {
@@ -53,4 +54,13 @@ export function overflow(what: string): HttpError {
   return new HttpError('HTTP_OVERFLOW', `refused: the limit of ${what} is reached`, {
     side: 'local',
   });
+}
+
+/** Settings that ask for TLS towards the endpoint: not supported yet, and plaintext is no substitute. */
+export function requireNoTls({ name, tls }: Cluster): void {
+  if (tls?.mode === 'SIMPLE' || tls?.mode === 'MUTUAL') {
+    throw new HttpError('HTTP_NO_CLUSTER', `tls mode ${tls.mode} of ${name} is not supported`, {
+      side: 'control-plane',
+    });
+  }
 }

@@ -12,6 +12,7 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import { Readable } from 'node:stream';
+import type { Clock } from '@ambit/core';
 import { duplexFromConn } from '@ambit/proxy';
 import { HeaderList } from '../headers.ts';
 import { brokenOff, connectFailure, overflow, streamReset } from './failure.ts';
@@ -21,6 +22,8 @@ import type { UpstreamLink, UpstreamRequest, UpstreamResponse } from './message.
 const STREAMS_ASSUMED = 100;
 const WINDOW_BYTES = 1024 * 1024;
 const NO_LIMIT = 2 ** 31 - 1;
+const SWEEP_MS = 10_000;
+const IDLE_TIMEOUT_MS = 3_600_000;
 
 interface Session {
   readonly h2: ClientHttp2Session;
@@ -29,11 +32,33 @@ interface Session {
   uses: number;
   isRetired: boolean;
   failure: Error | undefined;
+  /** When it last had a stream. */
+  idleSinceMs: number;
 }
 
 export class Http2Sessions {
+  readonly #clock: Clock;
+  readonly #sessionsMax: number;
   readonly #sessions = new Map<string, Set<Session>>();
   readonly #opening = new Map<string, Promise<Session>>();
+  readonly #stop = new AbortController();
+
+  constructor(options: { readonly clock: Clock; readonly sessionsMax: number }) {
+    this.#clock = options.clock;
+    this.#sessionsMax = options.sessionsMax;
+  }
+
+  /** Begins to close sessions that stay without a stream. Ends with `destroy`. */
+  async run(): Promise<void> {
+    try {
+      for (;;) {
+        await this.#clock.sleep(SWEEP_MS, this.#stop.signal);
+        this.#sweep();
+      }
+    } catch {
+      // Only `destroy` ends the sleep early.
+    }
+  }
 
   get size(): number {
     let size = 0;
@@ -50,6 +75,7 @@ export class Http2Sessions {
   }
 
   destroy(): void {
+    this.#stop.abort();
     for (const sessions of this.#sessions.values()) {
       for (const { h2 } of sessions) {
         h2.destroy();
@@ -80,6 +106,9 @@ export class Http2Sessions {
   /** Not bound to one caller's signal: others may wait for it too. The dial has its own timeout. */
   async #open(link: UpstreamLink): Promise<Session> {
     const { breaker } = link.cluster;
+    if (this.size >= this.#sessionsMax && !this.#evictIdle()) {
+      throw overflow('upstream sessions');
+    }
     if (!breaker.hold('connections')) {
       throw overflow('connections');
     }
@@ -106,6 +135,7 @@ export class Http2Sessions {
       uses: 0,
       isRetired: false,
       failure: undefined,
+      idleSinceMs: this.#clock.now(),
     };
     const sessions = this.#sessions.get(link.key) ?? new Set<Session>();
     sessions.add(session);
@@ -120,6 +150,38 @@ export class Http2Sessions {
       link.cluster.breaker.release('connections');
     });
     return session;
+  }
+
+  *#idle(): Generator<Session> {
+    const nowMs = this.#clock.now();
+    for (const sessions of [...this.#sessions.values()]) {
+      for (const session of [...sessions]) {
+        if (session.streams > 0) {
+          session.idleSinceMs = nowMs;
+        } else {
+          yield session;
+        }
+      }
+    }
+  }
+
+  #sweep(): void {
+    const nowMs = this.#clock.now();
+    for (const session of this.#idle()) {
+      const { http, tcp } = session.link.cluster.cluster.connectionPool;
+      const limitMs = http?.idleTimeoutMs ?? tcp?.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
+      if (limitMs > 0 && nowMs - session.idleSinceMs >= limitMs) {
+        this.#retire(session);
+      }
+    }
+  }
+
+  #evictIdle(): boolean {
+    for (const session of this.#idle()) {
+      this.#retire(session);
+      return true;
+    }
+    return false;
   }
 
   #retire(session: Session): void {
