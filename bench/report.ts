@@ -91,7 +91,7 @@ function conditions(result: BenchResult, file: string): string {
   return [
     `\`bench/results/${baseName(file)}\`, ${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit}.`,
     `Linux ${machine.kernel}, ${machine.cores} cores (${machine.cpu}), governor ${machine.governor}, Node ${machine.node}.`,
-    `${rounds} interleaved rounds; load average ${cell(loads, 1)}, steal ${cell(steals, 2)} %, ${dropped} samples dropped for steal.`,
+    `Rounds: ${rounds}, interleaved; load average ${cell(loads, 1)}, steal ${cell(steals, 2)} %, ${dropped} samples dropped for steal.`,
     `Held fixed: ${fixed.join(', ')}.`,
     ...(result.quick
       ? ['**A quick run: it shows that the measurement works; its numbers mean nothing.**']

@@ -48,7 +48,8 @@ export function toolVersion(command: string, flag: string): string {
     encoding: 'utf8',
     env: { PATH: FOLDERS.join(':') },
   });
-  return parseVersion(`${stdout}${stderr}`);
+  // Some print their own path first, and `python3.11` in it looks like a version.
+  return parseVersion(`${stdout}${stderr}`.replaceAll(command, ''));
 }
 
 /** The first thing that looks like a version. */

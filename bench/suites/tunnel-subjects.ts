@@ -128,7 +128,7 @@ export function ambitSubject(
       name: 'ambit',
       title: 'Ambit',
       version: options.version,
-      note: `two node agents, ${options.workers} workers each, HBONE (HTTP/2 CONNECT over mutual TLS 1.3) to a service address, access log and metrics on as by default`,
+      note: `two node agents run from source, ${options.workers} workers each, HBONE (HTTP/2 CONNECT over mutual TLS 1.3) to a service address, access log and metrics on as by default`,
     },
     client: lab.place(`${MESH}/client`).netns,
     server: lab.place(`${MESH}/server`).netns,

@@ -106,7 +106,7 @@ export function ambitHttp(lab: BenchLab, waypoint: Netns): HttpSubject {
       name: 'ambit',
       title: 'Ambit waypoint',
       version: '',
-      note: 'one worker, access log and metrics on as by default; HBONE (mutual TLS and HTTP/2 CONNECT) on both sides, the ends are node agents',
+      note: 'run from source, one worker, access log and metrics on as by default; HBONE (mutual TLS and HTTP/2 CONNECT) on both sides, the ends are node agents',
     },
     client: lab.place(`${MESH}/client`).netns,
     canDo: ({ way }) => way === 'chain',
