@@ -98,6 +98,41 @@ describe('DirectorySource', () => {
     return view;
   };
 
+  const TYPING_ERRORS: readonly (readonly [string, string])[] = [
+    [
+      'a kind',
+      'apiVersion: security.istio.io/v1\nkind: AuthorizationPolcy\nmetadata: {name: one}\n',
+    ],
+    ['a name', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: One}\n'],
+    ['no name', 'apiVersion: v1\nkind: Namespace\nmetadata: {labels: {}}\n'],
+    ['no kind', 'apiVersion: v1\nmetadata: {name: one}\n'],
+  ];
+  for (const [what, text] of TYPING_ERRORS) {
+    it(`keeps an object that may have become another by a typing error: ${what}`, async () => {
+      write('a/one.yaml', `${NAMESPACE('one')}---\n${NAMESPACE('two')}`);
+      const view = await start('a');
+      write('a/one.yaml', `${text}---\n${NAMESPACE('two', 'x')}`);
+      await view.waitFor(() => view.objects.get('Namespace/two') === 'x', 'edited');
+      assert.ok(view.objects.has('Namespace/one'));
+      assert.equal(view.notes.get('Namespace/one'), 'OBJECT_KEPT');
+      await sources[0]?.stop();
+      const again = await start('a');
+      assert.ok(again.objects.has('Namespace/one'), 'also for another process');
+      write('a/one.yaml', `${text}---\n${NAMESPACE('two', 'y')}`);
+      await again.waitFor(() => again.objects.get('Namespace/two') === 'y', 'edited again');
+      assert.ok(again.objects.has('Namespace/one'), 'as long as it is not corrected');
+      write('a/one.yaml', NAMESPACE('two'));
+      await again.waitFor(() => !again.objects.has('Namespace/one'), 'corrected');
+    });
+  }
+
+  it('takes an object for deleted beside one that was refused before', async () => {
+    write('a/one.yaml', `${NAMESPACE('one')}---\n${INVALID}`);
+    const view = await start('a');
+    write('a/one.yaml', INVALID);
+    await view.waitFor(() => !view.objects.has('Namespace/one'), 'deleted');
+  });
+
   it('has delivered what exists when start resolves, from folders below too', async () => {
     write('a/one.yaml', `${NAMESPACE('one')}---\n${NAMESPACE('two')}`);
     write('a/deep/er/three.yml', NAMESPACE('three'));

@@ -18,6 +18,7 @@ import type { ConfigSource, SourceChange } from './config-source.ts';
 import { EntryMerge, type FilePlace } from './entry-merge.ts';
 import { type FileEntry, fileKey, parseFile } from './file-entries.ts';
 import { type FoundFile, scanFolder } from './folder-scan.ts';
+import { withKept } from './kept-entries.ts';
 import type { LastGood } from './last-good.ts';
 
 /** Between an event and the scan; editors write in several steps. */
@@ -171,7 +172,8 @@ export class DirectorySource implements ConfigSource {
         ? parseFile(text, { relativePath: place.path })
         : { kind: 'unreadable' as const, findings: [text] };
     if (content.kind === 'entries') {
-      for (const key of this.#merge.setFile(place, content.entries)) out.touched.add(key);
+      const entries = withKept(content.entries, this.#before(place, join(root, place.path)));
+      for (const key of this.#merge.setFile(place, entries)) out.touched.add(key);
       this.#takeBack(place, out.touched);
       return;
     }
@@ -179,7 +181,8 @@ export class DirectorySource implements ConfigSource {
       file: join(root, place.path),
       findings: content.findings.map(({ message }) => message),
     });
-    this.#fallBack(place, join(root, place.path), out.touched);
+    const before = this.#before(place, join(root, place.path));
+    for (const key of this.#merge.setFile(place, before)) out.touched.add(key);
     this.#spokenOf.add(fileKey(place.path));
     const own = this.#merge.keysOf(place).filter((key) => this.#isWinner(key, place));
     for (const key of [fileKey(place.path), ...own]) {
@@ -191,10 +194,11 @@ export class DirectorySource implements ConfigSource {
     }
   }
 
-  /** A file that was never read since the start has what it had in an earlier process. */
-  #fallBack(place: FilePlace, path: string, touched: Set<ObjectKey>): void {
-    if (this.#hasLoaded || this.#merge.keysOf(place).length > 0) return;
-    const entries = this.#options.lastGood.ofFile(path).map(
+  /** What a file had; one that was never read since the start, what it had in an earlier process. */
+  #before(place: FilePlace, path: string): readonly FileEntry[] {
+    const entries = this.#merge.entriesOf(place);
+    if (this.#hasLoaded || entries.length > 0) return entries;
+    return this.#options.lastGood.ofFile(path).map(
       (object: MeshObject): FileEntry => ({
         key: keyOf(object),
         line: 1,
@@ -202,7 +206,6 @@ export class DirectorySource implements ConfigSource {
         findings: [],
       }),
     );
-    for (const key of this.#merge.setFile(place, entries)) touched.add(key);
   }
 
   #isWinner(key: ObjectKey, place: FilePlace): boolean {

@@ -47,10 +47,14 @@ export class EntryMerge {
     return touched;
   }
 
+  /** What a file has now. */
+  entriesOf(place: FilePlace): readonly FileEntry[] {
+    return this.#files.get(`${place.folder} ${place.path}`) ?? [];
+  }
+
   /** Keys of what a file has now. */
   keysOf(place: FilePlace): readonly ObjectKey[] {
-    const entries = this.#files.get(`${place.folder} ${place.path}`) ?? [];
-    return [...new Set(entries.map(({ key }) => key))];
+    return [...new Set(this.entriesOf(place).map(({ key }) => key))];
   }
 
   winner(key: ObjectKey): MergedEntry | undefined {

@@ -14,6 +14,8 @@ export interface FileEntry {
     | { readonly kind: 'invalid' }
     | { readonly kind: 'unsupported'; readonly message: string };
   readonly findings: readonly Finding[];
+  /** The file no longer shows it; it stays (`withKept`). */
+  readonly isKept?: true;
 }
 
 export type FileContent =
