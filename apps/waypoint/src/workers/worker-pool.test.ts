@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FakeClock } from '@ambit/core/testing';
+import { createLogger, LogLevels } from '@ambit/telemetry';
+import type { FromWorker, ToWorker } from '../proxy/messages.ts';
+import { type Change, WorkerPool } from './worker-pool.ts';
+import type { WorkerEvents } from './worker-port.ts';
+
+class FakeWorker {
+  readonly heard: ToWorker[] = [];
+  readonly index: number;
+  readonly #events: WorkerEvents;
+
+  constructor(index: number, events: WorkerEvents) {
+    this.index = index;
+    this.#events = events;
+  }
+
+  say(message: FromWorker): void {
+    this.#events.onMessage(message);
+  }
+
+  die(): void {
+    this.#events.onExit('killed');
+  }
+
+  last(kind: ToWorker['kind']): ToWorker | undefined {
+    return this.heard.findLast((message) => message.kind === kind);
+  }
+}
+
+const CHANGE: Change = { kind: 'objects', changed: [], removed: ['VirtualService/a/b'] };
+const settle = async (): Promise<void> => {
+  for (let round = 0; round < 30; round += 1) {
+    await Promise.resolve();
+  }
+};
+
+async function setUp(count: number) {
+  const clock = new FakeClock();
+  const workers: FakeWorker[] = [];
+  const pool = new WorkerPool({
+    count,
+    clock,
+    log: createLogger({
+      scope: 'test',
+      levels: new LogLevels('off'),
+      sink: { write: () => undefined },
+      wallNow: () => 0,
+    }),
+    spawn: (index, events) => {
+      const worker = new FakeWorker(index, events);
+      workers.push(worker);
+      queueMicrotask(() => worker.say({ kind: 'ready' }));
+      return {
+        post: (message) => void worker.heard.push(message),
+        terminate: () => worker.die(),
+      };
+    },
+    state: () => [
+      { kind: 'objects', changed: [], removed: [] },
+      { kind: 'addresses', changed: [], removed: [] },
+      { kind: 'serve' },
+    ],
+  });
+  await pool.start();
+  return { pool, clock, workers };
+}
+
+const sequenceOf = (worker: FakeWorker | undefined): number => {
+  const message = worker?.last('objects');
+  return message?.kind === 'objects' ? message.sequence : -1;
+};
+
+describe('WorkerPool', () => {
+  it('tells a new worker everything, in order', async () => {
+    const { pool, workers } = await setUp(2);
+    for (const worker of workers) {
+      assert.deepEqual(
+        worker.heard.map(({ kind }) => kind),
+        ['objects', 'addresses', 'serve'],
+      );
+    }
+    pool.stop();
+  });
+
+  it('has applied a change when every worker has, and unites what they refused', async () => {
+    const { pool, workers } = await setUp(2);
+    let rejected: unknown;
+    const applied = pool.apply(CHANGE).then((value) => {
+      rejected = value;
+    });
+    const sequence = sequenceOf(workers[0]);
+    workers[0]?.say({ kind: 'applied', sequence, rejected: [{ key: 'a', error: 'x' }] });
+    await settle();
+    assert.equal(rejected, undefined);
+    workers[1]?.say({ kind: 'applied', sequence, rejected: [{ key: 'b', error: 'y' }] });
+    await applied;
+    assert.deepEqual(rejected, [
+      { key: 'a', error: 'x' },
+      { key: 'b', error: 'y' },
+    ]);
+    pool.stop();
+  });
+
+  it('replaces a worker that dies, and takes the word of its replacement', async () => {
+    const { pool, clock, workers } = await setUp(1);
+    const applied = pool.apply(CHANGE);
+    workers[0]?.die();
+    clock.advance(1_000);
+    await settle();
+    const [, second] = workers;
+    const state = second?.last('addresses');
+    assert.ok(state?.kind === 'addresses');
+    second?.say({ kind: 'applied', sequence: state.sequence, rejected: [] });
+    assert.deepEqual(await applied, []);
+    assert.equal(pool.replacements, 1);
+    pool.stop();
+  });
+
+  it('replaces a worker that is silent', async () => {
+    const { pool, clock, workers } = await setUp(1);
+    const applied = pool.apply(CHANGE);
+    clock.advance(15_000);
+    await settle();
+    clock.advance(1_000);
+    await settle();
+    assert.equal(workers.length, 2);
+    workers[1]?.say({ kind: 'applied', sequence: 99, rejected: [] });
+    await applied;
+    pool.stop();
+  });
+
+  it('says why a worker cannot listen', async () => {
+    const { pool, workers } = await setUp(1);
+    const serving = pool.serve();
+    workers[0]?.say({ kind: 'serving', port: 0, error: 'EADDRINUSE' });
+    await assert.rejects(serving, { code: 'WAYPOINT_LISTEN', message: 'EADDRINUSE' });
+    pool.stop();
+  });
+
+  it('collects reports and drains without those that do not answer', async () => {
+    const { pool, clock, workers } = await setUp(2);
+    const reports = pool.report('metrics');
+    workers[0]?.say({ kind: 'report', id: 1, value: 'one' });
+    clock.advance(5_000);
+    assert.deepEqual(await reports, ['one']);
+    const drained = pool.drain(1_000);
+    workers[1]?.say({ kind: 'drained', cutOff: 3 });
+    clock.advance(10_000);
+    assert.equal(await drained, 3);
+    pool.stop();
+  });
+
+  it('lets nobody wait when it stops', async () => {
+    const { pool } = await setUp(1);
+    const applied = pool.apply(CHANGE);
+    pool.stop();
+    await assert.rejects(applied, { code: 'WAYPOINT_STOPPED' });
+  });
+});
