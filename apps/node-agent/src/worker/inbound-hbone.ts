@@ -101,12 +101,6 @@ export class InboundHbone {
     } catch (error) {
       return this.#early(request, 503, fromIoError(error, 'control-plane'));
     }
-    try {
-      // Also on a session that stands: without a certificate of its own a pod takes nothing new.
-      this.#context.certificates.require(identityOf(local));
-    } catch (error) {
-      return this.#early(request, 503, fromIoError(error, 'control-plane'));
-    }
     const life = new AbortController();
     const inbound: InboundConnection = {
       pod,

@@ -141,7 +141,7 @@ export class Outbound {
     conn: ByteConn,
     way: { readonly source: Workload; readonly decision: Way; readonly signal: AbortSignal },
   ): Promise<ByteConn> {
-    const { sockets, lookup, pod, certificates } = this.#context;
+    const { sockets, lookup, pod } = this.#context;
     const { source, decision, signal } = way;
     const { dial } = decision;
     const address = dial.kind === 'dns' ? await lookup(dial.host) : dial.host;
@@ -149,8 +149,6 @@ export class Outbound {
       const socket = await sockets.dial({ address, port: dial.port, signal });
       return new SocketConn(socket, { side: 'upstream' });
     }
-    // A tunnel of the pool may have outlived its certificate: nothing new is carried then.
-    await certificates.ready(identityOf(source));
     const stream = await this.pool.connect(
       {
         sourceIdentity: identityOf(source),
