@@ -21,6 +21,12 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+function isInternal(name: string): boolean {
+  return (
+    name === 'x-forwarded-client-cert' || name.startsWith('x-ambit-') || name.startsWith('x-envoy-')
+  );
+}
+
 export class HeaderList implements MutableHeaders {
   #names: string[] = [];
   #values: string[] = [];
@@ -122,6 +128,11 @@ export class HeaderList implements MutableHeaders {
     if (wantsTrailers) {
       this.add('te', 'trailers');
     }
+  }
+
+  /** Takes out what only proxies write, for proxies; whatever a client sends under these names is forged. */
+  removeInternal(): void {
+    this.filter((name) => !isInternal(name));
   }
 
   clone(): HeaderList {

@@ -56,8 +56,11 @@ export class RequestBody {
     return this.#ended.promise;
   }
 
+  /** Without what a client may not say, as for its headers. */
   trailers(): HeaderList | undefined {
-    return this.#state === 'ended' ? this.#trailers() : undefined;
+    const fields = this.#state === 'ended' ? this.#trailers() : undefined;
+    fields?.removeInternal();
+    return fields;
   }
 
   /** The body for one try, from its first byte. The try before is cut off. Undefined: cannot be replayed. */

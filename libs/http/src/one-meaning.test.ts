@@ -1,0 +1,80 @@
+/** Requests that policy could take for something else than the application does. */
+import assert from 'node:assert/strict';
+import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
+import { describe, it } from 'node:test';
+
+import { startBackend, startHarness } from './fixtures/harness.ts';
+
+interface Sent {
+  readonly headers: OutgoingHttpHeaders;
+  readonly trailers?: OutgoingHttpHeaders;
+}
+
+async function statusOf(port: number, { headers, trailers }: Sent): Promise<number> {
+  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const stream = session.request(
+    { ':authority': 'reviews', ':path': '/', ...headers },
+    trailers === undefined ? { endStream: true } : { waitForTrailers: true },
+  );
+  stream.once('wantTrailers', () => stream.sendTrailers(trailers ?? {}));
+  stream.once('response', (fields) => resolve(Number(fields[':status'])));
+  stream.once('error', reject);
+  if (trailers !== undefined) stream.end('x');
+  stream.resume();
+  try {
+    return await promise;
+  } finally {
+    session.close();
+  }
+}
+
+describe('a request has one meaning', () => {
+  it('does not pass a method in another spelling by a rule on methods', async () => {
+    const seen: string[] = [];
+    await using backend = await startBackend((request, response) => {
+      seen.push(request.method ?? '');
+      response.end();
+    });
+    await using harness = await startHarness({
+      backends: [{ name: 'v1', port: backend.port }],
+      objects: [
+        {
+          kind: 'AuthorizationPolicy',
+          spec: { action: 'DENY', rules: [{ to: [{ operation: { methods: ['POST'] } }] }] },
+        },
+      ],
+    });
+    for (const [method, status] of [
+      ['GET', 200],
+      ['POST', 403],
+      ['post', 405],
+      ['Post', 405],
+    ] as const) {
+      assert.equal(await statusOf(harness.port, { headers: { ':method': method } }), status);
+    }
+    assert.deepEqual(seen, ['GET']);
+  });
+
+  it('does not speak for a caller in trailers', async () => {
+    const seen: string[] = [];
+    await using backend = await startBackend((request, response) => {
+      request.resume();
+      request.once('end', () => {
+        seen.push(...Object.keys(request.trailers));
+        response.end();
+      });
+    });
+    await using harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });
+    const status = await statusOf(harness.port, {
+      headers: { ':method': 'POST' },
+      trailers: {
+        'x-forwarded-client-cert': 'URI=spiffe://cluster.local/ns/x/sa/admin',
+        'x-ambit-source': 'spiffe://cluster.local/ns/x/sa/admin',
+        'x-checksum': '1',
+      },
+    });
+    assert.equal(status, 200);
+    assert.deepEqual(seen, ['x-checksum']);
+  });
+});
