@@ -18,7 +18,7 @@ import { HttpError, toHttpError } from './errors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 import { errorReply, type Reply } from './local-reply.ts';
 import type { Exchange } from './message.ts';
-import { authorise } from './phases/authorise.ts';
+import { authorise, isForbiddenNow } from './phases/authorise.ts';
 import { forward } from './phases/forward.ts';
 import { normalise } from './phases/normalise.ts';
 import { answerLocally, injectFault, matchRoute, refuseCors } from './phases/route.ts';
@@ -65,6 +65,7 @@ export class HttpEngine {
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #tunnels: TcpTunnels = new Set();
+  readonly #requests = new Set<{ readonly recheck: () => boolean }>();
   readonly #idle = new Set<() => void>();
   #isDraining = false;
 
@@ -148,11 +149,14 @@ export class HttpEngine {
     };
   }
 
-  /** Looks at every open TCP tunnel again; cuts those that policy forbids now. Returns how many. */
+  /**
+   * Looks again at everything that is open: TCP tunnels, upgraded connections, requests whose answer still
+   * flows. Cuts what policy forbids now. Returns how many.
+   */
   recheck(): number {
     let cut = 0;
-    for (const tunnel of [...this.#tunnels]) {
-      cut += tunnel.recheck() ? 1 : 0;
+    for (const open of [...this.#tunnels, ...this.#requests]) {
+      cut += open.recheck() ? 1 : 0;
     }
     return cut;
   }
@@ -242,6 +246,8 @@ export class HttpEngine {
     const tx = new Transaction(exchange, plane, context);
     context.counters.requests += 1;
     context.counters.active += 1;
+    const open = { recheck: () => isForbiddenNow(tx) };
+    this.#requests.add(open);
     const onGone = (): void =>
       tx.abort(new HttpError('HTTP_CLIENT_GONE', 'the client went away', { side: 'downstream' }));
     exchange.gone.addEventListener('abort', onGone, { once: true });
@@ -253,6 +259,7 @@ export class HttpEngine {
       .finally(() => {
         exchange.gone.removeEventListener('abort', onGone);
         context.counters.active -= 1;
+        this.#requests.delete(open);
         tx.finish();
         context.observer.onRequest(tx.record());
       });

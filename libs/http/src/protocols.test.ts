@@ -291,6 +291,33 @@ describe('WebSocket through the engine', () => {
     assert.equal((await harness.nextRequest()).status, 101);
   });
 
+  it('is cut when a new policy forbids it', async () => {
+    await using backend = await startWebSocket(true);
+    await using harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });
+    const socket = connect(harness.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    const answered = new Promise((resolve) => socket.once('data', resolve));
+    socket.write(upgrade);
+    await answered;
+    assert.equal(harness.engine.recheck(), 0);
+    harness.plane.policies = [
+      {
+        name: 'nobody',
+        namespace: 'shop',
+        scope: 'NAMESPACE',
+        action: 'DENY',
+        dryRun: false,
+        rules: [{ clauses: [] }],
+      },
+    ];
+    assert.equal(harness.engine.recheck(), 1);
+    await closed;
+    const record = await harness.nextRequest();
+    assert.equal(record.status, 101);
+    assert.equal(record.verdict?.by?.policy, 'shop/nobody');
+  });
+
   it('passes on a server that does not want to switch', async () => {
     await using backend = await startWebSocket(false);
     await using harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });

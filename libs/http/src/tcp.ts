@@ -1,5 +1,5 @@
 /** TCP through the waypoint: policy with the real caller, weights, then bytes both ways. */
-import { explainVerdict } from '@ambit/policy';
+import { explainVerdict, type Verdict } from '@ambit/policy';
 import { type ByteConn, copyBoth } from '@ambit/proxy';
 import { type ClusterRef, pickWeighted } from '@ambit/routing';
 import { HttpError, toHttpError } from './errors.ts';
@@ -16,6 +16,14 @@ export interface TcpTunnel {
 }
 
 export type TcpTunnels = Set<TcpTunnel>;
+
+/** What was decided so far, for the record. */
+interface Chosen {
+  endpoint?: MeshEndpoint;
+  clusterName?: string;
+  verdict?: Verdict;
+  release?: () => void;
+}
 
 /** Rejects with an HttpError, which has been recorded. */
 export async function openTcp(
@@ -35,15 +43,17 @@ export async function openTcp(
   const tunnel: TcpTunnel = {
     recheck: () => {
       const { endpoint } = chosen;
-      if (endpoint === undefined || plane.authorize().forEndpoint(endpoint).allowed) {
+      const verdict = endpoint && plane.authorize().forEndpoint(endpoint);
+      if (verdict === undefined || verdict.allowed) {
         return false;
       }
+      chosen.verdict = verdict;
       tunnel.cut(denied('connection closed due to policy change'));
       return true;
     },
     cut: (reason) => over.abort(reason),
   };
-  const chosen: { endpoint?: MeshEndpoint; clusterName?: string; release?: () => void } = {};
+  const chosen: Chosen = {};
   // Registered before the check, so that no change of policy slips between.
   options.tunnels.add(tunnel);
   const finish = (
@@ -51,13 +61,14 @@ export async function openTcp(
   ): void => {
     options.tunnels.delete(tunnel);
     chosen.release?.();
-    const { endpoint, clusterName } = chosen;
+    const { endpoint, clusterName, verdict } = chosen;
     observer.onConnection({
       ...base,
       ...parts,
       durationMs: clock.now() - startedAt,
       ...(endpoint === undefined ? {} : { endpoint }),
       ...(clusterName === undefined ? {} : { clusterName }),
+      ...(verdict === undefined ? {} : { verdict }),
     });
   };
   try {
@@ -91,10 +102,11 @@ async function connect(
   context: EngineContext,
   options: {
     readonly signal: AbortSignal;
-    readonly chosen: { endpoint?: MeshEndpoint; clusterName?: string; release?: () => void };
+    readonly chosen: Chosen;
   },
 ): Promise<ByteConn> {
   const authorization = plane.authorize();
+  options.chosen.verdict = authorization.verdict;
   if (!authorization.verdict.allowed) {
     throw denied(explainVerdict(authorization.verdict));
   }
@@ -118,6 +130,7 @@ async function connect(
     );
   }
   const verdict = authorization.forEndpoint(endpoint);
+  options.chosen.verdict = verdict;
   if (!verdict.allowed) {
     throw denied(explainVerdict(verdict));
   }

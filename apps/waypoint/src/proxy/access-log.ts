@@ -64,6 +64,8 @@ function outcome(record: RequestRecord | ConnectionRecord): LogFields {
     response_flags: record.flags.join(','),
     upstream_cluster: record.clusterName,
     ...(by === undefined ? {} : { policy: by.policy, rule: by.rule, clause: by.clause }),
+    // Nobody allowed: the policies that could have.
+    ...(record.verdict?.reason === 'no-match' ? { policy: record.verdict.tried.join(',') } : {}),
     ...(record.verdict === undefined || record.verdict.audited.length === 0
       ? {}
       : { audited: record.verdict.audited.map((ref) => `${ref.policy} rule ${ref.rule}`) }),

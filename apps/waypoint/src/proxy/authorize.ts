@@ -26,7 +26,10 @@ export interface Question {
 
 export function authorize(question: Question): Authorization {
   const decided = new Map<PolicySet, Verdict>();
-  const decide = (place: Place): Verdict => {
+  const { index } = question.mesh;
+  const decide = ({ workload, targetPort }: Place): Verdict => {
+    // An endpoint that was chosen earlier is judged by what it is now.
+    const place = { workload: index.workloadByUid(workload.uid) ?? workload, targetPort };
     const set = policiesOf(place, question);
     const known = dependsOnEndpoint(set) ? undefined : decided.get(set);
     const verdict = known ?? decideSet(set, place, question);

@@ -311,8 +311,8 @@ describe('ProxyWorker', () => {
       denied.map((line) => [line['policy'], line['error']]),
       [
         ['shop/no-admin', 'denied by AuthorizationPolicy shop/no-admin rule 0 (to)'],
-        [undefined, 'allow policies exist, but none allowed: shop/callers'],
-        [undefined, 'allow policies exist, but none allowed: shop/callers'],
+        ['shop/callers', 'allow policies exist, but none allowed: shop/callers'],
+        ['shop/callers', 'allow policies exist, but none allowed: shop/callers'],
       ],
     );
   });
@@ -436,6 +436,7 @@ describe('ProxyWorker', () => {
     await closed.promise;
     const line = rig.lines.findLast((entry) => entry['message'] === 'connection complete');
     assert.equal(line?.['error'], 'connection closed due to policy change');
+    assert.equal(line?.['policy'], 'shop/nobody');
   });
 
   it('reports metrics that merge into one text', async () => {

@@ -1,17 +1,11 @@
 /** Phase 2: every policy of the destination, for the real caller, on the request as it came. */
-import { explainVerdict, type Verdict } from '@ambit/policy';
+import { explainVerdict, type RequestAttributes, type Verdict } from '@ambit/policy';
 import { HttpError } from '../errors.ts';
 import type { Transaction } from '../transaction.ts';
 import type { MeshEndpoint } from '../upstream/cluster-state.ts';
 
 export function authorise(tx: Transaction): undefined {
-  const { head } = tx.exchange;
-  tx.authorization = tx.plane.authorize({
-    host: head.authority,
-    method: head.method,
-    path: tx.path,
-    header: (name) => tx.headers.get(name),
-  });
+  tx.authorization = tx.plane.authorize(attributesOf(tx));
   require(tx, tx.authorization.verdict);
 }
 
@@ -22,6 +16,33 @@ export function authoriseEndpoint(tx: Transaction, endpoint: MeshEndpoint): void
     throw new HttpError('HTTP_INTERNAL', 'the request was not authorised', { side: 'local' });
   }
   require(tx, verdict);
+}
+
+/** For a request that is under way: cuts it, and says so, if policy as it is now forbids it. */
+export function isForbiddenNow(tx: Transaction): boolean {
+  const { endpoint } = tx;
+  if (endpoint === undefined) {
+    return false;
+  }
+  const verdict = tx.plane.authorize(attributesOf(tx)).forEndpoint(endpoint);
+  if (verdict.allowed) {
+    return false;
+  }
+  tx.verdict = verdict;
+  tx.abort(
+    new HttpError('HTTP_DENIED', 'connection closed due to policy change', { side: 'downstream' }),
+  );
+  return true;
+}
+
+function attributesOf(tx: Transaction): RequestAttributes {
+  const { head } = tx.exchange;
+  return {
+    host: head.authority,
+    method: head.method,
+    path: tx.path,
+    header: (name) => tx.headers.get(name),
+  };
 }
 
 function require(tx: Transaction, verdict: Verdict): void {
