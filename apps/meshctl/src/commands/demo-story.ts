@@ -177,7 +177,7 @@ const denied: Step = {
       .accessLines('ratings-readers')
       .findLast((entry) => entry['response_code'] === 403);
     assert.ok(line !== undefined, 'the waypoint logged the refusal with its policy');
-    const by = `\nrefused by ${String(line['policy'])}, caller ${identity(line['src.identity'])}`;
+    const by = `\nrefused by waypoint shop/waypoint, by ${String(line['policy'])}, for ${identity(line['src.identity'])}`;
     paper.labelled(
       'saw',
       `client  ▶ ratings: ${refusal}${by}\nreviews ▶ ratings: 200, "stars": [5, 4]`,
@@ -228,7 +228,7 @@ const restored: Step = {
     lab.delete('AuthorizationPolicy/shop/ratings-readers');
     paper.labelled(
       'asked',
-      'kubectl delete authorizationpolicy ratings-readers, then GET http://ratings/ from client',
+      'GET http://ratings/ from client, after AuthorizationPolicy shop/ratings-readers was deleted',
     );
     const isBack = async (): Promise<void> => {
       const { isGood, text } = await shop.askOnce('client', 'http://ratings/');
