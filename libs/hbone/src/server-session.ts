@@ -56,6 +56,8 @@ export type OnConnect = (request: ConnectRequest) => ConnectAnswer | Promise<Con
 export interface ServerSessionOptions {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
+  /** When the certificate that named the peer ends. */
+  readonly peerNotAfterMs: number;
   readonly clock: Clock;
   readonly limits: HboneServerLimits;
   readonly counters: HboneServerCounters;
@@ -207,6 +209,10 @@ export class ServerSession {
 
   async #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     stream.on('error', ignoreAfterClose);
+    if (this.#options.clock.wallNow() >= this.#options.peerNotAfterMs) {
+      this.#refuseExpired(stream);
+      return;
+    }
     this.#streams += 1;
     const gone = new AbortController();
     let isAnswered = false;
@@ -221,6 +227,13 @@ export class ServerSession {
     const answer = await this.#decide(headers, gone.signal);
     isAnswered = true;
     this.#respond(stream, answer);
+  }
+
+  /** Whom the session is of was true until then. The peer may come back with a new certificate, so it is told to. */
+  #refuseExpired(stream: ServerHttp2Stream): void {
+    this.#options.counters.refusals += 1;
+    stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    this.#background(this.drain());
   }
 
   async #decide(headers: IncomingHttpHeaders, signal: AbortSignal): Promise<ConnectAnswer> {

@@ -192,6 +192,8 @@ export class HboneServer {
     const session = new ServerSession({
       socket,
       peer,
+      // Without one nobody was identified above; 0 is a certificate that has ended.
+      peerNotAfterMs: socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0,
       clock: this.#options.clock,
       limits: this.#limits,
       counters: this.counters,
