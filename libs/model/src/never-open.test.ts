@@ -82,3 +82,26 @@ describe('the label of a gateway on a pod', () => {
     assert.equal(workload(modelOf(AMBIENT, labelled, ingress, L7), 'reviews').guard, undefined);
   });
 });
+
+describe('a policy on what is outside of the mesh', () => {
+  const attached = (...objects: readonly MeshObject[]): string => {
+    const status = modelOf(...objects).outputs.statuses.get('AuthorizationPolicy/shop/p');
+    const found = status?.conditions.find(({ type }) => type === 'Attached');
+    const codes = status?.findings.map(({ code }) => code).join() ?? '';
+    return `${found?.status} ${found?.reason} ${codes}`;
+  };
+  const inside = pod('in', '10.0.0.1', { labels: { app: 'a' } });
+  const out = pod('out', '10.0.0.2', { labels: { app: 'a', 'istio.io/dataplane-mode': 'none' } });
+  for (const selector of [undefined, { matchLabels: { app: 'a' } }]) {
+    for (const rules of [[{}], [{ to: [{ operation: { methods: ['GET'] } }] }]]) {
+      const p = policy('p', { action: 'DENY', rules, ...(selector && { selector }) });
+      const where = rules.length > 0 && 'to' in (rules[0] ?? {}) ? 'AtWaypoint' : 'AtAgents';
+      it(`says that nobody decides, ${where}, ${selector ? 'selecting' : 'wide'}`, () => {
+        assert.equal(attached(AMBIENT, p, out), 'False NotEnrolled NOT_ENROLLED');
+        assert.equal(attached(namespace('shop'), p, inside), 'False NotEnrolled NOT_ENROLLED');
+        assert.equal(attached(AMBIENT, p, inside, out), `True ${where} NOT_ENROLLED`);
+        assert.equal(attached(AMBIENT, p, inside, waypointPod()), `True ${where} `);
+      });
+    }
+  }
+});

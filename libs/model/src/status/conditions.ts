@@ -27,6 +27,7 @@ export type ConditionReason =
   | 'AtAgents'
   | 'AtWaypoint'
   | 'NoEffect'
+  | 'NotEnrolled'
   | 'TargetNotFound'
   | 'ResolvedRefs'
   | 'RefNotFound'

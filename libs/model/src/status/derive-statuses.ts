@@ -2,6 +2,7 @@
  * What the model says about each object: accepted or not, what it attaches to, what it lacks.
  */
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+import { isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -9,6 +10,9 @@ import type { ObjectStatus } from '../types.ts';
 import { condition } from './conditions.ts';
 import {
   acceptedCondition,
+  REACHED_BY_NAMESPACE,
+  REACHED_BY_POLICY,
+  type Reached,
   type StatusContext,
   type StatusParts,
   type WaypointStanding,
@@ -24,7 +28,11 @@ import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
 export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
   const { sources } = derived;
   const standings = deriveStandings(graph, derived);
-  const context: StatusContext = { derived, standings: (key) => standings.get(key) ?? [] };
+  const context: StatusContext = {
+    derived,
+    reached: deriveReached(graph, derived),
+    standings: (key) => standings.get(key) ?? [],
+  };
   const statusOf = <V extends MeshObject>(
     name: string,
     from: Collection<V>,
@@ -98,6 +106,19 @@ function refusedStatus(
     conditions: [condition('Accepted', 'False', 'Invalid', message, generation)],
     findings,
   };
+}
+
+/** Gateways' own proxies are left out: they are never captured, and policies on them are their own affair. */
+function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
+  return graph
+    .map('reached', derived.attachments, ({ selectedBy }, uid): Reached | undefined => {
+      const workload = derived.workloadSpecs.get(uid);
+      if (workload === undefined || workload.gateway !== undefined) return undefined;
+      const { object, namespace } = workload;
+      return { object, namespace, selectedBy, isInMesh: isInMesh(workload, derived) };
+    })
+    .addIndex(REACHED_BY_POLICY, (reached) => reached.selectedBy)
+    .addIndex(REACHED_BY_NAMESPACE, (reached) => [reached.namespace]);
 }
 
 function deriveStandings(graph: Graph, derived: Derived): Collection<readonly WaypointStanding[]> {

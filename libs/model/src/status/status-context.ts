@@ -1,6 +1,7 @@
 /** What the status functions share: their context, and the conditions that several kinds have. */
 import type { Finding, LocalTargetRef, MeshObject, ObjectKey } from '@ambit/api';
 import type { Derived } from '../derive.ts';
+import type { Collection } from '../graph/collection.ts';
 import { targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
@@ -20,8 +21,22 @@ export interface WaypointStanding {
   readonly isReady: boolean;
 }
 
+/** A workload that policies may concern. */
+export interface Reached {
+  readonly object: ObjectKey;
+  readonly namespace: string;
+  /** Somebody stands before it: an agent, and a waypoint where it is guarded. */
+  readonly isInMesh: boolean;
+  readonly selectedBy: readonly ObjectKey[];
+}
+
+export const REACHED_BY_POLICY = 'policy';
+export const REACHED_BY_NAMESPACE = 'namespace';
+
 export interface StatusContext {
   readonly derived: Derived;
+  /** Workloads by the policies that select them, and by namespace. */
+  readonly reached: Collection<Reached>;
   /** Services and workloads that an object sends to a waypoint, distinct by waypoint and reason. */
   readonly standings: (key: ObjectKey) => readonly WaypointStanding[];
 }

@@ -8,12 +8,14 @@ import type {
 } from '@ambit/api';
 import type { Derived } from '../derive.ts';
 import { BY_POLICY } from '../derive.ts';
-import { keyOf } from '../objects/keys.ts';
+import { keyOf, objectKey } from '../objects/keys.ts';
 import { targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import {
   acceptedCondition,
+  REACHED_BY_NAMESPACE,
+  REACHED_BY_POLICY,
   type StatusContext,
   type StatusParts,
   targetExists,
@@ -34,7 +36,17 @@ export function authorizationPolicyStatus(
       warning('UNSUPPORTED_FIELD', path, 'is valid but not decided yet; it can only refuse more'),
     );
   }
-  conditions.push(attachedCondition(policy, derived, info?.needsL7 === true));
+  const outside = outsideOf(policy, context);
+  conditions.push(
+    outside.isAll
+      ? notEnrolled(policy, outside.names)
+      : attachedCondition(policy, derived, info?.needsL7 === true),
+  );
+  if (outside.names.length > 0) {
+    const message = `nobody decides for ${listKeys(outside.names)}: not in the mesh`;
+    const fix = 'enrol the namespace (istio.io/dataplane-mode: ambient)';
+    findings.push(warning('NOT_ENROLLED', 'spec', message, fix));
+  }
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
   }
@@ -46,6 +58,37 @@ export function authorizationPolicyStatus(
     findings.push(warning('IST0127', 'spec.selector', 'selects no workload'));
   }
   return { conditions, findings };
+}
+
+interface Outside {
+  /** Workloads in the policy's scope before which nobody of the mesh stands. */
+  readonly names: readonly ObjectKey[];
+  /** They are all that it concerns. */
+  readonly isAll: boolean;
+}
+
+/** By selector and namespace; a policy of the whole mesh, or on targets, is not looked at workload by workload. */
+function outsideOf(
+  { metadata, spec }: AuthorizationPolicy,
+  { derived, reached }: StatusContext,
+): Outside {
+  const isSelecting = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
+  const isWide = metadata.namespace === derived.options.rootNamespace && !isSelecting;
+  if (isWide || spec.targetRefs.length > 0) return { names: [], isAll: false };
+  const key = objectKey('AuthorizationPolicy', metadata.namespace, metadata.name);
+  const all = isSelecting
+    ? reached.lookup(REACHED_BY_POLICY, key)
+    : reached.lookup(REACHED_BY_NAMESPACE, metadata.namespace);
+  const outside = all.filter(({ isInMesh }) => !isInMesh);
+  return {
+    names: outside.map(({ object }) => object).sort(),
+    isAll: outside.length > 0 && outside.length === all.length,
+  };
+}
+
+function notEnrolled({ metadata }: AuthorizationPolicy, names: readonly ObjectKey[]): Condition {
+  const message = `nobody decides: not in the mesh: ${listKeys(names)}`;
+  return condition('Attached', 'False', 'NotEnrolled', message, metadata.generation);
 }
 
 function acceptedPolicy(
