@@ -56,9 +56,19 @@ function condition(options: {
   readonly streams: readonly StreamState[];
   readonly unreachable?: readonly ExpectedProxy[];
   readonly inScope?: boolean;
+  readonly conditions?: readonly object[];
 }): string {
   const outputs = {
-    statuses: new Map([[KEY, { key: KEY, conditions: [{ type: 'Accepted' }], findings: [] }]]),
+    statuses: new Map([
+      [
+        KEY,
+        {
+          key: KEY,
+          conditions: [{ type: 'Accepted' }, ...(options.conditions ?? [])],
+          findings: [],
+        },
+      ],
+    ]),
     scopes: new Map(options.inScope === true ? [['shop/waypoint', new Set([KEY])]] : []),
     objects: new Map([[KEY, {}]]),
   } as unknown as MeshOutputs;
@@ -87,6 +97,7 @@ const REFUSED: StreamState = {
   acked: { 'shop/p': 'v1' },
   rejected: { 'shop/p': { version: 'v2', reason: 'bad rule' } },
 };
+const OUTSIDE = { type: 'Attached', status: 'False', reason: 'NotEnrolled', message: 'nobody' };
 const NODE: ExpectedProxy = { pod: 'Pod/x/y', kind: 'node-agent', name: 'node9' };
 
 describe('Enforcement', () => {
@@ -116,6 +127,11 @@ describe('Enforcement', () => {
       'a refusal weighs more than an absence',
       { streams: [REFUSED], unreachable: [NODE] },
       'False Refused: c: bad rule',
+    ],
+    [
+      'everyone has it and none of its workloads is in the mesh',
+      { streams: [IN_FORCE], conditions: [OUTSIDE] },
+      'False NotEnrolled: nobody',
     ],
     ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
     [

@@ -10,7 +10,13 @@ import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
 
-export type EnforcedReason = 'Enforced' | 'Waiting' | 'Unreachable' | 'Refused' | 'NoProxy';
+export type EnforcedReason =
+  | 'Enforced'
+  | 'Waiting'
+  | 'Unreachable'
+  | 'Refused'
+  | 'NotEnrolled'
+  | 'NoProxy';
 
 /** Kinds that proxies have in force. */
 const ENFORCED_KINDS: ReadonlySet<string> = new Set([
@@ -84,12 +90,21 @@ export class Enforcement {
     for (const [key, status] of statuses) {
       if (!isEnforced(key) || (!outputs().objects.has(key) && !isPeer(key))) continue;
       const isAccepted = status.conditions.some(({ type }) => type === 'Accepted');
-      if (isAccepted) conditions.set(key, this.#conditionOf(key, context));
+      // Every proxy may have it, and none of them stands before what it is about.
+      const outside = status.conditions.find(({ reason }) => reason === 'NotEnrolled');
+      if (outside !== undefined) conditions.set(key, this.#notEnrolled(key, outside.message));
+      else if (isAccepted) conditions.set(key, this.#conditionOf(key, context));
     }
     for (const key of this.#related.keys()) {
       if (!statuses.has(key)) this.#related.delete(key);
     }
     return conditions;
+  }
+
+  #notEnrolled(key: ObjectKey, message: string): Condition {
+    const observedGeneration = this.#options.generation(key);
+    const reason: EnforcedReason = 'NotEnrolled';
+    return { type: 'Enforced', status: 'False', reason, message, observedGeneration };
   }
 
   #conditionOf(key: ObjectKey, context: EvaluationContext): Condition {
