@@ -37,7 +37,7 @@ const LAYERS = [
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   'app:controller': ['proxy', 'hbone', 'http', 'netns', 'lab'],
   'app:node-agent': ['lab', 'http', 'explain'],
-  'app:waypoint': ['lab', 'netns', 'explain'],
+  'app:waypoint': ['lab', 'explain'],
 };
 
 function layerOf(pkg: PackageJson): string {
