@@ -105,11 +105,26 @@ interface TestStep {
   readonly timeoutMs: number;
 }
 
+/** What one test file said. Events of shared suites carry the suite's file, so counts come from the summary. */
 interface FileTally {
-  passed: number;
-  failed: number;
   readonly messages: string[];
   output: string;
+}
+
+/** The fields of node:test's events that are read here. */
+interface EventFields {
+  readonly file?: string;
+  readonly name: string;
+  readonly message?: string;
+  readonly duration_ms: number;
+  readonly details?: { readonly error?: Error & { failureType?: string } };
+  readonly counts?: Readonly<Record<'tests' | 'passed' | 'failed' | 'cancelled', number>>;
+}
+
+interface FileResult {
+  readonly passed: number;
+  readonly failed: number;
+  readonly durationMs: number;
 }
 
 /** Runs test files, each in a process of its own; one progress line a file. */
@@ -119,76 +134,75 @@ async function runTests({ name, files, concurrency, timeoutMs }: TestStep): Prom
     record(name, 'no test files found', performance.now());
     return;
   }
-  const paths = files.map((file) => join(root, file));
+  const waiting = new Set(files.map((file) => join(root, file)));
   const tallies = new Map<string, FileTally>();
-  const options = { files: paths, cwd: root, concurrency, timeout: timeoutMs };
-  for await (const event of run(options)) {
-    tallyEvent(tallies, event);
+  const options = { files: [...waiting], cwd: root, concurrency, timeout: timeoutMs };
+  for await (const { type, data } of run(options)) {
+    const fields = data as EventFields;
+    const path = fields.file ?? '';
+    if (type === 'test:summary' && waiting.delete(path)) {
+      const counts = fields.counts;
+      const failed = (counts?.failed ?? 0) + (counts?.cancelled ?? 0);
+      const result = { passed: counts?.passed ?? 0, failed, durationMs: fields.duration_ms };
+      reportFile(path, tallies, result);
+    } else {
+      noteEvent(tallies, path, { type, fields });
+    }
   }
-  // A file that crashes, or holds no test, is one test named after the file and has no summary.
-  for (const [path, tally] of tallies) {
-    reportFile(path, tally, 0);
+  // A file that crashes, or holds no test, has no summary.
+  for (const path of waiting) {
+    reportFile(path, tallies, { passed: 0, failed: 1, durationMs: 0 });
   }
 }
 
 interface TestEvent {
   readonly type: string;
-  readonly data: unknown;
+  readonly fields: EventFields;
 }
 
-/** The fields of node:test's events that are read here. */
-interface EventFields {
-  readonly file?: string;
-  readonly name: string;
-  readonly message?: string;
-  readonly duration_ms: number;
-  readonly skip?: boolean | string;
-  readonly details?: { readonly type?: string; readonly error?: Error & { failureType?: string } };
-}
-
-function tallyEvent(tallies: Map<string, FileTally>, { type, data }: TestEvent): void {
-  const fields = data as EventFields;
-  const path = fields.file ?? '';
-  if (path === '') {
+function noteEvent(
+  tallies: Map<string, FileTally>,
+  path: string,
+  { type, fields }: TestEvent,
+): void {
+  const tally = tallies.get(path) ?? { messages: [], output: '' };
+  const error = fields.details?.error;
+  if (type === 'test:stderr' || type === 'test:stdout') {
+    tally.output = `${tally.output}${fields.message ?? ''}`.slice(-OUTPUT_CHARS_MAX);
+  } else if (type === 'test:fail' && error?.failureType !== 'subtestsFailed') {
+    tally.messages.push(`${fields.name}: ${describeError(error)}`);
+  } else {
     return;
   }
-  const tally = tallies.get(path) ?? { passed: 0, failed: 0, messages: [], output: '' };
-  const error = fields.details?.error;
-  if (type === 'test:summary') {
-    tallies.delete(path);
-    reportFile(path, tally, fields.duration_ms);
-  } else if (type === 'test:stderr' || type === 'test:stdout') {
-    tallies.set(path, tally);
-    tally.output = `${tally.output}${fields.message ?? ''}`.slice(-OUTPUT_CHARS_MAX);
-  } else if (type === 'test:fail') {
-    tallies.set(path, tally);
-    // A suite whose test failed is not a failure of its own.
-    if (error?.failureType !== 'subtestsFailed') {
-      tally.failed += 1;
-      tally.messages.push(`${fields.name}: ${describeError(error)}`);
-    }
-  } else if (type === 'test:pass') {
-    tallies.set(path, tally);
-    const isTest = fields.details?.type !== 'suite' && fields.name !== path;
-    tally.passed += isTest && fields.skip === undefined ? 1 : 0;
-  }
+  tallies.set(path, tally);
 }
 
-function reportFile(path: string, tally: FileTally, durationMs: number): void {
+function reportFile(
+  path: string,
+  tallies: Map<string, FileTally>,
+  { passed, failed, durationMs }: FileResult,
+): void {
   const file = path.slice(root.length + 1);
-  // A file without a test passes in silence otherwise.
-  const failed = tally.passed + tally.failed === 0 ? 1 : tally.failed;
-  counts.passed += tally.passed;
-  counts.failed += failed;
+  const isEmpty = passed + failed === 0;
+  counts.passed += passed;
+  counts.failed += isEmpty ? 1 : failed;
   const seconds = (durationMs / 1_000).toFixed(1);
-  if (failed === 0) {
-    console.log(`  ok    ${file}: ${tally.passed} (${seconds} s)`);
+  if (failed === 0 && !isEmpty) {
+    console.log(`  ok    ${file}: ${passed} (${seconds} s)`);
     return;
   }
   failures.push(file);
-  const messages = tally.messages.length === 0 ? ['no tests in this file'] : tally.messages;
-  console.log(`  FAIL  ${file}: ${failed} failed, ${tally.passed} passed (${seconds} s)`);
-  console.log(`${messages.join('\n')}\n${tally.output}`.trim().replaceAll(/^/gmu, '        '));
+  console.log(`  FAIL  ${file}: ${failed} failed, ${passed} passed (${seconds} s)`);
+  // What a shared suite said stands under the suite's own file.
+  const foreign = [...tallies].filter(([other]) => !other.endsWith('.test.ts'));
+  for (const [other] of foreign) {
+    tallies.delete(other);
+  }
+  const own = tallies.get(path);
+  const said = [...(own === undefined ? [] : [own]), ...foreign.map(([, tally]) => tally)];
+  const messages = said.flatMap((tally) => tally.messages);
+  const text = messages.length === 0 ? 'no test in this file, or it crashed' : messages.join('\n');
+  console.log(`${text}\n${own?.output ?? ''}`.trim().replaceAll(/^/gmu, '        '));
 }
 
 function testFiles(isWanted: (file: string) => boolean, only: readonly string[]): string[] {
@@ -223,13 +237,17 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
     );
     return;
   }
-  // One at a time: each is a whole cluster, and two of them measure each other.
-  await runTests({
-    name: soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab',
-    files: testFiles(isLabTest, only),
-    concurrency: 1,
-    timeoutMs: LAB_TIMEOUT_MS + soakMinutes * 2 * 60_000,
-  });
+  // One at a time: each is a whole cluster, and two of them measure each other. Those that mostly wait run beside.
+  const timeoutMs = LAB_TIMEOUT_MS + soakMinutes * 2 * 60_000;
+  const name = soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab';
+  const files = testFiles(isLabTest, only);
+  const lanes = [false, true]
+    .map((waits) => files.filter((file) => file.includes('.waiting.') === waits))
+    .filter((lane) => lane.length > 0);
+  const steps = lanes.length === 0 ? [[]] : lanes;
+  await Promise.all(
+    steps.map((lane) => runTests({ name, files: lane, concurrency: 1, timeoutMs })),
+  );
 }
 
 /** Becomes root of a user namespace. Returns when that is not possible or not needed. */
