@@ -33,6 +33,11 @@ export class LabClient {
     return (await this.#call('GET', '/v1/status')) as LabStatus;
   }
 
+  /** Throws `LAB_TIMEOUT` with what is not ready. */
+  async ready(timeoutMs: number): Promise<void> {
+    await this.#call('GET', `/v1/ready?timeoutMs=${timeoutMs}`, 2 * timeoutMs + ANSWER_TIMEOUT_MS);
+  }
+
   /** Runs a command in a pod on this process's own terminal. */
   async exec(reference: string, argv: readonly string[]): Promise<ChildProcess> {
     const path = `/v1/exec?pod=${encodeURIComponent(reference)}`;
@@ -64,14 +69,14 @@ export class LabClient {
     }
   }
 
-  async #call(method: string, path: string): Promise<unknown> {
+  async #call(method: string, path: string, timeoutMs = ANSWER_TIMEOUT_MS): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const outgoing = request(
       {
         socketPath: this.#paths.controlSocket,
         method,
         path,
-        signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
       },
       (response) => {
         let text = '';

@@ -1,7 +1,8 @@
 /**
  * How other processes talk to a lab: HTTP over `lab.sock`, which only this user can open.
  *
- * GET /v1/status · GET /v1/exec?pod=P (how to run a command there) · POST /v1/down
+ * GET /v1/status · GET /v1/ready?timeoutMs=N (answers when it is) · GET /v1/exec?pod=P (how to run a command there) ·
+ * POST /v1/down
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
@@ -38,11 +39,7 @@ export class ControlServer {
       try {
         this.#route(`${request.method} ${url.pathname}`, url, response);
       } catch (error) {
-        const code = error instanceof LabError ? error.code : 'LAB_INTERNAL';
-        answer(response, 400, {
-          code,
-          message: error instanceof Error ? error.message : String(error),
-        });
+        refuse(response, error);
       }
     });
   }
@@ -66,6 +63,12 @@ export class ControlServer {
     switch (route) {
       case 'GET /v1/status':
         answer(response, 200, this.#lab.status());
+        return;
+      case 'GET /v1/ready':
+        this.#lab.ready(Number(url.searchParams.get('timeoutMs'))).then(
+          () => answer(response, 200, {}),
+          (error: unknown) => refuse(response, error),
+        );
         return;
       case 'GET /v1/exec':
         answer(response, 200, execPlan(this.#lab, url.searchParams.get('pod') ?? ''));
@@ -92,6 +95,11 @@ function execPlan(lab: Lab, reference: string): ExecPlan {
     cwd,
     env: { PATH: TOOL_PATH, ...env },
   };
+}
+
+function refuse(response: ServerResponse, error: unknown): void {
+  const code = error instanceof LabError ? error.code : 'LAB_INTERNAL';
+  answer(response, 400, { code, message: error instanceof Error ? error.message : String(error) });
 }
 
 function answer(response: ServerResponse, status: number, body: unknown): void {

@@ -12,6 +12,7 @@ import type { DnsServer } from './dns-server.ts';
 import { LabError } from './errors.ts';
 import { keepLogsSmall } from './logs.ts';
 import type { Mesh } from './mesh.ts';
+import { agentsKnow } from './mesh-knowledge.ts';
 import type { LabNetwork } from './network.ts';
 import type { LabPaths } from './paths.ts';
 import { pause } from './pause.ts';
@@ -228,7 +229,7 @@ export class Lab {
     }
   }
 
-  /** Waits until every pod that the YAML asks for is ready. Throws `LAB_TIMEOUT` naming those that are not. */
+  /** Waits until every pod that the YAML asks for is ready and every agent knows it. Throws `LAB_TIMEOUT`. */
   async ready(timeoutMs = WAIT_MS_DEFAULT): Promise<void> {
     try {
       await this.waitFor(() => this.cluster.isSettled, { timeoutMs, what: 'pods' });
@@ -238,6 +239,12 @@ export class Lab {
         `not ready after ${timeoutMs} ms: ${this.#unready()}`,
         error,
       );
+    }
+    const { mesh, cluster } = this;
+    if (mesh !== undefined) {
+      const knows = async (): Promise<boolean> =>
+        await agentsKnow(mesh.runningAgentSockets, cluster.pods.all);
+      await this.waitFor(knows, { timeoutMs, what: 'the agents to know every pod' });
     }
   }
 

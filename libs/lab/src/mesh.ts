@@ -87,6 +87,14 @@ export class Mesh {
     return this.#links.get(node.name);
   }
 
+  /** Admin sockets of the agents that are meant to run. */
+  get runningAgentSockets(): readonly string[] {
+    const { settings, network } = this.#options;
+    return network.nodes
+      .filter(({ name }) => this.components.get(`agent/${name}`)?.state !== 'stopped')
+      .map((node) => join(agentFolder(settings.paths, node), 'admin.sock'));
+  }
+
   /** What the container of a waypoint's pod runs. */
   async waypointProgram(pod: LabPod): Promise<WaypointProgram> {
     const { settings, extraEnv } = this.#options;

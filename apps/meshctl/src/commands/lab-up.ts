@@ -1,7 +1,6 @@
 /** `meshctl lab up`: a cluster with a mesh on this machine, from the YAML of `kubectl apply`. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { systemClock } from '@ambit/core';
 import { ControlServer, type Lab, LabError, labStart, startDetached } from '@ambit/lab';
 import type { Command } from 'commander';
 import { becomeRoot } from './lab-privileges.ts';
@@ -73,17 +72,14 @@ async function labUp(options: UpOptions): Promise<void> {
 
 async function waitDetached(name: string, timeoutMs: number): Promise<void> {
   const client = labClient(name);
-  const deadline = systemClock.now() + timeoutMs;
-  let status = await client.status();
-  while (!status.isSettled && systemClock.now() < deadline) {
-    await systemClock.sleep(100);
-    status = await client.status();
-  }
-  print(describeStatus(status));
-  if (!status.isSettled) {
-    note(`not everything is ready; the lab runs on: meshctl lab logs --name ${name} NAME`);
+  try {
+    await client.ready(timeoutMs);
+  } catch (error) {
+    note(error instanceof Error ? error.message : String(error));
+    note(`the lab runs on: meshctl lab logs --name ${name} NAME`);
     process.exitCode = 1;
   }
+  print(describeStatus(await client.status()));
 }
 
 /** Until Ctrl-C or `lab down`. */

@@ -12,7 +12,6 @@ import {
   makeBed,
   namespaceYaml,
   serviceYaml,
-  settled,
   yaml,
 } from './bed.ts';
 import type { Caller, HttpCall } from './caller.ts';
@@ -151,7 +150,7 @@ describe('AuthorizationPolicy of HTTP fields', () => {
     }
     last = name;
     await inForce(bed.lab, `AuthorizationPolicy/shop/${name}`);
-    await settled(bed.lab);
+    await bed.lab.ready();
   };
   const hostOf = (service: string): string => `${service}.shop.svc.cluster.local`;
 

@@ -1,11 +1,11 @@
 /** What the scenario tests share: YAML of a small world, and a lab with it. Imported by tests only. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
 import { waypointFolder } from '../paths.ts';
 import { type LabOptions, labStart } from '../start.ts';
+import { unixGet } from '../unix-get.ts';
 import { Caller } from './caller.ts';
 
 export const PROGRAMS = join(import.meta.dirname, 'programs');
@@ -127,7 +127,7 @@ export async function makeBed(text: string, options: LabOptions = {}): Promise<B
   };
   try {
     lab.apply(text);
-    await settled(lab);
+    await lab.ready();
   } catch (error) {
     process.stderr.write(tailOfLogs(lab));
     await dispose();
@@ -156,24 +156,7 @@ export function tailOfLogs(lab: Lab, lines = 30): string {
 
 /** The JSON of an admin path: `controller`, `agent/node1`, `waypoint/ns/name`. */
 export async function admin(lab: Lab, component: string, path: string): Promise<unknown> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const outgoing = request({ socketPath: adminSocket(lab, component), path }, (response) => {
-    let text = '';
-    response.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    response.on('end', () => resolve(text));
-    response.on('error', reject);
-  });
-  outgoing.on('error', reject);
-  outgoing.end();
-  const text = await promise;
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Metrics and the like are text.
-    return text;
-  }
+  return await unixGet(adminSocket(lab, component), path);
 }
 
 function adminSocket(lab: Lab, component: string): string {
@@ -248,35 +231,4 @@ export async function inForce(lab: Lab, key: string, timeoutMs = 20_000): Promis
     },
     { what: `${key} to be enforced`, timeoutMs },
   );
-}
-
-/** Waits until every pod is ready and every agent knows that it is. */
-export async function settled(lab: Lab): Promise<void> {
-  await lab.ready();
-  const agents = [...(lab.mesh?.components.keys() ?? [])].filter((name) => name !== 'controller');
-  await lab.waitFor(
-    async () => {
-      const dumps = await Promise.all(agents.map((name) => admin(lab, name, '/config_dump')));
-      return dumps.every((dump) => {
-        const workloads = isRecord(dump) ? listOfRecords(dump['workloads']) : [];
-        return lab.cluster.pods.all.every(({ plan, addresses }) =>
-          workloads.some(
-            (workload) =>
-              workload['name'] === plan.name &&
-              workload['namespace'] === plan.namespace &&
-              workload['status'] === 'Healthy' &&
-              Array.isArray(workload['workloadIps']) &&
-              addresses.every((address) =>
-                (workload['workloadIps'] as unknown[]).includes(address),
-              ),
-          ),
-        );
-      });
-    },
-    { what: 'the agents to know every pod', timeoutMs: 10_000 },
-  );
-}
-
-function listOfRecords(value: unknown): readonly Record<string, unknown>[] {
-  return Array.isArray(value) ? value.filter(isRecord) : [];
 }

@@ -12,7 +12,6 @@ import {
   makeBed,
   namespaceYaml,
   serviceYaml,
-  settled,
   yaml,
 } from './bed.ts';
 import type { Caller } from './caller.ts';
@@ -95,7 +94,7 @@ describe('endurance', () => {
       bed.lab.apply(
         clientYaml({ name: `guest-${round}`, node: round % 2 === 0 ? 'node1' : 'node2' }),
       );
-      await settled(bed.lab);
+      await bed.lab.ready();
       bed.lab.delete(`Pod/shop/guest-${round}`);
     },
   ];
