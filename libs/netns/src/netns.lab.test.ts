@@ -81,10 +81,34 @@ describe('runInNetns', () => {
 
   it('refuses a body that returns a promise', () => {
     using ns = createNetns();
-    assert.throws(
-      () => runInNetns(ns, () => Promise.resolve(1)),
-      (error) => error instanceof NetnsError && error.code === 'NETNS_ASYNC_BODY',
-    );
+    using own = currentNetns();
+    for (const where of [ns, own]) {
+      assert.throws(
+        () => runInNetns(where, () => Promise.resolve(1)),
+        (error) => error instanceof NetnsError && error.code === 'NETNS_ASYNC_BODY',
+      );
+    }
+  });
+
+  it('needs no privilege where the thread is already', () => {
+    const module = (name: string): string =>
+      JSON.stringify(new URL(`./${name}.ts`, import.meta.url).href);
+    const program = `
+      import { createNetns, currentNetns, runInNetns } from ${module('netns')};
+      import { closeFd, listenTcp, localAddressOf } from ${module('sockets')};
+      const other = createNetns();
+      process.setgroups([]);
+      process.setgid(65534);
+      process.setuid(65534);
+      const options = { address: '127.0.0.1', port: 0, backlog: 1, reusePort: true, transparent: false };
+      const fd = listenTcp(currentNetns(), options);
+      console.log(localAddressOf(fd).port > 0);
+      closeFd(fd);
+      try { runInNetns(other, () => undefined); } catch (error) { console.log(error.errno); }`;
+    const child = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+    });
+    assert.equal(child.stdout, 'true\nEPERM\n', child.stderr);
   });
 
   it('leaves no descriptor after a thousand entries', () => {

@@ -80,10 +80,14 @@ export function createNetns(): Netns {
 
 /**
  * Runs `fn` with this thread inside `ns`. Calls may nest. `fn` must not return a promise: it would go on
- * outside, so it is refused (`NETNS_ASYNC_BODY`) after the return.
+ * outside, so it is refused (`NETNS_ASYNC_BODY`) after the return. The namespace that the thread is in already is
+ * not entered, which needs no privilege.
  */
 export function runInNetns<T>(ns: Netns, fn: () => T): T {
   const back = inside ?? ownNetns();
+  if (ns.id === back.id) {
+    return requireSync(fn());
+  }
   check(
     libc().setns(ns.fd, CLONE_NEWNET),
     'NETNS_ENTER_FAILED',
@@ -98,6 +102,10 @@ export function runInNetns<T>(ns: Netns, fn: () => T): T {
     goBack(back);
     inside = outer;
   }
+  return requireSync(result);
+}
+
+function requireSync<T>(result: T): T {
   if (isThenable(result)) {
     throw new NetnsError(
       'NETNS_ASYNC_BODY',
