@@ -26,7 +26,7 @@ export interface KindName {
 /** `undefined`: nobody knows such a kind. */
 export function findKind(typed: string): KindName | undefined {
   const wanted = typed.toLowerCase();
-  const short = SHORT_NAMES[wanted]?.toLowerCase();
+  const short = Object.hasOwn(SHORT_NAMES, wanted) ? SHORT_NAMES[wanted]?.toLowerCase() : undefined;
   return kindNames().find(({ kind }) => {
     const name = kind.toLowerCase();
     return name === wanted || name === short || pluralOf(name) === wanted;
@@ -41,6 +41,6 @@ export function kindNames(): readonly KindName[] {
 }
 
 function pluralOf(name: string): string {
-  if (name.endsWith('y')) return `${name.slice(0, -1)}ies`;
+  if (/[^aeiou]y$/.test(name)) return `${name.slice(0, -1)}ies`;
   return name.endsWith('s') ? `${name}es` : `${name}s`;
 }
