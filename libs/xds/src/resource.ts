@@ -19,6 +19,8 @@ export interface Resource {
   readonly aliases: readonly string[];
   /** Order within one response, lowest first. */
   readonly rank: number;
+  /** Applies only where another resource names it: a policy with a selector. */
+  readonly appliesByName?: boolean;
 }
 
 /** Names whose resource appeared, changed or went. `all`: look at everything. */
@@ -51,7 +53,10 @@ export function addressResource(address: Address, hash: ContentHash): Resource {
 }
 
 export function authorizationResource(policy: CompiledPolicy, hash: ContentHash): Resource {
-  return plain(authorizationName(policy), encodeAuthorization(policy), hash);
+  return {
+    ...plain(authorizationName(policy), encodeAuthorization(policy), hash),
+    appliesByName: policy.scope === 'WORKLOAD_SELECTOR',
+  };
 }
 
 export function enrolmentResource(enrolment: Enrolment, hash: ContentHash): Resource {

@@ -97,6 +97,89 @@ describe('DeltaServer', () => {
     assert.deepEqual(peer.news(), ['Authorization[ns/q@1]', 'Address[wl@1]']);
   });
 
+  it('narrows a policy to a selector only after the workloads that name it', async () => {
+    const rig = new Rig();
+    const peer = await synced(rig);
+    const narrow = (version: string): Resource => opaque('ns/p', version, { appliesByName: true });
+    await rig.apply({ typeUrl: AUTHORIZATION, set: [opaque('ns/p', '1')] });
+    await peer.ack(AUTHORIZATION);
+    peer.news();
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [narrow('2'), opaque('ns/q', '1')] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '1')] },
+    );
+    assert.deepEqual(peer.news(), ['Authorization[ns/q@1]', 'Address[wl@1]']);
+    await peer.ack(ADDRESS);
+    assert.deepEqual(peer.news(), []);
+    await peer.ack(AUTHORIZATION);
+    assert.deepEqual(peer.news(), ['Authorization[ns/p@2]']);
+    await peer.ack(AUTHORIZATION);
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [narrow('3')] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '2')] },
+    );
+    assert.deepEqual(peer.news(), ['Authorization[ns/p@3]', 'Address[wl@2]'], 'narrow already');
+    await peer.ack(AUTHORIZATION);
+    await peer.ack(ADDRESS);
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '4')] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '3')] },
+    );
+    assert.deepEqual(peer.news(), ['Authorization[ns/p@4]', 'Address[wl@3]'], 'wide goes first');
+  });
+
+  it('keeps a narrowed policy back while the workloads before it wait', async () => {
+    const rig = new Rig();
+    const peer = await synced(rig);
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '1')] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '1')] },
+    );
+    await peer.ack(AUTHORIZATION);
+    peer.news();
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '2', { appliesByName: true })] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '2')] },
+    );
+    assert.deepEqual(peer.news(), []);
+    await peer.ack(ADDRESS);
+    assert.deepEqual(peer.news(), ['Address[wl@2]', 'Authorization[ns/p@2]']);
+  });
+
+  it('takes a policy for wide that a reconnecting agent claims or has refused', async () => {
+    const rig = new Rig();
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '2', { appliesByName: true })] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '2')] },
+    );
+    const claiming = rig.connect();
+    const first = claiming.send({
+      node,
+      typeUrl: AUTHORIZATION,
+      initialResourceVersions: { 'ns/p': '1' },
+    });
+    const second = claiming.send({
+      node,
+      typeUrl: ADDRESS,
+      initialResourceVersions: { wl: '1' },
+    });
+    await Promise.all([first, second]);
+    assert.deepEqual(claiming.news(), ['Authorization[]', 'Address[wl@2]']);
+    await claiming.ack(AUTHORIZATION);
+    assert.deepEqual(claiming.news(), ['Authorization[ns/p@2]']);
+    await claiming.send({
+      typeUrl: AUTHORIZATION,
+      responseNonce: claiming.responses.at(-1)?.nonce ?? '',
+      errorDetail: { message: 'ns/p: no' },
+    });
+    await claiming.ack(ADDRESS);
+    await rig.apply(
+      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '3', { appliesByName: true })] },
+      { typeUrl: ADDRESS, set: [opaque('wl', '3')] },
+    );
+    assert.deepEqual(claiming.news(), ['Address[wl@3]', 'Authorization[ns/p@3]']);
+  });
+
   it('does not take a policy away that came back meanwhile', async () => {
     const rig = new Rig();
     await rig.apply({ typeUrl: AUTHORIZATION, set: [opaque('ns/p', '1')] });

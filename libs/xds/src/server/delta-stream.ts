@@ -1,8 +1,8 @@
 /**
  * One delta stream, server side: requests in, responses out, no transport and no clock of its own.
  *
- * Order is the point of it. Policy is sent before the workloads that name it, and taken away after
- * them: a later step waits while an earlier one can not be sent.
+ * Order is the point of it. Policy is sent before the workloads that name it, and taken away, or
+ * narrowed to those that name it, after them: a later step waits while an earlier one can not be sent.
  */
 import type { TokenCaller } from '@ambit/identity';
 import { create } from '@bufbuild/protobuf';
@@ -141,9 +141,10 @@ export class DeltaStream {
       }
     }
     for (const state of states.toReversed()) {
-      if (state.hasRemovals && state.inFlight === undefined) {
-        const removed = state.takeRemovals(this.#options.source.resources(state.typeUrl, node));
-        this.#respond(state, { changed: [], removed, hasMore: false });
+      if (state.hasKept && state.inFlight === undefined) {
+        const all = this.#options.source.resources(state.typeUrl, node);
+        const bytesMax = this.#options.limits.responseBytesMax;
+        this.#respond(state, state.takeKept(all, { bytesMax }));
       }
     }
   }
@@ -214,14 +215,11 @@ export class DeltaStream {
     const isOwed = state.owesAnswer;
     const all = this.#options.source.resources(state.typeUrl, node);
     const collected = state.collect(all, { bytesMax: this.#options.limits.responseBytesMax });
-    // What a workload may still name stays until the workloads have been sent.
+    // What a workload may still name, or not name yet, stays until the workloads have been sent.
     const isKept = state.typeUrl === TYPE_URL.authorization && this.#types.has(TYPE_URL.address);
-    if (isKept) {
-      state.keepRemovals(collected.removed);
-    }
-    const removed = isKept ? [] : collected.removed;
-    if (isOwed || collected.changed.length > 0 || removed.length > 0) {
-      this.#respond(state, { ...collected, removed });
+    const now = isKept ? state.keepBack(collected) : collected;
+    if (isOwed || now.changed.length > 0 || now.removed.length > 0) {
+      this.#respond(state, now);
     }
   }
 
@@ -236,6 +234,7 @@ export class DeltaStream {
       nonce,
       sequence,
       resources: new Map(changed.map(({ name, version }) => [name, version])),
+      byName: new Set(changed.flatMap((one) => (one.appliesByName === true ? [one.name] : []))),
       removed,
     });
     this.#options.send(

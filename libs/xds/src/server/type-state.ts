@@ -11,6 +11,8 @@ export interface InFlight {
   readonly sequence: number;
   /** Name to version. */
   readonly resources: ReadonlyMap<string, string>;
+  /** Which of the resources apply only where they are named. */
+  readonly byName: ReadonlySet<string>;
   readonly removed: readonly string[];
 }
 
@@ -44,8 +46,10 @@ export class TypeState {
   #pending: Set<string> | 'all' = new Set();
   /** Asked for by name, and not answered since. */
   readonly #unanswered = new Set<string>();
-  /** Kept back until dependants are sent. */
-  readonly #removals = new Set<string>();
+  /** Removals and narrowings that are kept back until dependants are sent. */
+  readonly #kept = new Set<string>();
+  /** Acknowledged in a form that applies only where it is named. */
+  readonly #ackedByName = new Set<string>();
 
   constructor(typeUrl: string) {
     this.typeUrl = typeUrl;
@@ -55,12 +59,12 @@ export class TypeState {
     return this.owesAnswer || this.#pending === 'all' || this.#pending.size > 0;
   }
 
-  get hasRemovals(): boolean {
-    return this.#removals.size > 0;
+  get hasKept(): boolean {
+    return this.#kept.size > 0;
   }
 
   get isSettled(): boolean {
-    return !this.hasWork && !this.hasRemovals && this.inFlight === undefined;
+    return !this.hasWork && !this.hasKept && this.inFlight === undefined;
   }
 
   mark(names: ReadonlySet<string> | 'all'): void {
@@ -136,17 +140,44 @@ export class TypeState {
     return { changed: fitting, removed: [...removed], hasMore: fitting.length < changed.length };
   }
 
-  keepRemovals(names: readonly string[]): void {
-    for (const name of names) {
-      this.#removals.add(name);
+  /**
+   * Keeps back what would leave a hole until dependants are sent: removals, and resources that apply
+   * only where they are named in place of ones that applied everywhere. What the client holds under a
+   * name that it claimed or refused is not known, so it may be one of those. Returns what goes now.
+   */
+  keepBack({ changed, removed, hasMore }: Collected): Collected {
+    const isNarrowed = ({ name, appliesByName = false }: Resource): boolean =>
+      appliesByName &&
+      !this.#ackedByName.has(name) &&
+      (this.acked.has(name) || this.rejected.has(name));
+    const narrowed = changed.filter(isNarrowed);
+    for (const name of [...removed, ...narrowed.map((resource) => resource.name)]) {
+      this.#kept.add(name);
     }
+    return { changed: changed.filter((one) => !isNarrowed(one)), removed: [], hasMore };
   }
 
-  /** Kept-back removals that are still true. */
-  takeRemovals(all: ReadonlyMap<string, Resource>): string[] {
-    const names = [...this.#removals].filter((name) => !all.has(name));
-    this.#removals.clear();
-    return names;
+  /** What was kept back and is still true, as one response of at most `bytesMax` of content. */
+  takeKept(
+    all: ReadonlyMap<string, Resource>,
+    { bytesMax }: { readonly bytesMax: number },
+  ): Collected {
+    const removed: string[] = [];
+    const changed: Resource[] = [];
+    for (const name of this.#kept) {
+      const resource = all.get(name);
+      if (resource === undefined) {
+        removed.push(name);
+      } else if (this.sent.has(name) && this.sent.get(name) !== resource.version) {
+        changed.push(resource);
+      }
+    }
+    this.#kept.clear();
+    const fitting = cut(changed, bytesMax);
+    for (const { name } of changed.slice(fitting.length)) {
+      this.#kept.add(name);
+    }
+    return { changed: fitting, removed, hasMore: fitting.length < changed.length };
   }
 
   /** Bookkeeping of a response that is being sent. */
@@ -155,7 +186,7 @@ export class TypeState {
     this.lastSequence = inFlight.sequence;
     for (const [name, version] of inFlight.resources) {
       this.sent.set(name, version);
-      this.#removals.delete(name);
+      this.#kept.delete(name);
     }
     for (const name of inFlight.removed) {
       this.sent.delete(name);
@@ -171,6 +202,11 @@ export class TypeState {
       if (reason === undefined) {
         this.acked.set(name, version);
         this.rejected.delete(name);
+        if (inFlight.byName.has(name)) {
+          this.#ackedByName.add(name);
+        } else {
+          this.#ackedByName.delete(name);
+        }
       } else {
         this.rejected.set(name, { version, reason });
       }
@@ -178,6 +214,7 @@ export class TypeState {
     for (const name of inFlight.removed) {
       this.acked.delete(name);
       this.rejected.delete(name);
+      this.#ackedByName.delete(name);
     }
   }
 
@@ -185,6 +222,7 @@ export class TypeState {
     this.sent.delete(name);
     this.acked.delete(name);
     this.rejected.delete(name);
+    this.#ackedByName.delete(name);
   }
 
   /** Primary names of what was asked for by name. */
