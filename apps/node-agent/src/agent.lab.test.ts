@@ -66,7 +66,7 @@ before(async () => {
     workload('server', PEER.v4, { services: SERVICE }),
     service('server', [VIP]),
   ]);
-  agent = await AgentProcess.start(controller.environment(runDir));
+  agent = await AgentProcess.start({ ...controller.environment(runDir), AMBIT_WORKERS: '2' });
 });
 after(async () => {
   // What a failed `before` did not make is undefined, whatever the types say.
@@ -103,6 +103,15 @@ describe('a node agent', () => {
       'Kubernetes//Pod/shop/server',
     ]);
     assert.deepEqual((await agent.call('GET', '/ready', undefined, 'admin.sock')).body, 'ready\n');
+    const metrics = String((await agent.call('GET', '/metrics', undefined, 'admin.sock')).body);
+    for (const line of [
+      'workload_manager_active_proxy_count 2',
+      'workload_manager_pending_proxy_count 0',
+      'workload_manager_proxies_started_total 2',
+      'ambit_tunnels_open 0',
+    ]) {
+      assert.ok(metrics.includes(`\n${line}\n`), line);
+    }
   });
 
   it('carries traffic between them through the tunnel', async () => {

@@ -134,12 +134,14 @@ export class Agent {
       socket[Symbol.dispose]();
     }
     const drained = workers.drain(config.drainMs);
-    await registry.stop();
+    const left = registry.stop();
     const cutOff = await drained;
     if (cutOff.length > 0) {
       log.warn('connections were cut off by the drain', { count: cutOff.length, cutOff });
     }
+    // Ends what still waits for a worker, as a capture that is under way does.
     workers.stop();
+    await left;
     manager.stop();
     await client?.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));

@@ -43,6 +43,21 @@ export function registerAgentMetrics(registry: Registry, sources: MetricsSources
       this.set(pods.pendingCount);
     },
   });
+  const lifetimes = [
+    ['workload_manager_proxies_started_total', 'Captures of pods that began', 'started'],
+    ['workload_manager_proxies_stopped_total', 'Captures of pods that ended', 'stopped'],
+  ] as const;
+  for (const [name, help, counter] of lifetimes) {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(pods.counters[counter]);
+      },
+    });
+  }
   new Counter({
     name: 'ambit_workers_replaced_total',
     help: 'Worker threads that ended and were replaced',
@@ -85,9 +100,11 @@ function registerXdsMetrics(registers: Registry[], client: MetricsSources['clien
   byType('istio_xds_message_bytes_total', 'Total number of bytes received', 'messageBytes');
 }
 
-/** The text of all threads. */
+/** The text of all threads. A pod is served by every worker and is one pod, so it is counted here alone. */
 export async function metricsText(registry: Registry, workers: WorkerPool): Promise<string> {
-  const reports = (await workers.report('metrics')) as readonly MetricsSnapshot[];
+  const reports = ((await workers.report('metrics')) as readonly MetricsSnapshot[]).map((report) =>
+    report.filter(({ name }) => !name.startsWith('workload_manager_')),
+  );
   return await mergedText([await snapshotOf(registry), ...reports]);
 }
 

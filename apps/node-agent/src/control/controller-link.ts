@@ -1,7 +1,8 @@
 /**
  * What this agent subscribes to, in the order in which it wants it: enrolment, policy, then addresses.
  *
- * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words.
+ * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words. A
+ * policy that can not be read is a NACK too, and refuses what it may be about until it can be.
  */
 import type { Address, Enrolment } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
@@ -12,6 +13,7 @@ import {
   decodeEnrolment,
   type Rejection,
   type Subscription,
+  standInAuthorization,
   subscribeTo,
   TYPE_URL,
 } from '@ambit/xds';
@@ -35,7 +37,15 @@ export function subscriptionsOf(state: MeshState): readonly Subscription[] {
     subscribeTo<CompiledPolicy>({
       typeUrl: TYPE_URL.authorization,
       decode: decodeAuthorization,
-      apply: async (update) => rejections(await state.applyAuthorizations(changeOf(update))),
+      standIn: (name, value) =>
+        state.holdsPolicy(name) ? undefined : standInAuthorization(name, value),
+      apply: async ({ changed, removed }) =>
+        rejections(
+          await state.applyAuthorizations({
+            changed: [...changed.values()],
+            removed: removed.map(policyKey),
+          }),
+        ),
     }),
     subscribeTo<Address>({
       typeUrl: TYPE_URL.address,
@@ -44,6 +54,11 @@ export function subscriptionsOf(state: MeshState): readonly Subscription[] {
     }),
     announceNames(TYPE_URL.capture),
   ];
+}
+
+/** As a policy is kept: what stands in for one whose name has no namespace has an empty one. */
+function policyKey(name: string): string {
+  return name.includes('/') ? name : `/${name}`;
 }
 
 function changeOf<T>({ changed, removed }: Update<T>): Change<T> {

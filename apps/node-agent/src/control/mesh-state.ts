@@ -65,6 +65,12 @@ export class MeshState {
     this.#options.onEnrolments(this.#enrolments);
   }
 
+  /** By `namespace/name`; what stands in for one that could not be read is not it. */
+  holdsPolicy(name: string): boolean {
+    const policy = this.#policies.get(name);
+    return policy !== undefined && policy.isUnreadable !== true;
+  }
+
   get policies(): ReadonlyMap<string, CompiledPolicy> {
     return this.#policies;
   }

@@ -53,6 +53,8 @@ export interface PodRow {
 }
 
 export class PodRegistry {
+  /** Captures that began and ended since the start; a restart of the agent begins them anew. */
+  readonly counters = { started: 0, stopped: 0 };
   readonly #options: PodRegistryOptions;
   readonly #openNetns: (pod: Pod) => Netns;
   readonly #entries = new Map<string, Entry>();
@@ -119,6 +121,7 @@ export class PodRegistry {
     }
     this.#entries.delete(uid);
     this.#options.store.forgetPod(uid);
+    this.counters.stopped += entry.capture.state === 'captured' ? 1 : 0;
     await entry.capture.end();
     await entry.steps.kill();
     entry.ns[Symbol.dispose]();
@@ -239,7 +242,19 @@ export class PodRegistry {
   #add(pod: Pod, ns: Netns): Entry {
     const { clock, log, store, stepsFor, onChange } = this.#options;
     const steps = stepsFor(pod, ns);
-    const capture = new PodCapture({ uid: pod.uid, clock, log, steps, onChange });
+    let isCaptured = false;
+    const capture = new PodCapture({
+      uid: pod.uid,
+      clock,
+      log,
+      steps,
+      onChange: (state) => {
+        this.counters.started += state === 'captured' && !isCaptured ? 1 : 0;
+        this.counters.stopped += state !== 'captured' && isCaptured ? 1 : 0;
+        isCaptured = state === 'captured';
+        onChange();
+      },
+    });
     const entry: Entry = { pod, ns, steps, capture, decision: { mode: 'unknown', reason: '' } };
     this.#entries.set(pod.uid, entry);
     store.savePod(pod, ns.id);

@@ -11,7 +11,7 @@ import type { FromWorker, ToWorker } from '../worker/messages.ts';
 import type { SpawnWorker, WorkerPort } from './worker-port.ts';
 
 /** A thread that says nothing for this long after it was started, or told something, is replaced. */
-export const SILENCE_MS = 15_000;
+export const SILENCE_MS = 30_000;
 const RESTART = { initialMs: 100, maxMs: 10_000, jitter: 0.2 } as const;
 /** A worker that lived this long was not broken from the start. */
 const STABLE_MS = 30_000;
