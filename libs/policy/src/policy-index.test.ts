@@ -24,6 +24,21 @@ describe('PolicyIndex', () => {
     ]);
   });
 
+  it('counts as missing, wherever it applies, what could not be read', () => {
+    const index = new PolicyIndex();
+    const unread = { ...general, isUnreadable: true };
+    index.apply([unread, selected]);
+    const at = (namespace: string, names: readonly string[] = []): readonly string[] =>
+      index.select({ namespace, names }).missing;
+    assert.deepEqual(at('shop', ['shop/selected', 'shop/general']), ['shop/general']);
+    assert.deepEqual(index.select({ namespace: 'shop', names: [] }).policies, []);
+    assert.deepEqual(at('other'), []);
+    index.apply([{ ...unread, scope: 'GLOBAL' }]);
+    assert.deepEqual(at('other'), ['shop/general']);
+    index.apply([general]);
+    assert.deepEqual([...at('shop'), ...at('other')], []);
+  });
+
   it('forgets what was removed, also when the scope changed', () => {
     const index = new PolicyIndex();
     index.apply([mesh, general, selected]);

@@ -9,7 +9,7 @@ import type { CompiledPolicy } from './types.ts';
 
 export interface PolicySelection {
   readonly policies: readonly CompiledPolicy[];
-  /** Names that are not here: `evaluate` refuses with them. */
+  /** Names that are not here, or could not be read: `evaluate` refuses with them. */
   readonly missing: readonly string[];
 }
 
@@ -66,16 +66,17 @@ export class PolicyIndex {
     if (known !== undefined) {
       return known;
     }
-    const policies = [
-      ...(this.#byNamespace.get('')?.values() ?? []),
-      ...(this.#byNamespace.get(target.namespace)?.values() ?? []),
-    ];
+    const policies: CompiledPolicy[] = [];
     const missing: string[] = [];
-    for (const name of target.names) {
-      const policy = this.#byName.get(name);
-      if (policy === undefined) {
+    const applying = [
+      ...(this.#byNamespace.get('') ?? []),
+      ...(this.#byNamespace.get(target.namespace) ?? []),
+      ...target.names.map((name) => [name, this.#byName.get(name)] as const),
+    ];
+    for (const [name, policy] of new Map(applying)) {
+      if (policy === undefined || policy.isUnreadable === true) {
         missing.push(name);
-      } else if (!policies.includes(policy)) {
+      } else {
         policies.push(policy);
       }
     }

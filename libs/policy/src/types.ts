@@ -95,6 +95,11 @@ export interface CompiledPolicy {
   readonly action: PolicyAction;
   readonly dryRun: boolean;
   readonly rules: readonly Rule[];
+  /**
+   * Stands in for a policy whose content could not be read: wherever it applies it counts as missing,
+   * so everything is refused there. Never on the wire.
+   */
+  readonly isUnreadable?: boolean;
 }
 
 /** What is known of a connection. Addresses are canonical text and bytes (v4-mapped v6 is v4). */

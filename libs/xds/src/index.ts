@@ -22,6 +22,7 @@ export {
   authorizationName,
   decodeAuthorization,
   encodeAuthorization,
+  standInAuthorization,
 } from './codec/authorization.ts';
 export { decodeEnrolment, encodeEnrolment } from './codec/enrolment.ts';
 export { decodeObject, encodeObject, type ObjectResource } from './codec/object.ts';

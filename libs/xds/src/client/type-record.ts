@@ -13,6 +13,8 @@ import type { RawResource, Rejection, Subscription } from './subscription.ts';
 /** The server logs it; it is no place for a megabyte. */
 const ERROR_DETAIL_LENGTH_MAX = 8 * 1024;
 
+const NO_BYTES = new Uint8Array();
+
 export interface TypeStatus {
   readonly typeUrl: string;
   /** `WAITING` until the first response of this process. */
@@ -28,6 +30,8 @@ export class TypeRecord {
   readonly subscription: Subscription;
   /** Name to version, as last applied. */
   readonly held = new Map<string, string>();
+  /** Refused while nothing was held: something may stand in for them. */
+  readonly #refused = new Set<string>();
   names: ReadonlySet<string> = new Set();
   isSynced = false;
   #state: TypeStatus['state'] = 'WAITING';
@@ -57,7 +61,11 @@ export class TypeRecord {
     return create(DeltaDiscoveryRequestSchema, {
       node,
       typeUrl,
-      initialResourceVersions: Object.fromEntries(this.held),
+      // With no version, what was refused is sent again, or its removal is.
+      initialResourceVersions: Object.fromEntries([
+        ...[...this.#refused].map((name) => [name, ''] as const),
+        ...this.held,
+      ]),
       resourceNamesSubscribe: isNothing ? ['*'] : [...this.names],
       resourceNamesUnsubscribe: isNothing ? ['*'] : [],
     });
@@ -70,6 +78,7 @@ export class TypeRecord {
     this.names = new Set(names);
     for (const name of gone) {
       this.held.delete(name);
+      this.#refused.delete(name);
     }
     if (added.length + gone.length === 0) {
       return undefined;
@@ -84,11 +93,11 @@ export class TypeRecord {
   /** Applies a response and makes the ACK or NACK. */
   async apply(response: DeltaDiscoveryResponse, nowMs: number): Promise<DeltaDiscoveryRequest> {
     const { typeUrl } = this.subscription;
-    const { changed, rejections } = split(response);
+    const { changed, foreign, rejections } = split(response);
     const removed = response.removedResources;
     const rejected = [...rejections];
     try {
-      rejected.push(...(await this.subscription.apply({ changed, removed })));
+      rejected.push(...(await this.subscription.apply({ changed, foreign, removed })));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       rejected.push(...changed.map(({ name }) => ({ name, reason })));
@@ -97,7 +106,7 @@ export class TypeRecord {
         rejected.push(...removed.map((name) => ({ name, reason })));
       }
     }
-    this.#record(changed, removed, rejected);
+    this.#record([...changed, ...foreign], removed, rejected);
     this.#nonce = response.nonce;
     this.#lastResponseAtMs = nowMs;
     return create(DeltaDiscoveryRequestSchema, {
@@ -120,11 +129,15 @@ export class TypeRecord {
     for (const { name, version } of changed) {
       if (!rejected.has(name)) {
         this.held.set(name, version);
+        this.#refused.delete(name);
+      } else if (this.subscription.claimsRejected === true && !this.held.has(name)) {
+        this.#refused.add(name);
       }
     }
     for (const name of removed) {
       if (!rejected.has(name)) {
         this.held.delete(name);
+        this.#refused.delete(name);
       }
     }
     this.#rejections = rejections;
@@ -137,18 +150,21 @@ export class TypeRecord {
 /** Resources of the right type, and rejections of the others. */
 function split(response: DeltaDiscoveryResponse): {
   readonly changed: readonly RawResource[];
+  readonly foreign: readonly RawResource[];
   readonly rejections: readonly Rejection[];
 } {
   const changed: RawResource[] = [];
+  const foreign: RawResource[] = [];
   const rejections: Rejection[] = [];
   for (const { name, version, resource } of response.resources) {
     if (resource?.typeUrl === response.typeUrl) {
       changed.push({ name, version, value: resource.value });
     } else {
+      foreign.push({ name, version, value: NO_BYTES });
       rejections.push({ name, reason: `its content is ${resource?.typeUrl ?? 'missing'}` });
     }
   }
-  return { changed, rejections };
+  return { changed, foreign, rejections };
 }
 
 function errorDetail(rejections: readonly Rejection[]): Status {

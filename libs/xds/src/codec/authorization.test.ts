@@ -176,6 +176,51 @@ describe('policies', () => {
       });
     });
   }
+
+  const unknown: readonly (readonly [string, readonly number[]])[] = [
+    ['the policy', [0x78, 1]],
+    ['a rule', [42, 2, 0x78, 1]],
+    ['a clause', [42, 4, 10, 2, 0x78, 1]],
+    ['a clause, by its retired number', [42, 4, 10, 2, 0x08, 1]],
+    ['a match', [42, 6, 10, 4, 18, 2, 0x78, 1]],
+    ['a string match', [42, 8, 10, 6, 18, 4, 10, 2, 0x78, 1]],
+    ['a presence', [42, 10, 10, 8, 18, 6, 10, 4, 34, 2, 0x78, 1]],
+    ['an extension', [58, 2, 0x78, 1]],
+  ];
+  for (const [where, tail] of unknown) {
+    it(`refuse one with a field that is not known in ${where}`, () => {
+      const value = Uint8Array.from([10, 1, 0x70, 18, 4, ...Buffer.from('shop'), ...tail]);
+      fromBinary(AuthorizationSchema, value);
+      assert.throws(() => decodeAuthorization('shop/p', value), {
+        code: 'XDS_RESOURCE_INVALID',
+        message: /unknown field/,
+      });
+    });
+  }
+
+  it('refuse one with a field that is not known in an extended match of ours', () => {
+    const made = policy([{ l4: { ...EMPTY_L4, trustDomains: [{ kind: 'suffix', value: 'd' }] } }]);
+    const message = fromBinary(AuthorizationSchema, encodeAuthorization(made));
+    const config = message.groups[0]?.rules[0]?.matches[0]?.extensions[0]?.config;
+    assert.ok(config);
+    config.value = Buffer.concat([config.value, Uint8Array.of(0x78, 1)]);
+    assert.throws(() => decodeAuthorization('shop/p', toBinary(AuthorizationSchema, message)), {
+      code: 'XDS_RESOURCE_INVALID',
+    });
+  });
+
+  it('skip extensions of foreign names, whatever is in them', () => {
+    const config = { typeUrl: 'type.googleapis.com/x.Y', value: Uint8Array.of(0xff) };
+    const extensions = [{ name: 'x', config }];
+    const value = create(AuthorizationSchema, {
+      namespace: 'shop',
+      name: 'p',
+      ...oneMatch({ destinationPorts: [1], extensions }),
+      extensions,
+    } as never);
+    const read = decodeAuthorization('shop/p', toBinary(AuthorizationSchema, value));
+    assert.equal(read.rules.length, 1);
+  });
 });
 
 function oneMatch(match: object): MessageInitShape<typeof AuthorizationSchema> {

@@ -7,7 +7,7 @@
 import type { CompiledPolicy, PolicyAction, Rule } from '@ambit/policy';
 import { create, toBinary } from '@bufbuild/protobuf';
 
-import { invalidResource } from '../errors.ts';
+import { invalidResource, XdsError } from '../errors.ts';
 import {
   OriginsSchema,
   PolicyAction_Action,
@@ -39,6 +39,7 @@ const ACTION = {
   name: EXTENSION_NAME.action,
   typeUrl: EXTENSION_TYPE_URL.action,
   schema: PolicyActionSchema,
+  unknownFields: 'refuse',
 } as const;
 const ORIGINS = {
   name: EXTENSION_NAME.origins,
@@ -69,9 +70,13 @@ export function encodeAuthorization(policy: CompiledPolicy): Uint8Array {
   return toBinary(AuthorizationSchema, message);
 }
 
-/** Throws XDS_RESOURCE_INVALID, also when the content has another name than the resource. */
+/**
+ * Throws XDS_RESOURCE_INVALID, also when the content has another name than the resource, and when it
+ * has a field that is not known: a condition that is not seen would make the policy mean another thing.
+ * Extensions of foreign names are skipped.
+ */
 export function decodeAuthorization(name: string, value: Uint8Array): CompiledPolicy {
-  const message = decodeMessage(AuthorizationSchema, value);
+  const message = decodeMessage(AuthorizationSchema, value, 'refuse');
   if (`${message.namespace}/${message.name}` !== name) {
     throw invalidResource(
       `its content is named ${JSON.stringify(`${message.namespace}/${message.name}`.slice(0, 80))}`,
@@ -84,6 +89,41 @@ export function decodeAuthorization(name: string, value: Uint8Array): CompiledPo
     ...decodeAction(message),
     rules: decodeRules(message),
   };
+}
+
+/**
+ * What stands in for a policy that `decodeAuthorization` refuses, so that it is not simply absent: it
+ * refuses everything in the namespace it is of, or everywhere if even that can not be read. Undefined
+ * for one with a selector: the workloads that name it refuse as long as they miss it.
+ */
+export function standInAuthorization(name: string, value: Uint8Array): CompiledPolicy | undefined {
+  const scope = readScope(name, value);
+  if (scope === 'WORKLOAD_SELECTOR') {
+    return undefined;
+  }
+  const slash = name.indexOf('/');
+  return {
+    name: name.slice(slash + 1),
+    namespace: name.slice(0, Math.max(slash, 0)),
+    scope,
+    action: 'DENY',
+    dryRun: false,
+    rules: [{ clauses: [] }],
+    isUnreadable: true,
+  };
+}
+
+/** GLOBAL if it can not be known. */
+function readScope(name: string, value: Uint8Array): CompiledPolicy['scope'] {
+  try {
+    const message = decodeMessage(AuthorizationSchema, value);
+    return `${message.namespace}/${message.name}` === name ? scopeName(message.scope) : 'GLOBAL';
+  } catch (error) {
+    if (error instanceof XdsError) {
+      return 'GLOBAL';
+    }
+    throw error;
+  }
 }
 
 /** `namespace/name`. */

@@ -42,6 +42,7 @@ const EXTENDED = {
   name: EXTENSION_NAME.match,
   typeUrl: EXTENSION_TYPE_URL.match,
   schema: ExtendedMatchSchema,
+  unknownFields: 'refuse',
 } as const;
 
 /** Throws XDS_NOT_EXPRESSIBLE for a match that needs the request: agents never get those. */

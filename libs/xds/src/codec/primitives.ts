@@ -4,6 +4,7 @@ import {
   create,
   type DescMessage,
   fromBinary,
+  isMessage,
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
@@ -80,16 +81,54 @@ export function enumNames<Name extends string>(
   };
 }
 
-/** Bytes to a message; anything that is not one is refused. Unknown fields are skipped. */
+/** `refuse`: where a field that is not understood could change what the others mean. */
+export type UnknownFields = 'skip' | 'refuse';
+
+/** Bytes to a message; anything that is not one is refused. Content of an Any is not looked at. */
 export function decodeMessage<Desc extends DescMessage>(
   schema: Desc,
   bytes: Uint8Array,
+  unknownFields: UnknownFields = 'skip',
+): MessageShape<Desc> {
+  const isStrict = unknownFields === 'refuse';
+  const message = readMessage(schema, bytes, isStrict);
+  const unknown = isStrict ? findUnknown(message) : undefined;
+  if (unknown !== undefined) {
+    throw invalidResource(`decode error: unknown field ${unknown}`);
+  }
+  return message;
+}
+
+function readMessage<Desc extends DescMessage>(
+  schema: Desc,
+  bytes: Uint8Array,
+  readUnknownFields: boolean,
 ): MessageShape<Desc> {
   try {
-    return fromBinary(schema, bytes, { readUnknownFields: false });
+    return fromBinary(schema, bytes, { readUnknownFields });
   } catch (cause) {
     throw new XdsError('XDS_RESOURCE_INVALID', `decode error: ${reasonOf(cause)}`, { cause });
   }
+}
+
+/** `3 of istio.security.Match`: the first field, at any depth, that the schema does not know. */
+function findUnknown(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) {
+    return undefined;
+  }
+  if (isMessage(value)) {
+    const [unknown] = value.$unknown ?? [];
+    if (unknown !== undefined) {
+      return `${unknown.no} of ${value.$typeName}`;
+    }
+  }
+  for (const [key, part] of Object.entries(value)) {
+    const found = key.startsWith('$') ? undefined : findUnknown(part);
+    if (found !== undefined) {
+      return found;
+    }
+  }
+  return undefined;
 }
 
 export interface ExtensionFields {
@@ -110,7 +149,12 @@ export function encodeExtension<Desc extends DescMessage>(options: {
 /** The extension of that name, decoded; undefined if it is not there, refused if it is not what it says. */
 export function findExtension<Desc extends DescMessage>(
   extensions: readonly { readonly name: string; readonly config?: Any | undefined }[],
-  wanted: { readonly name: string; readonly typeUrl: string; readonly schema: Desc },
+  wanted: {
+    readonly name: string;
+    readonly typeUrl: string;
+    readonly schema: Desc;
+    readonly unknownFields?: UnknownFields;
+  },
 ): MessageShape<Desc> | undefined {
   const [found, second] = extensions.filter((extension) => extension.name === wanted.name);
   if (found === undefined) {
@@ -119,7 +163,7 @@ export function findExtension<Desc extends DescMessage>(
   if (second !== undefined || found.config?.typeUrl !== wanted.typeUrl) {
     throw invalidResource(`extension ${wanted.name} is there twice or of another type`);
   }
-  return decodeMessage(wanted.schema, found.config.value);
+  return decodeMessage(wanted.schema, found.config.value, wanted.unknownFields);
 }
 
 export function notExpressible(why: string): XdsError {
