@@ -50,7 +50,6 @@ async function main(): Promise<void> {
   process.on('SIGTERM', quit);
   process.on('SIGINT', quit);
   await waypoint.start();
-  log.info('serving', { gateway: config.gateway, workers: config.workers });
 }
 
 main().catch((error: unknown) => fail('cannot start', error));

@@ -22,12 +22,13 @@ import {
   registerProcessMetrics,
   snapshotOf,
 } from '@ambit/telemetry';
-import type { DeltaClient } from '@ambit/xds';
+import type { CertificateClient, DeltaClient } from '@ambit/xds';
 import { waypointRoutes } from './admin/waypoint-routes.ts';
 import { identityOf, type WaypointConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
 import type { OwnCertificate } from './control/own-certificate.ts';
 import { maxFds, openFds } from './process-limits.ts';
+import { Listeners } from './workers/listeners.ts';
 import type { WorkerPool } from './workers/worker-pool.ts';
 
 export interface WaypointParts {
@@ -39,6 +40,7 @@ export interface WaypointParts {
   readonly quit: () => void;
   readonly state: MeshState;
   readonly workers: WorkerPool;
+  readonly authority: CertificateClient;
   readonly manager: CertificateManager;
   readonly certificate: OwnCertificate;
   readonly client: DeltaClient;
@@ -50,7 +52,7 @@ export class Waypoint {
   readonly #servers: AdminServer[] = [];
   readonly #holds: Record<'workers' | 'configuration' | 'certificate', Disposable>;
   #stopping: Promise<void> | undefined;
-  #isServing = false;
+  #listeners: Listeners | undefined;
 
   constructor(parts: WaypointParts) {
     this.#parts = parts;
@@ -61,12 +63,12 @@ export class Waypoint {
     };
   }
 
-  /** A worker that starts from now on serves at once. */
-  get isServing(): boolean {
-    return this.#isServing;
+  /** Of the tunnels; 0 before it serves. */
+  get port(): number {
+    return this.#listeners?.port ?? 0;
   }
 
-  /** Resolves when it serves, which may take as long as the controller is away. */
+  /** Resolves when it serves or was stopped before, which may take as long as the controller is away. */
   async start(): Promise<void> {
     const { workers, client, manager, certificate, config, log } = this.#parts;
     await this.#listenForPeople();
@@ -77,10 +79,14 @@ export class Waypoint {
       client.firstSync.then(() => this.#holds.configuration[Symbol.dispose]()),
       certificate.issued.then(() => this.#holds.certificate[Symbol.dispose]()),
     ]);
+    if (this.#stopping !== undefined) {
+      return;
+    }
     log.info('first configuration is in force');
-    this.#isServing = true;
-    await workers.serve();
+    const listeners = this.#listen();
+    await workers.serve((index) => listeners.forWorker(index));
     this.#holds.workers[Symbol.dispose]();
+    log.info('serving', { gateway: config.gateway, workers: config.workers });
   }
 
   /** Stops accepting, lets connections end until the deadline. Idempotent. */
@@ -90,18 +96,27 @@ export class Waypoint {
   }
 
   async #stop(): Promise<void> {
-    const { workers, client, manager, config, log } = this.#parts;
+    const { workers, client, authority, manager, config, log } = this.#parts;
     this.readiness.hold('draining');
     log.info('draining', { deadlineMs: config.drainMs });
+    this.#listeners?.close();
     const cutOff = await workers.drain(config.drainMs);
     if (cutOff > 0) {
       log.warn('connections were cut off by the drain', { count: cutOff });
     }
     workers.stop();
     manager.stop();
+    authority.close();
     await client.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));
     log.info('stopped');
+  }
+
+  #listen(): Listeners {
+    const { config, log } = this.#parts;
+    const at = config.hboneAddress;
+    this.#listeners = Listeners.open({ at, count: config.workers, log: log.scoped('listeners') });
+    return this.#listeners;
   }
 
   async #listenForPeople(): Promise<void> {

@@ -44,23 +44,20 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
         entry: new URL('./proxy/worker-main.ts', import.meta.url),
         workerData: workerConfig(config),
       }),
-    state: () => [
-      ...certificate.message,
-      ...state.changes(),
-      ...(waypoint.isServing ? [{ kind: 'serve' } as const] : []),
-    ],
+    state: () => [...certificate.message, ...state.changes()],
   });
   const certificate = new OwnCertificate({
     log: log.scoped('certificates'),
     tell: (message) => workers.broadcast(message),
   });
+  const authority = createCertificateClient({
+    ...controlPlane(config, config.caAddress, config.caRootCa),
+    // The waypoint asks for its own identity alone: its token says who it is.
+    impersonate: false,
+  });
   const manager = new CertificateManager({
     clock,
-    // The waypoint asks for its own identity alone: its token says who it is.
-    sign: createCertificateClient({
-      ...controlPlane(config, config.caAddress, config.caRootCa),
-      impersonate: false,
-    }).sign,
+    sign: authority.sign,
     ttlSeconds: config.secretTtlSeconds,
     onEvent: certificate.onEvent,
   });
@@ -90,6 +87,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     config,
     state,
     workers,
+    authority,
     manager,
     certificate,
     client,
@@ -106,7 +104,6 @@ export function workerConfig(config: WaypointConfig): WorkerConfig {
     rootNamespace: config.rootNamespace,
     clusterDomain: config.clusterDomain,
     network: config.network,
-    listen: config.hboneAddress,
     logSpec: config.logLevel,
   };
 }

@@ -16,6 +16,11 @@ export interface CertificateMaterial {
   readonly notAfterMs: number;
 }
 
+/** In real life a listening descriptor, the worker's own from then on. */
+export type ListenAt =
+  | { readonly fd: number; readonly backlog: number }
+  | { readonly host: string; readonly port: number };
+
 export type ToWorker =
   | {
       readonly kind: 'addresses';
@@ -33,7 +38,7 @@ export type ToWorker =
   | { readonly kind: 'certificate'; readonly material: CertificateMaterial }
   | { readonly kind: 'certificate-unavailable'; readonly reason: string }
   /** The first complete configuration is here: serve. */
-  | { readonly kind: 'serve' }
+  | { readonly kind: 'serve'; readonly at: ListenAt }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   | { readonly kind: 'report'; readonly id: number; readonly what: 'metrics' | 'clusters' };
 
@@ -60,6 +65,5 @@ export interface WorkerConfig {
   readonly rootNamespace: string;
   readonly clusterDomain: string;
   readonly network: string;
-  readonly listen: { readonly host: string; readonly port: number };
   readonly logSpec: string;
 }

@@ -6,27 +6,16 @@ import { describe, it } from 'node:test';
 import { type MeshObject, parseObject } from '@ambit/api';
 import { systemClock } from '@ambit/core';
 import { type ConnectRequest, HboneError, HbonePool, HboneServer } from '@ambit/hbone';
-import type { Address, AppProtocol, MeshService, Workload } from '@ambit/model';
+import type { Address } from '@ambit/model';
 import { type ByteConn, copyBoth, duplexFromConn, SocketConn } from '@ambit/proxy';
 import { mergedText } from '@ambit/telemetry';
 import { TestCa, type TestIdentity } from '@ambit/testkit';
+import { HOST, PORT, service, VIP, WAYPOINT_ADDRESS, workload } from '../testing.ts';
 import type { FromWorker, WorkerConfig } from './messages.ts';
 import { ProxyWorker } from './proxy-worker.ts';
 
-const HOST = 'reviews.shop.svc.cluster.local';
-const KEY = `shop/${HOST}`;
-const VIP = '10.96.0.1';
-const PORT = 9080;
 const ca = new TestCa();
 const waypointId = ca.workload('shop', 'waypoint');
-const WAYPOINT_ADDRESS = {
-  destination: {
-    kind: 'hostname',
-    hostname: { namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local' },
-  },
-  hboneMtlsPort: 15008,
-} as const;
-
 const CONFIG: WorkerConfig = {
   namespace: 'shop',
   name: 'waypoint',
@@ -36,59 +25,8 @@ const CONFIG: WorkerConfig = {
   rootNamespace: 'istio-system',
   clusterDomain: 'cluster.local',
   network: '',
-  listen: { host: '127.0.0.1', port: 0 },
   logSpec: 'info',
 };
-
-function workload(name: string, targetPort: number, parts: Partial<Workload> = {}): Workload {
-  return {
-    uid: `Kubernetes//Pod/shop/${name}`,
-    name,
-    namespace: 'shop',
-    addresses: ['127.0.0.1'],
-    network: '',
-    tunnelProtocol: 'HBONE',
-    trustDomain: 'cluster.local',
-    serviceAccount: 'reviews',
-    node: 'n1',
-    canonicalName: name,
-    canonicalRevision: 'v1',
-    workloadType: 'POD',
-    workloadName: name,
-    nativeTunnel: false,
-    authorizationPolicies: [],
-    status: 'HEALTHY',
-    clusterId: 'Kubernetes',
-    hostname: '',
-    services: { [KEY]: [{ servicePort: PORT, targetPort, appProtocol: 'HTTP11' }] },
-    networkMode: 'STANDARD',
-    capacity: 1,
-    labels: { app: name },
-    guard: {
-      waypointIdentities: [waypointId.identity],
-      ports: [],
-      exclusive: true,
-      because: [],
-    },
-    ...parts,
-  };
-}
-
-function service(protocol: AppProtocol, parts: Partial<MeshService> = {}): MeshService {
-  return {
-    name: 'reviews',
-    namespace: 'shop',
-    hostname: HOST,
-    addresses: [{ network: '', address: VIP }],
-    ports: [{ servicePort: PORT, targetPort: 0, appProtocol: protocol }],
-    subjectAltNames: [],
-    waypoint: WAYPOINT_ADDRESS,
-    ipFamilies: 'AUTOMATIC',
-    canonical: true,
-    ingressUseWaypoint: false,
-    ...parts,
-  };
-}
 
 function policy(name: string, spec: unknown): MeshObject {
   const { object, findings } = parseObject({
@@ -161,7 +99,7 @@ async function startRig(options: { readonly backend?: Server } = {}): Promise<Ri
     },
   });
   worker.receive({ kind: 'certificate', material: waypointId });
-  worker.receive({ kind: 'serve' });
+  worker.receive({ kind: 'serve', at: { host: '127.0.0.1', port: 0 } });
   const port = await serving.promise;
   const pools: HbonePool[] = [];
   let sequence = 0;

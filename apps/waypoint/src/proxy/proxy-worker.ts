@@ -15,7 +15,7 @@ import { callerOf } from './caller.ts';
 import { CertificateSlot } from './certificate-slot.ts';
 import { destinationOf } from './destination.ts';
 import { MeshContext } from './mesh-context.ts';
-import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
+import type { FromWorker, ListenAt, ToWorker, WorkerConfig } from './messages.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { UpstreamDialer } from './upstream-dialer.ts';
 import { WaypointPlane } from './waypoint-plane.ts';
@@ -123,7 +123,7 @@ export class ProxyWorker {
         this.#certificate.setUnavailable(message.reason);
         return;
       case 'serve':
-        this.#background(this.#serve());
+        this.#background(this.#serve(message.at));
         return;
       case 'drain':
         this.#background(this.#drain(message.deadlineMs));
@@ -150,32 +150,18 @@ export class ProxyWorker {
     this.#options.post({ kind: 'applied', sequence, rejected });
   }
 
-  async #serve(): Promise<void> {
+  async #serve(at: ListenAt): Promise<void> {
     if (this.#isServing) {
       return;
     }
     this.#isServing = true;
     this.#engine.start();
-    const { listen } = this.#options.config;
     try {
-      await this.#listen(listen);
+      await this.#acceptor.listen(at);
       this.#options.post({ kind: 'serving', port: this.#acceptor.port });
     } catch (error) {
       this.#isServing = false;
       this.#options.post({ kind: 'serving', port: 0, error: describeError(error) });
-    }
-  }
-
-  /** Every worker has a socket of its own on the port. A machine without IPv6 gets IPv4. */
-  async #listen(listen: WorkerConfig['listen']): Promise<void> {
-    const shared = { reusePort: true };
-    try {
-      await this.#acceptor.listen({ ...listen, ...shared });
-    } catch (error) {
-      if (listen.host !== '::') {
-        throw error;
-      }
-      await this.#acceptor.listen({ ...listen, host: '0.0.0.0', ...shared });
     }
   }
 

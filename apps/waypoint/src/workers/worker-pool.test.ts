@@ -29,6 +29,7 @@ class FakeWorker {
   }
 }
 
+const atIndex = (index: number) => ({ host: '127.0.0.1', port: index });
 const CHANGE: Change = { kind: 'objects', changed: [], removed: ['VirtualService/a/b'] };
 const settle = async (): Promise<void> => {
   for (let round = 0; round < 30; round += 1) {
@@ -60,7 +61,6 @@ async function setUp(count: number) {
     state: () => [
       { kind: 'objects', changed: [], removed: [] },
       { kind: 'addresses', changed: [], removed: [] },
-      { kind: 'serve' },
     ],
   });
   await pool.start();
@@ -78,7 +78,7 @@ describe('WorkerPool', () => {
     for (const worker of workers) {
       assert.deepEqual(
         worker.heard.map(({ kind }) => kind),
-        ['objects', 'addresses', 'serve'],
+        ['objects', 'addresses'],
       );
     }
     pool.stop();
@@ -131,9 +131,54 @@ describe('WorkerPool', () => {
     pool.stop();
   });
 
+  it('gives every worker its place to listen at, also a replacement, until the drain', async () => {
+    const { pool, clock, workers } = await setUp(2);
+    const places = () =>
+      workers.map((worker) => {
+        const message = worker.last('serve');
+        return message?.kind === 'serve' ? message.at : undefined;
+      });
+    const serving = pool.serve(atIndex);
+    for (const worker of workers) {
+      worker.say({ kind: 'serving', port: 1 });
+    }
+    await serving;
+    const die = async (index: number): Promise<void> => {
+      workers[index]?.die();
+      clock.advance(1_000);
+      await settle();
+    };
+    await die(1);
+    assert.deepEqual(places(), [0, 1, 1].map(atIndex));
+    const drained = pool.drain(1_000);
+    await die(2);
+    assert.deepEqual(places(), [...[0, 1, 1].map(atIndex), undefined]);
+    clock.advance(10_000);
+    await drained;
+    pool.stop();
+  });
+
+  it('replaces a worker that cannot be given a place to listen at', async () => {
+    const { pool, clock, workers } = await setUp(1);
+    let calls = 0;
+    const serving = pool.serve((index) => {
+      calls += 1;
+      if (calls === 1) {
+        throw new Error('too many open files');
+      }
+      return atIndex(index);
+    });
+    clock.advance(1_000);
+    await settle();
+    workers[1]?.say({ kind: 'serving', port: 1 });
+    await serving;
+    assert.equal(pool.replacements, 1);
+    pool.stop();
+  });
+
   it('says why a worker cannot listen', async () => {
     const { pool, workers } = await setUp(1);
-    const serving = pool.serve();
+    const serving = pool.serve(atIndex);
     workers[0]?.say({ kind: 'serving', port: 0, error: 'EADDRINUSE' });
     await assert.rejects(serving, { code: 'WAYPOINT_LISTEN', message: 'EADDRINUSE' });
     pool.stop();

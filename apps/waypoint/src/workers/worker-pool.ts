@@ -5,9 +5,9 @@
  * replaced, and its replacement is told the whole state.
  */
 import { Backoff, type Clock } from '@ambit/core';
-import type { Logger } from '@ambit/telemetry';
+import { describeError, type Logger } from '@ambit/telemetry';
 import { WaypointError } from '../errors.ts';
-import type { FromWorker, ToWorker } from '../proxy/messages.ts';
+import type { FromWorker, ListenAt, ToWorker } from '../proxy/messages.ts';
 import type { SpawnWorker, WorkerPort } from './worker-port.ts';
 
 const SILENCE_MS = 15_000;
@@ -45,6 +45,8 @@ export class WorkerPool {
   readonly #slots: readonly Slot[];
   readonly #listeners = new Set<Listener>();
   readonly #stopped = new AbortController();
+  /** Where a worker listens, by its place; a fresh descriptor each time. Undefined while nobody does. */
+  #listenAt: ((index: number) => ListenAt) | undefined;
   #sequence = 0;
   #reportId = 0;
   replacements = 0;
@@ -87,8 +89,9 @@ export class WorkerPool {
     return [...rejected].map(([key, error]) => ({ key, error }));
   }
 
-  /** Resolves when every worker serves. Throws WAYPOINT_LISTEN. */
-  async serve(): Promise<void> {
+  /** Resolves when every worker serves; a worker that starts later does at once. Throws WAYPOINT_LISTEN. */
+  async serve(listenAt: (index: number) => ListenAt): Promise<void> {
+    this.#listenAt = listenAt;
     let failure: string | undefined;
     const serving = this.#every('serving', (message) => {
       if (message.kind === 'serving') {
@@ -96,7 +99,9 @@ export class WorkerPool {
       }
       return message.kind === 'serving';
     });
-    this.broadcast({ kind: 'serve' });
+    for (const slot of this.#slots) {
+      this.#tellToServe(slot);
+    }
     await serving;
     if (failure !== undefined) {
       throw new WaypointError('WAYPOINT_LISTEN', failure);
@@ -133,8 +138,9 @@ export class WorkerPool {
     return values;
   }
 
-  /** Lets connections end; resolves with the number that the deadline cut off. */
+  /** Nobody begins to listen any more. Lets connections end; resolves with the number that the deadline cut off. */
   async drain(deadlineMs: number): Promise<number> {
+    this.#listenAt = undefined;
     let cutOff = 0;
     const drained = this.#every(
       'drained',
@@ -245,9 +251,27 @@ export class WorkerPool {
         const sequence = part.kind === 'addresses' ? this.#sequence : 0;
         slot.port?.post((isChange ? { ...part, sequence } : part) as ToWorker);
       }
+      this.#tellToServe(slot);
     }
     for (const listener of [...this.#listeners]) {
       listener(slot, message);
+    }
+  }
+
+  /** A descriptor is only made for a worker that can take it. One that gets none is as good as dead. */
+  #tellToServe(slot: Slot): void {
+    if (this.#listenAt === undefined || slot.port === undefined || !slot.isReady) {
+      return;
+    }
+    try {
+      slot.port.post({ kind: 'serve', at: this.#listenAt(slot.index) });
+    } catch (error) {
+      const { log } = this.#options;
+      log.error('worker cannot listen, ending it', {
+        worker: slot.index,
+        error: describeError(error),
+      });
+      slot.port.terminate();
     }
   }
 
