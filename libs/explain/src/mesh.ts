@@ -38,8 +38,7 @@ export class ExplainMesh {
     const known = this.#views.get(key);
     if (known !== undefined) return known;
     const { context, outputs } = this.#snapshot;
-    const gateway = outputs.objects.get(`Gateway/${key}`);
-    const className = gateway?.kind === 'Gateway' ? gateway.spec.gatewayClassName : WAYPOINT_CLASS;
+    const className = outputs.waypoints.get(key)?.className ?? WAYPOINT_CLASS;
     const view = new WaypointView(this.index, {
       namespace,
       name,

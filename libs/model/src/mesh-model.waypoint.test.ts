@@ -55,9 +55,16 @@ describe('guards', () => {
       namespace: 'shop',
       name: 'waypoint',
       serviceAccount: 'waypoint',
+      className: 'istio-waypoint',
       onDemand: true,
       because: ['AuthorizationPolicy/shop/get-only'],
     });
+  });
+
+  it('runs the waypoint of a Gateway under its class', () => {
+    const model = modelOf(gateway('waypoint', { className: 'ambit-waypoint' }));
+    const spec = model.outputs.waypoints.get('shop/waypoint');
+    assert.deepEqual([spec?.className, spec?.onDemand], ['ambit-waypoint', false]);
   });
 
   it('guards the target ports of a service that policy targets', () => {

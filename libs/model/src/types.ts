@@ -142,6 +142,8 @@ export interface WaypointSpec {
   readonly namespace: string;
   readonly name: string;
   readonly serviceAccount: string;
+  /** Of its Gateway: policies may target the class. */
+  readonly className: string;
   /** Made because an object needs it, rather than by a Gateway. */
   readonly onDemand: boolean;
   /** Objects that need it. */

@@ -23,6 +23,7 @@ const SPEC: WaypointSpec = {
   namespace: 'shop',
   name: 'waypoint',
   serviceAccount: 'waypoint',
+  className: 'istio-waypoint',
   onDemand: true,
   because: ['AuthorizationPolicy/shop/get'],
 };

@@ -17,7 +17,7 @@ export function waypointObjects(spec: WaypointSpec): readonly Json[] {
   const labels = {
     'gateway.istio.io/managed': MANAGED_BY,
     'gateway.networking.k8s.io/gateway-name': name,
-    'gateway.networking.k8s.io/gateway-class-name': 'istio-waypoint',
+    'gateway.networking.k8s.io/gateway-class-name': spec.className,
   };
   const metadata = (kindName: string): Json => ({
     name: kindName,
@@ -58,7 +58,7 @@ export function waypointObjects(spec: WaypointSpec): readonly Json[] {
 }
 
 function deploymentSpec(spec: WaypointSpec, labels: Json): Json {
-  const { namespace, name, serviceAccount } = spec;
+  const { namespace, name, serviceAccount, className } = spec;
   return {
     replicas: 1,
     selector: { matchLabels: { 'gateway.networking.k8s.io/gateway-name': name } },
@@ -78,7 +78,10 @@ function deploymentSpec(spec: WaypointSpec, labels: Json): Json {
           {
             name: 'istio-proxy',
             image: WAYPOINT_IMAGE,
-            env: [{ name: 'GATEWAY', value: `${namespace}/${name}` }],
+            env: [
+              { name: 'GATEWAY', value: `${namespace}/${name}` },
+              { name: 'GATEWAY_CLASS', value: className },
+            ],
             ports: [
               { name: 'mesh', containerPort: HBONE_PORT, protocol: 'TCP' },
               { name: 'status-port', containerPort: STATUS_PORT, protocol: 'TCP' },

@@ -14,6 +14,7 @@ import { hostBuckets, objectKey } from '../objects/keys.ts';
 import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
 import type { WaypointSpec } from '../types.ts';
 import { destinationRulesFor } from './routes.ts';
+import { ON_DEMAND_CLASS } from './waypoints.ts';
 
 /** One service or workload behind a waypoint. */
 interface WaypointUser {
@@ -159,6 +160,7 @@ function deriveSpecs(
           namespace: definition.namespace,
           name: definition.name,
           serviceAccount: definition.serviceAccount,
+          className: definition.className,
           onDemand: false,
           because: [definition.object],
         },
@@ -167,7 +169,14 @@ function deriveSpecs(
     if (waypoints.get(key) !== undefined) return undefined;
     const [namespace = '', name = ''] = key.split('/');
     const because = [...new Set(members.flatMap((member) => member.because))].sort();
-    return { namespace, name, serviceAccount: name, onDemand: true, because };
+    return {
+      namespace,
+      name,
+      serviceAccount: name,
+      className: ON_DEMAND_CLASS,
+      onDemand: true,
+      because,
+    };
   });
   return graph.merge('waypoint-specs', [managed, onDemand]);
 }

@@ -21,6 +21,7 @@ import type { GatewayAddress } from '../types.ts';
 
 /** The name of the waypoint that is made on demand. */
 export const ON_DEMAND_NAME = 'waypoint';
+export const ON_DEMAND_CLASS = 'istio-waypoint';
 
 export interface WaypointDefinition {
   /** `namespace/name` */
@@ -96,7 +97,7 @@ function definitionOf(
     key: `${namespace}/${name}`,
     namespace,
     name,
-    className: 'istio-waypoint',
+    className: ON_DEMAND_CLASS,
     serviceAccount,
     identity: `spiffe://${options.trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
     address: {

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseObject } from '@ambit/api';
+import { waypointObjects } from './waypoint-objects.ts';
+
+describe('waypointObjects', () => {
+  for (const className of ['istio-waypoint', 'ambit-waypoint']) {
+    it(`starts a waypoint of class ${className} as such`, () => {
+      const objects = waypointObjects({
+        namespace: 'shop',
+        name: 'door',
+        serviceAccount: 'door',
+        className,
+        onDemand: false,
+        because: ['Gateway/shop/door'],
+      });
+      const parsed = objects.map((object) => parseObject(object).object);
+      for (const object of parsed) {
+        assert.equal(
+          object?.metadata.labels['gateway.networking.k8s.io/gateway-class-name'],
+          className,
+        );
+      }
+      const deployment = parsed.find((object) => object?.kind === 'Deployment');
+      assert.ok(deployment?.kind === 'Deployment');
+      const [container] = deployment.spec.template.spec.containers;
+      assert.deepEqual(
+        container?.env.map(({ name, value }) => [name, value]),
+        [
+          ['GATEWAY', 'shop/door'],
+          ['GATEWAY_CLASS', className],
+        ],
+      );
+    });
+  }
+});
