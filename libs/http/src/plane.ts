@@ -2,8 +2,8 @@
  * What the engine asks of the mesh. The waypoint answers from its current configuration, so that every
  * request meets the configuration of its moment, also on a connection that is a day old.
  */
-import type { AppProtocol, MeshService, Workload } from '@ambit/model';
-import type { RequestAttributes, Verdict } from '@ambit/policy';
+import type { AppProtocol, MeshService, WaypointAuthorization, Workload } from '@ambit/model';
+import type { RequestAttributes } from '@ambit/policy';
 import type { ByteConn } from '@ambit/proxy';
 import type {
   Cluster,
@@ -48,19 +48,11 @@ export interface ResolvedCluster {
   readonly service?: MeshService;
 }
 
-/** A decision about one request or connection, before its endpoint is known and after. */
-export interface Authorization {
-  /** Denied for every endpoint, or what holds so far. */
-  readonly verdict: Verdict;
-  /** The decision for one endpoint; costs nothing where endpoints do not differ. */
-  readonly forEndpoint: (endpoint: MeshEndpoint) => Verdict;
-}
-
 export interface MeshPlane {
   readonly caller: Caller;
   readonly destination: Destination;
   /** `request` absent: a TCP connection. Every policy of the destination, decided for the real caller. */
-  authorize(request?: RequestAttributes): Authorization;
+  authorize(request?: RequestAttributes): WaypointAuthorization;
   route(request: HttpRequestView): RouteDecision;
   routeTcp(): TcpDecision;
   /** Where a TCP connection goes when no rule says otherwise. */

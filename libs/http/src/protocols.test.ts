@@ -384,7 +384,7 @@ describe('TCP through the engine', () => {
     assert.equal(await raw(harness.port, '\x00binary'), '');
     assert.equal(
       harness.connections[0]?.error?.message,
-      'allow policies exist, but none allowed: shop/authorizationpolicy-0',
+      'allow policies exist, but none allowed: shop/authorizationpolicy-0 (rule 0 of shop/authorizationpolicy-0 fails at to)',
     );
   });
 });

@@ -1,5 +1,6 @@
 /** TCP through the waypoint: policy with the real caller, weights, then bytes both ways. */
-import { explainVerdict, type Verdict } from '@ambit/policy';
+import type { PolicyDecision } from '@ambit/model';
+import { explainRefusal, type Verdict } from '@ambit/policy';
 import { type ByteConn, copyBoth } from '@ambit/proxy';
 import { type ClusterRef, pickWeighted } from '@ambit/routing';
 import { HttpError, toHttpError } from './errors.ts';
@@ -43,7 +44,7 @@ export async function openTcp(
   const tunnel: TcpTunnel = {
     recheck: () => {
       const { endpoint } = chosen;
-      const verdict = endpoint && plane.authorize().forEndpoint(endpoint);
+      const verdict = endpoint && plane.authorize().forEndpoint(endpoint).verdict;
       if (verdict === undefined || verdict.allowed) {
         return false;
       }
@@ -97,6 +98,13 @@ export async function openTcp(
   }
 }
 
+function require({ verdict, set, input }: PolicyDecision, chosen: Chosen): void {
+  chosen.verdict = verdict;
+  if (!verdict.allowed) {
+    throw denied(explainRefusal(verdict, set.policies, input));
+  }
+}
+
 async function connect(
   plane: MeshPlane,
   context: EngineContext,
@@ -106,10 +114,7 @@ async function connect(
   },
 ): Promise<ByteConn> {
   const authorization = plane.authorize();
-  options.chosen.verdict = authorization.verdict;
-  if (!authorization.verdict.allowed) {
-    throw denied(explainVerdict(authorization.verdict));
-  }
+  require(authorization.beforeRoute, options.chosen);
   const resolved = plane.cluster(clusterOf(plane, context));
   if (resolved === undefined) {
     throw new HttpError('HTTP_NO_CLUSTER', 'the host or subset is not known', {
@@ -129,11 +134,7 @@ async function connect(
       },
     );
   }
-  const verdict = authorization.forEndpoint(endpoint);
-  options.chosen.verdict = verdict;
-  if (!verdict.allowed) {
-    throw denied(explainVerdict(verdict));
-  }
+  require(authorization.forEndpoint(endpoint), options.chosen);
   if (!state.breaker.hold('connections')) {
     throw overflow('connections');
   }

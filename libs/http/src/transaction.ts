@@ -1,13 +1,14 @@
 /** One request on its way through the phases: what is known of it so far. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '@ambit/core';
+import type { WaypointAuthorization } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
 import type { HttpRequestView, RouteDecision, WeightedCluster } from '@ambit/routing';
 import type { HttpError, ResponseFlag } from './errors.ts';
 import type { HeaderList } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type Exchange, isGrpc } from './message.ts';
-import type { Authorization, MeshPlane } from './plane.ts';
+import type { MeshPlane } from './plane.ts';
 import type { HttpObserver, RequestRecord } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import type { ClusterStates, MeshEndpoint } from './upstream/cluster-state.ts';
@@ -57,7 +58,7 @@ export class Transaction {
   path = '';
   query = '';
   requestId = '';
-  authorization: Authorization | undefined;
+  authorization: WaypointAuthorization | undefined;
   verdict: Verdict | undefined;
   decision: RoutedDecision | undefined;
   share: WeightedCluster | undefined;

@@ -53,6 +53,7 @@ export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,
   type PolicyDecision,
+  PolicyPlans,
   type PolicyPlace,
   type WaypointAuthorization,
   type WaypointQuestion,

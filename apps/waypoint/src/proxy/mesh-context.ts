@@ -4,29 +4,16 @@
  * Everything kept is forgotten at a change (`changed`), so no answer outlives the configuration it was made from.
  */
 import type { Caller, MeshEndpoint } from '@ambit/http';
-import type { MeshIndex, ResolvedCluster, WaypointView, Workload } from '@ambit/model';
+import { type MeshIndex, PolicyPlans, type ResolvedCluster, type WaypointView } from '@ambit/model';
 import type { ByteConn } from '@ambit/proxy';
 import type { Cluster } from '@ambit/routing';
-
-/** One workload as an endpoint, for policy. */
-export interface Place {
-  readonly workload: Workload;
-  readonly targetPort: number;
-}
-
-export interface PlacePlan {
-  /** Every place whose decision may differ from the others'. */
-  readonly places: readonly Place[];
-  /** More places than are looked at before the route. */
-  readonly isCut: boolean;
-}
 
 export class MeshContext {
   readonly index: MeshIndex;
   readonly view: WaypointView;
   readonly dial: (endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal) => Promise<ByteConn>;
   #endpoints = new WeakMap<Cluster, readonly MeshEndpoint[]>();
-  readonly #plans = new Map<string, PlacePlan>();
+  readonly policyPlans = new PolicyPlans();
 
   constructor(options: Pick<MeshContext, 'index' | 'view' | 'dial'>) {
     this.index = options.index;
@@ -37,7 +24,7 @@ export class MeshContext {
   /** Call after every change of addresses or objects. */
   changed(): void {
     this.#endpoints = new WeakMap();
-    this.#plans.clear();
+    this.policyPlans.clear();
   }
 
   /** The same array until the next change. */
@@ -49,16 +36,5 @@ export class MeshContext {
     const endpoints = this.view.endpoints(resolved);
     this.#endpoints.set(resolved.cluster, endpoints);
     return endpoints;
-  }
-
-  /** Made once a destination and change. */
-  plan(key: string, make: () => PlacePlan): PlacePlan {
-    const known = this.#plans.get(key);
-    if (known !== undefined) {
-      return known;
-    }
-    const plan = make();
-    this.#plans.set(key, plan);
-    return plan;
   }
 }

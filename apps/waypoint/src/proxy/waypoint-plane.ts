@@ -1,14 +1,7 @@
 /** The mesh as one tunnel's requests see it: one caller, one destination, the configuration of the moment. */
 import { parseIp } from '@ambit/api';
-import type {
-  Authorization,
-  Caller,
-  Destination,
-  MeshEndpoint,
-  MeshPlane,
-  ResolvedCluster,
-} from '@ambit/http';
-import type { Workload } from '@ambit/model';
+import type { Caller, Destination, MeshEndpoint, MeshPlane, ResolvedCluster } from '@ambit/http';
+import { authorizeAtWaypoint, type WaypointAuthorization, type Workload } from '@ambit/model';
 import type { RequestAttributes } from '@ambit/policy';
 import type { ByteConn } from '@ambit/proxy';
 import {
@@ -20,23 +13,18 @@ import {
   serviceKey,
   type TcpDecision,
 } from '@ambit/routing';
-import { authorize } from './authorize.ts';
 import type { MeshContext } from './mesh-context.ts';
-
-const NO_ADDRESS = new Uint8Array(4);
 
 export class WaypointPlane implements MeshPlane {
   readonly caller: Caller;
   readonly destination: Destination;
   readonly #mesh: MeshContext;
-  readonly #sourceIp: Uint8Array;
   #workload: ResolvedCluster | undefined;
 
   constructor(caller: Caller, destination: Destination, mesh: MeshContext) {
     this.caller = caller;
     this.destination = destination;
     this.#mesh = mesh;
-    this.#sourceIp = parseIp(caller.ip) ?? NO_ADDRESS;
   }
 
   get defaultCluster(): ClusterRef {
@@ -44,10 +32,10 @@ export class WaypointPlane implements MeshPlane {
     return { host: service?.hostname ?? workload?.uid ?? '', port };
   }
 
-  authorize(request?: RequestAttributes): Authorization {
-    const { caller } = this;
-    const sourceIp = this.#sourceIp;
-    return authorize({ mesh: this.#mesh, caller, sourceIp, destination: this.#now(), request });
+  authorize(request?: RequestAttributes): WaypointAuthorization {
+    const { view, index, policyPlans: plans } = this.#mesh;
+    const destination = this.#now();
+    return authorizeAtWaypoint({ view, index, caller: this.caller, destination, request, plans });
   }
 
   route(request: HttpRequestView): RouteDecision {

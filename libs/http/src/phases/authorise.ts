@@ -1,21 +1,22 @@
 /** Phase 2: every policy of the destination, for the real caller, on the request as it came. */
-import { explainVerdict, type RequestAttributes, type Verdict } from '@ambit/policy';
+import type { PolicyDecision } from '@ambit/model';
+import { explainRefusal, type RequestAttributes } from '@ambit/policy';
 import { HttpError } from '../errors.ts';
 import type { Transaction } from '../transaction.ts';
 import type { MeshEndpoint } from '../upstream/cluster-state.ts';
 
 export function authorise(tx: Transaction): undefined {
   tx.authorization = tx.plane.authorize(attributesOf(tx));
-  require(tx, tx.authorization.verdict);
+  require(tx, tx.authorization.beforeRoute);
 }
 
 /** Again for the endpoint that was chosen: its own policies may differ from its neighbours'. */
 export function authoriseEndpoint(tx: Transaction, endpoint: MeshEndpoint): void {
-  const verdict = tx.authorization?.forEndpoint(endpoint);
-  if (verdict === undefined) {
+  const decision = tx.authorization?.forEndpoint(endpoint);
+  if (decision === undefined) {
     throw new HttpError('HTTP_INTERNAL', 'the request was not authorised', { side: 'local' });
   }
-  require(tx, verdict);
+  require(tx, decision);
 }
 
 /** For a request that is under way: cuts it, and says so, if policy as it is now forbids it. */
@@ -24,7 +25,7 @@ export function isForbiddenNow(tx: Transaction): boolean {
   if (endpoint === undefined) {
     return false;
   }
-  const verdict = tx.plane.authorize(attributesOf(tx)).forEndpoint(endpoint);
+  const { verdict } = tx.plane.authorize(attributesOf(tx)).forEndpoint(endpoint);
   if (verdict.allowed) {
     return false;
   }
@@ -45,13 +46,13 @@ function attributesOf(tx: Transaction): RequestAttributes {
   };
 }
 
-function require(tx: Transaction, verdict: Verdict): void {
+function require(tx: Transaction, { verdict, set, input }: PolicyDecision): void {
   tx.verdict = verdict;
   if (verdict.allowed) {
     return;
   }
   const code = verdict.reason === 'policy-missing' ? 'HTTP_NOT_CONFIGURED' : 'HTTP_DENIED';
-  throw new HttpError(code, explainVerdict(verdict), {
+  throw new HttpError(code, explainRefusal(verdict, set.policies, input), {
     side: code === 'HTTP_DENIED' ? 'downstream' : 'control-plane',
   });
 }

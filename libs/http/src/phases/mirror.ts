@@ -53,7 +53,7 @@ async function mirror(options: {
     return;
   }
   requireNoTls(resolved.cluster);
-  if (tx.authorization?.forEndpoint(endpoint).allowed !== true) {
+  if (tx.authorization?.forEndpoint(endpoint).verdict.allowed !== true) {
     body?.destroy();
     return;
   }

@@ -34,6 +34,33 @@ export interface WaypointQuestion {
   };
   /** Absent: a TCP connection. */
   readonly request?: RequestAttributes | undefined;
+  /** Kept by who asks often. */
+  readonly plans?: PolicyPlans;
+}
+
+interface PlacePlan {
+  /** Every place whose decision may differ from the others'. */
+  readonly places: readonly PolicyPlace[];
+  /** There are more than are looked at before the route. */
+  readonly isCut: boolean;
+}
+
+/** Which endpoints of a destination have to be asked; made once a destination and change. */
+export class PolicyPlans {
+  readonly #plans = new Map<string, PlacePlan>();
+
+  /** Call after every change of addresses or objects. */
+  clear(): void {
+    this.#plans.clear();
+  }
+
+  get(key: string, make: () => PlacePlan): PlacePlan {
+    const known = this.#plans.get(key);
+    if (known !== undefined) return known;
+    const plan = make();
+    this.#plans.set(key, plan);
+    return plan;
+  }
 }
 
 /** One endpoint: a workload and its own port. */
@@ -62,41 +89,67 @@ const NO_POLICIES: PolicySet = { policies: [], missing: [] };
 
 export function authorizeAtWaypoint(question: WaypointQuestion): WaypointAuthorization {
   const decided = new Map<PolicySet, PolicyDecision>();
-  const forEndpoint = (place: PolicyPlace): PolicyDecision => {
+  const sourceIp = parseIp(question.caller.ip) ?? NO_ADDRESS;
+  const decide = (set: PolicySet, to: { readonly ip: Uint8Array; readonly port: number }) =>
+    decideSet(set, question, { sourceIp, to });
+  const forEndpoint = ({ workload, targetPort }: PolicyPlace): PolicyDecision => {
+    // An endpoint that was chosen earlier is judged by what it is now.
+    const place = { workload: question.index.workloadByUid(workload.uid) ?? workload, targetPort };
     const set = policiesOf(place, question);
     const known = dependsOnEndpoint(set) ? undefined : decided.get(set);
     if (known !== undefined) return known;
     const [address = ''] = place.workload.addresses;
-    const decision = decide(set, question, {
-      ip: parseIp(address) ?? NO_ADDRESS,
-      port: place.targetPort,
-    });
+    const decision = decide(set, { ip: parseIp(address) ?? NO_ADDRESS, port: targetPort });
     decided.set(set, decision);
     return decision;
   };
-  return { beforeRoute: decideBeforeRoute(question, forEndpoint), forEndpoint };
+  return { beforeRoute: decideBeforeRoute(question, { forEndpoint, decide }), forEndpoint };
 }
 
 function decideBeforeRoute(
   question: WaypointQuestion,
-  forEndpoint: (place: PolicyPlace) => PolicyDecision,
+  by: {
+    readonly forEndpoint: (place: PolicyPlace) => PolicyDecision;
+    readonly decide: (
+      set: PolicySet,
+      to: { readonly ip: Uint8Array; readonly port: number },
+    ) => PolicyDecision;
+  },
 ): PolicyDecision {
-  const { view, destination } = question;
-  const places = placesOf(question);
+  const { view, destination, plans } = question;
+  const { service, workload, port } = destination;
+  const key = `${workload?.uid ?? (service === undefined ? '' : serviceKey(service))} ${port}`;
+  const { places, isCut } = plans?.get(key, () => planOf(question)) ?? planOf(question);
   let denied: PolicyDecision | undefined;
-  for (const place of places.slice(0, PLACES_LOOKED_AT_MAX)) {
-    const decision = forEndpoint(place);
+  for (const place of places) {
+    const decision = by.forEndpoint(place);
     if (decision.verdict.allowed) return decision;
     denied ??= decision;
   }
-  if (denied !== undefined && places.length <= PLACES_LOOKED_AT_MAX) return denied;
-  const { service, port } = destination;
+  if (denied !== undefined && !isCut) return denied;
   if (service === undefined || denied !== undefined) {
-    return decide(NO_POLICIES, question, { ip: NO_ADDRESS, port });
+    return by.decide(NO_POLICIES, { ip: NO_ADDRESS, port });
   }
   const mapping = service.ports.find(({ servicePort }) => servicePort === port);
-  const to = { ip: NO_ADDRESS, port: mapping?.targetPort || port };
-  return decide(view.servicePolicies(service), question, to);
+  return by.decide(view.servicePolicies(service), {
+    ip: NO_ADDRESS,
+    port: mapping?.targetPort || port,
+  });
+}
+
+/** One place for each distinct set, and every place where a rule asks for its address or port. */
+function planOf(question: WaypointQuestion): PlacePlan {
+  const seen = new Set<PolicySet>();
+  const places = placesOf(question).filter((place) => {
+    const set = policiesOf(place, question);
+    const isNew = dependsOnEndpoint(set) || !seen.has(set);
+    seen.add(set);
+    return isNew;
+  });
+  return {
+    places: places.slice(0, PLACES_LOOKED_AT_MAX),
+    isCut: places.length > PLACES_LOOKED_AT_MAX,
+  };
 }
 
 function placesOf({ index, destination }: WaypointQuestion): readonly PolicyPlace[] {
@@ -117,13 +170,19 @@ function policiesOf(
   return view.policies({ workload, targetPort, ...(service === undefined ? {} : { service }) });
 }
 
-function decide(
+function decideSet(
   set: PolicySet,
   { caller, request }: WaypointQuestion,
-  to: { readonly ip: Uint8Array; readonly port: number },
+  {
+    sourceIp,
+    to,
+  }: {
+    readonly sourceIp: Uint8Array;
+    readonly to: { readonly ip: Uint8Array; readonly port: number };
+  },
 ): PolicyDecision {
   const connection: ConnectionAttributes = {
-    sourceIp: parseIp(caller.ip) ?? NO_ADDRESS,
+    sourceIp,
     destinationIp: to.ip,
     destinationPort: to.port,
     source: caller,
