@@ -249,8 +249,14 @@ describe('ProxyWorker', () => {
       denied.map((line) => [line['policy'], line['error']]),
       [
         ['shop/no-admin', 'denied by AuthorizationPolicy shop/no-admin rule 0 (to)'],
-        ['shop/callers', 'allow policies exist, but none allowed: shop/callers'],
-        ['shop/callers', 'allow policies exist, but none allowed: shop/callers'],
+        [
+          'shop/callers',
+          'allow policies exist, but none allowed: shop/callers (rule 0 of shop/callers fails at from)',
+        ],
+        [
+          'shop/callers',
+          'allow policies exist, but none allowed: shop/callers (rule 0 of shop/callers fails at from)',
+        ],
       ],
     );
   });
