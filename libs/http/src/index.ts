@@ -11,7 +11,7 @@ export {
 export { HeaderList } from './headers.ts';
 export { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 export type { HttpVersion } from './message.ts';
-export type { Caller, Destination, MeshPlane, ResolvedCluster } from './plane.ts';
+export type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from './plane.ts';
 export type { ConnectionRecord, HttpObserver, RequestRecord } from './record.ts';
 export type { EngineCounters } from './transaction.ts';
 export { type ClusterState, ClusterStates, type MeshEndpoint } from './upstream/cluster-state.ts';

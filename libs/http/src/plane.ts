@@ -23,6 +23,8 @@ export interface Caller {
   readonly serviceAccount: string;
   readonly ip: string;
   readonly port: number;
+  /** What its agent says of it, for telemetry: the peer's word, which decides nothing. */
+  readonly baggage?: string;
   /** The workload at that address, if it runs under that identity. Labels for routing and telemetry. */
   readonly workload?: Workload;
 }
@@ -48,6 +50,12 @@ export interface ResolvedCluster {
   readonly service?: MeshService;
 }
 
+/** An endpoint, as one of the cluster that it was picked from. */
+export interface DialTarget {
+  readonly endpoint: MeshEndpoint;
+  readonly cluster: ClusterRef;
+}
+
 export interface MeshPlane {
   readonly caller: Caller;
   readonly destination: Destination;
@@ -60,5 +68,5 @@ export interface MeshPlane {
   /** Undefined: no such host or subset (flag NC). */
   cluster(ref: ClusterRef): ResolvedCluster | undefined;
   /** A connection to the endpoint, through a tunnel where it has one. Rejects with a MeshError. */
-  dial(endpoint: MeshEndpoint, signal: AbortSignal): Promise<ByteConn>;
+  dial(to: DialTarget, signal: AbortSignal): Promise<ByteConn>;
 }

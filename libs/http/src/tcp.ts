@@ -145,7 +145,7 @@ async function connect(
     busy[Symbol.dispose]();
   };
   try {
-    return await plane.dial(endpoint, options.signal);
+    return await plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal);
   } catch (error) {
     state.record(endpoint.key, undefined);
     throw connectFailure(error);

@@ -1,14 +1,15 @@
 /** Who opened a tunnel: what its certificate and its connection say, and the workload that fits both. */
-import type { ConnectRequest } from '@ambit/hbone';
+import { type ConnectRequest, formatBaggage, parseBaggage } from '@ambit/hbone';
 import type { Caller } from '@ambit/http';
 import type { MeshIndex } from '@ambit/model';
 
-/** Nothing that the request says counts (wire.md §2.2). */
+/** Nothing that the request says counts (wire.md §2.2); its baggage is passed on as far as it is well-formed. */
 export function callerOf(
-  request: Pick<ConnectRequest, 'peer' | 'remoteAddress' | 'remotePort'>,
+  request: Pick<ConnectRequest, 'peer' | 'remoteAddress' | 'remotePort' | 'headers'>,
   index: MeshIndex,
 ): Caller {
-  const { peer, remoteAddress, remotePort } = request;
+  const { peer, remoteAddress, remotePort, headers } = request;
+  const baggage = formatBaggage(parseBaggage(headers['baggage']));
   const workload = index.workloadByAddress(index.network, remoteAddress);
   const isSame =
     workload?.namespace === peer.namespace && workload.serviceAccount === peer.serviceAccount;
@@ -19,6 +20,7 @@ export function callerOf(
     serviceAccount: peer.serviceAccount,
     ip: remoteAddress,
     port: remotePort,
+    ...(baggage === '' ? {} : { baggage }),
     ...(workload !== undefined && isSame ? { workload } : {}),
   };
 }

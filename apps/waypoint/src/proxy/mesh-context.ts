@@ -8,10 +8,18 @@ import { type MeshIndex, PolicyPlans, type ResolvedCluster, type WaypointView } 
 import type { ByteConn } from '@ambit/proxy';
 import type { Cluster } from '@ambit/routing';
 
+/** A connection that somebody wants: to whom, for whom. */
+export interface UpstreamCall {
+  readonly endpoint: MeshEndpoint;
+  readonly caller: Caller;
+  /** Of the service that was meant. Undefined: the workload itself. */
+  readonly host?: string;
+}
+
 export class MeshContext {
   readonly index: MeshIndex;
   readonly view: WaypointView;
-  readonly dial: (endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal) => Promise<ByteConn>;
+  readonly dial: (call: UpstreamCall, signal: AbortSignal) => Promise<ByteConn>;
   #endpoints = new WeakMap<Cluster, readonly MeshEndpoint[]>();
   readonly policyPlans = new PolicyPlans();
 

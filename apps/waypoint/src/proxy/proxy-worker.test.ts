@@ -52,7 +52,11 @@ interface Rig extends AsyncDisposable {
   readonly connects: ConnectRequest[];
   readonly tell: (addresses: readonly Address[], objects?: readonly MeshObject[]) => void;
   /** A tunnel of this identity to an authority of the waypoint. */
-  readonly tunnel: (identity: TestIdentity, authority?: string) => Promise<ByteConn>;
+  readonly tunnel: (
+    identity: TestIdentity,
+    authority?: string,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<ByteConn>;
   readonly backendPort: number;
 }
 
@@ -114,7 +118,7 @@ async function startRig(options: { readonly backend?: Server } = {}): Promise<Ri
       worker.receive({ kind: 'objects', sequence, changed: objects, removed: [] });
       worker.receive({ kind: 'addresses', sequence, changed: addresses, removed: [] });
     },
-    tunnel: async (identity, authority = `${VIP}:${PORT}`) => {
+    tunnel: async (identity, authority = `${VIP}:${PORT}`, headers = {}) => {
       const pool = new HbonePool({
         clock: systemClock,
         identity: () => identity,
@@ -133,7 +137,10 @@ async function startRig(options: { readonly backend?: Server } = {}): Promise<Ri
           port,
           sourcePod: 'x',
         },
-        { authority, headers: { 'x-ambit-source': 'spiffe://cluster.local/ns/shop/sa/forged' } },
+        {
+          authority,
+          headers: { 'x-ambit-source': 'spiffe://cluster.local/ns/shop/sa/forged', ...headers },
+        },
       );
       return stream.conn;
     },
@@ -216,6 +223,33 @@ describe('ProxyWorker', () => {
     assert.equal(line?.['dst.service'], HOST);
     assert.equal(line?.['response_code'], 200);
     assert.equal(line?.['response_flags'], '-');
+  });
+
+  it('passes on what the source says of itself, and names the service that was meant', async () => {
+    await using rig = await startRig();
+    rig.tell([
+      { kind: 'service', service: service('HTTP11') },
+      { kind: 'workload', workload: workload('reviews', rig.backendPort) },
+    ]);
+    const baggages: readonly (readonly [sent: string, passedOn: string | undefined])[] = [
+      ['service.name=web,k8s.pod.name=web-1', 'k8s.pod.name=web-1,service.name=web'],
+      ['service.name=other', 'service.name=other'],
+      ['secret=1,k8s.namespace.name=shop', 'k8s.namespace.name=shop'],
+      ['nonsense', undefined],
+    ];
+    for (const [baggage] of baggages) {
+      const forwarded = 'for="9.9.9.9:9";host=forged.example';
+      const conn = await rig.tunnel(client, undefined, { baggage, forwarded });
+      assert.equal((await ask(conn)).status, 200);
+    }
+    assert.deepEqual(
+      rig.connects.map(({ headers }) => headers['baggage']),
+      baggages.map(([, passedOn]) => passedOn),
+      'a connection is shared only by those who say the same',
+    );
+    for (const { headers } of rig.connects) {
+      assert.match(headers['forwarded'] ?? '', /^for="127\.0\.0\.1:\d+";host=reviews\.shop\.svc/);
+    }
   });
 
   it('decides selector and targetRefs policies for the real caller', async () => {
@@ -320,6 +354,7 @@ describe('ProxyWorker', () => {
     const authority = `127.0.0.1:${rig.backendPort}`;
     assert.equal((await ask(await rig.tunnel(client, authority))).status, 200);
     assert.equal((await ask(await rig.tunnel(client, authority), { path: '/admin' })).status, 403);
+    assert.doesNotMatch(rig.connects[0]?.headers['forwarded'] ?? '', /host=/);
   });
 
   const refusals: readonly (readonly [string, string, TestIdentity])[] = [

@@ -70,7 +70,7 @@ export class ProxyWorker {
     this.#mesh = new MeshContext({
       index: this.#index,
       view: this.#view,
-      dial: async (endpoint, from, signal) => await this.#dialer.dial(endpoint, from, signal),
+      dial: async (call, signal) => await this.#dialer.dial(call, signal),
     });
     this.#engine = new HttpEngine({
       clock,

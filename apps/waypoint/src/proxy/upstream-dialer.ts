@@ -1,16 +1,17 @@
 /**
  * Connections to endpoints: through a tunnel to the endpoint's agent where it has one, else plain TCP.
  *
- * The tunnel carries the waypoint's own certificate, expects the endpoint's identity, and names the caller
- * for the agent's log (`x-ambit-source`; believed there only from the bound waypoint).
+ * The tunnel carries the waypoint's own certificate, expects the endpoint's identity, and names caller and service
+ * for the agent's log (`x-ambit-source`, `baggage`, `forwarded`; the first believed only from the bound waypoint).
  */
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '@ambit/core';
 import { formatForwarded, HbonePool, newTraceparent, type TlsIdentity } from '@ambit/hbone';
-import { type Caller, HttpError, type MeshEndpoint } from '@ambit/http';
+import { HttpError } from '@ambit/http';
 import type { MeshIndex } from '@ambit/model';
 import { type ByteConn, fromIoError, SocketConn } from '@ambit/proxy';
 import { expectedIdentities, formatAuthority, HBONE_PORT, pickAddress } from '@ambit/routing';
+import type { UpstreamCall } from './mesh-context.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALLER_HEADER = 'x-ambit-source';
@@ -40,8 +41,8 @@ export class UpstreamDialer {
   }
 
   /** Rejects with a MeshError. */
-  async dial(endpoint: MeshEndpoint, caller: Caller, signal: AbortSignal): Promise<ByteConn> {
-    const { workload, targetPort } = endpoint;
+  async dial(call: UpstreamCall, signal: AbortSignal): Promise<ByteConn> {
+    const { workload, targetPort } = call.endpoint;
     const target = pickAddress(workload, {});
     if (target === undefined) {
       throw new HttpError('HTTP_CONNECT_FAILURE', `${workload.uid} has no address`, {
@@ -64,11 +65,7 @@ export class UpstreamDialer {
       },
       {
         authority: formatAuthority(target.host, targetPort),
-        headers: {
-          [CALLER_HEADER]: caller.identity,
-          forwarded: formatForwarded({ address: caller.ip, port: caller.port }),
-          traceparent: newTraceparent(),
-        },
+        headers: tunnelHeaders(call),
         signal,
       },
     );
@@ -106,4 +103,15 @@ export class UpstreamDialer {
       signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/** wire.md §2.2 and §2.7; the baggage is the source's, so that both hops tell of the same workload. */
+function tunnelHeaders({ caller, host }: UpstreamCall): Readonly<Record<string, string>> {
+  const { identity, ip: address, port, baggage } = caller;
+  return {
+    [CALLER_HEADER]: identity,
+    ...(baggage !== undefined && { baggage }),
+    forwarded: formatForwarded({ address, port, ...(host !== undefined && { host }) }),
+    traceparent: newTraceparent(),
+  };
 }

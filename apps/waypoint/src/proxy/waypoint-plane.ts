@@ -1,6 +1,6 @@
 /** The mesh as one tunnel's requests see it: one caller, one destination, the configuration of the moment. */
 import { parseIp } from '@ambit/api';
-import type { Caller, Destination, MeshEndpoint, MeshPlane, ResolvedCluster } from '@ambit/http';
+import type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from '@ambit/http';
 import { authorizeAtWaypoint, type WaypointAuthorization, type Workload } from '@ambit/model';
 import type { RequestAttributes } from '@ambit/policy';
 import type { ByteConn } from '@ambit/proxy';
@@ -83,8 +83,10 @@ export class WaypointPlane implements MeshPlane {
       : { ...resolved, endpoints: this.#mesh.endpoints(resolved), protocol: mapping.appProtocol };
   }
 
-  async dial(endpoint: MeshEndpoint, signal: AbortSignal): Promise<ByteConn> {
-    return await this.#mesh.dial(endpoint, this.caller, signal);
+  async dial({ endpoint, cluster }: DialTarget, signal: AbortSignal): Promise<ByteConn> {
+    const host = this.cluster(cluster)?.service?.hostname;
+    const { caller } = this;
+    return await this.#mesh.dial({ endpoint, caller, ...(host !== undefined && { host }) }, signal);
   }
 
   /** The same object while the workload's own resource stays the same. */

@@ -20,7 +20,8 @@ import type { EngineContext, Transaction } from '../transaction.ts';
 import type { ClusterState, MeshEndpoint } from '../upstream/cluster-state.ts';
 import { overflow, requireNoTls } from '../upstream/failure.ts';
 import { requestHttp1 } from '../upstream/http1.ts';
-import type { UpstreamLink, UpstreamResponse } from '../upstream/message.ts';
+import { linkTo } from '../upstream/link.ts';
+import type { UpstreamResponse } from '../upstream/message.ts';
 import { authoriseEndpoint } from './authorise.ts';
 import { sendMirrors } from './mirror.ts';
 import { type UpstreamHead, upstreamHead } from './upstream-headers.ts';
@@ -187,15 +188,6 @@ export function pickFor({ tx, state, resolved, tried, retry }: Forwarding): Mesh
   return endpoint;
 }
 
-export function linkTo({ tx, state }: Forwarding, endpoint: MeshEndpoint): UpstreamLink {
-  const { plane } = tx;
-  return {
-    key: `${state.cluster.name}\n${endpoint.key}\n${plane.caller.identity}`,
-    cluster: state,
-    dial: (signal) => plane.dial(endpoint, signal),
-  };
-}
-
 async function sendTry(forwarding: Forwarding, endpoint: MeshEndpoint): Promise<UpstreamResponse> {
   const { tx, context, head, retry } = forwarding;
   const headers = head.headers.clone();
@@ -226,7 +218,7 @@ async function sendTry(forwarding: Forwarding, endpoint: MeshEndpoint): Promise<
   };
   tx.exchange.sendContinue();
   try {
-    const link = linkTo(forwarding, endpoint);
+    const link = linkTo(tx.plane, forwarding.state, endpoint);
     return isHttp2
       ? await context.sessions.request(link, request)
       : await requestHttp1(context.sockets, link, request);

@@ -4,6 +4,7 @@ import { type ClusterRef, drawMirrors, shadowAuthority } from '@ambit/routing';
 import type { EngineContext, Transaction } from '../transaction.ts';
 import { requireNoTls } from '../upstream/failure.ts';
 import { requestHttp1 } from '../upstream/http1.ts';
+import { linkTo } from '../upstream/link.ts';
 import type { UpstreamHead } from './upstream-headers.ts';
 
 const MIRROR_TIMEOUT_MS = 15_000;
@@ -57,11 +58,7 @@ async function mirror(options: {
     body?.destroy();
     return;
   }
-  const link = {
-    key: `${state.cluster.name}\n${endpoint.key}\n${plane.caller.identity}`,
-    cluster: state,
-    dial: (signal: AbortSignal) => plane.dial(endpoint, signal),
-  };
+  const link = linkTo(plane, state, endpoint);
   const over = new AbortController();
   const timeout = new AbortController();
   context.clock.sleep(MIRROR_TIMEOUT_MS, timeout.signal).then(

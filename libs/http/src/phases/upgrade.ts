@@ -8,8 +8,9 @@ import { HeaderList } from '../headers.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 import { brokenOff } from '../upstream/failure.ts';
 import { openRequest } from '../upstream/http1.ts';
+import { linkTo } from '../upstream/link.ts';
 import type { PooledSocket } from '../upstream/socket-pool.ts';
-import { type Forwarding, linkTo, pickFor, prepareForwarding } from './forward.ts';
+import { type Forwarding, pickFor, prepareForwarding } from './forward.ts';
 
 /** What is used of http2-proxy, as it behaves: its own types ask for sockets and name other arguments. */
 interface UpgradeProxy {
@@ -54,7 +55,10 @@ export async function forwardUpgrade(
     () => undefined,
   );
   try {
-    const pooled = await context.sockets.open(linkTo(forwarding, endpoint), tx.signal);
+    const pooled = await context.sockets.open(
+      linkTo(tx.plane, forwarding.state, endpoint),
+      tx.signal,
+    );
     tx.onOver(() => pooled.socket.destroy());
     await join(forwarding, upgrade, pooled, () => timer.abort());
   } catch (error) {
