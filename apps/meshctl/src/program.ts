@@ -14,7 +14,7 @@ const HELP = `
 Examples:
   meshctl lab up -f manifests/samples/bookshop
   meshctl status
-  meshctl why productpage reviews:9080
+  meshctl why productpage reviews
 
 The controller that is asked: --controller, else AMBIT_CONTROLLER, else that of the only lab that runs.
 Exit codes: 0 done · 1 a finding, a refusal, or something to correct · 2 wrong usage ·

@@ -21,9 +21,10 @@ interface StreamTimes {
 
 interface Gone {
   readonly proxy: AdminProxy;
+  readonly pod: ObjectKey;
 }
 
-/** Proxies that went and whose pod is gone too are shown for this long. */
+/** A proxy of a kind that has no pod here is shown for this long after it went; others while their pod is. */
 const GONE_MS_MAX = 10 * 60_000;
 const GONE_MAX = 1_000;
 
@@ -111,9 +112,12 @@ export class ProxyTable {
     const nowMs = this.#options.wallNow();
     const connected = this.streams.flatMap((stream) => this.#describe(stream) ?? []);
     const ids = new Set(connected.map(({ id }) => id));
-    for (const [id, { proxy }] of this.#gone) {
-      if (ids.has(id) || nowMs - (proxy.disconnectedSinceMs ?? 0) > GONE_MS_MAX)
-        this.#gone.delete(id);
+    for (const [id, { proxy, pod }] of this.#gone) {
+      const isStale =
+        proxy.kind === 'other'
+          ? nowMs - (proxy.disconnectedSinceMs ?? 0) > GONE_MS_MAX
+          : !this.#proxyPods.has(pod);
+      if (ids.has(id) || isStale) this.#gone.delete(id);
     }
     const gone = [...this.#gone.values()].map(({ proxy }) => proxy);
     const shown = new Set([...connected, ...gone].map(({ kind, name }) => `${kind} ${name}`));
@@ -148,9 +152,12 @@ export class ProxyTable {
     const proxy = this.#describe(stream);
     this.#streams.delete(stream.id);
     this.#times.delete(stream.id);
-    if (proxy === undefined) return;
+    if (proxy === undefined || stream.node === undefined) return;
     const { connectedSinceMs: _, ...rest } = proxy;
-    this.#gone.set(proxy.id, { proxy: { ...rest, disconnectedSinceMs: nowMs } });
+    this.#gone.set(proxy.id, {
+      proxy: { ...rest, disconnectedSinceMs: nowMs },
+      pod: podKey(stream.node),
+    });
     const oldest = this.#gone.keys().next();
     if (this.#gone.size > GONE_MAX && oldest.done !== true) this.#gone.delete(oldest.value);
   }

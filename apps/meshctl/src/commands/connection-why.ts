@@ -9,10 +9,10 @@ import { outputOption } from './shared-options.ts';
 
 const EXAMPLES = `
 Examples:
-  meshctl why productpage reviews:9080 -n shop
+  meshctl why productpage reviews -n shop
   meshctl why shop/productpage reviews --method POST --path /reviews/1
   meshctl why productpage reviews --header 'end-user: jason'
-  meshctl why outside reviews.shop:9080
+  meshctl why outside reviews.shop:80
 
 SRC is a pod, Deployment or service account (NAMESPACE/NAME or NAME), an address, or "outside".
 DST is a service, a pod (NAMESPACE/NAME) or an address; the port may be left out where there is one only.
