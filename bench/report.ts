@@ -92,6 +92,7 @@ function conditions(result: BenchResult, file: string): string {
     `\`bench/results/${baseName(file)}\`, ${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit}.`,
     `Linux ${machine.kernel}, ${machine.cores} cores (${machine.cpu}), governor ${machine.governor}, Node ${machine.node}.`,
     `Rounds: ${rounds}, interleaved; load average ${cell(loads, 1)}, steal ${cell(steals, 2)} %, ${dropped} samples dropped for steal.`,
+    ...(result.note === undefined ? [] : [`**${result.note}**`]),
     `Held fixed: ${fixed.join(', ')}.`,
     ...(result.quick
       ? ['**A quick run: it shows that the measurement works; its numbers mean nothing.**']

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- tunnel|waypoint|model [--rounds N] [--quick] [--peers]`: measures one thing beside its peers,
- * keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
+ * `npm run bench -- tunnel|waypoint|model [--rounds N] [--quick] [--peers] [--note TEXT]`: measures one thing beside
+ * its peers, keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
  *
  * A quick run shows that everything works; its numbers mean nothing, so it is kept only where `--out` says.
  */
@@ -22,7 +22,7 @@ const RESULTS = join(import.meta.dirname, 'results');
 const CACHE = join(ROOT, 'node_modules', '.cache', 'ambit-bench');
 const SUITES: Readonly<Record<string, Suite>> = { tunnel: runTunnel, waypoint: runWaypoint };
 const USAGE =
-  'usage: npm run bench -- tunnel|waypoint|model|report [--rounds N] [--quick] [--peers] [--out FILE]';
+  'usage: npm run bench -- tunnel|waypoint|model|report [--rounds N] [--quick] [--peers] [--out FILE] [--note TEXT]';
 
 function progress(line: string): void {
   console.error(line);
@@ -57,6 +57,7 @@ async function runSuite(name: string, suite: Suite, options: Options): Promise<v
     finishedAt: new Date().toISOString(),
     quick,
     machine,
+    ...(options.note === undefined ? {} : { note: options.note }),
     ...measured,
   };
   const day = startedAt.toISOString().slice(0, 10);
@@ -94,6 +95,7 @@ interface Options {
   readonly quick: boolean;
   readonly ambit: boolean;
   readonly out: string | undefined;
+  readonly note: string | undefined;
 }
 
 async function main(): Promise<void> {
@@ -105,6 +107,8 @@ async function main(): Promise<void> {
       /** Only the peers. */
       peers: { type: 'boolean', default: false },
       out: { type: 'string' },
+      /** About the circumstances, kept with the result. */
+      note: { type: 'string' },
     },
   });
   const [name = '', ...rest] = positionals;
@@ -114,8 +118,8 @@ async function main(): Promise<void> {
   }
   const suite = SUITES[name];
   if (suite !== undefined) {
-    const { quick, peers, out } = values;
-    await runSuite(name, suite, { rounds, quick, ambit: !peers, out });
+    const { quick, peers, out, note } = values;
+    await runSuite(name, suite, { rounds, quick, ambit: !peers, out, note });
   } else if (name === 'model') {
     runModel(values.out);
   } else if (name === 'report') {

@@ -45,6 +45,8 @@ export interface BenchResult {
   /** Fewer and shorter samples, to see that it runs; no number of such a run means anything. */
   readonly quick: boolean;
   readonly machine: Machine;
+  /** What the person who ran it says about the circumstances (`--note`). */
+  readonly note?: string;
   /** What was held fixed: seconds, connections, congestion control, ciphers. */
   readonly settings: Readonly<Record<string, string | number>>;
   readonly subjects: readonly Subject[];
