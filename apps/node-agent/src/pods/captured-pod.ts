@@ -3,6 +3,7 @@
  *
  * Owns the namespace handle and one listener set for each worker; gives away duplicates only.
  */
+import { canonicalIp } from '@ambit/api';
 import { type Netns, openNetns } from '@ambit/netns';
 import {
   closeListeners,
@@ -65,6 +66,7 @@ export class CapturedPodSteps implements CaptureSteps {
         name: pod.name,
         namespace: pod.namespace,
         serviceAccount: pod.serviceAccount,
+        ips: pod.ips.map((ip) => canonicalIp(ip) ?? ip),
         netnsPath: `/proc/self/fd/${ns.fd}`,
         listeners: duplicateListeners(setOf(sets, index)),
       }));

@@ -11,7 +11,7 @@ import { PolicyIndex } from '@ambit/policy';
 import type { CapturedPod, ToWorker } from './messages.ts';
 
 export type ResourcesMessage = Extract<ToWorker, { kind: 'resources' }>;
-type PodName = Pick<CapturedPod, 'name' | 'namespace' | 'serviceAccount'>;
+type PodName = Pick<CapturedPod, 'name' | 'namespace' | 'serviceAccount' | 'ips'>;
 
 export class MeshState {
   readonly index: MeshIndex;
@@ -41,11 +41,17 @@ export class MeshState {
     }
   }
 
-  /** The record of a pod here; one of another service account is not this pod's. */
+  /**
+   * The record of a pod here. One of another service account is not this pod's, nor is one of other
+   * addresses: a pod that was made again under its name is met by the record of the one before it.
+   */
   workloadOf(pod: PodName): Workload | undefined {
     const uid = `${this.#clusterId}//Pod/${pod.namespace}/${pod.name}`;
     const workload = this.index.workloadByUid(uid);
-    return workload?.serviceAccount === pod.serviceAccount ? workload : undefined;
+    const isOfPod =
+      workload?.serviceAccount === pod.serviceAccount &&
+      workload.addresses.some((address) => pod.ips.includes(address));
+    return isOfPod ? workload : undefined;
   }
 
   /** Waits up to 5 s for the record. Undefined: it did not come, or `signal` aborted. */

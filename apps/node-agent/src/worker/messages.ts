@@ -13,6 +13,8 @@ export interface CapturedPod {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
+  /** Canonical text. A record of the mesh that has none of them is of another pod. */
+  readonly ips: readonly string[];
   /** A path that opens the pod's network namespace, for sockets that dial from inside. */
   readonly netnsPath: string;
   /** Duplicates of the main thread's listening sockets, for this worker alone. */

@@ -41,7 +41,7 @@ let worker: ProxyWorker;
 let lines: Record<string, unknown>[] = [];
 let messages: FromWorker[] = [];
 
-async function capture(name: string, ns: Netns): Promise<void> {
+async function capture(name: string, ns: Netns, ips: readonly string[]): Promise<void> {
   const started = messages.length;
   worker.receive({
     kind: 'pod-added',
@@ -50,6 +50,7 @@ async function capture(name: string, ns: Netns): Promise<void> {
       name,
       namespace: 'shop',
       serviceAccount: name,
+      ips,
       netnsPath: `/proc/self/fd/${ns.fd}`,
       listeners: openListeners(ns),
     },
@@ -119,7 +120,9 @@ async function start(captured: readonly ('client' | 'server')[]): Promise<void> 
     post: (message) => void messages.push(message),
   });
   for (const name of captured) {
-    await capture(name, name === 'client' ? cable.pod : cable.peer);
+    const isClient = name === 'client';
+    const { v4, v6 } = isClient ? POD : PEER;
+    await capture(name, isClient ? cable.pod : cable.peer, [v4, v6]);
   }
   tellMesh();
 }

@@ -240,6 +240,28 @@ describe('ProxyWorker', () => {
     assert.equal(rig.line('connection failed')?.['code'], 'WORKER_WORKLOAD_UNKNOWN');
   });
 
+  it('never takes the record of an earlier pod of the same name for the pod', async () => {
+    await using rig = new WorkerRig();
+    const port = await twoPods(rig);
+    rig.workloads(workload('client', { addresses: [rig.address(8)] }));
+    const first = await rig.connect(1, { address: rig.address(2), port });
+    first.conn.write(Buffer.from('x'));
+    await new Promise(setImmediate);
+    assert.equal(first.bytes, 0);
+    rig.workloads(workload('client', { addresses: [rig.address(8), rig.address(1)] }));
+    await first.until((r) => r.bytes === 1);
+    first.conn.end();
+  });
+
+  it('refuses when only the record of an earlier pod is there', async () => {
+    await using rig = new WorkerRig({ limits: { workloadWaitMs: 1 } });
+    rig.workloads(workload('client', { addresses: [rig.address(8)] }));
+    await rig.addPod(1, 'client');
+    const client = await rig.connect(1, { address: rig.address(9), port: 80 });
+    assert.ok((await client.closed) instanceof Error);
+    assert.equal(rig.line('connection failed')?.['code'], 'WORKER_WORKLOAD_UNKNOWN');
+  });
+
   it('judges plaintext without an identity', async () => {
     await using rig = new WorkerRig();
     const port = await twoPods(rig);

@@ -16,6 +16,7 @@ const podFor = (uid: string, index: number): CapturedPod => ({
   name: uid,
   namespace: 'shop',
   serviceAccount: 'default',
+  ips: ['10.0.0.1'],
   netnsPath: '/x',
   listeners: { outbound: index, inbound: index, hbone: index },
 });

@@ -94,6 +94,7 @@ export class WorkerRig {
         name,
         namespace: 'shop',
         serviceAccount: name,
+        ips: [this.address(pod)],
         netnsPath: this.address(pod),
         listeners: LISTENERS,
       },
