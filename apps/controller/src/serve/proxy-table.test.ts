@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
+import type { StreamView, XdsNode } from '@ambit/xds';
+
+import { ProxyTable } from './proxy-table.ts';
+
+function pod(name: string, account: string, labels: Record<string, string>): MeshObject {
+  const { object, findings } = parseObject({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'shop', labels },
+    spec: { serviceAccountName: account, nodeName: 'node1', containers: [{ name: 'proxy' }] },
+    status: { phase: 'Running', podIP: '10.0.0.1' },
+  });
+  assert.ok(object !== undefined, JSON.stringify(findings));
+  return object;
+}
+
+function stream(podName: string, type: string): StreamView {
+  const node: XdsNode = {
+    id: `${type}~10.0.0.1~${podName}.shop~shop.svc.cluster.local`,
+    type,
+    ip: '10.0.0.1',
+    podName,
+    namespace: 'shop',
+    serviceAccount: 'waypoint',
+    nodeName: 'node1',
+    metadata: {},
+  };
+  return {
+    id: 1,
+    caller: { namespace: 'shop', serviceAccount: 'waypoint' } as StreamView['caller'],
+    node,
+    connectedAtMs: 0,
+    types: new Map(),
+  };
+}
+
+function table() {
+  const objects = new Map<ObjectKey, MeshObject>();
+  let nowMs = 0;
+  const proxies = new ProxyTable({
+    objects,
+    trustedNodeAccounts: new Set(),
+    wallNow: () => nowMs,
+    capturedOf: () => [],
+    waypointOf: () => 'shop/waypoint',
+  });
+  const key = 'Pod/shop/waypoint-1';
+  return {
+    proxies,
+    setPod: (isThere: boolean) => {
+      if (isThere) {
+        const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+        objects.set(key, pod('waypoint-1', 'waypoint', labels));
+      } else {
+        objects.delete(key);
+      }
+      proxies.updatePod(key);
+    },
+    setNow: (ms: number) => {
+      nowMs = ms;
+    },
+  };
+}
+
+describe('ProxyTable', () => {
+  it('shows a waypoint that went as unreachable while its pod runs', () => {
+    const { proxies, setPod, setNow } = table();
+    setPod(true);
+    const view = stream('waypoint-1', 'waypoint');
+    proxies.onEvent({ kind: 'opened', stream: view });
+    setNow(5);
+    proxies.onEvent({ kind: 'closed', stream: view });
+    setNow(3_600_000);
+    assert.deepEqual(
+      proxies.list().map(({ name, disconnectedSinceMs }) => ({ name, disconnectedSinceMs })),
+      [{ name: 'shop/waypoint', disconnectedSinceMs: 5 }],
+    );
+  });
+
+  it('forgets a waypoint with its pod, so that a replaced one is no laggard', () => {
+    const { proxies, setPod } = table();
+    setPod(true);
+    const view = stream('waypoint-1', 'waypoint');
+    proxies.onEvent({ kind: 'opened', stream: view });
+    proxies.onEvent({ kind: 'closed', stream: view });
+    setPod(false);
+    assert.deepEqual(proxies.list(), []);
+  });
+
+  it('shows a proxy that has no pod here for ten minutes after it went', () => {
+    const { proxies, setNow } = table();
+    const view = stream('vm-1', 'ztunnel');
+    proxies.onEvent({ kind: 'opened', stream: view });
+    proxies.onEvent({ kind: 'closed', stream: view });
+    setNow(600_000);
+    assert.equal(proxies.list().length, 1);
+    setNow(600_001);
+    assert.equal(proxies.list().length, 0);
+  });
+});
