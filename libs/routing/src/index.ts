@@ -63,7 +63,6 @@ export type { DrawnFault } from './http/traffic.ts';
 export {
   drawFault,
   drawMirrors,
-  GRPC_STATUS_NAMES,
   pickCluster,
   pickWeighted,
   requestTimeoutMs,

@@ -1,5 +1,5 @@
 /** The draws and small rules of a routed request: which share, which fault, which mirrors, how long. */
-import type { HttpFault } from '@ambit/api';
+import { GRPC_STATUS_NAMES, type HttpFault } from '@ambit/api';
 import type { ClusterRef, HttpMirrorTarget, RouteAction, WeightedCluster } from './route-table.ts';
 
 /** One of the route's shares; `random` in [0,1). One entry gets everything, whatever its weight. */
@@ -93,24 +93,3 @@ function abortOf(abort: NonNullable<HttpFault['abort']>): NonNullable<DrawnFault
   const status = GRPC_STATUS_NAMES.indexOf(abort.grpcStatus ?? '');
   return { kind: 'grpc', status: status < 0 ? 2 : status };
 }
-
-/** By number. */
-export const GRPC_STATUS_NAMES: readonly string[] = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
