@@ -76,6 +76,10 @@ export function dialEndpoint(
   if (address === undefined || address.kind === 'dns') {
     const head: HopHead = { place: 'outside', title: workload.hostname, steps: [] };
     const at = formatAuthority(workload.hostname, targetPort);
+    if (workload.tunnelProtocol === 'HBONE') {
+      const text = `goes through a tunnel to ${at}, whose name is looked up and whose agent decides`;
+      return ends({ ...head, place: 'destination' }, { outcome: 'arrives', text });
+    }
     return ends(head, { outcome: 'arrives', text: `leaves the mesh for ${at}` });
   }
   const ip = address.host;

@@ -17,7 +17,12 @@ import {
   limitError,
   SocketConn,
 } from '@ambit/proxy';
-import { type OutboundDecision, resolveOutbound } from '@ambit/routing';
+import {
+  formatAuthority,
+  type OutboundDecision,
+  parseAuthority,
+  resolveOutbound,
+} from '@ambit/routing';
 
 import { baggageHeader } from './baggage-of.ts';
 import {
@@ -158,13 +163,31 @@ export class Outbound {
         sourcePod: pod.uid,
       },
       {
-        authority: decision.authority,
+        authority: authorityOf(decision, address),
         headers: tunnelHeaders(conn, source, decision.service),
         signal,
       },
     );
     return stream.conn;
   }
+}
+
+/**
+ * The authority of the tunnel, with the `address` that is dialled in place of a name that was looked up:
+ * the agent there knows its workload by address. A waypoint is always told the original destination.
+ */
+export function authorityOf(
+  {
+    kind,
+    dial,
+    authority,
+  }: Pick<Extract<Way, { authority: string }>, 'kind' | 'dial' | 'authority'>,
+  address: string,
+): string {
+  const port = parseAuthority(authority)?.port;
+  return kind === 'hbone' && dial.kind === 'dns' && port !== undefined
+    ? formatAuthority(address, port)
+    : authority;
 }
 
 function tunnelHeaders(
