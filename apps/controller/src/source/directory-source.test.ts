@@ -126,6 +126,23 @@ describe('DirectorySource', () => {
     });
   }
 
+  it('keeps what a folder had while the folder itself is gone', async () => {
+    write('a/one.yaml', NAMESPACE('one'));
+    write('b/two.yaml', NAMESPACE('two'));
+    const view = await start('a', 'b');
+    renameSync(join(root, 'a'), join(root, 'elsewhere'));
+    write('b/two.yaml', NAMESPACE('two', 'x'));
+    await view.waitFor(() => view.objects.get('Namespace/two') === 'x', 'the other folder');
+    assert.ok(view.objects.has('Namespace/one'));
+    write('elsewhere/one.yaml', NAMESPACE('one', 'y'));
+    renameSync(join(root, 'elsewhere'), join(root, 'a'));
+    await view.waitFor(() => view.objects.get('Namespace/one') === 'y', 'back');
+    rmSync(join(root, 'a'), { recursive: true });
+    mkdirSync(join(root, 'a'));
+    await view.waitFor(() => !view.objects.has('Namespace/one'), 'there and empty');
+    assert.ok(view.objects.has('Namespace/two'));
+  });
+
   it('takes an object for deleted beside one that was refused before', async () => {
     write('a/one.yaml', `${NAMESPACE('one')}---\n${INVALID}`);
     const view = await start('a');

@@ -48,6 +48,8 @@ export class DirectorySource implements ConfigSource {
   readonly #known = new Map<string, KnownFile>();
   /** Keys of files that are spoken of. */
   readonly #spokenOf = new Set<ObjectKey>();
+  /** Folders that had files and are gone. */
+  readonly #lost = new Set<number>();
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #stopping = new AbortController();
   #wake = Promise.withResolvers<void>();
@@ -122,7 +124,8 @@ export class DirectorySource implements ConfigSource {
     const broken = new Map<ObjectKey, Finding[]>();
     let isUnsettled = false;
     for (const [folder, root] of folders.entries()) {
-      const { files, isCut } = await scanFolder(root);
+      const { files, isCut, isMissing } = await scanFolder(root);
+      if (this.#isLost(folder, { root, isMissing })) continue;
       if (isCut) log.warn('a configuration folder has more files than are read', { folder: root });
       for (const [id, { place }] of this.#known) {
         if (place.folder !== folder || files.has(place.path)) continue;
@@ -147,6 +150,26 @@ export class DirectorySource implements ConfigSource {
       lastGood.save();
     }
     return isUnsettled;
+  }
+
+  /**
+   * Whether a folder that had files is gone: an unmounted disk or a rename is no order to delete. What it
+   * had stays until it is back; a folder that is there and empty means what it says.
+   */
+  #isLost(
+    folder: number,
+    { root, isMissing }: { readonly root: string; readonly isMissing: boolean },
+  ): boolean {
+    const { log } = this.#options;
+    const isLost =
+      isMissing && [...this.#known.values()].some(({ place }) => place.folder === folder);
+    if (isLost && !this.#lost.has(folder)) {
+      this.#lost.add(folder);
+      log.error('a configuration folder is gone; its objects stay as they were', { folder: root });
+    } else if (!isLost && this.#lost.delete(folder)) {
+      log.info('a configuration folder is back', { folder: root });
+    }
+    return isLost;
   }
 
   #hasSettled(place: FilePlace, file: FoundFile): boolean {

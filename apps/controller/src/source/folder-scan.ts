@@ -23,9 +23,10 @@ export interface FolderScan {
   readonly files: ReadonlyMap<string, FoundFile>;
   /** There was more than may be read. */
   readonly isCut: boolean;
+  /** The folder itself is not there: nothing is known of its files. */
+  readonly isMissing: boolean;
 }
 
-/** A folder that does not exist is empty. */
 export async function scanFolder(folder: string): Promise<FolderScan> {
   const files = new Map<string, FoundFile>();
   let isCut = false;
@@ -50,7 +51,17 @@ export async function scanFolder(folder: string): Promise<FolderScan> {
     }
   };
   await visit('', 0);
-  return { files, isCut };
+  // Asked last: it may have gone while it was read.
+  return { files, isCut, isMissing: !(await isFolder(folder)) };
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {
