@@ -48,6 +48,7 @@ describe('parseConfig', () => {
     ['SERVICE_ACCOUNT', ''],
     ['XDS_ADDRESS', 'http://x:1'],
     ['XDS_ADDRESS', 'https://x'],
+    ['XDS_ADDRESS', ''],
     ['CA_ADDRESS', ':::'],
     ['AMBIT_WORKERS', '0'],
     ['AMBIT_WORKERS', '1.5'],
