@@ -29,7 +29,9 @@ import {
 } from './policy/policies.ts';
 import { membershipsOf, SERVICES_BY_SELECTOR } from './service/memberships.ts';
 import {
+  addressBucket,
   compareServices,
+  SERVICES_BY_ADDRESS,
   type ServiceSpec,
   serviceFromService,
   servicesFromEntry,
@@ -137,6 +139,9 @@ function deriveServices(
     .addIndex(BY_OBJECT, (service) => [service.object])
     .addIndex('host-suffix', (service) => hostBuckets(service.hostname).slice(1))
     .addIndex('vip', (service) => (service.wantsVip ? [ANY] : []))
+    .addIndex(SERVICES_BY_ADDRESS, ({ kind, addresses }) =>
+      kind === 'Service' ? addresses.map(addressBucket) : [],
+    )
     .addIndex(SERVICES_BY_SELECTOR, ({ namespace, selector }) =>
       selector === undefined ? [] : [selectorBucket(namespace, selector)],
     );

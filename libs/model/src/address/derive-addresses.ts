@@ -9,7 +9,12 @@ import type { Sources } from '../objects/sources.ts';
 import { type GuardPolicyRequest, guardPolicies } from '../policy/guard-policies.ts';
 import type { Attachment, PolicyInfo } from '../policy/policies.ts';
 import type { Memberships } from '../service/memberships.ts';
-import { compareServices, type ServiceSpec } from '../service/services.ts';
+import {
+  addressBucket,
+  compareServices,
+  SERVICES_BY_ADDRESS,
+  type ServiceSpec,
+} from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
 import {
   combineBinding,
@@ -243,7 +248,7 @@ function deriveMeshServices(
     return buildService(spec, {
       addresses: spec.wantsVip ? (vips.get(spec.key) ?? []) : spec.addresses,
       ...(waypoint === undefined ? {} : { waypoint }),
-      isCanonical: first?.key === spec.key,
+      isCanonical: first?.key === spec.key && !claimsAddress(spec, services),
     });
   });
 }
@@ -290,4 +295,14 @@ function bindingContext(
     namespaceObject: inputs.sources.namespaces.get(objectKey('Namespace', '', namespace)),
     definition: (key) => inputs.waypoints.get(key),
   };
+}
+
+/** Whether an entry has the address of a Service, which then owns it: clients elsewhere must get that. */
+function claimsAddress(spec: ServiceSpec, services: Collection<ServiceSpec>): boolean {
+  return (
+    spec.kind === 'ServiceEntry' &&
+    spec.addresses.some(
+      (one) => services.lookup(SERVICES_BY_ADDRESS, addressBucket(one)).length > 0,
+    )
+  );
 }

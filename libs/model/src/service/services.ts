@@ -134,6 +134,13 @@ export function compareServices(a: ServiceSpec, b: ServiceSpec): number {
   return a.creationTimestampMs - b.creationTimestampMs || (a.object < b.object ? -1 : 1);
 }
 
+/** Services of Kubernetes, without entries, by the bucket of each of their addresses. */
+export const SERVICES_BY_ADDRESS = 'service-address';
+
+export function addressBucket({ network, address, length }: NetworkAddress): string {
+  return `${network}/${address}${length === undefined ? '' : `/${length}`}`;
+}
+
 /** Text `ip` or `ip/len`; a full-length prefix is a host. Nothing for `None` and what is no address. */
 export function parseAddress(text: string, network: string): readonly NetworkAddress[] {
   const cidr = parseCidr(text);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { modelOf, namespace, pod, service, uid } from '../objects.testing.ts';
+import { modelOf, namespace, networking, pod, service, uid } from '../objects.testing.ts';
 import type { Address, MeshService, Workload } from '../types.ts';
 import { MeshIndex } from './mesh-index.ts';
 
@@ -107,6 +107,26 @@ describe('MeshIndex', () => {
     const index = indexOf(workload({}));
     index.apply({ changed: [workload({})], removed: [uid('reviews')] });
     assert.ok(index.workloadByUid(uid('reviews')));
+  });
+
+  it('gives an address to the Service that owns it, not to an entry elsewhere', () => {
+    const entry = networking(
+      'ServiceEntry',
+      'taken',
+      {
+        hosts: ['taken.example'],
+        addresses: ['10.1.0.1'],
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+        resolution: 'STATIC',
+      },
+      'aaa',
+    );
+    const model = modelOf(namespace('shop'), service('reviews', '10.1.0.1'), entry);
+    const index = indexOf(...model.outputs.addresses.values());
+    assert.equal(index.serviceByAddress('', '10.1.0.1', 'third')?.name, 'reviews');
+    assert.equal(index.serviceByAddress('', '10.1.0.1', 'aaa')?.name, 'taken', 'its own choice');
+    const alone = indexOf(...modelOf(namespace('shop'), entry).outputs.addresses.values());
+    assert.equal(alone.serviceByAddress('', '10.1.0.1', 'third')?.canonical, true);
   });
 
   it('prefers the exact address, then the longest range', () => {
