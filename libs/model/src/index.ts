@@ -53,8 +53,8 @@ export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,
   type PolicyDecision,
-  PolicyPlans,
   type PolicyPlace,
+  PolicyPlans,
   type WaypointAuthorization,
   type WaypointQuestion,
 } from './view/waypoint-authorization.ts';
