@@ -45,6 +45,8 @@ export interface AgentParts {
   readonly quit: () => void;
   readonly state: MeshState;
   readonly workers: WorkerPool;
+  /** The connection to the certificate authority. */
+  readonly authority: { close(): void };
   readonly manager: CertificateManager;
   readonly identities: PodIdentities;
   readonly store: PodStore;
@@ -128,7 +130,7 @@ export class Agent {
   }
 
   async #stop(): Promise<void> {
-    const { registry, workers, client, manager, config, log } = this.#parts;
+    const { registry, workers, client, authority, manager, config, log } = this.#parts;
     log.info('draining', { deadlineMs: config.drainMs });
     for (const socket of this.#sockets) {
       socket[Symbol.dispose]();
@@ -143,6 +145,7 @@ export class Agent {
     workers.stop();
     await left;
     manager.stop();
+    authority.close();
     await client?.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));
     log.info('stopped');

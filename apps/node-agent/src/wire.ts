@@ -65,12 +65,13 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
       certificates: () => identities.certificates(),
     },
   });
+  const authority = createCertificateClient({
+    ...controlPlane(config, config.caAddress, config.caRootCa, config.caHeaders),
+    impersonate: true,
+  });
   const manager = new CertificateManager({
     clock,
-    sign: createCertificateClient({
-      ...controlPlane(config, config.caAddress, config.caRootCa, config.caHeaders),
-      impersonate: true,
-    }).sign,
+    sign: authority.sign,
     ttlSeconds: config.secretTtlSeconds,
     onEvent: (event) => identities.onEvent(event),
   });
@@ -118,6 +119,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     config,
     state,
     workers,
+    authority,
     manager,
     identities,
     store,
