@@ -7,6 +7,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 
 import { ProxyError } from './errors.ts';
+import { resetSocket } from './reset-socket.ts';
 
 export interface AcceptorOptions {
   readonly liveMax: number;
@@ -90,7 +91,7 @@ export class Acceptor {
   destroy(): void {
     this.close();
     for (const socket of this.#live) {
-      socket.resetAndDestroy();
+      resetSocket(socket);
     }
   }
 

@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls';
 
 import type { ErrorSide } from '@ambit/core';
 import { canonicalAddress } from './address.ts';
+import { resetSocket } from './reset-socket.ts';
 import { StreamConn } from './stream-conn.ts';
 
 /** wire.md §1.3. */
@@ -46,7 +47,7 @@ export class SocketConn extends StreamConn {
     super(socket, {
       ...addressesOf(socket),
       side: options.side,
-      destroy: (reason) => (reason === undefined ? socket.destroy() : socket.resetAndDestroy()),
+      destroy: (reason) => (reason === undefined ? socket.destroy() : resetSocket(socket)),
     });
   }
 }
