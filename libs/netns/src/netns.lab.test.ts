@@ -94,19 +94,20 @@ describe('runInNetns', () => {
     const module = (name: string): string =>
       JSON.stringify(new URL(`./${name}.ts`, import.meta.url).href);
     const program = `
-      import { createNetns, currentNetns, runInNetns } from ${module('netns')};
+      import { currentNetns, openNetns, runInNetns } from ${module('netns')};
       import { closeFd, listenTcp, localAddressOf } from ${module('sockets')};
-      const other = createNetns();
-      process.setgroups([]);
-      process.setgid(65534);
-      process.setuid(65534);
+      const other = openNetns('/proc/self/fd/3');
       const options = { address: '127.0.0.1', port: 0, backlog: 1, reusePort: true, transparent: false };
       const fd = listenTcp(currentNetns(), options);
       console.log(localAddressOf(fd).port > 0);
       closeFd(fd);
       try { runInNetns(other, () => undefined); } catch (error) { console.log(error.errno); }`;
-    const child = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    using other = createNetns();
+    // Root without capabilities: a user namespace may have no other user to become.
+    const without = ['--bounding-set=-all', '--inh-caps=-all', process.execPath];
+    const child = spawnSync('setpriv', [...without, '--input-type=module', '-e', program], {
       encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe', other.fd],
     });
     assert.equal(child.stdout, 'true\nEPERM\n', child.stderr);
   });
