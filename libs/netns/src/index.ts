@@ -16,7 +16,7 @@ export {
   writeSysctl,
 } from './commands.ts';
 export { NetnsError, type NetnsErrorCode } from './errors.ts';
-export { createNetns, currentNetns, openNetns, runInNetns } from './netns.ts';
+export { createNetns, currentNetns, exitNow, openNetns, runInNetns } from './netns.ts';
 export { packetSocket } from './packet-socket.ts';
 export {
   bindUdp,

@@ -172,6 +172,18 @@ describe('runInNetns', () => {
   });
 });
 
+it('exitNow does not wait for a worker thread', () => {
+  const program = `
+    import { Worker } from 'node:worker_threads';
+    import { exitNow } from ${JSON.stringify(new URL('./netns.ts', import.meta.url).href)};
+    process.on('exit', () => console.log('exit handlers ran'));
+    new Worker('for (;;);', { eval: true }).on('online', () => exitNow(3));`;
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+    encoding: 'utf8',
+  });
+  assert.deepEqual([child.status, child.stdout], [3, ''], child.stderr);
+});
+
 it('needs nothing but its descriptor: a namespace is gone with its maker', () => {
   const program = `
     import { createNetns } from ${JSON.stringify(new URL('./netns.ts', import.meta.url).href)};

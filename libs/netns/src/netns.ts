@@ -115,6 +115,15 @@ function requireSync<T>(result: T): T {
   return result;
 }
 
+/**
+ * Ends the process at once, from any thread, without waiting for others and without exit handlers. `process.exit` joins
+ * worker threads first, and one that hangs in its clean-up would keep the process for ever.
+ */
+export function exitNow(status: number): never {
+  libc().exitNow(status);
+  throw new Error('_exit returned');
+}
+
 function wrap(fd: number): Netns {
   const stat = fstatSync(fd, { bigint: true });
   return new OpenNetns(fd, `${stat.dev}:${stat.ino}`);
