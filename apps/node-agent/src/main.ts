@@ -1,6 +1,7 @@
 /** The node agent: parse settings, build, start, wait for a signal, drain, end. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
+import { exitNow } from '@ambit/netns';
 import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
 import { parseConfig } from './config.ts';
 import { buildAgent } from './wire.ts';
@@ -33,10 +34,10 @@ async function main(): Promise<void> {
   const quit = (): void => {
     signals++;
     if (signals > 1) {
-      process.exit(EXIT_FAILED);
+      exitNow(EXIT_FAILED);
     }
     agent.stop().then(
-      () => process.exit(0),
+      () => exitNow(0),
       (error: unknown) => fail('cannot stop', error),
     );
   };

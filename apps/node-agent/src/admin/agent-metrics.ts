@@ -67,6 +67,14 @@ export function registerAgentMetrics(registry: Registry, sources: MetricsSources
       this.inc(workers.replacements);
     },
   });
+  new Gauge({
+    name: 'ambit_workers_left_behind',
+    help: 'Worker threads that did not end when they should have; restart the agent when it suits',
+    registers,
+    collect() {
+      this.set(workers.leftBehind);
+    },
+  });
   registerXdsMetrics(registers, sources.client);
 }
 

@@ -5,7 +5,7 @@ import { createLogger, LogLevels } from '@ambit/telemetry';
 import type { CapturedPod, FromWorker, ToWorker } from '../worker/messages.ts';
 import { type ResourceChange, WorkerPool } from './worker-pool.ts';
 import type { WorkerEvents } from './worker-port.ts';
-import { SILENCE_MS } from './worker-slot.ts';
+import { ENDING_MS, SILENCE_MS } from './worker-slot.ts';
 
 const NOTHING: ResourceChange = {
   addresses: { changed: [], removed: [] },
@@ -34,6 +34,10 @@ class FakeWorker {
 
   say(message: FromWorker): void {
     this.#events.onMessage(message);
+  }
+
+  throw(): void {
+    this.#events.onFailing();
   }
 
   die(reason: string): void {
@@ -180,6 +184,27 @@ describe('WorkerPool', () => {
     assert.equal(workers.length, 2);
     latest(0).say({ kind: 'applied', sequence: 1, errors: [] });
     await applied;
+    pool.stop();
+  });
+
+  it('leaves a worker behind that threw and does not end', async () => {
+    const { pool, clock, workers, latest } = setUp(1, obey);
+    await pool.start();
+    latest(0).throw();
+    clock.advance(ENDING_MS - 1);
+    await settle();
+    assert.equal(pool.leftBehind, 0);
+    clock.advance(1);
+    await settle();
+    clock.advance(1000);
+    await settle();
+    assert.deepEqual([workers.length, pool.leftBehind, pool.replacements], [2, 1, 1]);
+    workers[0]?.say({ kind: 'applied', sequence: 99, errors: [] });
+    workers[0]?.die('at last');
+    await settle();
+    clock.advance(60_000);
+    await settle();
+    assert.equal(workers.length, 2, 'the late end of the old one changes nothing');
     pool.stop();
   });
 

@@ -40,6 +40,8 @@ export class WorkerPool {
   #reportId = 0;
   /** Workers replaced since the start. */
   replacements = 0;
+  /** Threads that did not end when they should have; each may use a core until the process ends. */
+  leftBehind = 0;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -54,6 +56,9 @@ export class WorkerPool {
           fullState: (slot) => this.#fullState(slot),
           onReplaced: () => {
             this.replacements++;
+          },
+          onLeftBehind: () => {
+            this.leftBehind++;
           },
         }),
     );

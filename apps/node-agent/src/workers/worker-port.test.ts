@@ -11,7 +11,11 @@ function start(source: string) {
     entry: new URL(`data:text/javascript,${encodeURIComponent(source)}`),
     workerData: (index) => ({ index }),
   });
-  const port: WorkerPort = spawn(3, { onMessage: first.resolve, onExit: exited.resolve });
+  const port: WorkerPort = spawn(3, {
+    onMessage: first.resolve,
+    onFailing: () => undefined,
+    onExit: exited.resolve,
+  });
   return { port, exited: exited.promise, first: first.promise };
 }
 

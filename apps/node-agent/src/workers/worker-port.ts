@@ -10,6 +10,8 @@ export interface WorkerPort {
 
 export interface WorkerEvents {
   onMessage(message: FromWorker): void;
+  /** It threw and is about to end; `onExit` should follow. */
+  onFailing(): void;
   /** Once, whatever ended it. */
   onExit(reason: string): void;
 }
@@ -32,6 +34,7 @@ export function threadSpawner(options: {
     });
     worker.on('error', (error) => {
       lastError = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      events.onFailing();
     });
     worker.on('exit', (code) => {
       events.onExit(lastError === '' ? `exit code ${code}` : lastError);

@@ -12,6 +12,11 @@ import type { SpawnWorker, WorkerPort } from './worker-port.ts';
 
 /** A thread that says nothing for this long after it was started, or told something, is replaced. */
 export const SILENCE_MS = 30_000;
+/**
+ * A thread that was told to end, or threw, is left behind after this long: Node runs native clean-up in it that can
+ * go on for ever, and its place must not wait for that. Its listeners are closed by then.
+ */
+export const ENDING_MS = 5_000;
 const RESTART = { initialMs: 100, maxMs: 10_000, jitter: 0.2 } as const;
 /** A worker that lived this long was not broken from the start. */
 const STABLE_MS = 30_000;
@@ -24,6 +29,7 @@ export interface WorkerSlotOptions {
   /** Everything that a new worker must know, in order; the last of it has `sequence`. */
   readonly fullState: (index: number) => Iterable<ToWorker>;
   readonly onReplaced: () => void;
+  readonly onLeftBehind: () => void;
 }
 
 interface Waiter {
@@ -154,15 +160,31 @@ export class WorkerSlot {
           this.#receive(message);
         }
       },
-      onExit: (reason) => {
-        if (this.#port === port) {
-          this.#port = undefined;
-          this.#isReady = false;
-          void this.#replace(reason);
-        }
-      },
+      onFailing: () => void this.#expectEnd(port),
+      onExit: (reason) => this.#over(port, reason),
     });
     this.#port = port;
+  }
+
+  #over(port: WorkerPort, reason: string): void {
+    if (this.#port === port) {
+      this.#port = undefined;
+      this.#isReady = false;
+      void this.#replace(reason);
+    }
+  }
+
+  async #expectEnd(port: WorkerPort): Promise<void> {
+    try {
+      await this.#options.clock.sleep(ENDING_MS, this.#stopped.signal);
+    } catch {
+      // The process ends.
+      return;
+    }
+    if (this.#port === port) {
+      this.#options.onLeftBehind();
+      this.#over(port, `it did not end within ${ENDING_MS} ms and is left behind`);
+    }
   }
 
   #receive(message: FromWorker): void {
@@ -218,6 +240,7 @@ export class WorkerSlot {
           waitingFor: what,
         });
         port.terminate();
+        void this.#expectEnd(port);
       }
     }
   }
