@@ -23,7 +23,11 @@ export function waypointObjects(spec: WaypointSpec): readonly Json[] {
     name: kindName,
     namespace,
     labels,
-    annotations: { 'ambit.io/because': spec.because.slice(0, 20).join(',') },
+    annotations: {
+      'ambit.io/because': spec.because.slice(0, 20).join(','),
+      // The model lets only pods of this account serve the waypoint's Service.
+      'gateway.istio.io/service-account': serviceAccount,
+    },
     ...ownerOf(spec),
   });
   return [

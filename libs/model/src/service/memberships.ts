@@ -46,6 +46,7 @@ function selectedServices(
 ): readonly ServiceSpec[] {
   return labelBuckets(workload.namespace, workload.labels)
     .flatMap((bucket) => services.lookup(SERVICES_BY_SELECTOR, bucket))
+    .filter(({ account }) => account === undefined || account === workload.serviceAccount)
     .filter((service) => selects(service.selector ?? {}, workload.labels));
 }
 

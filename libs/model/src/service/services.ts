@@ -6,9 +6,18 @@
  */
 import { formatIp, type ObjectKey, parseCidr, type Service, type ServiceEntry } from '@ambit/api';
 import { keyOf, type Labels, type ModelOptions } from '../objects/keys.ts';
-import { GATEWAY_NAME, INGRESS_USE_WAYPOINT, TRAFFIC_DISTRIBUTION } from '../objects/labels.ts';
+import {
+  GATEWAY_NAME,
+  INGRESS_USE_WAYPOINT,
+  SERVICE_ACCOUNT,
+  TRAFFIC_DISTRIBUTION,
+} from '../objects/labels.ts';
 import type { AppProtocol, LoadBalancing, MeshService, NetworkAddress } from '../types.ts';
 import { entryPortProtocol, servicePortProtocol } from './app-protocol.ts';
+
+/** What provisions waypoints writes it on all that it makes (semantics §4.5). */
+const MANAGED_BY = 'gateway.istio.io/managed';
+const WAYPOINT_CONTROLLER = 'istio.io-mesh-controller';
 
 export interface ServicePortSpec {
   readonly name: string;
@@ -41,6 +50,8 @@ export interface ServiceSpec {
   readonly labels: Labels;
   /** The Service in front of a waypoint: never behind one itself. */
   readonly isGateway: boolean;
+  /** A waypoint's service: only pods of this account serve it, whatever labels others wear. */
+  readonly account?: string;
   readonly ingressUseWaypoint: boolean;
 }
 
@@ -81,8 +92,17 @@ export function serviceFromService(
     ipFamilies: familiesOf(spec.ipFamilies),
     labels: metadata.labels,
     isGateway: metadata.labels[GATEWAY_NAME] !== undefined,
+    ...waypointAccount(metadata),
     ingressUseWaypoint: metadata.labels[INGRESS_USE_WAYPOINT] === 'true',
   };
+}
+
+/** Of a waypoint that a controller provisions: named by it, else the Gateway's name (semantics §4.5). */
+function waypointAccount({ labels, annotations }: Service['metadata']): { account?: string } {
+  const gateway = labels[GATEWAY_NAME];
+  return gateway === undefined || labels[MANAGED_BY] !== WAYPOINT_CONTROLLER
+    ? {}
+    : { account: annotations[SERVICE_ACCOUNT] ?? gateway };
 }
 
 /** One for each host, under a name that is unique among claims: `ServiceEntry/ns/name#host`. */
