@@ -29,6 +29,7 @@ const LAYERS = [
   'http',
   'xds',
   'netns',
+  'kube',
   'lab',
   'testkit',
 ] as const;
@@ -36,8 +37,9 @@ const LAYERS = [
 /** Exceptions to the order: what a layer must not see although it stands before. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
   'app:controller': ['proxy', 'hbone', 'http', 'netns', 'lab'],
-  'app:node-agent': ['lab', 'http', 'explain'],
-  'app:waypoint': ['lab', 'explain'],
+  'app:node-agent': ['lab', 'http', 'explain', 'kube'],
+  'app:waypoint': ['lab', 'explain', 'kube'],
+  lab: ['kube'],
 };
 
 function layerOf(pkg: PackageJson): string {
