@@ -109,6 +109,7 @@ describe('a node agent', () => {
       'workload_manager_pending_proxy_count 0',
       'workload_manager_proxies_started_total 2',
       'ambit_tunnels_open 0',
+      'ambit_capture_commands_waiting 0',
     ]) {
       assert.ok(metrics.includes(`\n${line}\n`), line);
     }

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { applyNft, readSysctl, runIp, runNft, spawnInNetns, writeSysctl } from './commands.ts';
+import {
+  applyNft,
+  readSysctl,
+  runIp,
+  runNft,
+  spawnInNetns,
+  toolCounters,
+  writeSysctl,
+} from './commands.ts';
 import { createNetns } from './netns.ts';
 
 describe('spawnInNetns', () => {
@@ -40,6 +48,32 @@ describe('applyNft', () => {
     using b = createNetns();
     await applyNft(a, 'table inet only { }');
     assert.equal(await runNft(b, ['list', 'tables']), '');
+  });
+});
+
+describe('a burst of commands', () => {
+  it('starts few processes at once, and each namespace sees its own in order', async () => {
+    const namespaces = Array.from({ length: 10 }, () => createNetns());
+    const { started } = toolCounters();
+    let most = 0;
+    const change = async (ns: (typeof namespaces)[number]): Promise<string> => {
+      for (const command of ['add', 'del', 'add']) {
+        most = Math.max(most, toolCounters().running);
+        await runIp(ns, ['addr', command, '10.9.0.1/32', 'dev', 'lo']);
+      }
+      return await runIp(ns, ['-o', 'addr', 'show', 'dev', 'lo']);
+    };
+    const addresses = namespaces.map((ns) => change(ns));
+    assert.equal(toolCounters().running + toolCounters().waiting, 10);
+    assert.ok(toolCounters().waiting > 0);
+    for (const shown of await Promise.all(addresses)) {
+      assert.match(shown, /10\.9\.0\.1/);
+    }
+    assert.ok(most <= 4, `${most} at once`);
+    assert.deepEqual(toolCounters(), { running: 0, waiting: 0, started: started + 40 });
+    for (const ns of namespaces) {
+      ns[Symbol.dispose]();
+    }
   });
 });
 

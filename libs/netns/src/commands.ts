@@ -7,6 +7,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { errnoOf, NetnsError } from './errors.ts';
 import { runInNetns } from './netns.ts';
+import { Turns } from './turns.ts';
 import type { Netns } from './types.ts';
 
 /** People's PATH often lacks the sbin directories, where these two live. */
@@ -14,7 +15,24 @@ const TOOL_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin
 /** nft and ip take milliseconds; one that hangs must not hold an enrolment for ever. */
 const COMMAND_TIMEOUT_MS = 10_000;
 const OUTPUT_BYTES_MAX = 1 << 20;
+/**
+ * How many `nft` and `ip` processes this process has at once, over all namespaces. Each costs milliseconds of a core and a
+ * fork of this process; a node that enrols a hundred pods at once would start hundreds. The rest wait in the order in
+ * which they came, so what is done to one namespace stays in order when its caller awaits each step.
+ */
+const TOOLS_MAX = 4;
 const SYSCTL_NAME = /^net(?:\.[A-Za-z0-9_-]+)+$/;
+
+const turns = new Turns(TOOLS_MAX);
+
+/** `nft` and `ip` processes: at work, waiting for their turn, and started since this process began. */
+export function toolCounters(): {
+  readonly running: number;
+  readonly waiting: number;
+  readonly started: number;
+} {
+  return { running: turns.running, waiting: turns.waiting, started: turns.taken };
+}
 
 /** Starts a process inside; it and its children stay there. Otherwise as `child_process.spawn`. */
 export function spawnInNetns(
@@ -91,6 +109,15 @@ interface ToolResult {
 }
 
 async function runTool(
+  ns: Netns,
+  tool: string,
+  args: readonly string[],
+  input: string,
+): Promise<ToolResult> {
+  return await turns.run(async () => await startTool(ns, tool, args, input));
+}
+
+async function startTool(
   ns: Netns,
   tool: string,
   args: readonly string[],

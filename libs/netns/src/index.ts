@@ -13,6 +13,7 @@ export {
   runIp,
   runNft,
   spawnInNetns,
+  toolCounters,
   writeSysctl,
 } from './commands.ts';
 export { NetnsError, type NetnsErrorCode } from './errors.ts';

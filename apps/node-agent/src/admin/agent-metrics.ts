@@ -1,5 +1,6 @@
 /** Metrics of the main thread; those of the bytes come from the workers and are added up. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { toolCounters } from '@ambit/netns';
 import {
   createRegistry,
   type MetricsSnapshot,
@@ -75,7 +76,28 @@ export function registerAgentMetrics(registry: Registry, sources: MetricsSources
       this.set(workers.leftBehind);
     },
   });
+  registerCommandMetrics(registers);
   registerXdsMetrics(registers, sources.client);
+}
+
+function registerCommandMetrics(registers: Registry[]): void {
+  new Gauge({
+    name: 'ambit_capture_commands_waiting',
+    help: 'nft and ip commands that wait for their turn',
+    registers,
+    collect() {
+      this.set(toolCounters().waiting);
+    },
+  });
+  new Counter({
+    name: 'ambit_capture_commands_total',
+    help: 'nft and ip commands that were started',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(toolCounters().started);
+    },
+  });
 }
 
 function registerXdsMetrics(registers: Registry[], client: MetricsSources['client']): void {
