@@ -37,10 +37,11 @@ import {
   servicesFromEntry,
 } from './service/services.ts';
 import { allocateVips } from './service/vip-allocation.ts';
-import type { Enrolment, NetworkAddress } from './types.ts';
+import type { Enrolment, NetworkAddress, PodFacts } from './types.ts';
 import { routingOf } from './waypoint/routes.ts';
 import { waypointFromGateway } from './waypoint/waypoints.ts';
 import { enrolmentOf, type PodMode, podMode } from './workload/enrolment.ts';
+import { podFacts } from './workload/pod-facts.ts';
 import {
   podUid,
   type WorkloadSpec,
@@ -58,6 +59,7 @@ export const BY_POLICY = 'policy';
 export interface Derived extends AddressInputs, DerivedAddresses {
   readonly authorizations: Collection<CompiledPolicy>;
   readonly enrolments: Collection<Enrolment>;
+  readonly podFacts: Collection<PodFacts>;
 }
 
 export function derive(graph: Graph, sources: Sources, options: ModelOptions): Derived {
@@ -109,6 +111,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     ...addresses,
     authorizations: deriveAuthorizations(graph, sources, policies, addresses.guarded, options),
     enrolments: deriveEnrolments(graph, sources, podModes),
+    podFacts: derivePodFacts(graph, sources),
   };
 }
 
@@ -225,4 +228,13 @@ function deriveEnrolments(
       podModes.lookup('exceptions', name),
     ),
   );
+}
+
+function derivePodFacts(graph: Graph, sources: Sources): Collection<PodFacts> {
+  return graph.flatMap('pod-facts', sources.pods, (pod) => {
+    const { name, namespace } = pod.metadata;
+    const found = sources.namespaces.get(objectKey('Namespace', '', namespace));
+    const facts = podFacts(pod, found);
+    return facts === undefined ? [] : [[`${namespace}/${name}`, facts]];
+  });
 }

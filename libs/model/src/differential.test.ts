@@ -248,6 +248,7 @@ const KINDS = [
   'addresses',
   'authorizations',
   'enrolments',
+  'pods',
   'waypoints',
   'scopes',
   'objects',

@@ -42,6 +42,7 @@ export type {
   NamespacedHostname,
   NetworkAddress,
   ObjectStatus,
+  PodFacts,
   PortMapping,
   WaypointSpec,
   Workload,

@@ -22,6 +22,7 @@ import type {
   MeshDelta,
   MeshOutputs,
   ObjectStatus,
+  PodFacts,
   WaypointSpec,
 } from './types.ts';
 import { deriveWaypoints } from './waypoint/derive-waypoints.ts';
@@ -84,6 +85,7 @@ export class MeshModel {
       addresses: track(addresses),
       authorizations: track(authorizations),
       enrolments: track(enrolments),
+      pods: track(this.#derived.podFacts),
       waypoints: track(specs),
       scopes: track(scopes),
       objects: track(objects),
@@ -107,6 +109,7 @@ export class MeshModel {
       addresses: snapshotOf(outputs.addresses) as ReadonlyMap<AddressKey, Address>,
       authorizations: snapshotOf(outputs.authorizations) as ReadonlyMap<string, CompiledPolicy>,
       enrolments: snapshotOf(outputs.enrolments) as ReadonlyMap<string, Enrolment>,
+      pods: snapshotOf(outputs.pods) as ReadonlyMap<string, PodFacts>,
       waypoints: snapshotOf(outputs.waypoints) as ReadonlyMap<string, WaypointSpec>,
       scopes: snapshotOf(outputs.scopes) as ReadonlyMap<string, ReadonlySet<ObjectKey>>,
       objects: snapshotOf(outputs.objects) as ReadonlyMap<ObjectKey, MeshObject>,
@@ -167,6 +170,7 @@ export class MeshModel {
       addresses: deltaOf(outputs.addresses),
       authorizations: deltaOf(outputs.authorizations),
       enrolments: deltaOf(outputs.enrolments),
+      pods: deltaOf(outputs.pods),
       waypoints: deltaOf(outputs.waypoints),
       scopes: deltaOf(outputs.scopes),
       objects: deltaOf(outputs.objects),

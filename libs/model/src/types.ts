@@ -137,6 +137,23 @@ export interface Enrolment {
   readonly dnsCapture: boolean;
 }
 
+/**
+ * What the agent of a node must know of a pod before the pod has an address, and so before it is a workload. Key:
+ * `namespace/name`. Not of pods of the host's network, nor of those whose Namespace is not known yet.
+ */
+export interface PodFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** As the container runtime says it: of a static pod, the hash of its file. */
+  readonly uid: string;
+  readonly node: string;
+  readonly serviceAccount: string;
+  /** What is decided for this pod alone; absent: its namespace decides. */
+  readonly mode?: 'ambient' | 'none';
+  /** Those that say how it is captured (`CAPTURE_ANNOTATIONS`). */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
 /** A waypoint that should run: the controller provisions it, proxies find it by its service. */
 export interface WaypointSpec {
   readonly namespace: string;
@@ -174,6 +191,7 @@ export interface MeshOutputs {
   /** `namespace/name` → policy that agents enforce (L4 only). */
   readonly authorizations: ReadonlyMap<string, CompiledPolicy>;
   readonly enrolments: ReadonlyMap<string, Enrolment>;
+  readonly pods: ReadonlyMap<string, PodFacts>;
   readonly waypoints: ReadonlyMap<string, WaypointSpec>;
   /** Waypoint `namespace/name` → keys of the objects in its scope. */
   readonly scopes: ReadonlyMap<string, ReadonlySet<ObjectKey>>;
@@ -196,6 +214,7 @@ export interface MeshDelta {
     readonly changed: ReadonlySet<string>;
     readonly removed: ReadonlySet<string>;
   };
+  readonly pods: { readonly changed: ReadonlySet<string>; readonly removed: ReadonlySet<string> };
   readonly waypoints: {
     readonly changed: ReadonlySet<string>;
     readonly removed: ReadonlySet<string>;

@@ -26,6 +26,7 @@ export {
 } from './codec/authorization.ts';
 export { decodeEnrolment, encodeEnrolment } from './codec/enrolment.ts';
 export { decodeObject, encodeObject, type ObjectResource } from './codec/object.ts';
+export { decodePod, encodePod } from './codec/pod.ts';
 export { type ContentHash, loadContentHash } from './content-hash.ts';
 export { XdsError, type XdsErrorCode } from './errors.ts';
 export { type CertificateClient, createCertificateClient } from './grpc/certificate-client.ts';
@@ -46,6 +47,7 @@ export {
   authorizationResource,
   enrolmentResource,
   objectResource,
+  podResource,
   type Resource,
   type ResourceChange,
   type ResourceSource,

@@ -1,11 +1,12 @@
 /** Resources on their way: what a server has, and how it says that something changed. */
-import type { Address, Enrolment } from '@ambit/model';
+import type { Address, Enrolment, PodFacts } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
 
 import { addressAliases, addressName, encodeAddress } from './codec/address.ts';
 import { authorizationName, encodeAuthorization } from './codec/authorization.ts';
 import { encodeEnrolment } from './codec/enrolment.ts';
 import { encodeObject, type ObjectResource } from './codec/object.ts';
+import { encodePod, podName } from './codec/pod.ts';
 import type { ContentHash } from './content-hash.ts';
 import type { XdsNode } from './node.ts';
 
@@ -61,6 +62,10 @@ export function authorizationResource(policy: CompiledPolicy, hash: ContentHash)
 
 export function enrolmentResource(enrolment: Enrolment, hash: ContentHash): Resource {
   return plain(enrolment.namespace, encodeEnrolment(enrolment), hash);
+}
+
+export function podResource(facts: PodFacts, hash: ContentHash): Resource {
+  return plain(podName(facts), encodePod(facts), hash);
 }
 
 export function objectResource(object: ObjectResource, hash: ContentHash): Resource {

@@ -10,6 +10,8 @@ export const TYPE_URL = {
   /** Never pushed: an agent subscribes to the uids of pods that it has captured. */
   capture: `${PREFIX}ambit.mesh.v1.Capture`,
   object: `${PREFIX}ambit.mesh.v1.Object`,
+  /** An agent gets those of its node. */
+  pod: `${PREFIX}ambit.mesh.v1.Pod`,
 } as const;
 
 /** Type URLs inside extensions. */

@@ -12,6 +12,7 @@ import {
   type ContentHash,
   enrolmentResource,
   objectResource,
+  podResource,
   type Resource,
   type ResourceChange,
   type ResourceSource,
@@ -28,6 +29,9 @@ export class ModelResources implements ResourceSource {
   readonly #types = new Map<string, Map<string, Resource>>();
   readonly #objects = new Map<ObjectKey, Resource>();
   readonly #scopes = new Map<string, ReadonlyMap<string, Resource>>();
+  /** Pods by the name of their node. */
+  readonly #nodes = new Map<string, ReadonlyMap<string, Resource>>();
+  readonly #nodeOfPod = new Map<string, string>();
   readonly #listeners = new Set<(change: ResourceChange) => void>();
   #outputs: MeshOutputs | undefined;
 
@@ -36,6 +40,7 @@ export class ModelResources implements ResourceSource {
   }
 
   resources(typeUrl: string, node: XdsNode): ReadonlyMap<string, Resource> {
+    if (typeUrl === TYPE_URL.pod) return this.#podsOf(node);
     if (typeUrl !== TYPE_URL.object) return this.#types.get(typeUrl) ?? NONE;
     const waypoint = this.waypointOf(node);
     return waypoint === undefined ? NONE : (this.#scopes.get(waypoint) ?? NONE);
@@ -74,6 +79,7 @@ export class ModelResources implements ResourceSource {
         const value = outputs.addresses.get(name);
         return value === undefined ? undefined : addressResource(value, this.#hash);
       }),
+      this.#updatePods(outputs, delta),
       this.#updateObjects(outputs, delta),
     ];
     for (const change of changes) {
@@ -108,6 +114,36 @@ export class ModelResources implements ResourceSource {
     }
     this.#types.set(typeUrl, next);
     return { typeUrl, names: new Set([...changed, ...removed]) };
+  }
+
+  /** An agent is told of the pods of its own node and of no other. */
+  #podsOf(node: XdsNode): ReadonlyMap<string, Resource> {
+    return node.type === 'ztunnel' ? (this.#nodes.get(node.nodeName) ?? NONE) : NONE;
+  }
+
+  #updatePods(outputs: MeshOutputs, { pods }: MeshDelta): ResourceChange | undefined {
+    const names = new Set([...pods.changed, ...pods.removed]);
+    if (names.size === 0) return undefined;
+    const touched = new Map<string, Map<string, Resource>>();
+    const podsOf = (node: string): Map<string, Resource> => {
+      const copy = touched.get(node) ?? new Map(this.#nodes.get(node));
+      touched.set(node, copy);
+      return copy;
+    };
+    for (const name of names) {
+      const before = this.#nodeOfPod.get(name);
+      if (before !== undefined) podsOf(before).delete(name);
+      this.#nodeOfPod.delete(name);
+      const facts = outputs.pods.get(name);
+      if (facts === undefined) continue;
+      podsOf(facts.node).set(name, podResource(facts, this.#hash));
+      this.#nodeOfPod.set(name, facts.node);
+    }
+    for (const [node, resources] of touched) {
+      if (resources.size === 0) this.#nodes.delete(node);
+      else this.#nodes.set(node, resources);
+    }
+    return { typeUrl: TYPE_URL.pod, names };
   }
 
   /** Scopes are few and small: those that a change touches are made again. */

@@ -55,6 +55,7 @@ const OUTPUTS: MeshOutputs = {
   enrolments: new Map([
     ['shop', { namespace: 'shop', mode: 'ambient', exceptions: [], dnsCapture: true }],
   ]),
+  pods: new Map(),
   waypoints: new Map(),
   scopes: new Map([['shop/waypoint', new Set(['VirtualService/shop/a'])]]),
   objects: new Map(),

@@ -64,6 +64,8 @@ export function decodeSnapshot(json: unknown): DecodedSnapshot {
       addresses: new Map(snapshot.addresses.map((address) => [addressKey(address), address])),
       authorizations: new Map(policies.map((policy) => [named(policy), policy])),
       enrolments: new Map(snapshot.enrolments.map((entry) => [entry.namespace, entry])),
+      // Only for agents, and as many as there are pods: not in a snapshot.
+      pods: new Map(),
       waypoints: new Map(snapshot.waypoints.map((waypoint) => [named(waypoint), waypoint])),
       scopes: new Map(
         Object.entries(snapshot.scopes).map(([waypoint, keys]) => [waypoint, new Set(keys)]),

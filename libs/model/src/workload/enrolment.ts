@@ -52,6 +52,11 @@ export function podMode(pod: Pod, namespace: Namespace | undefined): PodMode {
   };
 }
 
+/** What is decided for a pod whatever its namespace says; undefined if that decides. */
+export function ownMode(pod: Pod): DataplaneMode | undefined {
+  return canBeEnrolled(pod) ? modeOf(pod.metadata.labels[DATAPLANE_MODE]) : 'none';
+}
+
 /** Undefined for a namespace from which nothing is captured. */
 export function enrolmentOf(
   name: string,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Enrolment } from '@ambit/model';
+import type { Enrolment, PodFacts } from '@ambit/model';
 import { create, toBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 
@@ -11,7 +11,38 @@ import { decodeAddress, encodeAddress } from './address.ts';
 import { decodeAuthorization, encodeAuthorization } from './authorization.ts';
 import { decodeEnrolment, encodeEnrolment } from './enrolment.ts';
 import { decodeObject, encodeObject } from './object.ts';
+import { decodePod, encodePod } from './pod.ts';
 import { L4_FULL, policy, SERVICE, WORKLOAD } from './testing-shapes.ts';
+
+describe('pods', () => {
+  const POD: PodFacts = {
+    namespace: 'shop',
+    name: 'cart-0',
+    uid: 'b2c6',
+    node: 'node1',
+    serviceAccount: 'cart',
+    mode: 'none',
+    annotations: { 'ambient.istio.io/dns-capture': 'false' },
+  };
+
+  it('keep every field, and an absent mode', () => {
+    assert.deepEqual(decodePod('shop/cart-0', encodePod(POD)), POD);
+    const { mode: _, ...rest } = POD;
+    assert.deepEqual(decodePod('shop/cart-0', encodePod(rest)), rest);
+  });
+
+  it('refuse another name, no service account and what is no message', () => {
+    const refused: readonly (readonly [string, Uint8Array])[] = [
+      ['shop/cart-1', encodePod(POD)],
+      ['/cart-0', encodePod({ ...POD, namespace: '' })],
+      ['shop/cart-0', encodePod({ ...POD, serviceAccount: '' })],
+      ['shop/cart-0', new Uint8Array([255])],
+    ];
+    for (const [name, value] of refused) {
+      assert.throws(() => decodePod(name, value), { code: 'XDS_RESOURCE_INVALID' }, name);
+    }
+  });
+});
 
 describe('enrolments and objects', () => {
   const ENROLMENT: Enrolment = {

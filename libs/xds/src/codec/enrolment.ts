@@ -34,10 +34,10 @@ export function decodeEnrolment(name: string, value: Uint8Array): Enrolment {
   };
 }
 
-function encodeMode(mode: Enrolment['mode']): Enrolment_Mode {
+export function encodeMode(mode: Enrolment['mode']): Enrolment_Mode {
   return mode === 'ambient' ? Enrolment_Mode.AMBIENT : Enrolment_Mode.NONE;
 }
 
-function decodeMode(mode: number): Enrolment['mode'] {
+export function decodeMode(mode: number): Enrolment['mode'] {
   return modeName(mode) === 'AMBIENT' ? 'ambient' : 'none';
 }

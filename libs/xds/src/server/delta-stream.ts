@@ -22,7 +22,12 @@ import { nackReasons } from './nack-reasons.ts';
 import { type Collected, TypeState } from './type-state.ts';
 
 /** Types before all others, in this order; others follow as subscribed. */
-const ORDER: readonly string[] = [TYPE_URL.enrolment, TYPE_URL.authorization, TYPE_URL.address];
+const ORDER: readonly string[] = [
+  TYPE_URL.enrolment,
+  TYPE_URL.pod,
+  TYPE_URL.authorization,
+  TYPE_URL.address,
+];
 
 export interface StreamLimits {
   readonly typesMax: number;

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ambit/mesh/v1/mesh.proto.
  */
 export const file_ambit_mesh_v1_mesh: GenFile = /*@__PURE__*/
-  fileDesc("ChhhbWJpdC9tZXNoL3YxL21lc2gucHJvdG8SDWFtYml0Lm1lc2gudjEi/gEKCUVucm9sbWVudBIRCgluYW1lc3BhY2UYASABKAkSKwoEbW9kZRgCIAEoDjIdLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50Lk1vZGUSNgoKZXhjZXB0aW9ucxgDIAMoCzIiLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50LkV4Y2VwdGlvbhITCgtkbnNfY2FwdHVyZRgEIAEoCBpFCglFeGNlcHRpb24SCwoDcG9kGAEgASgJEisKBG1vZGUYAiABKA4yHS5hbWJpdC5tZXNoLnYxLkVucm9sbWVudC5Nb2RlIh0KBE1vZGUSCAoETk9ORRAAEgsKB0FNQklFTlQQASI+CgZPYmplY3QSCwoDa2V5GAEgASgJEhkKEXNlbWFudGljc192ZXJzaW9uGAIgASgNEgwKBGpzb24YAyABKAwiVwoFR3VhcmQSEQoJZXhjbHVzaXZlGAEgASgIEhsKE3dheXBvaW50X2lkZW50aXRpZXMYAiADKAkSDQoFcG9ydHMYAyADKA0SDwoHYmVjYXVzZRgEIAMoCSJqCgZMYWJlbHMSMQoGbGFiZWxzGAEgAygLMiEuYW1iaXQubWVzaC52MS5MYWJlbHMuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ5CgxQb2xpY3lBY3Rpb24SMgoGYWN0aW9uGAEgASgOMiIuYW1iaXQubWVzaC52MS5Qb2xpY3lBY3Rpb24uQWN0aW9uEg8KB2RyeV9ydW4YAiABKAgiJAoGQWN0aW9uEg8KC1VOU1BFQ0lGSUVEEAASCQoFQVVESVQQASJOCgdPcmlnaW5zEioKBXJ1bGVzGAEgAygLMhsuYW1iaXQubWVzaC52MS5PcmlnaW5zLlJ1bGUaFwoEUnVsZRIPCgdjbGF1c2VzGAEgAygJIqEBCg1FeHRlbmRlZE1hdGNoEiQKBW1hdGNoGAEgASgLMhUuaXN0aW8uc2VjdXJpdHkuTWF0Y2gSMgoNdHJ1c3RfZG9tYWlucxgCIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoEjYKEW5vdF90cnVzdF9kb21haW5zGAMgAygLMhsuaXN0aW8uc2VjdXJpdHkuU3RyaW5nTWF0Y2hiBnByb3RvMw", [file_istio_security_authorization]);
+  fileDesc("ChhhbWJpdC9tZXNoL3YxL21lc2gucHJvdG8SDWFtYml0Lm1lc2gudjEi/gEKCUVucm9sbWVudBIRCgluYW1lc3BhY2UYASABKAkSKwoEbW9kZRgCIAEoDjIdLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50Lk1vZGUSNgoKZXhjZXB0aW9ucxgDIAMoCzIiLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50LkV4Y2VwdGlvbhITCgtkbnNfY2FwdHVyZRgEIAEoCBpFCglFeGNlcHRpb24SCwoDcG9kGAEgASgJEisKBG1vZGUYAiABKA4yHS5hbWJpdC5tZXNoLnYxLkVucm9sbWVudC5Nb2RlIh0KBE1vZGUSCAoETk9ORRAAEgsKB0FNQklFTlQQASKDAgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIMCgRub2RlGAQgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgFIAEoCRIwCgRtb2RlGAYgASgOMh0uYW1iaXQubWVzaC52MS5FbnJvbG1lbnQuTW9kZUgAiAEBEjgKC2Fubm90YXRpb25zGAcgAygLMiMuYW1iaXQubWVzaC52MS5Qb2QuQW5ub3RhdGlvbnNFbnRyeRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX21vZGUiPgoGT2JqZWN0EgsKA2tleRgBIAEoCRIZChFzZW1hbnRpY3NfdmVyc2lvbhgCIAEoDRIMCgRqc29uGAMgASgMIlcKBUd1YXJkEhEKCWV4Y2x1c2l2ZRgBIAEoCBIbChN3YXlwb2ludF9pZGVudGl0aWVzGAIgAygJEg0KBXBvcnRzGAMgAygNEg8KB2JlY2F1c2UYBCADKAkiagoGTGFiZWxzEjEKBmxhYmVscxgBIAMoCzIhLmFtYml0Lm1lc2gudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEieQoMUG9saWN5QWN0aW9uEjIKBmFjdGlvbhgBIAEoDjIiLmFtYml0Lm1lc2gudjEuUG9saWN5QWN0aW9uLkFjdGlvbhIPCgdkcnlfcnVuGAIgASgIIiQKBkFjdGlvbhIPCgtVTlNQRUNJRklFRBAAEgkKBUFVRElUEAEiTgoHT3JpZ2lucxIqCgVydWxlcxgBIAMoCzIbLmFtYml0Lm1lc2gudjEuT3JpZ2lucy5SdWxlGhcKBFJ1bGUSDwoHY2xhdXNlcxgBIAMoCSKhAQoNRXh0ZW5kZWRNYXRjaBIkCgVtYXRjaBgBIAEoCzIVLmlzdGlvLnNlY3VyaXR5Lk1hdGNoEjIKDXRydXN0X2RvbWFpbnMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBI2ChFub3RfdHJ1c3RfZG9tYWlucxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoYgZwcm90bzM", [file_istio_security_authorization]);
 
 /**
  * Which pods of a namespace are captured. Resource name: the namespace.
@@ -100,6 +100,62 @@ export const Enrolment_ModeSchema: GenEnum<Enrolment_Mode> = /*@__PURE__*/
   enumDesc(file_ambit_mesh_v1_mesh, 0, 0);
 
 /**
+ * What the agent of a node must know of a pod before the pod has an address. Resource name:
+ * `namespace/name`. An agent gets those of its own node.
+ *
+ * @generated from message ambit.mesh.v1.Pod
+ */
+export type Pod = Message<"ambit.mesh.v1.Pod"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * As the container runtime says it: of a static pod, the hash of its file.
+   *
+   * @generated from field: string uid = 3;
+   */
+  uid: string;
+
+  /**
+   * @generated from field: string node = 4;
+   */
+  node: string;
+
+  /**
+   * @generated from field: string service_account = 5;
+   */
+  serviceAccount: string;
+
+  /**
+   * What is decided for this pod alone; absent: its namespace decides.
+   *
+   * @generated from field: optional ambit.mesh.v1.Enrolment.Mode mode = 6;
+   */
+  mode?: Enrolment_Mode | undefined;
+
+  /**
+   * Those that say how it is captured.
+   *
+   * @generated from field: map<string, string> annotations = 7;
+   */
+  annotations: { [key: string]: string };
+};
+
+/**
+ * Describes the message ambit.mesh.v1.Pod.
+ * Use `create(PodSchema)` to create a new message.
+ */
+export const PodSchema: GenMessage<Pod> = /*@__PURE__*/
+  messageDesc(file_ambit_mesh_v1_mesh, 1);
+
+/**
  * One accepted object, validated and with defaults, for waypoints. Resource name: its key.
  *
  * @generated from message ambit.mesh.v1.Object
@@ -130,7 +186,7 @@ export type Object$ = Message<"ambit.mesh.v1.Object"> & {
  * Use `create(ObjectSchema)` to create a new message.
  */
 export const ObjectSchema: GenMessage<Object$> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 1);
+  messageDesc(file_ambit_mesh_v1_mesh, 2);
 
 /**
  * Extension `ambit.mesh/guard` of a Workload.
@@ -166,7 +222,7 @@ export type Guard = Message<"ambit.mesh.v1.Guard"> & {
  * Use `create(GuardSchema)` to create a new message.
  */
 export const GuardSchema: GenMessage<Guard> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 2);
+  messageDesc(file_ambit_mesh_v1_mesh, 3);
 
 /**
  * Extension `ambit.mesh/labels` of a Workload.
@@ -185,7 +241,7 @@ export type Labels = Message<"ambit.mesh.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 3);
+  messageDesc(file_ambit_mesh_v1_mesh, 4);
 
 /**
  * Extension `ambit.mesh/action` of an Authorization: what the DENY dry run that carries it stands for.
@@ -209,7 +265,7 @@ export type PolicyAction = Message<"ambit.mesh.v1.PolicyAction"> & {
  * Use `create(PolicyActionSchema)` to create a new message.
  */
 export const PolicyActionSchema: GenMessage<PolicyAction> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 4);
+  messageDesc(file_ambit_mesh_v1_mesh, 5);
 
 /**
  * @generated from enum ambit.mesh.v1.PolicyAction.Action
@@ -235,7 +291,7 @@ export type PolicyAction_Action = (typeof PolicyAction_Action)[keyof typeof Poli
  * Describes the enum ambit.mesh.v1.PolicyAction.Action.
  */
 export const PolicyAction_ActionSchema: GenEnum<PolicyAction_Action> = /*@__PURE__*/
-  enumDesc(file_ambit_mesh_v1_mesh, 4, 0);
+  enumDesc(file_ambit_mesh_v1_mesh, 5, 0);
 
 /**
  * Extension `ambit.mesh/origins` of an Authorization: where each clause was written, for people.
@@ -254,7 +310,7 @@ export type Origins = Message<"ambit.mesh.v1.Origins"> & {
  * Use `create(OriginsSchema)` to create a new message.
  */
 export const OriginsSchema: GenMessage<Origins> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 5);
+  messageDesc(file_ambit_mesh_v1_mesh, 6);
 
 /**
  * @generated from message ambit.mesh.v1.Origins.Rule
@@ -271,7 +327,7 @@ export type Origins_Rule = Message<"ambit.mesh.v1.Origins.Rule"> & {
  * Use `create(Origins_RuleSchema)` to create a new message.
  */
 export const Origins_RuleSchema: GenMessage<Origins_Rule> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 5, 0);
+  messageDesc(file_ambit_mesh_v1_mesh, 6, 0);
 
 /**
  * Extension `ambit.mesh/match` of a Match: the match itself, in words that the reference does not have.
@@ -301,5 +357,5 @@ export type ExtendedMatch = Message<"ambit.mesh.v1.ExtendedMatch"> & {
  * Use `create(ExtendedMatchSchema)` to create a new message.
  */
 export const ExtendedMatchSchema: GenMessage<ExtendedMatch> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 6);
+  messageDesc(file_ambit_mesh_v1_mesh, 7);
 
