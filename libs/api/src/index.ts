@@ -1,5 +1,13 @@
 /** The resources people write: their shapes, dialects, defaults and validation with exact paths. Pure. */
 
+export {
+  CRD_OWNER_LABEL,
+  type CrdVersion,
+  type CustomResourceDefinition,
+  customResourceDefinitions,
+  formatCrd,
+} from './crd/definitions.ts';
+export { CrdError } from './crd/emit-schema.ts';
 export { type RewriteResult, rewriteDocument } from './dialect/rewrite.ts';
 export { type FindingPlace, formatFinding } from './format-finding.ts';
 export {

@@ -71,6 +71,9 @@ export const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
     'spec.http[].match[].withoutHeaders.{@request.auth.claims}': closed(
       'tokens are not verified yet: the claim counts as absent',
     ),
+    'spec.http[].fault.abort.http2Error': ignored('a request is aborted with a status only'),
+    'spec.http[].fault.delay.exponentialDelay': ignored('a delay is fixed'),
+    'spec.tcp[].match[].sourceSubnet': ignored('callers are told apart by their labels'),
     'spec.http[].match[].statPrefix': ignored('metrics carry the names of rule and match instead'),
     'spec.http[].retries.retryRemoteLocalities': ignored('retries choose among all endpoints'),
     'spec.tls[]': carried('TLS of applications is forwarded to the service it was sent to'),

@@ -96,6 +96,10 @@ const IN_POOL: readonly Dialect[] = EJECTION_FIELDS.flatMap((field) => [
   }),
 ]);
 
+const ISTIO_API = 'Istio API';
+const SAYS_NOTHING = 'says nothing; it is read as absent';
+const isUnspecified = (value: unknown): boolean => value === 'UNSPECIFIED';
+
 export const RENAMED: readonly Dialect[] = [
   destinationRule({
     paths: inPolicies('loadBalancer.simple'),
@@ -105,6 +109,23 @@ export const RENAMED: readonly Dialect[] = [
     says: 'is the old name of LEAST_REQUEST',
     source: 'Istio API, deprecated since 1.11',
   }),
+  destinationRule({
+    paths: inPolicies('loadBalancer.simple'),
+    when: isUnspecified,
+    becomes: 'nothing: the default',
+    edits: (path) => [{ op: 'delete', path }],
+    says: SAYS_NOTHING,
+    source: ISTIO_API,
+  }),
+  {
+    kinds: ['VirtualService'],
+    paths: ['spec.http[].corsPolicy.unmatchedPreflights'],
+    when: isUnspecified,
+    becomes: 'nothing: the default',
+    edits: (path) => [{ op: 'delete', path }],
+    says: SAYS_NOTHING,
+    source: ISTIO_API,
+  },
   ...CIRCUIT_BREAKER,
   destinationRule({
     paths: inPolicies('outlierDetection.consecutiveErrors'),

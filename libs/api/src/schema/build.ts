@@ -7,6 +7,7 @@
 import * as z from 'zod';
 import { isRecord } from '../value/path.ts';
 import { nearestName } from '../value/suggest.ts';
+import { rememberWire, type WireSchema } from './wire.ts';
 
 /** What is wrong with one value. */
 export interface ProblemDetail {
@@ -20,12 +21,16 @@ export interface ProblemDetail {
 
 export type Report = (problem: ProblemDetail) => void;
 
-/** `decode` reports and returns undefined, or returns the value. Never called for an absent field. */
+/**
+ * `decode` reports and returns undefined, or returns the value. Never called for an absent field.
+ * `wire` says what an API server can check of it; kinds without a CRD of ours need none.
+ */
 export function leaf<T>(
   decode: (raw: unknown, report: Report) => T | undefined,
   encode: (value: T) => unknown,
+  wire?: WireSchema,
 ): z.ZodType<T> {
-  return z.codec(z.unknown(), z.custom<T>(), {
+  const schema = z.codec(z.unknown(), z.custom<T>(), {
     decode: (raw, context) => {
       const report = reporter(context.issues, raw);
       if (raw === undefined) {
@@ -38,6 +43,8 @@ export function leaf<T>(
     // zod runs the encoder of an absent optional field too, and drops what comes out.
     encode: (value) => (value === undefined ? undefined : encode(value)),
   });
+  if (wire !== undefined) rememberWire(schema, wire);
+  return schema;
 }
 
 function reporter(issues: z.core.$ZodRawIssue[], input: unknown): Report {
@@ -103,6 +110,7 @@ export const name = leaf<string>(
     return undefined;
   },
   (value) => value,
+  { type: 'string', minLength: 1 },
 );
 
 /** A whole number of `min` to `max`. */
@@ -118,6 +126,7 @@ export function integer(min: number, max = 2 ** 31 - 1): z.ZodType<number> {
       return undefined;
     },
     (value) => value,
+    { type: 'integer', minimum: min, maximum: max },
   );
 }
 
@@ -140,6 +149,7 @@ export function oneOf<const T extends string | number>(values: readonly T[]): z.
       return undefined;
     },
     (value) => value,
+    { type: typeof values[0] === 'number' ? 'integer' : 'string', enum: values },
   );
 }
 

@@ -43,6 +43,7 @@ const conditions = leaf<Conditions>(
     return undefined;
   },
   ({ retryOn, retriableStatusCodes }) => [...retryOn, ...retriableStatusCodes].join(','),
+  { type: 'string' },
 );
 
 const written = z.strictObject({

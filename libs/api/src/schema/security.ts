@@ -42,6 +42,7 @@ const portText = leaf<string>(
     return undefined;
   },
   (value) => value,
+  { type: 'string', pattern: '^[1-9][0-9]{0,4}$' },
 );
 const ports = listOf(portText);
 

@@ -1,11 +1,11 @@
 /** Values that several kinds share: durations, percentages, matches, addresses, selectors. */
 import * as z from 'zod';
 import type { StringMatch } from '../types/networking.ts';
-import { formatDuration, parseDuration } from '../value/duration.ts';
-import { isHostname } from '../value/host.ts';
+import { DURATION_PATTERN, formatDuration, parseDuration } from '../value/duration.ts';
+import { HOST_LENGTH_MAX, hostPattern, isHostname } from '../value/host.ts';
 import { parseCidr } from '../value/ip.ts';
 import { isRecord } from '../value/path.ts';
-import { compileRegex } from '../value/regex.ts';
+import { compileRegex, REGEX_LENGTH_MAX } from '../value/regex.ts';
 import { nearestName } from '../value/suggest.ts';
 import {
   integer,
@@ -17,6 +17,7 @@ import {
   reportType,
   text,
 } from './build.ts';
+import type { WireSchema } from './wire.ts';
 
 /** A duration of at least a millisecond; `0s` is also allowed where `zeroIsOff`. Milliseconds. */
 export function duration(
@@ -24,21 +25,30 @@ export function duration(
 ): z.ZodType<number> {
   const minMs = options.isWholeSeconds ? 1000 : 1;
   const allowed = `a duration such as 5s, 100ms or 1m, at least ${formatDuration(minMs)}${options.zeroIsOff ? ', or 0s for off' : ''}`;
-  return leaf<number>((raw, report) => {
-    const ms = typeof raw === 'string' ? parseDuration(raw) : undefined;
-    const isWhole = ms === undefined || !options.isWholeSeconds || ms % 1000 === 0;
-    if (ms !== undefined && isWhole && (ms >= minMs || (ms === 0 && options.zeroIsOff))) return ms;
-    const unitless =
-      typeof raw === 'number' || (typeof raw === 'string' && /^\d+(?:\.\d+)?$/.test(raw));
-    report({
-      code: 'INVALID_DURATION',
-      message:
-        ms === undefined ? 'is not a duration' : isWhole ? 'is too short' : 'is not whole seconds',
-      allowed,
-      ...(unitless ? { fix: `give it a unit: ${raw}s` } : {}),
-    });
-    return undefined;
-  }, formatDuration);
+  return leaf<number>(
+    (raw, report) => {
+      const ms = typeof raw === 'string' ? parseDuration(raw) : undefined;
+      const isWhole = ms === undefined || !options.isWholeSeconds || ms % 1000 === 0;
+      if (ms !== undefined && isWhole && (ms >= minMs || (ms === 0 && options.zeroIsOff)))
+        return ms;
+      const unitless =
+        typeof raw === 'number' || (typeof raw === 'string' && /^\d+(?:\.\d+)?$/.test(raw));
+      report({
+        code: 'INVALID_DURATION',
+        message:
+          ms === undefined
+            ? 'is not a duration'
+            : isWhole
+              ? 'is too short'
+              : 'is not whole seconds',
+        allowed,
+        ...(unitless ? { fix: `give it a unit: ${raw}s` } : {}),
+      });
+      return undefined;
+    },
+    formatDuration,
+    { type: 'string', pattern: DURATION_PATTERN },
+  );
 }
 
 /** `{value: 12.5}`; absent value is 0 as in protobuf. */
@@ -67,6 +77,11 @@ export const percentage = leaf<number>(
     return undefined;
   },
   (value) => ({ value }),
+  {
+    type: 'object',
+    properties: { value: { type: 'number', minimum: 0, maximum: 100 } },
+    'x-kubernetes-preserve-unknown-fields': true,
+  },
 );
 
 function unknownKey(key: string, known: readonly string[]): ProblemDetail {
@@ -82,22 +97,42 @@ function unknownKey(key: string, known: readonly string[]): ProblemDetail {
 
 const MATCH_KEYS = ['exact', 'prefix', 'regex'] as const;
 
+const MATCH_TEXT: WireSchema = { type: 'string' };
+/** Unknown keys are kept: `{exakt: x}` without its key would match anything. */
+const PRESENCE_WIRE: WireSchema = {
+  type: 'object',
+  maxProperties: 1,
+  properties: {
+    exact: MATCH_TEXT,
+    prefix: { type: 'string', minLength: 1 },
+    regex: { type: 'string', minLength: 1, maxLength: REGEX_LENGTH_MAX },
+  },
+  'x-kubernetes-preserve-unknown-fields': true,
+};
+const MATCH_WIRE: WireSchema = { ...PRESENCE_WIRE, minProperties: 1 };
+
 /** A StringMatch that must say something. */
 export const stringMatch = leaf<StringMatch>(
   (raw, report) => decodeMatch(raw, report, false),
   encodeMatch,
+  MATCH_WIRE,
 );
 /** A StringMatch where `{}` or regex `*` means "present with any value". */
 export const presenceMatch = leaf<StringMatch>(
   (raw, report) => decodeMatch(raw, report, true),
   encodeMatch,
+  PRESENCE_WIRE,
 );
 /** As `presenceMatch`; also exact "" means present (query parameters). */
-export const queryMatch = leaf<StringMatch>((raw, report) => {
-  if (isRecord(raw) && raw['exact'] === '' && Object.keys(raw).length === 1)
-    return { present: true };
-  return decodeMatch(raw, report, true);
-}, encodeMatch);
+export const queryMatch = leaf<StringMatch>(
+  (raw, report) => {
+    if (isRecord(raw) && raw['exact'] === '' && Object.keys(raw).length === 1)
+      return { present: true };
+    return decodeMatch(raw, report, true);
+  },
+  encodeMatch,
+  PRESENCE_WIRE,
+);
 
 function decodeMatch(
   raw: unknown,
@@ -172,7 +207,12 @@ export const regex = leaf<string>(
     return checkRegex(raw, report) ? raw : undefined;
   },
   (value) => value,
+  { type: 'string', minLength: 1, maxLength: REGEX_LENGTH_MAX },
 );
+
+/** The longest is an IPv6 address that ends in an IPv4 one, with a prefix length. */
+const ADDRESS_LENGTH_MAX = 49;
+const ADDRESS_PATTERN = '^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$';
 
 /** An IP address or CIDR, as written. */
 export const cidrText = leaf<string>(
@@ -186,6 +226,7 @@ export const cidrText = leaf<string>(
     return undefined;
   },
   (value) => value,
+  { type: 'string', minLength: 2, maxLength: ADDRESS_LENGTH_MAX, pattern: ADDRESS_PATTERN },
 );
 
 /** A host name; wildcards where allowed. */
@@ -213,6 +254,12 @@ export function host(options: { readonly wildcard: boolean }): z.ZodType<string>
       return undefined;
     },
     (value) => value,
+    {
+      type: 'string',
+      minLength: 1,
+      maxLength: HOST_LENGTH_MAX,
+      pattern: hostPattern(options),
+    },
   );
 }
 

@@ -11,7 +11,9 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   us: 0.001,
   ns: 0.000_001,
 };
-const WHOLE = /^(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|m|s|us|ns)){1,6}$/;
+/** The grammar as a pattern that an API server takes too; that it is at most a year, it cannot say. */
+export const DURATION_PATTERN = '^([0-9]{1,12}(\\.[0-9]{1,9})?(h|ms|m|s|us|ns)){1,6}$';
+const WHOLE = new RegExp(DURATION_PATTERN);
 const PART = /(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)/g;
 
 /** A year; nothing in a mesh waits longer, and it stays far below what a number holds exactly. */

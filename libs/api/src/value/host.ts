@@ -4,7 +4,14 @@
  * Semantics §2.0: only a name without a dot is completed; `reviews.prod` is taken as it stands.
  */
 const LABEL = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/i;
-const HOST_LENGTH_MAX = 253;
+export const HOST_LENGTH_MAX = 253;
+
+/** What `isHostname` accepts, but for the length of the whole, as a pattern that an API server takes. */
+export function hostPattern(options: { readonly wildcard: boolean }): string {
+  const label = '[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
+  const name = `${label}(\\.${label})*\\.?`;
+  return options.wildcard ? `^(\\*|(\\*\\.)?${name})$` : `^${name}$`;
+}
 
 /** `reviews` → `reviews.shop.svc.cluster.local`; anything with a dot or a wildcard only becomes lower case. */
 export function completeHost(host: string, namespace: string, clusterDomain: string): string {
