@@ -30,6 +30,8 @@ describe('parseConfig', () => {
     [{ AMBIT_CERT_TTL_SECONDS: '20' }, 'certTtlSeconds', 20],
     [{ AMBIT_SERVING_NAMES: 'a.b, 10.0.0.1' }, 'servingNames', ['a.b', '10.0.0.1']],
     [{ TRUST_DOMAIN: 'prod.example' }, 'trustDomain', 'prod.example'],
+    [{ AMBIT_PODS_WAIT_FOR_AGENT: 'true' }, 'podsWaitForAgent', true],
+    [{ AMBIT_PODS_WAIT_FOR_AGENT: '' }, 'podsWaitForAgent', false],
     [{ CA_TRUSTED_NODE_ACCOUNTS: 'a/b' }, 'trustedNodeAccounts', ['a/b']],
   ];
   for (const [env, name, expected] of accepted) {
@@ -48,6 +50,7 @@ describe('parseConfig', () => {
     [{ AMBIT_CERT_TTL_SECONDS: '1d' }, /AMBIT_CERT_TTL_SECONDS is "1d"/],
     [{ TRUST_DOMAIN: 'Upper.Case' }, /TRUST_DOMAIN/],
     [{ AMBIT_LOG_LEVEL: 'loud' }, /AMBIT_LOG_LEVEL is "loud"/],
+    [{ AMBIT_PODS_WAIT_FOR_AGENT: 'yes' }, /wanted true or false/],
     [{ TRUST_DOMAIN: 'a/b' }, /TRUST_DOMAIN/],
     [{ CA_TRUSTED_NODE_ACCOUNTS: 'ztunnel' }, /wanted namespace\/serviceaccount/],
     [{ AMBIT_ADMIN_SOCKET: `/${'x'.repeat(110)}` }, /at most 107 bytes/],

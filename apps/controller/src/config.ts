@@ -38,6 +38,8 @@ export interface ControllerConfig {
   readonly servingNames: readonly string[];
   /** Empty: a root of its own in the state folder. */
   readonly cacertsDir: string;
+  /** Whoever makes pods starts nothing in them before their agent has captured them. */
+  readonly podsWaitForAgent: boolean;
   readonly logLevels: LogLevels;
 }
 
@@ -80,6 +82,7 @@ export function parseConfig(env: Environment): ControllerConfig {
     tokenJwks: read.text('AMBIT_TOKEN_JWKS', ''),
     servingNames: read.list('AMBIT_SERVING_NAMES', ',', ''),
     cacertsDir: read.text('AMBIT_CACERTS_DIR', ''),
+    podsWaitForAgent: read.flag('AMBIT_PODS_WAIT_FOR_AGENT', 'false'),
     logLevels: read.logLevels('AMBIT_LOG_LEVEL', 'info'),
   };
   if (config.configDirs.length === 0) {
@@ -116,6 +119,12 @@ class Reader {
     const value = this.text(name, fallback);
     if (!pattern.test(value)) this.#refuse(name, value, wanted);
     return value;
+  }
+
+  flag(name: string, fallback: 'true' | 'false'): boolean {
+    const value = this.text(name, fallback);
+    if (value !== 'true' && value !== 'false') this.#refuse(name, value, 'true or false');
+    return value === 'true';
   }
 
   accounts(name: string, fallback: string): readonly string[] {

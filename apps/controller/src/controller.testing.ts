@@ -96,6 +96,7 @@ export class TestController {
         AMBIT_METRICS_ADDRESS: '127.0.0.1:0',
         AMBIT_ADMIN_ADDRESS: '127.0.0.1:0',
         AMBIT_TOKEN_JWKS: join(this.folder, 'jwks.json'),
+        AMBIT_PODS_WAIT_FOR_AGENT: 'true',
         ...env,
       },
     });

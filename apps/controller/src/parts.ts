@@ -14,7 +14,7 @@ import { type CertificateServiceEvent, DeltaServer, loadContentHash } from '@amb
 
 import { IssuedCertificates, openAuthority, tokenVerifier } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
-import { Captures } from './index/captures.ts';
+import { Captures, type SavedCaptures } from './index/captures.ts';
 import { MeshStore } from './index/mesh-store.ts';
 import { ObjectPodIndex } from './index/pod-index.ts';
 import { type ControllerMetrics, createMetrics } from './metrics.ts';
@@ -58,8 +58,9 @@ async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
   generations.restore(await generationsFile.read());
   await statusFile.read();
   const { trustDomain, rootNamespace, clusterDomain, clusterId, network } = config;
+  const capture = config.podsWaitForAgent ? 'promised' : 'reported';
   const store = new MeshStore(
-    { trustDomain, rootNamespace, clusterDomain, clusterId, network },
+    { trustDomain, rootNamespace, clusterDomain, clusterId, network, capture },
     { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
   );
   const source: ConfigSource = new DirectorySource({
@@ -74,8 +75,17 @@ async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
     log: log.scoped('provision'),
   });
   const pods = new ObjectPodIndex(store.objects);
-  const captures = new Captures(store.objects);
-  const files = { generationsFile, pendingFile, statusFile };
+  const capturedFile = stateFile<SavedCaptures>('captured.json');
+  const captures = new Captures({
+    objects: store.objects,
+    clock,
+    onLapse: (captured) => {
+      store.apply({ captured });
+      capturedFile.write(() => captures.save());
+    },
+  });
+  captures.restore(await capturedFile.read());
+  const files = { generationsFile, pendingFile, statusFile, capturedFile };
   return { ...files, generations, store, source, managed, pods, captures };
 }
 
@@ -160,7 +170,7 @@ export async function buildParts(config: ControllerConfig, around: Surroundings)
   const knowledge = await buildKnowledge(config, around);
   const proxies = await buildProxies(config, knowledge, around);
   const measured = buildMetrics(knowledge, proxies);
-  const { pods, captures, store } = knowledge;
+  const { pods, captures, capturedFile, store } = knowledge;
   const { trustedNodeAccounts } = proxies;
   const { metrics } = measured;
   const trust = await buildAuthority(config, { pods, metrics, trustedNodeAccounts }, around);
@@ -171,6 +181,7 @@ export async function buildParts(config: ControllerConfig, around: Surroundings)
     onEvent: (event) => {
       proxies.proxies.onEvent(event);
       onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
+      if (event.kind === 'subscribed') capturedFile.write(() => captures.save());
       proxies.statuses.touch();
     },
   });

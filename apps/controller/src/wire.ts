@@ -87,11 +87,18 @@ export class Controller {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const { source, statuses, managed, generationsFile, pendingFile, issued } = this.#parts;
+    const { captures, capturedFile } = this.#parts;
     await source.stop();
+    captures.stop();
     for (const close of this.#closers) close();
     await managed.stop();
     await statuses.stop();
-    await Promise.all([generationsFile.flush(), pendingFile.flush(), issued.flush()]);
+    await Promise.all([
+      generationsFile.flush(),
+      pendingFile.flush(),
+      issued.flush(),
+      capturedFile.flush(),
+    ]);
     await Promise.all(this.#admins.map((admin) => admin.stop()));
   }
 

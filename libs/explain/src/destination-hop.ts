@@ -63,7 +63,7 @@ export interface PlainArrival {
 export function plaintextArrives(arrival: PlainArrival, mesh: ExplainMesh): Hop {
   const { local, ip, port, caller } = arrival;
   if (local.tunnelProtocol === 'NONE') {
-    const steps = [note('it is not in the mesh: nothing is encrypted, no policy is enforced')];
+    const steps = [note(`${mesh.whyPlain(local)}: nothing is encrypted, no policy is enforced`)];
     const head: HopHead = { place: 'destination', title: describeWorkload(local), steps };
     return ends(head, { outcome: 'arrives', text: `reaches ${formatAuthority(ip, port)}` });
   }

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { endsOf, explain } from './explain.ts';
 import { renderExplanation } from './render.ts';
-import { GATEWAY, podYaml, SHOP, serviceYaml, snapshotOf, WAYPOINT } from './testing.ts';
+import {
+  GATEWAY,
+  podYaml,
+  SHOP,
+  serviceYaml,
+  snapshotOf,
+  uncapturedSnapshotOf,
+  WAYPOINT,
+} from './testing.ts';
 import type { ExplainQuery } from './types.ts';
 
 const POLICY = `
@@ -167,6 +175,21 @@ describe('explain', () => {
       sumOf(mesh, { method: 'GET' }),
       'refused: refused 403 AuthorizationPolicy/shop/deny spec.rules[0]',
     );
+  });
+
+  // It was said to be protected by its policies, and plaintext to it was not refused.
+  it('does not take an enrolled pod for captured that nobody told its agent of', () => {
+    const asking = { source: 'old/legacy', destination: 'reviews.shop', port: 80 };
+    const { verdict, hop } = explain(asking, uncapturedSnapshotOf(SHOP, DENY));
+    const text = JSON.stringify(hop);
+    assert.equal(verdict, 'allowed');
+    assert.match(
+      text,
+      /it is enrolled, but no agent has captured it yet: nothing is encrypted, no/,
+    );
+    const from = { source: 'shop/client-1', destination: 'reviews' };
+    const asked = JSON.stringify(explain(from, uncapturedSnapshotOf(SHOP, DENY)).hop);
+    assert.match(asked, /enrolled, but no agent has captured it yet/);
   });
 
   it('says why a client is not captured', () => {

@@ -13,6 +13,7 @@ import { serviceKey } from '@ambit/routing';
 
 /** Of a waypoint that no object gives another class. */
 const WAYPOINT_CLASS = 'istio-waypoint';
+const NOT_CAPTURED_YET = 'enrolled, but no agent has captured it yet';
 
 export class ExplainMesh {
   readonly index: MeshIndex;
@@ -55,12 +56,27 @@ export class ExplainMesh {
 
   /** Why a workload's traffic is not captured, as its namespace and its own labels say. */
   whyNotCaptured({ namespace, name }: Pick<Workload, 'namespace' | 'name'>): string {
+    const { mode, isException } = this.#modeOf(namespace, name);
+    if (mode === 'ambient') return NOT_CAPTURED_YET;
+    if (isException) return 'left out of the mesh by its own labels or kind';
+    return `not captured: namespace ${namespace} is not enrolled (label istio.io/dataplane-mode=ambient)`;
+  }
+
+  /** Why a destination takes clear text: a pod may be enrolled and still have nobody before it. */
+  whyPlain({ uid, namespace, name }: Pick<Workload, 'uid' | 'namespace' | 'name'>): string {
+    const isPod = uid.includes('//Pod/');
+    const isWaiting = isPod && this.#modeOf(namespace, name).mode === 'ambient';
+    return isWaiting ? `it is ${NOT_CAPTURED_YET}` : 'it is not in the mesh';
+  }
+
+  #modeOf(
+    namespace: string,
+    name: string,
+  ): { readonly mode: 'ambient' | 'none'; readonly isException: boolean } {
     const enrolment = this.#snapshot.outputs.enrolments.get(namespace);
     const exception = enrolment?.exceptions.find(({ pod }) => pod === name);
     const mode = exception?.mode ?? enrolment?.mode ?? 'none';
-    if (mode === 'ambient') return 'enrolled, but no agent has captured it yet';
-    if (exception !== undefined) return 'left out of the mesh by its own labels or kind';
-    return `not captured: namespace ${namespace} is not enrolled (label istio.io/dataplane-mode=ambient)`;
+    return { mode, isException: exception !== undefined };
   }
 
   /** The objects because of which a destination has a waypoint: what guards it, and what asked for it. */

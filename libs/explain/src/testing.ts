@@ -12,7 +12,15 @@ const OPTIONS = {
 };
 
 export function snapshotOf(...texts: readonly string[]): DecodedSnapshot {
-  const model = new MeshModel(OPTIONS);
+  return snapshotFrom(new MeshModel(OPTIONS), texts);
+}
+
+/** As where nobody vouches that pods wait for their agent, and no agent has said that it captured any. */
+export function uncapturedSnapshotOf(...texts: readonly string[]): DecodedSnapshot {
+  return snapshotFrom(new MeshModel({ ...OPTIONS, capture: 'reported' }), texts);
+}
+
+function snapshotFrom(model: MeshModel, texts: readonly string[]): DecodedSnapshot {
   const upserts = texts.flatMap(objectsOf);
   model.apply({ upserts });
   const json = encodeSnapshot(model.outputs, { ...OPTIONS, takenAtMs: 0 });

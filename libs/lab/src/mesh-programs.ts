@@ -60,6 +60,8 @@ export function controllerEnv(settings: MeshSettings): Env {
     AMBIT_CONFIG_DIRS: [...settings.sources, paths.objects].join(':'),
     AMBIT_STATE_DIR: paths.controller,
     AMBIT_TOKEN_JWKS: paths.tokenKeys,
+    // The lab starts nothing in a pod before its agent has answered.
+    AMBIT_PODS_WAIT_FOR_AGENT: 'true',
     AMBIT_SERVING_NAMES: [CONTROLLER.v4, CONTROLLER.v6, ...settings.controllerNames].join(','),
   };
 }

@@ -26,6 +26,7 @@ export type {
   ConditionReason,
   ConditionType,
 } from './status/conditions.ts';
+export { NOT_CAPTURED } from './status/uncaptured.ts';
 export type {
   Address,
   AddressKey,

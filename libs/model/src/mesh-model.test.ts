@@ -3,17 +3,29 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { MeshObject } from '@ambit/api';
-
 import {
   AMBIENT,
   L4_ALLOW,
+  L7_TARGETED,
   meshService,
   REVIEWS,
   REVIEWS_SERVICE,
   reasons,
   workload,
 } from './mesh.testing.ts';
-import { modelOf, namespace, networking, pod, service, uid } from './objects.testing.ts';
+import { MeshModel } from './mesh-model.ts';
+import {
+  modelOf,
+  namespace,
+  networking,
+  OPTIONS,
+  parsed,
+  pod,
+  policy,
+  service,
+  uid,
+} from './objects.testing.ts';
+import { NOT_CAPTURED } from './status/uncaptured.ts';
 
 describe('enrolment', () => {
   const cases: readonly (readonly [string, MeshObject, MeshObject, 'NONE' | 'HBONE'])[] = [
@@ -77,6 +89,70 @@ describe('enrolment', () => {
     const model = modelOf(AMBIENT);
     model.apply({ upserts: [REVIEWS] });
     assert.equal(workload(model, 'reviews').tunnelProtocol, 'HBONE');
+  });
+
+  describe('where nobody vouches that pods wait for their agent', () => {
+    const reported = (...objects: readonly MeshObject[]): MeshModel => {
+      const model = new MeshModel({ ...OPTIONS, capture: 'reported' });
+      model.apply({ upserts: objects });
+      return model;
+    };
+    const captured = { add: [uid('reviews')] };
+
+    it('publishes a pod as captured once its agent says so, and as plain once it holds it no longer', () => {
+      const model = reported(AMBIENT, REVIEWS);
+      assert.equal(workload(model, 'reviews').tunnelProtocol, 'NONE');
+      model.apply({ captured });
+      assert.equal(workload(model, 'reviews').tunnelProtocol, 'HBONE');
+      model.apply({ upserts: [pod('reviews', '10.0.0.1', { ready: false })] });
+      assert.equal(workload(model, 'reviews').tunnelProtocol, 'HBONE', 'a change of the pod');
+      model.apply({ captured: { remove: [uid('reviews')] } });
+      assert.equal(workload(model, 'reviews').tunnelProtocol, 'NONE');
+    });
+
+    it('takes a report that came before the pod, or with it', () => {
+      const model = reported(AMBIENT);
+      model.apply({ captured });
+      model.apply({ upserts: [REVIEWS] });
+      assert.equal(workload(model, 'reviews').tunnelProtocol, 'HBONE');
+      const other = reported();
+      other.apply({ upserts: [AMBIENT, REVIEWS], captured });
+      assert.equal(workload(other, 'reviews').tunnelProtocol, 'HBONE');
+    });
+
+    it('says of every policy in whose scope the pod is that it is not captured', () => {
+      const strict = (space: string): MeshObject =>
+        parsed({
+          apiVersion: 'security.istio.io/v1',
+          kind: 'PeerAuthentication',
+          metadata: { name: 'strict', namespace: space },
+          spec: { mtls: { mode: 'STRICT' } },
+        });
+      const elsewhere = policy('elsewhere', {
+        selector: { matchLabels: { app: 'other' } },
+        rules: [{}],
+      });
+      const model = reported(AMBIENT, REVIEWS, REVIEWS_SERVICE, L4_ALLOW, L7_TARGETED);
+      model.apply({ upserts: [strict('shop'), strict('istio-system'), elsewhere] });
+      const uncaptured = (): readonly string[] =>
+        [...model.outputs.statuses.values()]
+          .filter(({ findings }) => findings.some(({ code }) => code === NOT_CAPTURED))
+          .map(({ key }) => key)
+          .sort();
+      assert.deepEqual(uncaptured(), [
+        'AuthorizationPolicy/shop/at-service',
+        'AuthorizationPolicy/shop/callers',
+        'PeerAuthentication/istio-system/strict',
+        'PeerAuthentication/shop/strict',
+      ]);
+      const [finding] = (
+        model.outputs.statuses.get('AuthorizationPolicy/shop/callers')?.findings ?? []
+      ).filter(({ code }) => code === NOT_CAPTURED);
+      assert.match(finding?.message ?? '', /not in force at Pod\/shop\/reviews/);
+      assert.match(finding?.fix ?? '', /POST \/v1\/pods/);
+      model.apply({ captured });
+      assert.deepEqual(uncaptured(), []);
+    });
   });
 
   it('publishes a released pod outside of the mesh at once', () => {

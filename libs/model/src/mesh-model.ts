@@ -60,9 +60,11 @@ export class MeshModel {
   readonly #outputs: { readonly [K in Kind]: Output<unknown> };
   /** Uids whose enrolment was written during the batch, with whether they were enrolled before. */
   readonly #enrolledBefore = new Map<string, boolean | undefined>();
+  readonly #isPromised: boolean;
 
   /** `pending`: see `pending`; what an earlier process had. */
   constructor(options: ModelOptions, pending: Iterable<string> = []) {
+    this.#isPromised = options.capture !== 'reported';
     this.#sources = createSources(this.#graph, options);
     this.#derived = derive(this.#graph, this.#sources, options);
     const { podModes, workloads, meshServices, authorizations, enrolments } = this.#derived;
@@ -95,8 +97,8 @@ export class MeshModel {
   }
 
   /**
-   * Uids of pods that became enrolled after they had been published, and that no agent has captured. To
-   * be kept by whoever wants a restart to end where it began.
+   * Uids of pods that are enrolled and that no agent has captured: those that had been published before, and
+   * where capture is not promised, all. To be kept by whoever wants a restart to end where it began.
    */
   get pending(): ReadonlySet<string> {
     return new Set(this.#sources.pending.all.keys());
@@ -131,7 +133,7 @@ export class MeshModel {
     for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
     for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
     this.#graph.run();
-    this.#settlePending();
+    this.#settlePending(batch.captured?.remove ?? []);
     this.#graph.run();
     return this.#takeDelta();
   }
@@ -150,18 +152,28 @@ export class MeshModel {
     this.#sources.unsupported.set(key, undefined);
   }
 
-  /** A pod waits if it was known outside of the mesh, is enrolled now, and was not captured yet. */
-  #settlePending(): void {
+  /**
+   * A pod waits if it is enrolled and not captured, and was known outside of the mesh before. Where capture is
+   * not promised it waits whatever it was before, and again when its agent holds it no longer.
+   */
+  #settlePending(released: readonly string[]): void {
     const { pending, captured } = this.#sources;
     for (const [uid, before] of this.#enrolledBefore) {
-      const now = this.#derived.podModes.peek(uid)?.isEnrolled;
-      if (now !== true) pending.set(uid, undefined);
-      else if (before === false && captured.peek(uid) === undefined) pending.set(uid, true);
+      const isEnrolled = this.#isEnrolled(uid);
+      if (!isEnrolled) pending.set(uid, undefined);
+      else if (!this.#isPromised || before === false) pending.set(uid, true);
     }
     this.#enrolledBefore.clear();
+    for (const uid of this.#isPromised ? [] : released) {
+      if (this.#isEnrolled(uid)) pending.set(uid, true);
+    }
     for (const uid of pending.all.keys()) {
       if (captured.peek(uid) !== undefined) pending.set(uid, undefined);
     }
+  }
+
+  #isEnrolled(uid: string): boolean {
+    return this.#derived.podModes.peek(uid)?.isEnrolled === true;
   }
 
   #takeDelta(): MeshDelta {

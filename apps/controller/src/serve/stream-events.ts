@@ -52,6 +52,6 @@ function takeClaims(stream: StreamView, to: StreamEventTargets): void {
   const place = node === '' ? (to.pods.pod(namespace, pod.name)?.node ?? '') : node;
   if (place === '') return;
   const uids = stream.types.get(TYPE_URL.capture)?.names ?? new Set<string>();
-  const captured = to.captures.claim(place, uids);
+  const captured = to.captures.claim(place, uids, stream.id);
   if (captured.add.length + captured.remove.length > 0) to.store.apply({ captured });
 }

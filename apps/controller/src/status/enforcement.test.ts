@@ -57,6 +57,7 @@ function condition(options: {
   readonly unreachable?: readonly ExpectedProxy[];
   readonly inScope?: boolean;
   readonly conditions?: readonly object[];
+  readonly findings?: readonly object[];
 }): string {
   const outputs = {
     statuses: new Map([
@@ -65,7 +66,7 @@ function condition(options: {
         {
           key: KEY,
           conditions: [{ type: 'Accepted' }, ...(options.conditions ?? [])],
-          findings: [],
+          findings: options.findings ?? [],
         },
       ],
     ]),
@@ -132,6 +133,11 @@ describe('Enforcement', () => {
       'everyone has it and none of its workloads is in the mesh',
       { streams: [IN_FORCE], conditions: [OUTSIDE] },
       'False NotEnrolled: nobody',
+    ],
+    [
+      'everyone has it and a pod in its scope is not captured',
+      { streams: [IN_FORCE], findings: [{ code: 'NOT_CAPTURED', message: 'Pod/shop/a' }] },
+      'False NotCaptured: Pod/shop/a',
     ],
     ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
     [

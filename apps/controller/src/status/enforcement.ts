@@ -5,7 +5,7 @@
  * should be there and is not makes it Unknown; one that refuses makes it False, with its own words.
  */
 import type { ObjectKey } from '@ambit/api';
-import type { Condition, MeshDelta, MeshOutputs } from '@ambit/model';
+import { type Condition, type MeshDelta, type MeshOutputs, NOT_CAPTURED } from '@ambit/model';
 import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
@@ -16,6 +16,7 @@ export type EnforcedReason =
   | 'Unreachable'
   | 'Refused'
   | 'NotEnrolled'
+  | 'NotCaptured'
   | 'NoProxy';
 
 /** Kinds that proxies have in force. */
@@ -92,8 +93,11 @@ export class Enforcement {
       const isAccepted = status.conditions.some(({ type }) => type === 'Accepted');
       // Every proxy may have it, and none of them stands before what it is about.
       const outside = status.conditions.find(({ reason }) => reason === 'NotEnrolled');
-      if (outside !== undefined) conditions.set(key, this.#notEnrolled(key, outside.message));
-      else if (isAccepted) conditions.set(key, this.#conditionOf(key, context));
+      const uncaptured = status.findings.find(({ code }) => code === NOT_CAPTURED);
+      if (outside !== undefined) conditions.set(key, this.#not('NotEnrolled', key, outside));
+      else if (uncaptured !== undefined) {
+        conditions.set(key, this.#not('NotCaptured', key, uncaptured));
+      } else if (isAccepted) conditions.set(key, this.#conditionOf(key, context));
     }
     for (const key of this.#related.keys()) {
       if (!statuses.has(key)) this.#related.delete(key);
@@ -101,9 +105,12 @@ export class Enforcement {
     return conditions;
   }
 
-  #notEnrolled(key: ObjectKey, message: string): Condition {
+  #not(
+    reason: EnforcedReason,
+    key: ObjectKey,
+    { message }: { readonly message: string },
+  ): Condition {
     const observedGeneration = this.#options.generation(key);
-    const reason: EnforcedReason = 'NotEnrolled';
     return { type: 'Enforced', status: 'False', reason, message, observedGeneration };
   }
 

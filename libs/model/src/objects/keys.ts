@@ -14,6 +14,11 @@ export interface ModelOptions {
   readonly clusterDomain: string;
   readonly clusterId: string;
   readonly network: string;
+  /**
+   * `promised` (absent too): whoever makes pods starts nothing in them before their agent has captured them,
+   * so a new pod counts as captured. `reported`: nobody vouches for that, and a pod is captured once its agent says so.
+   */
+  readonly capture?: 'promised' | 'reported';
 }
 
 export function keyOf(object: MeshObject): ObjectKey {

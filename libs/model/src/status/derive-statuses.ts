@@ -24,6 +24,7 @@ import {
 } from './status-policies.ts';
 import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
 import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
+import { deriveUncaptured } from './uncaptured.ts';
 
 export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
   const { sources } = derived;
@@ -32,6 +33,7 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     derived,
     reached: deriveReached(graph, derived),
     standings: (key) => standings.get(key) ?? [],
+    uncaptured: deriveUncaptured(graph, derived),
   };
   const statusOf = <V extends MeshObject>(
     name: string,

@@ -6,6 +6,7 @@ import { targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
 import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import type { Uncaptured } from './uncaptured.ts';
 
 /** What one kind's status function says. */
 export interface StatusParts {
@@ -39,6 +40,8 @@ export interface StatusContext {
   readonly reached: Collection<Reached>;
   /** Services and workloads that an object sends to a waypoint, distinct by waypoint and reason. */
   readonly standings: (key: ObjectKey) => readonly WaypointStanding[];
+  /** Enrolled pods that no agent has captured. */
+  readonly uncaptured: Collection<Uncaptured>;
 }
 
 export function acceptedCondition(object: MeshObject, text = 'valid'): Condition {

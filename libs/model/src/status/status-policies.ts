@@ -21,6 +21,7 @@ import {
   targetExists,
   waypointConditions,
 } from './status-context.ts';
+import { uncapturedFindings } from './uncaptured.ts';
 
 export function authorizationPolicyStatus(
   policy: AuthorizationPolicy,
@@ -47,6 +48,7 @@ export function authorizationPolicyStatus(
     const fix = 'enrol the namespace (istio.io/dataplane-mode: ambient)';
     findings.push(warning('NOT_ENROLLED', 'spec', message, fix));
   }
+  findings.push(...uncapturedFindings(policy, context.uncaptured, derived.options.rootNamespace));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
   }
@@ -166,12 +168,12 @@ function missingTargets(policy: AuthorizationPolicy, derived: Derived): readonly
 
 export function peerAuthenticationStatus(
   peer: PeerAuthentication,
-  { derived }: StatusContext,
+  { derived, uncaptured }: StatusContext,
 ): StatusParts {
   const { options, sources } = derived;
   const { generation, namespace } = peer.metadata;
   const conditions: Condition[] = [acceptedCondition(peer)];
-  const findings: Finding[] = [];
+  const findings: Finding[] = [...uncapturedFindings(peer, uncaptured, options.rootNamespace)];
   if (peer.spec.selector !== undefined && namespace === options.rootNamespace) {
     const message = 'a selector in the root namespace has no effect';
     conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
