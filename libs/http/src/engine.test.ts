@@ -267,7 +267,9 @@ describe('HttpEngine, routes', () => {
     const fault = await ask({ port: harness.port, path: '/fault' });
     assert.deepEqual([fault.status, fault.body], [555, 'fault filter abort']);
     assert.deepEqual(await flags(), ['FI']);
+    const before = performance.now();
     assert.equal((await ask({ port: harness.port, path: '/slow' })).status, 200);
+    assert.ok(performance.now() - before >= 29, 'not before its delay is over');
     assert.deepEqual(await flags(), ['DI']);
     assert.equal((await ask({ port: harness.port, path: '/none' })).status, 404);
     assert.deepEqual(await flags(), ['NR']);

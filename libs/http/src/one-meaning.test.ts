@@ -56,6 +56,23 @@ describe('a request has one meaning', () => {
     assert.deepEqual(seen, ['GET']);
   });
 
+  it('does not meet a rule on a header that only the mesh writes', async () => {
+    await using backend = await startBackend((_request, response) => response.end());
+    for (const name of ['x-forwarded-client-cert', 'x-ambit-source', 'x-envoy-peer']) {
+      await using harness = await startHarness({
+        backends: [{ name: 'v1', port: backend.port }],
+        objects: [
+          {
+            kind: 'AuthorizationPolicy',
+            spec: { rules: [{ when: [{ key: `request.headers[${name}]`, values: ['*'] }] }] },
+          },
+        ],
+      });
+      const headers = { [name]: 'URI=spiffe://cluster.local/ns/shop/sa/admin' };
+      assert.equal(await statusOf(harness.port, { headers }), 403, name);
+    }
+  });
+
   it('does not speak for a caller in trailers', async () => {
     const seen: string[] = [];
     await using backend = await startBackend((request, response) => {

@@ -143,4 +143,26 @@ describe('compilePeerAuthentication', () => {
       }
     });
   }
+
+  it('takes the mode of the mesh from the root namespace, whatever it is called', () => {
+    const objects = [
+      peerAuthentication({ mtls: { mode: 'STRICT' } }, meta('default', 'mesh-config')),
+      peerAuthentication({ selector, mtls: { mode: 'STRICT' } }, meta('x', 'mesh-config')),
+    ];
+    const modeIn = (rootNamespace: string, namespaceName: string): string =>
+      compilePeerAuthentication(
+        objects,
+        { namespace: namespaceName, labels: TARGET.labels },
+        { ...OPTIONS, rootNamespace },
+      ).mode;
+    assert.equal(modeIn('mesh-config', 'shop'), 'STRICT');
+    assert.equal(modeIn(ROOT, 'shop'), 'PERMISSIVE');
+    const [, selecting] = objects;
+    const own = compilePeerAuthentication(
+      selecting === undefined ? [] : [selecting],
+      { namespace: 'mesh-config', labels: TARGET.labels },
+      { ...OPTIONS, rootNamespace: 'mesh-config' },
+    );
+    assert.equal(own.mode, 'PERMISSIVE', 'a selector there has no effect');
+  });
 });

@@ -49,6 +49,24 @@ describe('createBalancer', () => {
     assert.ok(Math.abs((seen['e0'] ?? 0) - 1000) < 100, JSON.stringify(seen));
   });
 
+  it('RANDOM goes where the draw falls, whatever went before', () => {
+    const balancer = createBalancer({ simple: 'RANDOM' });
+    const draws = [0.9, 0.9, 0, 0.5, 0.9];
+    const picked = draws.map(
+      (draw) => balancer.pick(endpoints(1, 1, 1), { random: () => draw, active: () => 0 }).key,
+    );
+    assert.deepEqual(picked, ['e2', 'e2', 'e0', 'e1', 'e2']);
+  });
+
+  it('balances by LEAST_REQUEST where nothing is said', () => {
+    const draws = [0, 0.9];
+    const picked = createBalancer({}).pick(endpoints(1, 1), {
+      random: () => draws.shift() ?? 0,
+      active: ({ key }) => (key === 'e0' ? 1 : 0),
+    });
+    assert.equal(picked.key, 'e1');
+  });
+
   it('LEAST_REQUEST takes the less loaded of two', () => {
     const seen = counts('LEAST_REQUEST', {
       list: endpoints(1, 1),

@@ -47,6 +47,22 @@ describe('header operations', () => {
     });
   });
 
+  it('set replaces what the client sent, add keeps it', () => {
+    const headers = new Headers();
+    headers.set('x-a', 'client');
+    headers.set('x-b', 'client');
+    const operations = compileHeaderOperations({
+      set: { 'x-a': 'mesh' },
+      add: { 'x-b': 'mesh' },
+      remove: [],
+    });
+    applyHeaderOperations(operations, headers, () => undefined);
+    assert.deepEqual(Object.fromEntries(headers.values), {
+      'x-a': ['mesh'],
+      'x-b': ['client', 'mesh'],
+    });
+  });
+
   it('leaves the host to the route, and never touches pseudo headers', () => {
     const operations = {
       set: { ':authority': 'a', ':path': '/evil', 'x-y': '1' },

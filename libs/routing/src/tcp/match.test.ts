@@ -95,6 +95,22 @@ describe('matchTcp', () => {
     it(title, () => assert.equal(outcome({ tcp }), expected));
   }
 
+  it('shares connections by weight, and leaves out what has none', () => {
+    const route = ['reviews-v1', 'reviews-v2', 'reviews'].map((host, index) => ({
+      destination: { host },
+      weight: [70, 30, 0][index] ?? 0,
+    }));
+    const virtualServices = [virtualService([], { spec: { tcp: [{ match: [], route }] } })];
+    const table = compileTcpRoutes({ ...routeInput({ virtualServices }), tcpRoutes: [] });
+    const decision = matchTcp(table, connection());
+    assert.equal(decision.kind, 'route');
+    const shares = decision.kind === 'route' ? decision.shares : [];
+    assert.deepEqual(
+      shares.map(({ weight }) => weight),
+      [70, 30],
+    );
+  });
+
   it('tries tls before tcp, by SNI', () => {
     const tls: TlsRule[] = [
       {
