@@ -1,8 +1,8 @@
 /**
  * What this agent subscribes to, in the order in which it wants it: enrolment, policy, then addresses.
  *
- * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words. A
- * policy that can not be read is a NACK too, and refuses what it may be about until it can be.
+ * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words. A policy that
+ * can not be read is a NACK too, and refuses what it or the version before may be about until it can be.
  */
 import type { Address, Enrolment } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
@@ -38,7 +38,7 @@ export function subscriptionsOf(state: MeshState): readonly Subscription[] {
       typeUrl: TYPE_URL.authorization,
       decode: decodeAuthorization,
       standIn: (name, value) =>
-        state.holdsPolicy(name) ? undefined : standInAuthorization(name, value),
+        standInAuthorization(name, value, state.scopeOfPolicy(policyKey(name))),
       apply: async ({ changed, removed }) =>
         rejections(
           await state.applyAuthorizations({

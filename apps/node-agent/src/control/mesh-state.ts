@@ -33,6 +33,7 @@ export class MeshState {
   readonly index: MeshIndex;
   readonly #options: MeshStateOptions;
   readonly #policies = new Map<string, CompiledPolicy>();
+  readonly #scopes = new Map<string, CompiledPolicy['scope']>();
   readonly #enrolments = new Map<string, Enrolment>();
 
   constructor(options: MeshStateOptions) {
@@ -48,9 +49,14 @@ export class MeshState {
   async applyAuthorizations(change: Change<CompiledPolicy>): Promise<readonly string[]> {
     for (const name of change.removed) {
       this.#policies.delete(name);
+      this.#scopes.delete(name);
     }
     for (const policy of change.changed) {
-      this.#policies.set(`${policy.namespace}/${policy.name}`, policy);
+      const name = `${policy.namespace}/${policy.name}`;
+      this.#policies.set(name, policy);
+      if (policy.isUnreadable !== true) {
+        this.#scopes.set(name, policy.scope);
+      }
     }
     return await this.#options.fanOut({ addresses: NOTHING, authorizations: change });
   }
@@ -65,10 +71,9 @@ export class MeshState {
     this.#options.onEnrolments(this.#enrolments);
   }
 
-  /** By `namespace/name`; what stands in for one that could not be read is not it. */
-  holdsPolicy(name: string): boolean {
-    const policy = this.#policies.get(name);
-    return policy !== undefined && policy.isUnreadable !== true;
+  /** Of the version that was read last, by `namespace/name`. What stands in for one that could not be read is none. */
+  scopeOfPolicy(name: string): CompiledPolicy['scope'] | undefined {
+    return this.#scopes.get(name);
   }
 
   get policies(): ReadonlyMap<string, CompiledPolicy> {

@@ -290,20 +290,30 @@ describe('DeltaClient', () => {
   });
 
   it('claims after a break what it refused and put a stand-in for, to hear of its removal', async () => {
-    const refuse = (name: string) => (name.startsWith('bad') ? 'no' : undefined);
+    const refused = new Set(['bad1', 'bad2']);
+    const refuse = (name: string) => (refused.has(name) ? 'no' : undefined);
     const subscription = recording(TYPE_URL.address, [], refuse);
     const it = rig([{ ...subscription, claimsRejected: true }]);
     it.client.start();
     await turn();
+    it.pipe().push(response('0', { held: '1' }));
     it.pipe().push(response('1', { good: '1', bad1: '1', bad2: '1' }));
     it.pipe().push(response('2', {}, ['bad2']));
+    await turn();
+    // A version that was held is none any more: should the server go back to it, it must be sent again.
+    refused.add('held');
+    it.pipe().push(response('3', { held: '2' }));
     await turn();
     it.pipe().push('end');
     await turn();
     it.clock.advance(60_000);
     await turn();
     assert.equal(it.pipes.length, 2);
-    assert.deepEqual(it.pipe().requests[0]?.initialResourceVersions, { good: '1', bad1: '' });
+    assert.deepEqual(it.pipe().requests[0]?.initialResourceVersions, {
+      good: '1',
+      bad1: '',
+      held: '',
+    });
     await it.client.stop();
   });
 });

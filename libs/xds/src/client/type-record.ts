@@ -30,7 +30,7 @@ export class TypeRecord {
   readonly subscription: Subscription;
   /** Name to version, as last applied. */
   readonly held = new Map<string, string>();
-  /** Refused while nothing was held: something may stand in for them. */
+  /** Refused, and something may stand in for them. */
   readonly #refused = new Set<string>();
   names: ReadonlySet<string> = new Set();
   isSynced = false;
@@ -117,8 +117,8 @@ export class TypeRecord {
   }
 
   /**
-   * A refused resource keeps the version it had, if any: a reconnect then asks for it again, and still
-   * hears of its removal.
+   * A refused resource keeps the version it had, if any, and none where something stands in for it: a
+   * reconnect then asks for it again, and still hears of its removal.
    */
   #record(
     changed: readonly RawResource[],
@@ -130,7 +130,9 @@ export class TypeRecord {
       if (!rejected.has(name)) {
         this.held.set(name, version);
         this.#refused.delete(name);
-      } else if (this.subscription.claimsRejected === true && !this.held.has(name)) {
+      } else if (this.subscription.claimsRejected === true) {
+        // What stands in is no version of it: the one that was held must be sent again, should it come back.
+        this.held.delete(name);
         this.#refused.add(name);
       }
     }

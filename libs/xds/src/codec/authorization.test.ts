@@ -3,9 +3,10 @@ import { describe, it } from 'node:test';
 
 import { type CompiledPolicy, EMPTY_L4, EMPTY_L7, evaluate, type Match } from '@ambit/policy';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 
 import { AuthorizationSchema } from '../gen/istio/security/authorization_pb.ts';
-import { decodeAuthorization, encodeAuthorization } from './authorization.ts';
+import { decodeAuthorization, encodeAuthorization, standInAuthorization } from './authorization.ts';
 import { L4_FULL, policy } from './testing-shapes.ts';
 
 describe('policies', () => {
@@ -221,6 +222,44 @@ describe('policies', () => {
     const read = decodeAuthorization('shop/p', toBinary(AuthorizationSchema, value));
     assert.equal(read.rules.length, 1);
   });
+});
+
+describe('standInAuthorization', () => {
+  const scopes = ['GLOBAL', 'NAMESPACE', 'WORKLOAD_SELECTOR'] as const;
+
+  it('never falls short of what was held, whatever the bytes are', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 64 }),
+        fc.constantFrom(...scopes, undefined),
+        (value, held) => {
+          const stand = standInAuthorization('shop/p', value, held);
+          assert.equal(stand.isUnreadable, true);
+          assert.equal(`${stand.namespace}/${stand.name}`, 'shop/p');
+          const reach = scopes.indexOf(stand.scope);
+          assert.ok(reach <= (held === undefined ? scopes.length : scopes.indexOf(held)));
+        },
+      ),
+    );
+  });
+
+  const head = [10, 1, 0x70, 18, 4, ...Buffer.from('shop')];
+  const cases: readonly (readonly [string, readonly number[], (typeof scopes)[number]])[] = [
+    ['its scope', [...head, 24, 2], 'WORKLOAD_SELECTOR'],
+    ['the last of two scopes', [...head, 24, 1, 24, 2], 'WORKLOAD_SELECTOR'],
+    ['its scope although a rule is broken', [...head, 24, 1, 0x2a, 2, 0x0a, 9], 'NAMESPACE'],
+    ['its scope although it has a field of the future', [...head, 24, 1, 0x78, 1], 'NAMESPACE'],
+    ['everywhere: a scope of the future', [...head, 24, 9], 'GLOBAL'],
+    ['everywhere: a scope that is text', [...head, 26, 1, 0x31], 'GLOBAL'],
+    ['everywhere: cut off after its scope', [...head, 24, 2, 0x2a, 9], 'GLOBAL'],
+    ['everywhere: the name of another', [10, 1, 0x71, ...head.slice(3), 24, 2], 'GLOBAL'],
+    ['everywhere: no name', [24, 2], 'GLOBAL'],
+  ];
+  for (const [what, bytes, scope] of cases) {
+    it(`reads ${what}`, () => {
+      assert.equal(standInAuthorization('shop/p', Uint8Array.from(bytes)).scope, scope);
+    });
+  }
 });
 
 function oneMatch(match: object): MessageInitShape<typeof AuthorizationSchema> {

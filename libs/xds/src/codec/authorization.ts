@@ -6,8 +6,9 @@
  */
 import type { CompiledPolicy, PolicyAction, Rule } from '@ambit/policy';
 import { create, toBinary } from '@bufbuild/protobuf';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 
-import { invalidResource, XdsError } from '../errors.ts';
+import { invalidResource } from '../errors.ts';
 import {
   OriginsSchema,
   PolicyAction_Action,
@@ -92,20 +93,21 @@ export function decodeAuthorization(name: string, value: Uint8Array): CompiledPo
 }
 
 /**
- * What stands in for a policy that `decodeAuthorization` refuses, so that it is not simply absent: it
- * refuses everything in the namespace it is of, or everywhere if even that can not be read. Undefined
- * for one with a selector: the workloads that name it refuse as long as they miss it.
+ * What stands in for a policy that `decodeAuthorization` refuses, so that it is neither absent nor left at what
+ * it was: it refuses whatever names it, and everything in its scope, or everywhere if that can not be read.
+ * `held`: the scope of the version that was read last, which what stands in never falls short of.
  */
-export function standInAuthorization(name: string, value: Uint8Array): CompiledPolicy | undefined {
+export function standInAuthorization(
+  name: string,
+  value: Uint8Array,
+  held?: CompiledPolicy['scope'],
+): CompiledPolicy {
   const scope = readScope(name, value);
-  if (scope === 'WORKLOAD_SELECTOR') {
-    return undefined;
-  }
   const slash = name.indexOf('/');
   return {
     name: name.slice(slash + 1),
     namespace: name.slice(0, Math.max(slash, 0)),
-    scope,
+    scope: WIDEST_FIRST.find((one) => one === scope || one === held) ?? 'GLOBAL',
     action: 'DENY',
     dryRun: false,
     rules: [{ clauses: [] }],
@@ -113,17 +115,48 @@ export function standInAuthorization(name: string, value: Uint8Array): CompiledP
   };
 }
 
-/** GLOBAL if it can not be known. */
+/** Each reaches what those after it reach: a policy of any scope is looked at where it is named, too. */
+const WIDEST_FIRST = ['GLOBAL', 'NAMESPACE', 'WORKLOAD_SELECTOR'] as const;
+
+/** Of the message's own fields alone, so that a part that is broken does not hide it. GLOBAL if it can not be known. */
 function readScope(name: string, value: Uint8Array): CompiledPolicy['scope'] {
   try {
-    const message = decodeMessage(AuthorizationSchema, value);
-    return `${message.namespace}/${message.name}` === name ? scopeName(message.scope) : 'GLOBAL';
-  } catch (error) {
-    if (error instanceof XdsError) {
-      return 'GLOBAL';
-    }
-    throw error;
+    const head = readHead(new BinaryReader(value));
+    return `${head.namespace}/${head.name}` === name ? scopeName(head.scope) : 'GLOBAL';
+  } catch {
+    // Not even the outermost fields: RangeError and Error of the reader, or a scope of the future.
+    return 'GLOBAL';
   }
+}
+
+interface Head {
+  name: string;
+  namespace: string;
+  scope: number;
+}
+
+/** Throws for bytes that are no message, and for a field of another kind than it should be. */
+function readHead(reader: BinaryReader): Head {
+  const { name, namespace, scope } = AuthorizationSchema.field;
+  const head: Head = { name: '', namespace: '', scope: 0 };
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    const isOurs = [name.number, namespace.number, scope.number].includes(field);
+    const wanted = field === scope.number ? WireType.Varint : WireType.LengthDelimited;
+    if (isOurs && wireType !== wanted) {
+      throw invalidResource(`field ${field} of another type`);
+    }
+    if (field === name.number) {
+      head.name = reader.string();
+    } else if (field === namespace.number) {
+      head.namespace = reader.string();
+    } else if (field === scope.number) {
+      head.scope = reader.int32();
+    } else {
+      reader.skip(wireType, field);
+    }
+  }
+  return head;
 }
 
 /** `namespace/name`. */
