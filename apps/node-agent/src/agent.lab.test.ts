@@ -3,8 +3,17 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { adoptUdp, bindUdp, currentNetns, type Netns, runIp } from '@ambit/netns';
+import {
+  adoptUdp,
+  bindUdp,
+  createNetns,
+  currentNetns,
+  type Netns,
+  runIp,
+  runNft,
+} from '@ambit/netns';
 import { decode, encode } from 'dns-packet';
+import { addressesIn, HOST_TABLE } from './capture/host-rules.ts';
 import { hasCapture } from './capture/pod-network.ts';
 import {
   ask,
@@ -35,8 +44,19 @@ let folder: Workspace;
 let controller: TestController;
 let cable: Cable;
 let runDir: string;
+/** Stands for the node's own namespace. */
+let host: Netns;
 let server: EchoServer;
 let agent: AgentProcess;
+
+function environment(): Readonly<Record<string, string>> {
+  return controller.environment(runDir, `/proc/${process.pid}/fd/${host.fd}`);
+}
+
+/** Addresses in the node's rule for probes. */
+async function probedAddresses(): Promise<readonly string[]> {
+  return [...addressesIn(await runNft(host, ['-j', 'list', 'table', 'inet', HOST_TABLE]))].sort();
+}
 
 function podEvent(name: string, ns: Netns, address: string) {
   return {
@@ -57,6 +77,7 @@ before(async () => {
   await runIp(own, ['link', 'set', 'lo', 'up']);
   folder = new Workspace();
   runDir = join(folder.path, 'node');
+  host = createNetns();
   controller = await TestController.start(folder.path);
   cable = await connectPodAndPeer();
   server = await EchoServer.listen(cable.peer, APP, 'server:');
@@ -66,7 +87,7 @@ before(async () => {
     workload('server', PEER.v4, { services: SERVICE }),
     service('server', [VIP]),
   ]);
-  agent = await AgentProcess.start({ ...controller.environment(runDir), AMBIT_WORKERS: '2' });
+  agent = await AgentProcess.start({ ...environment(), AMBIT_WORKERS: '2' });
 });
 after(async () => {
   // What a failed `before` did not make is undefined, whatever the types say.
@@ -74,6 +95,7 @@ after(async () => {
   controller.stop();
   await server.stop();
   cable[Symbol.dispose]();
+  host[Symbol.dispose]();
   folder[Symbol.dispose]();
 });
 
@@ -97,6 +119,7 @@ describe('a node agent', () => {
         body: { captured: true },
       });
     }
+    assert.deepEqual(await probedAddresses(), [PEER.v4, POD.v4]);
     await until(() => controller.captured.length === 2, 'captures are reported');
     assert.deepEqual([...controller.captured].sort(), [
       'Kubernetes//Pod/shop/client',
@@ -168,8 +191,9 @@ describe('a node agent', () => {
     await agent.end('SIGKILL');
     await assert.rejects(talk({ address: PEER.v4, port: APP }), { code: 'ECONNREFUSED' });
     assert.ok(await hasCapture(cable.pod));
-    agent = await AgentProcess.start(controller.environment(runDir));
+    agent = await AgentProcess.start(environment());
     await until(() => controller.captured.length === 2, 'captures are reported again');
+    assert.deepEqual(await probedAddresses(), [PEER.v4, POD.v4]);
     assert.equal(await talk({ address: PEER.v4, port: APP }), 'server:x');
   });
 
@@ -182,7 +206,7 @@ describe('a node agent', () => {
         count++;
       }
     })();
-    const next = await AgentProcess.start(controller.environment(runDir), { isReplacing: true });
+    const next = await AgentProcess.start(environment(), { isReplacing: true });
     await until(() => next.output.includes('"to":"captured"'), 'the new agent has the pods');
     await until(
       async () => (await next.call('GET', '/ready', undefined, 'admin.sock')).status === 200,
@@ -211,6 +235,7 @@ describe('a node agent', () => {
     ]);
     controller.setEnrolments([]);
     await until(() => controller.captured.length === 0, 'the release is reported');
+    assert.deepEqual(await probedAddresses(), []);
     assert.equal(await ask(socket, '2'), 'server:2');
     assert.equal(await talk({ address: PEER.v4, port: APP }), 'server:x');
     assert.equal(await ask(socket, '3'), 'server:3');

@@ -7,7 +7,7 @@
 import type { Clock } from '@ambit/core';
 import type { CertificateManager } from '@ambit/identity';
 import type { Enrolment } from '@ambit/model';
-import { closeFd, currentNetns, tcpSocket } from '@ambit/netns';
+import { closeFd, currentNetns, openNetns, tcpSocket } from '@ambit/netns';
 import {
   AdminServer,
   type Logger,
@@ -24,6 +24,7 @@ import { metricsText } from './admin/agent-metrics.ts';
 import { agentRoutes } from './admin/agent-routes.ts';
 import { listenOnSocket } from './admin/socket-server.ts';
 import { PACKET_MARK } from './capture/constants.ts';
+import type { HostProbes } from './capture/host-probes.ts';
 import type { AgentConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
 import type { PodIdentities } from './control/pod-identities.ts';
@@ -51,6 +52,7 @@ export interface AgentParts {
   readonly identities: PodIdentities;
   readonly store: PodStore;
   readonly registry: PodRegistry;
+  readonly probes: HostProbes;
   readonly client: DeltaClient | undefined;
   readonly metrics: Registry;
 }
@@ -93,6 +95,7 @@ export class Agent {
     }
     registry.start(this.#hasSynced ? (this.#enrolments ?? new Map()) : undefined);
     this.#hasPods = true;
+    await this.#openProbes();
     this.podsChanged();
     this.#holds.dns[Symbol.dispose]();
     const server = this.#server('Ambit node agent, pods', podRoutes(registry));
@@ -149,6 +152,17 @@ export class Agent {
     await client?.stop();
     await Promise.all(this.#servers.map((server) => server.stop()));
     log.info('stopped');
+  }
+
+  /** Without the rule no pod counts as captured: the failure shows there, and is tried again. */
+  async #openProbes(): Promise<void> {
+    const { config, log, probes, registry } = this.#parts;
+    const pods = registry.rows.map(({ pod }) => pod);
+    try {
+      await probes.open(openNetns(config.hostNetns), pods);
+    } catch (error) {
+      log.error("the node's rule for probes cannot be written", { error });
+    }
   }
 
   async #waitForSync(client: DeltaClient): Promise<void> {

@@ -21,6 +21,8 @@ export interface AgentConfig {
   readonly tokenPath: string;
   readonly runDir: string;
   readonly adminSocket: string;
+  /** A path that opens the node's own network namespace, where kubelet's probes come from. */
+  readonly hostNetns: string;
   readonly workers: number;
   readonly secretTtlSeconds: number;
   readonly drainMs: number;
@@ -66,6 +68,7 @@ export function parseConfig(env: Environment): AgentConfig {
     tokenPath: settings.text('AMBIT_TOKEN_PATH', './var/run/secrets/tokens/istio-token'),
     runDir,
     adminSocket: settings.socketPath('AMBIT_ADMIN_SOCKET', `${runDir}/admin.sock`),
+    hostNetns: settings.text('AMBIT_HOST_NETNS', '/proc/self/ns/net'),
     workers: settings.integer('AMBIT_WORKERS', { fallback: 1, min: 1, max: WORKERS_MAX }),
     secretTtlSeconds: settings.duration('SECRET_TTL', 86_400),
     drainMs: drainMsOf(settings),

@@ -130,7 +130,8 @@ export class TestController implements ResourceSource {
       .flatMap((stream) => [...(stream.types.get(TYPE_URL.capture)?.names ?? [])]);
   }
 
-  environment(runDir: string): Readonly<Record<string, string>> {
+  /** `host`: a path to the namespace that stands for the node's own. */
+  environment(runDir: string, host: string): Readonly<Record<string, string>> {
     const root = join(this.#folder, 'root.pem');
     return {
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
@@ -143,6 +144,7 @@ export class TestController implements ResourceSource {
       CA_ROOT_CA: root,
       AMBIT_TOKEN_PATH: join(this.#folder, 'token'),
       AMBIT_RUN_DIR: runDir,
+      AMBIT_HOST_NETNS: host,
       AMBIT_ADMIN_ADDRESS: '127.0.0.1:0',
       AMBIT_METRICS_ADDRESS: '127.0.0.1:0',
       AMBIT_READINESS_ADDRESS: '127.0.0.1:0',

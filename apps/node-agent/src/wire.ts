@@ -15,6 +15,7 @@ import {
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import { PACKET_MARK } from './capture/constants.ts';
+import { HostProbes } from './capture/host-probes.ts';
 import type { AgentConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
 import { MeshState } from './control/mesh-state.ts';
@@ -99,17 +100,16 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
       };
     },
   });
+  const probeSources = { v4: config.probeSourceV4, v6: config.probeSourceV6 };
+  const probes = new HostProbes({ log: log.scoped('probes'), probeSources });
   const store = new PodStore(config.runDir);
   const registry = new PodRegistry({
     clock,
     log: log.scoped('pods'),
     store,
-    defaults: {
-      dnsCapture: config.dnsCapture,
-      probeSources: { v4: config.probeSourceV4, v6: config.probeSourceV6 },
-    },
+    defaults: { dnsCapture: config.dnsCapture, probeSources },
     stepsFor: (pod, ns) =>
-      new CapturedPodSteps({ pod, ns, workers, names, certificates: identities }),
+      new CapturedPodSteps({ pod, ns, workers, names, probes, certificates: identities }),
     onChange: () => agent.podsChanged(),
   });
   const client = buildClient(config, around, state);
@@ -124,6 +124,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     identities,
     store,
     registry,
+    probes,
     client,
     metrics,
   };

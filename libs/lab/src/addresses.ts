@@ -26,12 +26,6 @@ export const CONTROLLER: DualAddress = { v4: '10.240.0.2', v6: 'fd00:240::2' };
 /** The lab's name server, at the address that kubeadm gives kube-dns in its range. */
 export const DNS: DualAddress = { v4: '10.242.0.10', v6: 'fd00:242::a' };
 
-/**
- * Where probes come from. Agents let this address pass, because it never leaves a node; in a cluster kubelet's
- * probes are translated to it.
- */
-export const PROBE_SOURCE = '169.254.7.127';
-
 /** Nodes count from 1. */
 export function nodeAddress(index: number): DualAddress {
   return { v4: `10.240.0.${10 + index}`, v6: `fd00:240::${(10 + index).toString(16)}` };

@@ -14,7 +14,6 @@ import {
   nodeAddress,
   nodePodGateway,
   PodHosts,
-  PROBE_SOURCE,
   podAddress,
   podRange,
 } from './addresses.ts';
@@ -153,7 +152,6 @@ export class LabNetwork {
       const gateway = nodePodGateway(node.index);
       await ip(node.netns, [
         `addr add ${gateway.v4}/32 dev lo`,
-        `addr add ${PROBE_SOURCE}/32 dev lo`,
         `addr add ${gateway.v6}/128 dev lo nodad`,
         ...podRoutes(this.nodes.filter((other) => other !== node)),
       ]);

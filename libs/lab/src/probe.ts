@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Container, Probe } from '@ambit/api';
 import { dialFrom, type Netns, tcpSocket } from '@ambit/netns';
-import { type DualAddress, PROBE_SOURCE } from './addresses.ts';
+import type { DualAddress } from './addresses.ts';
 
 export interface ProbeTarget {
   /** Of the node. */
@@ -51,9 +51,9 @@ export function resolvePort(
     : port;
 }
 
-/** The socket ends with the attempt, whatever its outcome. */
+/** As a program of the node; what makes it a probe is the agent's rule there. The socket ends with the attempt. */
 function dial({ netns, address }: ProbeTarget, port: number, signal: AbortSignal): Socket {
-  const fd = tcpSocket(netns, { family: 4, sourceAddress: PROBE_SOURCE });
+  const fd = tcpSocket(netns, { family: 4 });
   const socket = dialFrom(fd, { address: address.v4, port });
   socket.on('error', () => socket.destroy());
   signal.addEventListener('abort', () => socket.destroy(), { once: true });

@@ -25,6 +25,13 @@ export interface Cable extends Disposable {
 /** Sockets of `dial`; those that a failed test leaves open would keep the process alive. */
 const dialled = new Set<Socket>();
 
+export function closeDialled(): void {
+  for (const socket of dialled) {
+    socket.destroy();
+  }
+  dialled.clear();
+}
+
 export async function connectPodAndPeer(): Promise<Cable> {
   const pod = createNetns();
   const peer = createNetns();
@@ -45,10 +52,7 @@ export async function connectPodAndPeer(): Promise<Cable> {
     pod,
     peer,
     [Symbol.dispose]: () => {
-      for (const socket of dialled) {
-        socket.destroy();
-      }
-      dialled.clear();
+      closeDialled();
       pod[Symbol.dispose]();
       peer[Symbol.dispose]();
     },

@@ -33,12 +33,20 @@ export interface PodCertificates {
   warm(pod: Pod, signal: AbortSignal): Promise<void>;
 }
 
+/** The node's rule that lets kubelet's probes of a captured pod pass. */
+export interface PodProbes {
+  add(pod: Pod): Promise<void>;
+  /** Never rejects. */
+  remove(uid: string): Promise<void>;
+}
+
 export interface CapturedPodOptions {
   readonly pod: Pod;
   readonly ns: Netns;
   readonly workers: WorkerPool;
   readonly names: PodNames;
   readonly certificates: PodCertificates;
+  readonly probes: PodProbes;
 }
 
 export class CapturedPodSteps implements CaptureSteps {
@@ -78,11 +86,15 @@ export class CapturedPodSteps implements CaptureSteps {
   }
 
   async applyRules(options: CaptureOptions): Promise<void> {
-    await applyCapture(this.#options.ns, options);
+    const { ns, pod, probes } = this.#options;
+    await applyCapture(ns, options);
+    await probes.add(pod);
   }
 
   async releaseRules(): Promise<void> {
-    await releaseCapture(this.#options.ns);
+    const { ns, pod, probes } = this.#options;
+    await probes.remove(pod.uid);
+    await releaseCapture(ns);
   }
 
   async unlisten(): Promise<void> {
@@ -94,8 +106,10 @@ export class CapturedPodSteps implements CaptureSteps {
    * descriptor, whose number is used again after it is closed.
    */
   async kill(): Promise<void> {
+    const { pod, probes, workers } = this.#options;
     await this.#stop('kill');
-    await this.#options.workers.settle();
+    await probes.remove(pod.uid);
+    await workers.settle();
   }
 
   /** This agent ends and another takes over: our sockets close, workers close theirs as they drain. */
