@@ -85,8 +85,11 @@ export class Http2Sessions {
 
   async #session(link: UpstreamLink, signal: AbortSignal): Promise<Session> {
     for (;;) {
-      for (const session of this.#sessions.get(link.key) ?? []) {
-        if (reserve(session)) {
+      for (const session of [...(this.#sessions.get(link.key) ?? [])]) {
+        // Opened under other settings of the cluster, it counts in no limit of these.
+        if (session.link.cluster !== link.cluster) {
+          this.#retire(session);
+        } else if (reserve(session)) {
           return session;
         }
       }
@@ -97,7 +100,7 @@ export class Http2Sessions {
         this.#opening.set(link.key, opening);
       }
       const session = await raceAbort(opening, signal);
-      if (reserve(session)) {
+      if (session.link.cluster === link.cluster && reserve(session)) {
         return session;
       }
     }

@@ -63,7 +63,7 @@ export class SocketPool {
 
   /** A connection for one request: an idle one, or a new one. Rejects with an HttpError. */
   async take(link: UpstreamLink, signal: AbortSignal, fresh = false): Promise<PooledSocket> {
-    const known = fresh ? undefined : this.#takeIdle(link.key);
+    const known = fresh ? undefined : this.#takeIdle(link);
     if (known !== undefined) {
       known.uses += 1;
       this.counters.reused += 1;
@@ -125,7 +125,7 @@ export class SocketPool {
         return undefined;
       }
       await this.#change(link.cluster, signal);
-      const known = this.#takeIdle(link.key);
+      const known = this.#takeIdle(link);
       if (known !== undefined) {
         known.uses += 1;
         return known;
@@ -154,7 +154,8 @@ export class SocketPool {
     return pooled;
   }
 
-  #takeIdle(key: string): PooledSocket | undefined {
+  /** One that was opened under other settings of the cluster counts in no limit of these: it is closed. */
+  #takeIdle({ key, cluster }: UpstreamLink): PooledSocket | undefined {
     const list = this.#idle.get(key);
     for (let pooled = list?.pop(); pooled !== undefined; pooled = list?.pop()) {
       this.#idleCount -= 1;
@@ -164,7 +165,8 @@ export class SocketPool {
       const { socket } = pooled;
       socket.off('data', destroyIdle);
       socket.off('end', destroyIdle);
-      if (!socket.destroyed && socket.writable && !socket.readableEnded) {
+      const isOfThese = pooled.link.cluster === cluster;
+      if (isOfThese && !socket.destroyed && socket.writable && !socket.readableEnded) {
         return pooled;
       }
       socket.destroy();

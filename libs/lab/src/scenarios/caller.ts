@@ -32,6 +32,9 @@ export interface Echo {
   readonly authority: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Requests with the `count` or `peek` of the query, and the host that the last one asked for. */
+  readonly seen: number;
+  readonly host?: string;
 }
 
 export interface Tally {

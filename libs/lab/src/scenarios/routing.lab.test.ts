@@ -1,115 +1,24 @@
-/** Routing at the waypoint: VirtualService, HTTPRoute and DestinationRule, over every HTTP version. */
+/** Routing at the waypoint: VirtualService and HTTPRoute, over every HTTP version. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import {
-  type Bed,
-  clientYaml,
-  conditionsOf,
-  echoYaml,
-  inForce,
-  makeBed,
-  namespaceYaml,
-  serviceYaml,
-  tailOfLogs,
-  yaml,
-} from './bed.ts';
+import { type Bed, serviceYaml, yaml } from './bed.ts';
 import type { Caller } from './caller.ts';
-
-const WORLD = [
-  namespaceYaml('shop'),
-  echoYaml({ name: 'reviews-v1', app: 'reviews', version: 'v1', node: 'node1' }),
-  echoYaml({ name: 'reviews-v2', app: 'reviews', version: 'v2', node: 'node2' }),
-  echoYaml({ name: 'reviews-v3', app: 'reviews', version: 'v3', node: 'node2' }),
-  serviceYaml('reviews'),
-  echoYaml({ name: 'mirror', node: 'node1' }),
-  serviceYaml('mirror'),
-  serviceYaml('nobody'),
-  clientYaml({ name: 'client', node: 'node1' }),
-].join('');
-
-const RULE_KEY = 'VirtualService/shop/reviews';
-
-function destinationRule(trafficPolicy?: object): string {
-  return yaml({
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'DestinationRule',
-    metadata: { name: 'reviews', namespace: 'shop' },
-    spec: {
-      host: 'reviews',
-      ...(trafficPolicy === undefined ? {} : { trafficPolicy }),
-      subsets: ['v1', 'v2', 'v3'].map((version) => ({ name: version, labels: { version } })),
-    },
-  });
-}
-
-const toSubset = (subset: string, weight?: number): object => ({
-  destination: { host: 'reviews', subset },
-  ...(weight === undefined ? {} : { weight }),
-});
-
-function virtualService(http: readonly object[]): string {
-  return yaml({
-    apiVersion: 'networking.istio.io/v1',
-    kind: 'VirtualService',
-    metadata: { name: 'reviews', namespace: 'shop' },
-    spec: { hosts: ['reviews'], http },
-  });
-}
+import { Reviews, RULE_KEY, toSubset } from './reviews.ts';
 
 describe('routing', () => {
+  let reviews: Reviews;
   let bed: Bed;
   let client: Caller;
-  let serial = 0;
   before(async () => {
-    bed = await makeBed(WORLD + destinationRule());
-    client = bed.caller('shop/client');
-    // The first route makes the waypoint.
-    await route([{ route: [toSubset('v1')] }]);
-    await bed.lab.ready();
-    await bed.lab.waitFor(
-      async () => (await client.http({ url: 'http://reviews/' })).headers['x-version'] === 'v1',
-      {
-        what: 'the first route',
-      },
-    );
+    reviews = await Reviews.start();
+    ({ bed, client } = reviews);
   });
-  after(async () => await bed[Symbol.asyncDispose]());
+  after(async () => await reviews[Symbol.asyncDispose]());
 
-  /** Applies routes and waits until the waypoint shows them: each version answers a question of its own. */
-  const route = async (http: readonly object[]): Promise<void> => {
-    serial += 1;
-    const marker = {
-      match: [{ uri: { exact: `/marker-${serial}` } }],
-      directResponse: { status: 299, body: { string: `marker-${serial}` } },
-    };
-    bed.lab.apply(virtualService([marker, ...http]));
-    const call = { url: `http://reviews/marker-${serial}` };
-    try {
-      await bed.lab.waitFor(async () => (await client.http(call)).status === 299, {
-        what: `route ${serial}`,
-        timeoutMs: 10_000,
-      });
-    } catch (error) {
-      process.stderr.write(
-        `${JSON.stringify(conditionsOf(bed.lab, RULE_KEY))}\n${tailOfLogs(bed.lab)}`,
-      );
-      throw error;
-    }
-  };
-  const versionOf = async (
-    path: string,
-    headers: Readonly<Record<string, string>> = {},
-    method = 'GET',
-  ): Promise<string> => {
-    const answer = await client.http({ url: `http://reviews${path}`, headers, method });
-    return answer.status === 200
-      ? (answer.headers['x-version'] ?? '')
-      : `${answer.status} ${answer.error ?? answer.body}`;
-  };
   const otherwise = { route: [toSubset('v1')] };
 
   it('lands 1000 requests at 80/20 within 3 points', async () => {
-    await route([{ route: [toSubset('v1', 80), toSubset('v2', 20)] }]);
+    await reviews.route([{ route: [toSubset('v1', 80), toSubset('v2', 20)] }]);
     const { versions, statuses } = await client.many({ url: 'http://reviews/' }, 1_000);
     assert.deepEqual(Object.keys(statuses), ['200']);
     const share = (versions['v2'] ?? 0) / 10;
@@ -118,7 +27,7 @@ describe('routing', () => {
   });
 
   it('gives a header match all of its requests', async () => {
-    await route([
+    await reviews.route([
       { match: [{ headers: { 'end-user': { exact: 'tester' } } }], route: [toSubset('v3')] },
       otherwise,
     ]);
@@ -210,10 +119,10 @@ describe('routing', () => {
   ];
   for (const [title, match, questions] of matches) {
     it(`matches on ${title}`, async () => {
-      await route([{ match: [match], route: [toSubset('v2')] }, otherwise]);
+      await reviews.route([{ match: [match], route: [toSubset('v2')] }, otherwise]);
       for (const [path, method, headers, version] of questions) {
         assert.equal(
-          await versionOf(path, headers, method),
+          await reviews.versionOf(path, headers, method),
           version,
           `${method} ${path} ${JSON.stringify(headers)}`,
         );
@@ -222,7 +131,7 @@ describe('routing', () => {
   }
 
   it('rewrites, and operates on headers', async () => {
-    await route([
+    await reviews.route([
       {
         match: [{ uri: { prefix: '/old' } }],
         rewrite: { uri: '/new', authority: 'elsewhere' },
@@ -249,7 +158,7 @@ describe('routing', () => {
   });
 
   it('redirects and answers by itself', async () => {
-    await route([
+    await reviews.route([
       {
         match: [{ uri: { exact: '/go' } }],
         redirect: { uri: '/there', authority: 'example.com', redirectCode: 308 },
@@ -270,7 +179,7 @@ describe('routing', () => {
   });
 
   it('times out, retries and injects faults', async () => {
-    await route([
+    await reviews.route([
       {
         match: [{ uri: { prefix: '/slow' } }],
         timeout: '0.3s',
@@ -312,16 +221,34 @@ describe('routing', () => {
     assert.ok(performance.now() - before >= 390, 'delayed');
   });
 
-  it('mirrors without waiting for the copy', async () => {
-    await route([
-      { mirror: { host: 'mirror' }, mirrorPercentage: { value: 100 }, route: [toSubset('v1')] },
+  it('mirrors, every request or a share of them, without waiting for the copy', async () => {
+    const seen = async (key: string): Promise<number> =>
+      (await client.echo(`http://mirror/?peek=${key}`)).seen;
+    for (const [value, least, most] of [
+      [100, 40, 40],
+      [25, 1, 25],
+    ] as const) {
+      const key = `mirrored-${value}`;
+      await reviews.route([
+        { mirror: { host: 'mirror' }, mirrorPercentage: { value }, route: [toSubset('v1')] },
+      ]);
+      const tally = await client.many({ url: `http://reviews/copied?count=${key}` }, 40);
+      assert.deepEqual(tally.versions, { v1: 40 }, 'the answer is the one of the route');
+      await bed.lab.waitFor(async () => (await seen(key)) >= least, {
+        what: `copies of ${value} %`,
+      });
+      const copies = await client.echo(`http://mirror/?peek=${key}`);
+      assert.ok(copies.seen <= most, `${copies.seen} copies of 40 at ${value} %`);
+      assert.equal(copies.host, 'reviews-shadow');
+    }
+    await reviews.route([
+      { mirror: { host: 'nobody' }, mirrorPercentage: { value: 100 }, route: [toSubset('v1')] },
     ]);
-    const answer = await client.http({ url: 'http://reviews/copied' });
-    assert.equal(answer.headers['x-version'], 'v1');
+    assert.equal(await reviews.versionOf('/'), 'v1', 'a copy that nobody takes costs nothing');
   });
 
   it('answers 503 where there is no endpoint', async () => {
-    await route([
+    await reviews.route([
       {
         match: [{ uri: { prefix: '/none' } }],
         route: [{ destination: { host: 'nobody', port: { number: 80 } } }],
@@ -334,7 +261,10 @@ describe('routing', () => {
   });
 
   it('carries HTTP/2, gRPC with trailers and WebSocket', async () => {
-    await route([{ match: [{ uri: { prefix: '/pkg.' } }], route: [toSubset('v2')] }, otherwise]);
+    await reviews.route([
+      { match: [{ uri: { prefix: '/pkg.' } }], route: [toSubset('v2')] },
+      otherwise,
+    ]);
     const http2 = await client.http2({ url: 'http://reviews/two' });
     assert.equal(http2.headers['x-version'], 'v1');
     const grpc = await client.http2({ url: 'http://reviews/pkg.Service/Method', grpc: true });
@@ -396,92 +326,5 @@ describe('routing', () => {
     const { versions } = await client.many({ url: 'http://reviews/' }, 1_000);
     assert.ok(Math.abs((versions['v2'] ?? 0) / 10 - 20) <= 3, JSON.stringify(versions));
     bed.lab.delete('HTTPRoute/shop/reviews');
-  });
-
-  it('balances as the DestinationRule says: round robin is even', async () => {
-    bed.lab.apply(destinationRule({ loadBalancer: { simple: 'ROUND_ROBIN' } }));
-    bed.lab.apply(virtualService([{ route: [{ destination: { host: 'reviews' } }] }]));
-    await bed.lab.waitFor(async () => (await versionOf('/')) === 'v3', { what: 'every version' });
-    await inForce(bed.lab, 'DestinationRule/shop/reviews');
-    const { versions } = await client.many({ url: 'http://reviews/' }, 300, 1);
-    for (const version of ['v1', 'v2', 'v3']) {
-      assert.ok(Math.abs((versions[version] ?? 0) - 100) <= 3, JSON.stringify(versions));
-    }
-  });
-
-  it('splits TCP connections by weight', async () => {
-    bed.lab.apply(destinationRule());
-    bed.lab.apply(
-      yaml({
-        apiVersion: 'networking.istio.io/v1',
-        kind: 'VirtualService',
-        metadata: { name: 'reviews', namespace: 'shop' },
-        spec: {
-          hosts: ['reviews'],
-          http: [{ route: [toSubset('v1')] }],
-          tcp: [{ match: [{ port: 9001 }], route: [toSubset('v2', 70), toSubset('v3', 30)] }],
-        },
-      }),
-    );
-    const count = async (batches: number): Promise<Record<string, number>> => {
-      const counts: Record<string, number> = {};
-      for (let batch = 0; batch < batches; batch += 1) {
-        const answers = await Promise.all(
-          Array.from({ length: 20 }, () => client.tcp({ host: 'reviews', port: 9001, wait: true })),
-        );
-        for (const { received, error } of answers) {
-          const version = /reviews-(v\d)/.exec(received)?.[1] ?? `none: ${error}`;
-          counts[version] = (counts[version] ?? 0) + 1;
-        }
-      }
-      return counts;
-    };
-    await bed.lab.waitFor(async () => (await count(1))['v1'] === undefined, {
-      what: 'the TCP route',
-    });
-    const counts = await count(10);
-    assert.deepEqual(Object.keys(counts).sort(), ['v2', 'v3'], JSON.stringify(counts));
-    // Four standard deviations of 200 connections at 30 %.
-    assert.ok(Math.abs((counts['v3'] ?? 0) - 60) <= 26, JSON.stringify(counts));
-  });
-
-  it('refuses what exceeds a connection pool, at once', async () => {
-    bed.lab.apply(
-      destinationRule({
-        connectionPool: {
-          tcp: { maxConnections: 1 },
-          http: { http1MaxPendingRequests: 1, http2MaxRequests: 1 },
-        },
-      }),
-    );
-    await route([{ route: [toSubset('v1')], retries: { attempts: 0 } }]);
-    await inForce(bed.lab, 'DestinationRule/shop/reviews');
-    const { statuses } = await client.many({ url: 'http://reviews/?delay=300' }, 20, 20);
-    assert.ok((statuses['200'] ?? 0) >= 1, JSON.stringify(statuses));
-    assert.ok((statuses['503'] ?? 0) >= 10, JSON.stringify(statuses));
-  });
-
-  it('ejects an endpoint that fails', async () => {
-    bed.lab.apply(
-      destinationRule({
-        loadBalancer: { simple: 'ROUND_ROBIN' },
-        outlierDetection: {
-          consecutive5xxErrors: 3,
-          interval: '1s',
-          baseEjectionTime: '60s',
-          maxEjectionPercent: 100,
-        },
-      }),
-    );
-    await route([
-      { match: [{ uri: { prefix: '/bad' } }], route: [toSubset('v3')], retries: { attempts: 0 } },
-      { route: [{ destination: { host: 'reviews' } }] },
-    ]);
-    await inForce(bed.lab, 'DestinationRule/shop/reviews');
-    for (let i = 0; i < 6; i += 1) {
-      await client.http({ url: 'http://reviews/bad?status=500' });
-    }
-    const answer = await client.http({ url: 'http://reviews/bad' });
-    assert.equal(answer.status, 503, 'its subset has no healthy endpoint left');
   });
 });

@@ -3,7 +3,8 @@
  * 8080 HTTP/1.1 and HTTP/2 (prior knowledge), WebSocket echo by upgrade, gRPC-shaped answers with trailers
  * 9000 TCP echo, half-close kept · 9001 TCP that speaks first · 9002 TCP that sends 64 MiB and ends
  *
- * HTTP answers are JSON about the request. Query: `status=503`, `delay=MS`, `fail=N` (the first N of a `key` get 503).
+ * HTTP answers are JSON about the request. Query: `status=503`, `delay=MS` (both with `only=VERSION` for that version
+ * alone), `fail=N` (the first N of a `key` get 503), `count=KEY` (counted here), `peek=KEY` (shows what was counted).
  */
 import { createHash } from 'node:crypto';
 import { createServer as createHttp } from 'node:http';
@@ -14,9 +15,12 @@ const POD = process.env.POD_NAME ?? '';
 const VERSION = process.env.VERSION ?? 'v1';
 const HTTP2_PREFACE = Buffer.from('PRI * HTTP/2.0');
 const failures = new Map();
+/** By key: how many came, and the host that the last one asked for. */
+const counted = new Map();
 
-function describe(request, body) {
+function describe(request, body, counts) {
   return {
+    ...counts,
     pod: POD,
     version: VERSION,
     from: request.socket.remoteAddress?.replace(/^::ffff:/, ''),
@@ -31,6 +35,20 @@ function describe(request, body) {
   };
 }
 
+function count(request, url) {
+  const key = url.searchParams.get('count');
+  if (key !== null) {
+    const host = request.headers[':authority'] ?? request.headers.host;
+    counted.set(key, { seen: (counted.get(key)?.seen ?? 0) + 1, host });
+  }
+  return counted.get(key ?? url.searchParams.get('peek')) ?? { seen: 0 };
+}
+
+/** Whether `status` and `delay` are for this version. */
+function isMeant(url) {
+  return (url.searchParams.get('only') ?? VERSION) === VERSION;
+}
+
 function statusOf(url) {
   const failing = Number(url.searchParams.get('fail') ?? 0);
   if (failing > 0) {
@@ -39,7 +57,7 @@ function statusOf(url) {
     failures.set(key, seen);
     return seen <= failing ? 503 : 200;
   }
-  return Number(url.searchParams.get('status') ?? 200);
+  return isMeant(url) ? Number(url.searchParams.get('status') ?? 200) : 200;
 }
 
 function handle(request, response) {
@@ -48,6 +66,7 @@ function handle(request, response) {
   request.setEncoding('utf8').on('data', (text) => {
     body += text;
   });
+  const counts = count(request, url);
   request.on('end', () => {
     setTimeout(
       () => {
@@ -60,9 +79,9 @@ function handle(request, response) {
           'x-version': VERSION,
           'x-secret': 'of-the-server',
         });
-        response.end(JSON.stringify(describe(request, body)));
+        response.end(JSON.stringify(describe(request, body, counts)));
       },
-      Number(url.searchParams.get('delay') ?? 0),
+      isMeant(url) ? Number(url.searchParams.get('delay') ?? 0) : 0,
     );
   });
 }
