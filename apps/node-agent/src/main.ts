@@ -1,16 +1,16 @@
-/** The node agent: parse settings, build, start, wait for a signal, drain, end. */
+/** The node agent: parse settings, build, start, wait for a signal, drain, end. Or clean the node up and end. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
 import { exitNow } from '@ambit/netns';
 import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
+import { cleanUp } from './cleanup/clean-up.ts';
+import { type CleanupSettings, EXIT, HELP, parseCommandLine } from './cleanup/command-line.ts';
 import { parseConfig } from './config.ts';
 import { buildAgent } from './wire.ts';
 
-const EXIT_FAILED = 1;
-
 function fail(what: string, error: unknown): never {
   process.stderr.write(`node-agent: ${what}: ${describeError(error)}\n`);
-  process.exit(EXIT_FAILED);
+  process.exit(EXIT.failed);
 }
 
 function version(): string {
@@ -22,6 +22,24 @@ function version(): string {
 }
 
 async function main(): Promise<void> {
+  const command = parseCommandLine(process.argv.slice(2), process.env);
+  switch (command.kind) {
+    case 'serve':
+      await serve().catch((error: unknown) => fail('cannot start', error));
+      break;
+    case 'cleanup':
+      process.exitCode = await clean(command.settings);
+      break;
+    case 'help':
+      process.stdout.write(HELP);
+      break;
+    case 'wrong':
+      process.stderr.write(`node-agent: ${command.problem}\n\n${HELP}`);
+      process.exitCode = EXIT.usage;
+  }
+}
+
+async function serve(): Promise<void> {
   const config = parseConfig(process.env);
   const levels = new LogLevels(config.logLevel);
   const log = createLogger({
@@ -34,10 +52,10 @@ async function main(): Promise<void> {
   const quit = (): void => {
     signals++;
     if (signals > 1) {
-      exitNow(EXIT_FAILED);
+      exitNow(EXIT.failed);
     }
     agent.stop().then(
-      () => exitNow(0),
+      () => exitNow(EXIT.ok),
       (error: unknown) => fail('cannot stop', error),
     );
   };
@@ -48,4 +66,24 @@ async function main(): Promise<void> {
   log.info('serving pods', { node: config.nodeName, workers: config.workers });
 }
 
-main().catch((error: unknown) => fail('cannot start', error));
+async function clean(settings: CleanupSettings): Promise<number> {
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const outcome = await cleanUp({ ...settings, clock: systemClock, say });
+  switch (outcome.kind) {
+    case 'clean':
+      say('nothing of the agent is left on this node');
+      return EXIT.ok;
+    case 'agent-runs':
+      process.stderr.write(
+        `node-agent: an agent serves at ${outcome.socket}: end it first, or use --stop\n`,
+      );
+      return EXIT.agentRuns;
+    case 'left':
+      for (const problem of outcome.problems) {
+        process.stderr.write(`node-agent: left: ${problem}\n`);
+      }
+      return EXIT.failed;
+  }
+}
+
+main().catch((error: unknown) => fail('failed', error));
