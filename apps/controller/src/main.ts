@@ -1,6 +1,7 @@
 /** The controller: reads its settings, starts, and stops on SIGTERM or SIGINT. */
+import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
-import { createLogger, describeError, stdoutSink } from '@ambit/telemetry';
+import { answerAndExit, createLogger, describeError, stdoutSink } from '@ambit/telemetry';
 
 import { type ControllerConfig, parseConfig } from './config.ts';
 import { Controller } from './wire.ts';
@@ -16,6 +17,18 @@ function readConfig(): ControllerConfig {
   }
 }
 
+function version(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
+}
+
+answerAndExit(process.argv.slice(2), {
+  name: 'ambit-controller',
+  version: version(),
+  summary:
+    'turns objects into configuration, and serves it and certificates to agents and waypoints.',
+  required: ['AMBIT_CONFIG_DIRS'],
+});
 const config = readConfig();
 const levels = config.logLevels;
 const log = createLogger({

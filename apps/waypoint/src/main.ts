@@ -1,7 +1,13 @@
 /** The waypoint: parse settings, build, start, wait for a signal, drain, end. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
-import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
+import {
+  answerAndExit,
+  createLogger,
+  describeError,
+  LogLevels,
+  stdoutSink,
+} from '@ambit/telemetry';
 import { parseConfig } from './config.ts';
 import { buildWaypoint } from './wire.ts';
 
@@ -21,6 +27,13 @@ function version(): string {
 }
 
 async function main(): Promise<void> {
+  answerAndExit(process.argv.slice(2), {
+    name: 'ambit-waypoint',
+    version: version(),
+    summary:
+      'the HTTP proxy of a namespace: waypoint of the services and workloads that a Gateway names.',
+    required: ['GATEWAY', 'POD_NAME', 'POD_NAMESPACE', 'SERVICE_ACCOUNT'],
+  });
   const config = parseConfig(process.env);
   const levels = new LogLevels(config.logLevel);
   const log = createLogger({

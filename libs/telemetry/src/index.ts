@@ -37,4 +37,10 @@ export {
   registerProcessMetrics,
   snapshotOf,
 } from './metrics.ts';
+export {
+  answerAndExit,
+  answerArguments,
+  type ProgramAnswer,
+  type ProgramFacts,
+} from './program-answer.ts';
 export { Readiness } from './readiness.ts';
