@@ -1,6 +1,9 @@
-/** How the mesh's own programs are started in a lab: the real ones, from source, with the environment they expect. */
+/**
+ * How the mesh's own programs are started in a lab: the real ones, from source or as bundles, with the environment they
+ * expect.
+ */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { CONTROLLER } from './addresses.ts';
 import { LabError } from './errors.ts';
 import type { LabNode } from './network.ts';
@@ -31,15 +34,22 @@ export function programArgv(program: MeshProgram): string[] {
   return [process.execPath, '--enable-source-maps', programFile(program)];
 }
 
+/** Bundles (`FOLDER/PROGRAM/dist/main.mjs`) where `AMBIT_LAB_PROGRAMS` names a folder of them, else this checkout's source. */
 function programFile(program: MeshProgram): string {
-  return join(ROOT_FOLDER, 'apps', program, 'src', 'main.ts');
+  const bundles = process.env['AMBIT_LAB_PROGRAMS'] ?? '';
+  return bundles === ''
+    ? join(ROOT_FOLDER, 'apps', program, 'src', 'main.ts')
+    : resolve(bundles, program, 'dist', 'main.mjs');
 }
 
-/** Throws `LAB_COMPONENT_NOT_FOUND` for an incomplete checkout. */
+/** Throws `LAB_COMPONENT_NOT_FOUND` for an incomplete checkout, or a folder without bundles. */
 export function requirePrograms(): void {
   for (const program of ['controller', 'node-agent'] as const) {
     if (!existsSync(programFile(program))) {
-      throw new LabError('LAB_COMPONENT_NOT_FOUND', `there is no "${programFile(program)}"`);
+      throw new LabError(
+        'LAB_COMPONENT_NOT_FOUND',
+        `there is no "${programFile(program)}"; AMBIT_LAB_PROGRAMS names a folder with PROGRAM/dist/main.mjs`,
+      );
     }
   }
 }
