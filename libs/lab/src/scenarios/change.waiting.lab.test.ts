@@ -83,12 +83,8 @@ describe('change', () => {
 
   it('is all that is sent when the controller comes back', async () => {
     bed.lab.startComponent('controller');
-    await bed.lab.waitFor(
-      async () => (await admin(bed.lab, 'controller', '/ready')) !== undefined,
-      {
-        what: 'the controller',
-      },
-    );
+    await bed.lab.waitFor(allSettled, { what: 'every proxy to be back', timeoutMs: 30_000 });
+    assert.deepEqual(await pushed(), [], 'nothing changed, so nothing is sent');
     await client.startLoad('back', { url: 'http://web/' }, 20);
     bed.lab.apply(denyPath('/third'));
     await bed.lab.waitFor(async () => (await statusOf('/third')) === 403, {
@@ -97,5 +93,29 @@ describe('change', () => {
     const report = await client.stopLoad('back');
     assert.deepEqual(report.errors, {});
     assert.equal(await statusOf('/second'), 200);
+    assert.deepEqual(await pushed(), ['Object changed 1'], 'the one object, to its waypoint');
   });
+
+  /** Two agents and a waypoint are connected, and each has answered for every type that it asked for. */
+  const allSettled = async (): Promise<boolean> => {
+    const dump = (await admin(bed.lab, 'controller', '/config_dump')) as {
+      streams: readonly { types: Readonly<Record<string, { isSettled: boolean }>> }[];
+    };
+    return (
+      dump.streams.length === 3 &&
+      dump.streams.every(({ types }) => {
+        // Captures are what agents say; nothing is ever sent for them.
+        const known = Object.entries(types).filter(([type]) => type !== 'Capture');
+        return known.length > 0 && known.every(([, { isSettled }]) => isSettled);
+      })
+    );
+  };
+  /** `TYPE changed|removed COUNT` of the resources that this controller has sent since it started. */
+  const pushed = async (): Promise<readonly string[]> => {
+    const text = String(await admin(bed.lab, 'controller', '/metrics'));
+    const lines = text.matchAll(/pushed_resources_total\{type="(\w+)",what="(\w+)"\} (\d+)/gu);
+    return [...lines]
+      .filter(([, , , count]) => count !== '0')
+      .map(([, type, what, count]) => `${type} ${what} ${count}`);
+  };
 });

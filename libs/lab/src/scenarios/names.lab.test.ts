@@ -74,14 +74,14 @@ describe('names', () => {
 
   it('are answered over TCP too', async () => {
     const program = `
-      const name = 'web.shop.svc.cluster.local';
+      const { connect } = require('node:net');
       const question = Buffer.concat([
-        ...name.split('.').map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
+        ...process.argv[1].split('.').map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
         Buffer.from([0, 0, 1, 0, 1]),
       ]);
       const query = Buffer.concat([Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), question]);
       const length = Buffer.from([query.length >> 8, query.length & 255]);
-      const socket = require('node:net').connect(53, '10.242.0.10');
+      const socket = connect(53, '10.242.0.10');
       let bytes = Buffer.alloc(0);
       socket.on('data', (chunk) => {
         bytes = Buffer.concat([bytes, chunk]);
@@ -93,8 +93,11 @@ describe('names', () => {
       socket.on('error', (error) => console.log(error.code));
       socket.on('connect', () => socket.write(Buffer.concat([length, query])));
       setTimeout(() => process.exit(1), 5000).unref();`;
-    const { stdout } = await bed.lab.exec('shop/client', ['node', '-e', program]);
+    const ask = async (name: string): Promise<string> =>
+      (await bed.lab.exec('shop/client', ['node', '-e', program, name])).stdout.trim();
     const service = bed.lab.status().services.find(({ name }) => name === 'web');
-    assert.equal(stdout.trim(), service?.addresses[0]);
+    assert.equal(await ask('web.shop.svc.cluster.local'), service?.addresses[0]);
+    assert.equal(await ask('api.partner.example'), '192.0.2.10', 'which only the agent knows');
+    assert.equal(await ask('outside.example'), '198.51.100.7', 'which only the resolver knows');
   });
 });

@@ -1,0 +1,139 @@
+/**
+ * A CA of somebody else's: the controller signs with the intermediate of a `cacerts` folder, below a root whose key it
+ * never sees.
+ */
+import assert from 'node:assert/strict';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { buildCa, type Issuer } from '@ambit/identity';
+import { rootCertificate } from '../mesh-programs.ts';
+import {
+  admin,
+  type Bed,
+  clientYaml,
+  echoYaml,
+  makeBed,
+  namespaceYaml,
+  serviceYaml,
+} from './bed.ts';
+import type { Caller } from './caller.ts';
+
+const DAY_MS = 86_400_000;
+const ORGANIZATION = 'somebody else';
+/** So that certificates below a new intermediate come soon. */
+const TTL_SECONDS = 20;
+
+interface Authority extends Issuer {
+  readonly pem: string;
+}
+
+function makeCa(commonName: string, issuer?: Issuer): Authority {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const now = Date.now();
+  const { pem, certificate } = buildCa({
+    privateKey,
+    organization: ORGANIZATION,
+    commonName,
+    validity: { notBeforeMs: now - DAY_MS, notAfterMs: now + DAY_MS },
+    ...(issuer === undefined ? {} : { issuer }),
+  });
+  return { pem, certificate, privateKey };
+}
+
+const keyPem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+
+/** As it is dumped. */
+const serialOf = ({ certificate }: Authority): string =>
+  BigInt(`0x${certificate.serialNumber}`).toString();
+
+interface DumpedIdentity {
+  readonly identity: string;
+  readonly certChain: readonly { readonly serialNumber: string }[];
+  readonly rootCerts: readonly { readonly serialNumber: string }[];
+}
+
+describe('a cacerts folder', () => {
+  let folder: string;
+  let bed: Bed;
+  let client: Caller;
+  const root = makeCa('root');
+  const intermediate = makeCa('intermediate', root);
+  /** The key stands in the folder before the certificate, so for a moment they do not belong together. */
+  const write = ({ pem, privateKey }: Authority): void => {
+    for (const [name, text] of [
+      ['root-cert.pem', root.pem],
+      ['ca-key.pem', keyPem(privateKey)],
+      ['ca-cert.pem', pem],
+      ['cert-chain.pem', pem + root.pem],
+    ] as const) {
+      writeFileSync(join(folder, name), text, { mode: 0o600 });
+    }
+  };
+  /** Of the client's account: what signed it, and what it trusts. */
+  const signers = async (): Promise<readonly string[]> => {
+    const dumps = await admin(bed.lab, 'agent/node1', '/certs');
+    const own = (dumps as readonly DumpedIdentity[]).find(({ identity }) =>
+      identity.endsWith('/ns/shop/sa/client'),
+    );
+    assert.ok(own, 'a certificate of the client');
+    return [...own.certChain.slice(1), ...own.rootCerts].map(({ serialNumber }) => serialNumber);
+  };
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'ambit-cacerts-'));
+    write(intermediate);
+    bed = await makeBed(
+      [
+        namespaceYaml('shop'),
+        echoYaml({ name: 'web', node: 'node2' }),
+        serviceYaml('web'),
+        clientYaml({ name: 'client', node: 'node1' }),
+      ].join(''),
+      {
+        extraEnv: {
+          controller: {
+            AMBIT_CACERTS_DIR: folder,
+            AMBIT_CERT_TTL_SECONDS: String(TTL_SECONDS),
+          },
+          agent: { SECRET_TTL: `${TTL_SECONDS}s` },
+        },
+      },
+    );
+    client = bed.caller('shop/client');
+  });
+  after(async () => {
+    await bed[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('gives the root that everybody trusts, and no key is made beside it', () => {
+    const published = rootCertificate(bed.lab.paths);
+    assert.equal(readFileSync(published, 'utf8').trim(), root.pem.trim());
+    assert.equal(existsSync(join(bed.lab.paths.controller, 'ca', 'ca-key.pem')), false);
+  });
+
+  it('signs what the agents show each other, through the intermediate', async () => {
+    const capture = await bed.lab.capture();
+    await client.echo('http://web/canary-below-another-root');
+    await capture.stop();
+    assert.ok(capture.frames().length > 0);
+    assert.equal(capture.contains('canary-below-another-root'), false);
+    assert.deepEqual(await signers(), [serialOf(intermediate), serialOf(root)]);
+  });
+
+  it('may get another intermediate, and nobody notices', async () => {
+    const next = makeCa('next', root);
+    await client.startLoad('new', { url: 'http://web/' }, 50);
+    await client.startLoad('kept', { url: 'http://web/', reuse: true }, 50);
+    write(next);
+    await bed.lab.waitFor(async () => (await signers())[0] === serialOf(next), {
+      what: 'a certificate below the new intermediate',
+      timeoutMs: 60_000,
+    });
+    for (const name of ['new', 'kept']) {
+      assert.deepEqual((await client.stopLoad(name)).errors, {}, name);
+    }
+  });
+});
