@@ -216,11 +216,12 @@ function testFiles(isWanted: (file: string) => boolean, only: readonly string[])
 }
 
 const isLabTest = (file: string): boolean => file.endsWith('.lab.test.ts');
+const isClusterTest = (file: string): boolean => file.endsWith('.cluster.test.ts');
 
 async function unitTests(only: readonly string[]): Promise<void> {
   await runTests({
     name: 'unit',
-    files: testFiles((file) => !isLabTest(file), only),
+    files: testFiles((file) => !isLabTest(file) && !isClusterTest(file), only),
     concurrency: availableParallelism(),
     timeoutMs: UNIT_TIMEOUT_MS,
   });

@@ -1,2 +1,47 @@
-/** Access to a Kubernetes API server. The only package that imports @kubernetes/client-node. */
-export { KubeConfig } from '@kubernetes/client-node';
+/** Access to a Kubernetes API server: objects, reflectors, queues, leases. The only package that imports @kubernetes/client-node. */
+export {
+  type ApplyOptions,
+  type CallOptions,
+  type CreatedObject,
+  type DeleteOptions,
+  KubeClient,
+  type KubeClientOptions,
+  type ListOptions,
+  type LogOptions,
+  type PatchOptions,
+  type WriteOptions,
+} from './client.ts';
+export type { AppliedCredentials, KubeCredentials } from './credentials.ts';
+export {
+  Discovery,
+  type DiscoveryOptions,
+  type ServedResource,
+  type WantedResource,
+} from './discovery.ts';
+export {
+  isKubeError,
+  KubeError,
+  type KubeErrorCause,
+  type KubeErrorCode,
+} from './errors.ts';
+export { KubeHttp, type KubeHttpOptions, type KubeRequest } from './http.ts';
+export { Kubeconfig, type KubeconfigOptions, loadKubeconfig } from './kubeconfig.ts';
+export { createKubeMetrics, type KubeMetrics } from './metrics.ts';
+export {
+  Reflector,
+  type ReflectorHealth,
+  type ReflectorOptions,
+  type ReflectorState,
+} from './reflector.ts';
+export type { ReflectorEvent } from './reflector-store.ts';
+export {
+  type GroupVersionResource,
+  type KubeObject,
+  keyOf,
+  type ObjectMeta,
+  type ObjectRef,
+  type OwnerReference,
+  parseKey,
+  pathOf,
+} from './resources.ts';
+export { type DefinitionWatchOptions, watchDefinitions } from './watch-definitions.ts';

@@ -1,2 +1,10 @@
-/** Helpers for tests of code that uses a Kubernetes API server. */
-export { KubeConfig } from '@kubernetes/client-node';
+/** Helpers for tests of code that uses a Kubernetes API server: a fake one and a real one. */
+export {
+  answer,
+  FakeApiServer,
+  type FakeKind,
+  type FakeRequest,
+  fail,
+  type Intercept,
+} from './fake-api-server.ts';
+export { openTestCluster, type TestCluster } from './test-cluster.ts';

@@ -1,0 +1,209 @@
+/**
+ * The objects of one reflector and what changed in them.
+ *
+ * A list is staged beside the world and takes its place only when it is complete; the difference is
+ * told once, deletions first, because an address may have moved to another object.
+ */
+import type { KubeObject } from './resources.ts';
+import { keyOf } from './resources.ts';
+
+export type ReflectorEvent<T> =
+  | { readonly kind: 'added'; readonly key: string; readonly object: T }
+  | { readonly kind: 'updated'; readonly key: string; readonly object: T; readonly old: T }
+  | { readonly kind: 'deleted'; readonly key: string; readonly old: T }
+  /** This version cannot be read; the last good one, if any, stays. Without a key not even its name is known. */
+  | { readonly kind: 'malformed'; readonly key: string | undefined; readonly reason: string }
+  /** The first complete list has been told. Once. */
+  | { readonly kind: 'synced' };
+
+export interface Entry<T> {
+  readonly object: T;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+export interface StoreOptions<T> {
+  /** What is kept of an object; undefined if it is not wanted at all. May throw: then the object is malformed. */
+  readonly prune: (object: KubeObject) => T | undefined;
+  readonly emit: (event: ReflectorEvent<T>) => void;
+  readonly objectsMax: number;
+}
+
+export class ReflectorStore<T> {
+  readonly #options: StoreOptions<T>;
+  #entries = new Map<string, Entry<T>>();
+
+  constructor(options: StoreOptions<T>) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: string): T | undefined {
+    return this.#entries.get(key)?.object;
+  }
+
+  *entries(): Generator<[string, T]> {
+    for (const [key, { object }] of this.#entries) {
+      yield [key, object];
+    }
+  }
+
+  /** A change of one object. */
+  put(object: KubeObject): void {
+    const key = keyOf(object.metadata);
+    const old = this.#entries.get(key);
+    const entry = this.#entryOf(key, { object, count: this.#entries.size });
+    if (entry === 'malformed' && (old === undefined || old.uid === object.metadata.uid)) {
+      return;
+    }
+    if (entry === undefined || entry === 'malformed') {
+      // Not wanted any more, or only an earlier object of this name was readable.
+      this.delete(key);
+    } else {
+      this.#replace(key, entry, old);
+    }
+  }
+
+  delete(key: string): void {
+    const old = this.#entries.get(key);
+    if (old !== undefined) {
+      this.#entries.delete(key);
+      this.#options.emit({ kind: 'deleted', key, old: old.object });
+    }
+  }
+
+  malformed(key: string | undefined, reason: string): void {
+    this.#options.emit({ kind: 'malformed', key, reason });
+  }
+
+  /** An empty list beside the world. */
+  stage(): StagedList<T> {
+    return new StagedList({
+      store: this,
+      current: this.#entries,
+      entryOf: (key, object, count) => this.#entryOf(key, { object, count }),
+    });
+  }
+
+  /** Makes a complete list the world. With `keepsUnlisted` what it does not name stays. */
+  commit(staged: ReadonlyMap<string, Entry<T>>, keepsUnlisted: boolean): void {
+    if (!keepsUnlisted) {
+      for (const key of [...this.#entries.keys()].filter((k) => !staged.has(k))) {
+        this.delete(key);
+      }
+    }
+    for (const [key, entry] of staged) {
+      const old = this.#entries.get(key);
+      if (old !== entry) {
+        this.#replace(key, entry, old);
+      }
+    }
+  }
+
+  clear(): void {
+    this.commit(new Map(), false);
+  }
+
+  #replace(key: string, entry: Entry<T>, old: Entry<T> | undefined): void {
+    const { emit } = this.#options;
+    const { object } = entry;
+    if (old !== undefined && old.uid !== entry.uid) {
+      // Deleted and made again under the same name while nobody looked.
+      this.delete(key);
+      this.#entries.set(key, entry);
+      emit({ kind: 'added', key, object });
+      return;
+    }
+    this.#entries.set(key, entry);
+    emit(
+      old === undefined
+        ? { kind: 'added', key, object }
+        : { kind: 'updated', key, object, old: old.object },
+    );
+  }
+
+  #entryOf(
+    key: string,
+    { object, count }: { readonly object: KubeObject; readonly count: number },
+  ): Entry<T> | undefined | 'malformed' {
+    const { prune, objectsMax } = this.#options;
+    const { uid = '', resourceVersion = '' } = object.metadata;
+    try {
+      const kept = prune(object);
+      if (kept === undefined) {
+        return undefined;
+      }
+      if (count >= objectsMax && !this.#entries.has(key)) {
+        this.malformed(key, `more than ${objectsMax} objects of this kind`);
+        return 'malformed';
+      }
+      return { object: kept, uid, resourceVersion };
+    } catch (error) {
+      this.malformed(key, error instanceof Error ? error.message : String(error));
+      return 'malformed';
+    }
+  }
+}
+
+interface StagedListOptions<T> {
+  readonly store: ReflectorStore<T>;
+  readonly current: ReadonlyMap<string, Entry<T>>;
+  readonly entryOf: (
+    key: string,
+    object: KubeObject,
+    count: number,
+  ) => Entry<T> | undefined | 'malformed';
+}
+
+/** A list while it is read. Nothing is told of it before `commit`, except what is malformed. */
+export class StagedList<T> {
+  readonly #options: StagedListOptions<T>;
+  readonly #entries = new Map<string, Entry<T>>();
+  #hasNameless = false;
+
+  constructor(options: StagedListOptions<T>) {
+    this.#options = options;
+  }
+
+  put(object: KubeObject): void {
+    const key = keyOf(object.metadata);
+    const { uid, resourceVersion } = object.metadata;
+    const old = this.#options.current.get(key);
+    if (old !== undefined && old.uid === uid && old.resourceVersion === resourceVersion) {
+      this.#entries.set(key, old);
+      return;
+    }
+    const entry = this.#options.entryOf(key, object, this.#entries.size);
+    if (entry === 'malformed') {
+      if (old?.uid === uid) {
+        this.#keepOld(key);
+      }
+    } else if (entry !== undefined) {
+      this.#entries.set(key, entry);
+    }
+  }
+
+  malformed(key: string | undefined, reason: string): void {
+    this.#options.store.malformed(key, reason);
+    if (key === undefined) {
+      // It may be any of the old ones, so none of them is known to be gone.
+      this.#hasNameless = true;
+    } else {
+      this.#keepOld(key);
+    }
+  }
+
+  commit(): void {
+    this.#options.store.commit(this.#entries, this.#hasNameless);
+  }
+
+  #keepOld(key: string): void {
+    const old = this.#options.current.get(key);
+    if (old !== undefined) {
+      this.#entries.set(key, old);
+    }
+  }
+}
