@@ -105,3 +105,33 @@ describe('a policy on what is outside of the mesh', () => {
     }
   }
 });
+
+describe('a policy that cannot be compiled', () => {
+  // What validation lets pass and compiling refuses is a fault of ours, and no reason to let anybody in.
+  const written = policy('broken', {
+    action: 'ALLOW',
+    selector: { matchLabels: { app: 'reviews' } },
+    rules: [{ from: [{ source: { ipBlocks: ['10.0.0.0/8'] } }] }],
+  });
+  const broken = JSON.parse(
+    JSON.stringify(written).replace('10.0.0.0/8', 'nonsense'),
+  ) as MeshObject;
+
+  it('refuses everything in its scope, and says so', () => {
+    const model = modelOf(
+      AMBIENT,
+      pod('reviews', '10.0.0.1', { labels: { app: 'reviews' } }),
+      broken,
+    );
+    const held = model.outputs.authorizations.get('shop/broken');
+    assert.deepEqual(
+      [held?.action, held?.scope, held?.rules],
+      ['DENY', 'WORKLOAD_SELECTOR', [{ clauses: [] }]],
+    );
+    assert.deepEqual(workload(model, 'reviews').authorizationPolicies, ['shop/broken']);
+    const status = model.outputs.statuses.get('AuthorizationPolicy/shop/broken');
+    const accepted = status?.conditions.find(({ type }) => type === 'Accepted');
+    assert.deepEqual([accepted?.status, accepted?.reason], ['False', 'Invalid']);
+    assert.match(accepted?.message ?? '', /everything in its scope is refused/);
+  });
+});

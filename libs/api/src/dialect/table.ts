@@ -27,13 +27,19 @@ const ARTICLE = 'articles on service meshes';
 const OLD_API = 'Istio API before 1.6';
 const NO_EDIT = (): readonly Edit[] => [];
 
-/** Moves a field to `to`, counted from `up` levels above it; then removes what is left empty above it. */
+/** Moves a field to `to`, counted from `up` levels above it; then removes up to `emptied` levels that it leaves empty. */
 function move(up: number, to: Path, emptied = 0) {
   return (path: Path): readonly Edit[] => {
     const target = [...path.slice(0, path.length - up), ...to];
     const edit: Edit = { op: 'move', from: path, to: target };
-    if (emptied === 0) return [edit];
-    return [edit, { op: 'deleteIfEmpty', path: path.slice(0, -1), heir: target.slice(0, -1) }];
+    const heir = target.slice(0, -1);
+    return [
+      edit,
+      ...Array.from(
+        { length: emptied },
+        (_, level): Edit => ({ op: 'deleteIfEmpty', path: path.slice(0, -1 - level), heir }),
+      ),
+    ];
   };
 }
 
@@ -91,7 +97,7 @@ const IN_POOL: readonly Dialect[] = EJECTION_FIELDS.flatMap((field) => [
   destinationRule({
     paths: inPolicies(`connectionPool.tcp.${field}`, `connectionPool.http.${field}`),
     becomes: `outlierDetection.${field}`,
-    edits: move(3, ['outlierDetection', field], 1),
+    edits: move(3, ['outlierDetection', field], 2),
     says: 'belongs inside outlierDetection; it is read as if it were there',
   }),
 ]);

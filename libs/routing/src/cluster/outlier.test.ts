@@ -151,6 +151,14 @@ describe('CircuitBreaker', () => {
     assert.equal(breaker.held('requests'), 2);
   });
 
+  it('has a limit of retries of its own', () => {
+    const breaker = new CircuitBreaker({ http: { maxRetries: 1 } });
+    assert.deepEqual(
+      [breaker.hold('retries'), breaker.hold('retries'), breaker.hold('requests')],
+      [true, false, true],
+    );
+  });
+
   it('refuses to release what was not held', () => {
     const breaker = new CircuitBreaker({});
     assert.throws(() => breaker.release('requests'), RangeError);
