@@ -25,6 +25,9 @@ import { agentRoutes } from './admin/agent-routes.ts';
 import { listenOnSocket } from './admin/socket-server.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import type { HostProbes } from './capture/host-probes.ts';
+import type { CniPods } from './cni/cni-pods.ts';
+import { cniRoutes } from './cni/cni-routes.ts';
+import { replayRemovals } from './cni/plugin/del-journal.ts';
 import type { AgentConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
 import type { PodIdentities } from './control/pod-identities.ts';
@@ -52,6 +55,7 @@ export interface AgentParts {
   readonly identities: PodIdentities;
   readonly store: PodStore;
   readonly registry: PodRegistry;
+  readonly cni: CniPods;
   readonly probes: HostProbes;
   readonly client: DeltaClient | undefined;
   readonly metrics: Registry;
@@ -80,7 +84,7 @@ export class Agent {
 
   /** Resolves when pods are served. Throws where the agent could never work: no privilege, a port that is taken. */
   async start(): Promise<void> {
-    const { workers, client, store, registry, config } = this.#parts;
+    const { workers, client, store, registry, cni, config } = this.#parts;
     selfTest();
     store.open();
     await this.#listenForPeople();
@@ -98,7 +102,10 @@ export class Agent {
     await this.#openProbes();
     this.podsChanged();
     this.#holds.dns[Symbol.dispose]();
-    const server = this.#server('Ambit node agent, pods', podRoutes(registry));
+    await replayRemovals(config.runDir, (removal) => cni.del(removal));
+    cni.refresh();
+    const routes = [...podRoutes(registry), ...cniRoutes(cni)];
+    const server = this.#server('Ambit node agent, pods', routes);
     this.#sockets.push(await listenOnSocket(server, `${config.runDir}/agent.sock`));
   }
 

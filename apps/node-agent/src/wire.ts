@@ -10,12 +10,14 @@ import {
   DeltaClient,
   fileText,
   openDeltaStream,
+  type Subscription,
   tokenFile,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import { HostProbes } from './capture/host-probes.ts';
+import { CniPods } from './cni/cni-pods.ts';
 import type { AgentConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
 import { MeshState } from './control/mesh-state.ts';
@@ -112,7 +114,18 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
       new CapturedPodSteps({ pod, ns, workers, names, probes, certificates: identities }),
     onChange: () => agent.podsChanged(),
   });
-  const client = buildClient(config, around, state);
+  const cni = new CniPods({
+    clock,
+    log: log.scoped('cni'),
+    pods: registry,
+    isConnected: () => client?.status().connected === true,
+    exemptNamespaces: new Set(['kube-system', config.podNamespace]),
+  });
+  const client = buildClient(
+    config,
+    around,
+    subscriptionsOf(state, (changed, removed) => cni.applyFacts(changed, removed)),
+  );
   registerAgentMetrics(metrics, { registry, workers, client: () => client });
   const parts: AgentParts = {
     ...around,
@@ -124,6 +137,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     identities,
     store,
     registry,
+    cni,
     probes,
     client,
     metrics,
@@ -136,7 +150,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
 function buildClient(
   config: AgentConfig,
   { clock, log }: Surroundings,
-  state: MeshState,
+  subscriptions: readonly Subscription[],
 ): DeltaClient | undefined {
   if (config.xdsAddress === '') {
     return undefined;
@@ -160,7 +174,7 @@ function buildClient(
         ...config.metadata,
       },
     }),
-    subscriptions: subscriptionsOf(state),
+    subscriptions,
     onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
     onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
   });

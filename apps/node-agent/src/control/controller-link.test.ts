@@ -31,7 +31,9 @@ function rig() {
     },
     onEnrolments: () => undefined,
   });
-  const found = subscriptionsOf(state).find(({ typeUrl }) => typeUrl === TYPE_URL.authorization);
+  const found = subscriptionsOf(state, () => undefined).find(
+    ({ typeUrl }) => typeUrl === TYPE_URL.authorization,
+  );
   assert.ok(found);
   const missing = (namespace: string, names: readonly string[] = []) =>
     workers.select({ namespace, names }).missing;

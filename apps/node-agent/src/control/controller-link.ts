@@ -1,16 +1,17 @@
 /**
- * What this agent subscribes to, in the order in which it wants it: enrolment, policy, then addresses.
+ * What this agent subscribes to, in the order in which it wants it: enrolment, pods, policy, then addresses.
  *
  * Rule: an ACK means that every worker has applied. What a worker refuses is a NACK with its words. A policy that
  * can not be read is a NACK too, and refuses what it or the version before may be about until it can be.
  */
-import type { Address, Enrolment } from '@ambit/model';
+import type { Address, Enrolment, PodFacts } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
 import {
   announceNames,
   decodeAddress,
   decodeAuthorization,
   decodeEnrolment,
+  decodePod,
   type Rejection,
   type Subscription,
   standInAuthorization,
@@ -24,13 +25,24 @@ interface Update<T> {
   readonly removed: readonly string[];
 }
 
-export function subscriptionsOf(state: MeshState): readonly Subscription[] {
+export function subscriptionsOf(
+  state: MeshState,
+  applyPods: (changed: readonly PodFacts[], removed: readonly string[]) => void,
+): readonly Subscription[] {
   return [
     subscribeTo<Enrolment>({
       typeUrl: TYPE_URL.enrolment,
       decode: decodeEnrolment,
       apply: async (update) => {
         state.applyEnrolments(changeOf(update));
+        return [];
+      },
+    }),
+    subscribeTo<PodFacts>({
+      typeUrl: TYPE_URL.pod,
+      decode: decodePod,
+      apply: async ({ changed, removed }) => {
+        applyPods([...changed.values()], removed);
         return [];
       },
     }),

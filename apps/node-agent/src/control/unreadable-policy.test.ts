@@ -24,7 +24,9 @@ async function mesh(rig: WorkerRig) {
     },
     onEnrolments: () => undefined,
   });
-  const found = subscriptionsOf(state).find(({ typeUrl }) => typeUrl === TYPE_URL.authorization);
+  const found = subscriptionsOf(state, () => undefined).find(
+    ({ typeUrl }) => typeUrl === TYPE_URL.authorization,
+  );
   assert.ok(found);
   rig.workloads(
     workload('client', { addresses: [rig.address(1)] }),

@@ -50,6 +50,11 @@ export function decideEnrolment(
     : { mode: exception.mode, reason: `the controller says ${exception.mode} for this pod` };
 }
 
+/** Pods of such a namespace wait for an agent: all of it is enrolled, or pods in it are by themselves. */
+export function holdsPods({ mode, exceptions }: Enrolment): boolean {
+  return mode === 'ambient' || exceptions.some((exception) => exception.mode === 'ambient');
+}
+
 /** How a captured pod is captured. Annotations that make no sense are left out, never half applied. */
 export function captureOptionsOf(
   pod: Pod,

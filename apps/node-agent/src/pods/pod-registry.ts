@@ -147,6 +147,11 @@ export class PodRegistry {
     }));
   }
 
+  /** Undefined when no controller was ever heard, now or in an earlier life of this node's state. */
+  get enrolments(): ReadonlyMap<string, Enrolment> | undefined {
+    return this.#enrolments;
+  }
+
   /** Pods whose new connections are redirected to the agent. */
   get captured(): readonly Pod[] {
     return this.#podsWhere((state) => state === 'captured');

@@ -15,6 +15,16 @@ export interface Pod {
   /** A path that opens the network namespace for as long as the pod lives. */
   readonly netnsPath: string;
   readonly ips: readonly string[];
+  /** Absent where no container runtime made it. */
+  readonly sandbox?: Sandbox;
+}
+
+/** The attachment of a container runtime that the pod is served by. */
+export interface Sandbox {
+  readonly containerId: string;
+  readonly ifname: string;
+  /** Of the CNI configuration. */
+  readonly network: string;
 }
 
 /** RFC 1123 names, which also cannot leave a folder. */
@@ -38,6 +48,7 @@ export function parsePod(value: unknown): Pod {
     problems.push(`${key}: found ${JSON.stringify(found)?.slice(0, 80) ?? 'nothing'}`);
     return '';
   };
+  const sandbox = parseSandbox(value['sandbox'], problems);
   const pod: Pod = {
     uid: text('uid', (uid) => UID.test(uid)),
     name: text('name', (name) => NAME.test(name)),
@@ -50,6 +61,7 @@ export function parsePod(value: unknown): Pod {
     annotations: parseStrings(value['annotations'], 'annotations', problems),
     netnsPath: text('netnsPath', (path) => isAbsolute(path) && !path.includes('\0')),
     ips: parseAddresses(value['ips'], problems),
+    ...(sandbox === undefined ? {} : { sandbox }),
   };
   if (problems.length > 0) {
     throw new AgentError('AGENT_POD_INVALID', `not a pod: ${problems.join('; ')}`, {
@@ -93,6 +105,22 @@ function parseAddresses(value: unknown, problems: string[]): readonly string[] {
     return [];
   }
   return value;
+}
+
+function parseSandbox(value: unknown, problems: string[]): Sandbox | undefined {
+  if (value === undefined) {
+    return undefined;
+  }
+  const { containerId, ifname, network } = isRecord(value) ? value : {};
+  if (
+    typeof containerId !== 'string' ||
+    typeof ifname !== 'string' ||
+    typeof network !== 'string'
+  ) {
+    problems.push('sandbox: want containerId, ifname and network');
+    return undefined;
+  }
+  return { containerId, ifname, network };
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

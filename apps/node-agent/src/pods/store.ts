@@ -7,6 +7,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Enrolment } from '@ambit/model';
+import { holdsPods } from './enrolment.ts';
 import { isRecord, type Pod, parsePod } from './pod.ts';
 
 /** `netnsId` tells whether the path still leads to the same namespace: paths are used again. */
@@ -80,7 +81,7 @@ export class PodStore {
     replaceFile(join(this.#folder, 'enrolments.json'), all);
     replaceFile(
       join(this.#folder, 'enrolled.json'),
-      all.filter(({ mode }) => mode === 'ambient').map(({ namespace }) => namespace),
+      all.filter(holdsPods).map(({ namespace }) => namespace),
     );
   }
 

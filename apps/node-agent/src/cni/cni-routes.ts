@@ -1,0 +1,70 @@
+/**
+ * The HTTP side of `agent.sock` for the CNI plugin.
+ *
+ * 200 to `add` means that the pod may start. 503: not now, ask again; 400: the question is wrong and stays so. An
+ * answer of the agent is final for the plugin: only silence lets it decide by itself.
+ */
+import { MeshError } from '@ambit/core';
+import { type AdminResponse, type AdminRoute, describeError, jsonResponse } from '@ambit/telemetry';
+import { AgentError } from '../errors.ts';
+import type { CniPods } from './cni-pods.ts';
+import { parseAdd, parseAttachment, parseCollect } from './cni-request.ts';
+
+export function cniRoutes(pods: CniPods): readonly AdminRoute[] {
+  return [
+    post('/v1/cni/add', 'a pod is about to start; answers when it may', async (body) =>
+      await pods.add(parseAdd(body)),
+    ),
+    post('/v1/cni/del', 'an attachment of a pod is gone', async (body) => {
+      await pods.del(parseAttachment(body));
+      return {};
+    }),
+    post('/v1/cni/check', 'whether a pod is captured that should be', async (body) => {
+      pods.check(parseAttachment(body));
+      return {};
+    }),
+    post('/v1/cni/gc', 'the attachments that are left', async (body) => ({
+      removed: await pods.collect(parseCollect(body)),
+    })),
+    {
+      method: 'GET',
+      path: '/v1/cni/status',
+      summary: 'whether pods can be added',
+      handle: () => jsonResponse({ ready: true }),
+    },
+  ];
+}
+
+function post(
+  path: string,
+  summary: string,
+  answer: (body: unknown) => Promise<unknown>,
+): AdminRoute {
+  return {
+    method: 'POST',
+    path,
+    summary,
+    handle: async ({ body }): Promise<AdminResponse> => {
+      try {
+        return jsonResponse(await answer(parseJson(body)));
+      } catch (error) {
+        if (!(error instanceof MeshError)) {
+          throw error;
+        }
+        const status = error.retryable ? 503 : 400;
+        return jsonResponse({ code: error.code, error: describeError(error) }, status);
+      }
+    },
+  };
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (error) {
+    throw new AgentError('AGENT_POD_INVALID', 'the body is not JSON', {
+      retryable: false,
+      cause: error,
+    });
+  }
+}
