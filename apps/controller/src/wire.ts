@@ -34,6 +34,10 @@ export class Controller {
   readonly #admins: AdminServer[] = [];
   readonly #closers: (() => void)[] = [];
   readonly #startedAtMs: number;
+  /** Held until everything was read for the first time. */
+  #loading: Disposable | undefined;
+  /** What keeps the source from reading. */
+  #problems: readonly string[] = [];
 
   private constructor(config: ControllerConfig, around: Surroundings, parts: Parts) {
     this.#config = config;
@@ -48,17 +52,24 @@ export class Controller {
     return new Controller(config, around, await buildParts(config, around));
   }
 
-  /** Resolves when ready, with the port of the control plane. */
+  /** Resolves when ready, with the port of the control plane; 0 if it was stopped before. */
   async start(): Promise<number> {
     const { log, clock } = this.#around;
     const { readiness, source, delta, authority, certificates, verifier } = this.#parts;
-    const loading = readiness.hold('configuration');
+    const { managed, store } = this.#parts;
     const opening = readiness.hold('control plane');
     this.#wireEvents();
     await this.#listenAdmin();
-    await source.start((change) => this.#apply(change));
-    loading[Symbol.dispose]();
-    log.info('configuration loaded', { objects: this.#parts.store.objects.size });
+    this.#loading = readiness.hold('configuration');
+    await source.start(
+      (change) => this.#apply(change),
+      (problems) => this.#setProblems(problems),
+    );
+    if (this.#stopping.signal.aborted) return 0;
+    this.#loading[Symbol.dispose]();
+    this.#loading = undefined;
+    managed.set(store.model.outputs.waypoints);
+    log.info('configuration loaded', { objects: store.objects.size });
     const renewal = new ServingRenewal({ authority, config: this.#config, clock, log });
     const server = new ControlPlaneServer({
       delta,
@@ -102,6 +113,16 @@ export class Controller {
     await Promise.all(this.#admins.map((admin) => admin.stop()));
   }
 
+  /** Readiness says them, and with it whoever asks why nothing is served. */
+  #setProblems(problems: readonly string[]): void {
+    this.#problems = problems;
+    const before = this.#loading;
+    if (before === undefined) return;
+    const why = problems.length === 0 ? '' : `: ${problems.join('; ')}`;
+    this.#loading = this.#parts.readiness.hold(`configuration${why}`);
+    before[Symbol.dispose]();
+  }
+
   #apply(change: SourceChange): void {
     const { clock } = this.#around;
     const { store, metrics, generations, generationsFile } = this.#parts;
@@ -125,7 +146,8 @@ export class Controller {
       }
       enforcement.note(causes, delta);
       resources.update(store.model.outputs, delta);
-      managed.set(store.model.outputs.waypoints);
+      // What is known before all was read lacks pods, and so waypoints that run.
+      if (this.#loading === undefined) managed.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
       statuses.touch();
       const captured = captures.update(causes, this.#config.clusterId);
@@ -180,6 +202,11 @@ export class Controller {
       objects: store.objects.size,
       refused: statuses.refused,
       root: { notAfterMs: Date.parse(root?.expirationTime ?? '') || 0 },
+      problems: this.#problems.map((problem) =>
+        this.#loading === undefined
+          ? `${problem}; its objects stay as they were`
+          : `${problem}; nothing is served until it can be read`,
+      ),
     };
   }
 

@@ -22,7 +22,13 @@ export interface SourceChange {
 }
 
 export interface ConfigSource {
-  /** Resolves once the first change was delivered. */
-  start(onChange: (change: SourceChange) => void): Promise<void>;
+  /**
+   * Resolves once all that exists was delivered, or when it is stopped before. `onProblems`: what keeps it from
+   * reading, whenever that changes; until it could read for the first time, what it delivers is what an earlier process had.
+   */
+  start(
+    onChange: (change: SourceChange) => void,
+    onProblems?: (problems: readonly string[]) => void,
+  ): Promise<void>;
   stop(): Promise<void>;
 }

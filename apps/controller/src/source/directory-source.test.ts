@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -80,8 +88,7 @@ describe('DirectorySource', () => {
     }
   }
 
-  const start = async (...folders: readonly string[]): Promise<View> => {
-    const view = new View();
+  const sourceOf = (folders: readonly string[]): DirectorySource => {
     const file = new StateFile<readonly KeptObject[]>({
       path: join(root, 'accepted.json'),
       clock: systemClock,
@@ -94,6 +101,12 @@ describe('DirectorySource', () => {
       log: LOG,
     });
     sources.push(source);
+    return source;
+  };
+
+  const start = async (...folders: readonly string[]): Promise<View> => {
+    const view = new View();
+    const source = sourceOf(folders);
     await source.start((change) => view.take(change));
     return view;
   };
@@ -157,7 +170,7 @@ describe('DirectorySource', () => {
     write('a/node_modules/no.yaml', NAMESPACE('no'));
     write('a/readme.md', 'kind: Namespace');
     symlinkSync(join(root, 'a'), join(root, 'a', 'loop'));
-    const view = await start('a', 'missing');
+    const view = await start('a');
     assert.deepEqual([...view.objects.keys()].sort(), [
       'Namespace/one',
       'Namespace/three',
@@ -181,10 +194,85 @@ describe('DirectorySource', () => {
     await view.waitFor(() => !view.objects.has('Namespace/x'), 'deleted');
   });
 
-  it('sees a folder that comes later', async () => {
-    const view = await start('late');
-    write('late/x.yaml', NAMESPACE('x'));
-    await view.waitFor(() => view.objects.has('Namespace/x'), 'the late folder');
+  describe('while a folder is not there when it starts', () => {
+    /** Not awaited: it loads when the folder comes. */
+    const waiting = (...folders: readonly string[]) => {
+      const view = new View();
+      const problems: (readonly string[])[] = [];
+      const source = sourceOf(folders);
+      const state = { isLoaded: false };
+      const loading = source
+        .start(
+          (change) => view.take(change),
+          (found) => problems.push(found),
+        )
+        .then(() => {
+          state.isLoaded = true;
+        });
+      return { view, problems, source, loading, state };
+    };
+
+    it('says so, and loads when it comes and nobody fills it any more', async () => {
+      const { view, problems, loading } = waiting('late');
+      await until(
+        () => Promise.resolve(problems.length > 0),
+        () => 'no problem is told',
+      );
+      assert.deepEqual(problems, [[`folder ${join(root, 'late')} is not there`]]);
+      assert.equal(view.objects.size, 0);
+      write('late/x.yaml', NAMESPACE('x'));
+      await loading;
+      assert.ok(view.objects.has('Namespace/x'));
+      assert.deepEqual(problems.at(-1), []);
+    });
+
+    // It loaded an empty mesh, and every proxy lost what it had.
+    it('keeps what was accepted last, whole, and forgets what did not come back', async () => {
+      write('a/one.yaml', `${NAMESPACE('one', 'old')}---\n${NAMESPACE('two')}`);
+      write('b/three.yaml', NAMESPACE('three'));
+      await start('a', 'b');
+      await sources[0]?.stop();
+      const accepted = readFileSync(join(root, 'accepted.json'), 'utf8');
+      renameSync(join(root, 'a'), join(root, 'elsewhere'));
+      const { view, loading, state } = waiting('a', 'b');
+      await view.waitFor(() => view.objects.size === 3, 'what was accepted last');
+      await systemClock.sleep(1_200);
+      assert.equal(state.isLoaded, false);
+      assert.equal(readFileSync(join(root, 'accepted.json'), 'utf8'), accepted);
+      write('elsewhere/one.yaml', NAMESPACE('one', 'new'));
+      renameSync(join(root, 'elsewhere'), join(root, 'a'));
+      await loading;
+      assert.deepEqual([...view.objects.keys()].sort(), ['Namespace/one', 'Namespace/three']);
+      assert.equal(view.objects.get('Namespace/one'), 'new');
+    });
+
+    it('falls back to the last good version of a file that comes back broken', async () => {
+      write('a/one.yaml', NAMESPACE('one', 'good'));
+      await start('a');
+      await sources[0]?.stop();
+      rmSync(join(root, 'a'), { recursive: true });
+      const { view, loading } = waiting('a');
+      await view.waitFor(() => view.objects.size === 1, 'what was accepted last');
+      write('a/one.yaml', BROKEN);
+      await loading;
+      assert.equal(view.objects.get('Namespace/one'), 'good');
+      assert.ok(view.refused.has('Namespace/one'));
+    });
+
+    it('does not take a file or a folder that cannot be read for an empty folder', async () => {
+      write('file', '');
+      symlinkSync('loop', join(root, 'loop'));
+      const { problems, source, loading, state } = waiting('file', 'loop');
+      await until(
+        () => Promise.resolve(problems.length > 0),
+        () => 'no problem is told',
+      );
+      assert.match(problems[0]?.[0] ?? '', /\/file is no folder$/);
+      assert.match(problems[0]?.[1] ?? '', /\/loop cannot be read: ELOOP/);
+      await source.stop();
+      await loading;
+      assert.equal(state.isLoaded, true, 'stopping ends the wait');
+    });
   });
 
   it('takes objects of a later folder before those of an earlier one, and goes back', async () => {

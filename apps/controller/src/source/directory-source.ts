@@ -14,10 +14,11 @@ import { keyOf } from '@ambit/model';
 import type { Logger } from '@ambit/telemetry';
 
 import { buildChange } from './change-builder.ts';
+import { ConfigFolders } from './config-folders.ts';
 import type { ConfigSource, SourceChange } from './config-source.ts';
 import { EntryMerge, type FilePlace } from './entry-merge.ts';
 import { type FileEntry, fileKey, parseFile } from './file-entries.ts';
-import { type FoundFile, scanFolder } from './folder-scan.ts';
+import type { FolderScan, FoundFile } from './folder-scan.ts';
 import { withKept } from './kept-entries.ts';
 import type { LastGood } from './last-good.ts';
 
@@ -28,6 +29,8 @@ const SETTLE_MS = 60;
 /** An empty file that had objects is most likely being written. */
 const EMPTY_SETTLE_MS = 1_500;
 const RESCAN_MS = 5_000;
+/** Between looks for a folder that is not there at the start. */
+const MISSING_MS = 1_000;
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface DirectorySourceOptions {
@@ -48,8 +51,8 @@ export class DirectorySource implements ConfigSource {
   readonly #known = new Map<string, KnownFile>();
   /** Keys of files that are spoken of. */
   readonly #spokenOf = new Set<ObjectKey>();
-  /** Folders that had files and are gone. */
-  readonly #lost = new Set<number>();
+  /** Delivered before anything could be read. */
+  readonly #provisional = new Set<ObjectKey>();
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #stopping = new AbortController();
   #wake = Promise.withResolvers<void>();
@@ -60,13 +63,39 @@ export class DirectorySource implements ConfigSource {
     this.#options = options;
   }
 
-  async start(onChange: (change: SourceChange) => void): Promise<void> {
+  async start(
+    onChange: (change: SourceChange) => void,
+    onProblems: (problems: readonly string[]) => void = () => undefined,
+  ): Promise<void> {
+    const { log, lastGood } = this.#options;
+    const folders = new ConfigFolders({ folders: this.#options.folders, log, onProblems });
     this.#watch();
-    await this.#options.lastGood.restore();
-    await this.#scan(onChange);
+    await lastGood.restore();
+    let scans: readonly FolderScan[] | undefined = await folders.scan();
+    if (!folders.areAllThere) {
+      this.#deliverEarlier(onChange);
+      scans = await this.#whenThere(folders);
+    }
+    if (scans === undefined) return;
+    this.#watch();
+    await this.#take(scans, onChange);
     this.#hasLoaded = true;
-    this.#options.lastGood.finishLoading();
-    this.#running = this.#run(onChange);
+    lastGood.finishLoading();
+    this.#running = this.#run(folders, onChange);
+  }
+
+  /** Once all folders are there and nobody is filling them any more; nothing if it is stopped before. */
+  async #whenThere(folders: ConfigFolders): Promise<readonly FolderScan[] | undefined> {
+    const { signal } = this.#stopping;
+    let before: string | undefined;
+    for (;;) {
+      await this.#options.clock.sleep(MISSING_MS, signal).catch(ignoreAbort);
+      if (signal.aborted) return undefined;
+      const scans = await folders.scan();
+      const now = folders.areAllThere ? stampOf(scans) : undefined;
+      if (now !== undefined && now === before) return scans;
+      before = now;
+    }
   }
 
   async stop(): Promise<void> {
@@ -77,7 +106,14 @@ export class DirectorySource implements ConfigSource {
     await this.#options.lastGood.flush();
   }
 
-  async #run(onChange: (change: SourceChange) => void): Promise<void> {
+  /** What was accepted last, as long as nobody can tell what is there now; half of it would be another mesh. */
+  #deliverEarlier(onChange: (change: SourceChange) => void): void {
+    const upserts = this.#options.lastGood.earlier;
+    for (const object of upserts) this.#provisional.add(keyOf(object));
+    onChange({ upserts, removes: [], invalid: [], notes: [], unsupported: [] });
+  }
+
+  async #run(folders: ConfigFolders, onChange: (change: SourceChange) => void): Promise<void> {
     const { clock, log } = this.#options;
     const { signal } = this.#stopping;
     let waitMs = RESCAN_MS;
@@ -92,7 +128,7 @@ export class DirectorySource implements ConfigSource {
       await clock.sleep(DEBOUNCE_MS, signal).catch(ignoreAbort);
       this.#watch();
       try {
-        waitMs = (await this.#scan(onChange)) ? SETTLE_MS : RESCAN_MS;
+        waitMs = (await this.#take(await folders.scan(), onChange)) ? SETTLE_MS : RESCAN_MS;
       } catch (error) {
         log.error('configuration folders cannot be read', { error });
         waitMs = RESCAN_MS;
@@ -117,22 +153,19 @@ export class DirectorySource implements ConfigSource {
     }
   }
 
-  /** True if some file has not settled yet. */
-  async #scan(onChange: (change: SourceChange) => void): Promise<boolean> {
-    const { folders, log } = this.#options;
-    const touched = new Set<ObjectKey>();
+  /** True if some file has not settled yet. What a folder had that cannot be read stays. */
+  async #take(
+    scans: readonly FolderScan[],
+    onChange: (change: SourceChange) => void,
+  ): Promise<boolean> {
+    const { folders } = this.#options;
+    const touched = new Set<ObjectKey>(this.#provisional);
+    this.#provisional.clear();
     const broken = new Map<ObjectKey, Finding[]>();
     let isUnsettled = false;
-    for (const [folder, root] of folders.entries()) {
-      const { files, isCut, isMissing } = await scanFolder(root);
-      if (this.#isLost(folder, { root, isMissing })) continue;
-      if (isCut) log.warn('a configuration folder has more files than are read', { folder: root });
-      for (const [id, { place }] of this.#known) {
-        if (place.folder !== folder || files.has(place.path)) continue;
-        this.#known.delete(id);
-        for (const key of this.#merge.setFile(place, [])) touched.add(key);
-        this.#takeBack(place, touched);
-      }
+    for (const [folder, { files, problem }] of scans.entries()) {
+      if (problem !== undefined) continue;
+      this.#dropGone(folder, files, touched);
       for (const file of files.values()) {
         const place = { folder, path: file.path };
         if (this.#known.get(idOf(place))?.stamp === file.stamp) continue;
@@ -140,7 +173,7 @@ export class DirectorySource implements ConfigSource {
           isUnsettled = true;
           continue;
         }
-        await this.#read(root, place, file, { touched, broken });
+        await this.#read(folders[folder] ?? '', place, file, { touched, broken });
       }
     }
     if (touched.size + broken.size > 0) {
@@ -152,24 +185,13 @@ export class DirectorySource implements ConfigSource {
     return isUnsettled;
   }
 
-  /**
-   * Whether a folder that had files is gone: an unmounted disk or a rename is no order to delete. What it
-   * had stays until it is back; a folder that is there and empty means what it says.
-   */
-  #isLost(
-    folder: number,
-    { root, isMissing }: { readonly root: string; readonly isMissing: boolean },
-  ): boolean {
-    const { log } = this.#options;
-    const isLost =
-      isMissing && [...this.#known.values()].some(({ place }) => place.folder === folder);
-    if (isLost && !this.#lost.has(folder)) {
-      this.#lost.add(folder);
-      log.error('a configuration folder is gone; its objects stay as they were', { folder: root });
-    } else if (!isLost && this.#lost.delete(folder)) {
-      log.info('a configuration folder is back', { folder: root });
+  #dropGone(folder: number, files: ReadonlyMap<string, FoundFile>, touched: Set<ObjectKey>): void {
+    for (const [id, { place }] of this.#known) {
+      if (place.folder !== folder || files.has(place.path)) continue;
+      this.#known.delete(id);
+      for (const key of this.#merge.setFile(place, [])) touched.add(key);
+      this.#takeBack(place, touched);
     }
-    return isLost;
   }
 
   #hasSettled(place: FilePlace, file: FoundFile): boolean {
@@ -240,6 +262,10 @@ export class DirectorySource implements ConfigSource {
     const key = fileKey(place.path);
     if (this.#spokenOf.delete(key)) touched.add(key);
   }
+}
+
+function stampOf(scans: readonly FolderScan[]): string {
+  return JSON.stringify(scans.map(({ files }) => [...files.values()]));
 }
 
 function idOf(place: FilePlace): string {

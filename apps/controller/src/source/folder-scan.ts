@@ -9,6 +9,7 @@ import { join } from 'node:path';
 
 export const FILES_MAX = 20_000;
 const DEPTH_MAX = 8;
+const NONE: FolderScan['files'] = new Map();
 const YAML = /\.ya?ml$/;
 
 export interface FoundFile {
@@ -23,8 +24,8 @@ export interface FolderScan {
   readonly files: ReadonlyMap<string, FoundFile>;
   /** There was more than may be read. */
   readonly isCut: boolean;
-  /** The folder itself is not there: nothing is known of its files. */
-  readonly isMissing: boolean;
+  /** Why nothing is known of its files: the folder, or one in it, is not there or cannot be read. */
+  readonly problem?: string;
 }
 
 export async function scanFolder(folder: string): Promise<FolderScan> {
@@ -50,17 +51,17 @@ export async function scanFolder(folder: string): Promise<FolderScan> {
       }
     }
   };
-  await visit('', 0);
-  // Asked last: it may have gone while it was read.
-  return { files, isCut, isMissing: !(await isFolder(folder)) };
-}
-
-async function isFolder(path: string): Promise<boolean> {
   try {
-    return (await stat(path)).isDirectory();
+    await visit('', 0);
+    // Asked last: it may have gone while it was read.
+    const isFolder = (await stat(folder)).isDirectory();
+    return isFolder ? { files, isCut } : { files: NONE, isCut, problem: `${folder} is no folder` };
   } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    const problem = isMissing(error)
+      ? `folder ${folder} is not there`
+      : `folder ${folder} cannot be read: ${why}`;
+    return { files: NONE, isCut, problem };
   }
 }
 

@@ -37,6 +37,11 @@ export class LastGood {
     }
   }
 
+  /** All that the process before this one had accepted and nobody has seen since. */
+  get earlier(): readonly MeshObject[] {
+    return [...this.#earlier.values()].map(({ object }) => object);
+  }
+
   /** Objects that a file had when it could be read last. */
   ofFile(path: string): readonly MeshObject[] {
     return [...this.#earlier.values()]

@@ -60,6 +60,7 @@ async function meshStatus(
       ...(next === undefined ? {} : { next }),
     },
     problems: [
+      ...(controller.problems ?? []).map((problem) => `controller: ${problem}`),
       ...proxies.flatMap((proxy) => proxyProblems(proxy, nowMs)),
       ...expired.map(({ identity, proxy }) => `certificate of ${identity} at ${proxy} has expired`),
       ...objects.flatMap(objectProblems),

@@ -37,6 +37,8 @@ export interface AdminController {
   /** Objects with an error finding, which are not in force. */
   readonly refused: number;
   readonly root: { readonly notAfterMs: number };
+  /** What keeps it from reading its configuration. */
+  readonly problems?: readonly string[];
 }
 
 export type AdminProxyKind = 'node-agent' | 'waypoint' | 'other';
