@@ -225,6 +225,20 @@ describe('a node agent', () => {
     );
   });
 
+  it('goes on when the agent that took over dies', async () => {
+    const next = await AgentProcess.start(environment(), { isReplacing: true });
+    await until(() => next.output.includes('"to":"captured"'), 'the new agent has the pods');
+    await next.end('SIGKILL');
+    await until(() => agent.output.includes('this one goes on'), 'the old agent notices');
+    assert.equal((await agent.call('GET', '/v1/pods')).status, 200);
+    assert.deepEqual((await agent.call('GET', '/ready', undefined, 'admin.sock')).body, 'ready\n');
+    assert.equal(
+      (await agent.call('POST', '/v1/pods', podEvent('client', cable.pod, POD.v4))).status,
+      200,
+    );
+    assert.equal(await talk({ address: PEER.v4, port: APP }), 'server:x');
+  });
+
   it('releases pods without losing their connections', async () => {
     const socket = await dial(cable.pod, { address: PEER.v4, port: APP });
     assert.equal(await ask(socket, '1'), 'server:1');

@@ -9,7 +9,6 @@ import type { CertificateManager } from '@ambit/identity';
 import type { Enrolment } from '@ambit/model';
 import { closeFd, currentNetns, openNetns, tcpSocket } from '@ambit/netns';
 import {
-  AdminServer,
   type Logger,
   type LogLevels,
   loggingRoute,
@@ -22,7 +21,7 @@ import { type DeltaClient, TYPE_URL } from '@ambit/xds';
 import type { Registry } from 'prom-client';
 import { metricsText } from './admin/agent-metrics.ts';
 import { agentRoutes } from './admin/agent-routes.ts';
-import { listenOnSocket } from './admin/socket-server.ts';
+import type { AgentServers } from './admin/agent-servers.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import type { HostProbes } from './capture/host-probes.ts';
 import type { CniPods } from './cni/cni-pods.ts';
@@ -31,6 +30,7 @@ import { replayRemovals } from './cni/plugin/del-journal.ts';
 import type { AgentConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
 import type { PodIdentities } from './control/pod-identities.ts';
+import { awaitSuccessor, DRAINING } from './handover/successor.ts';
 import { workloadUid } from './pods/pod.ts';
 import type { PodRegistry } from './pods/pod-registry.ts';
 import { podRoutes } from './pods/pod-routes.ts';
@@ -39,6 +39,10 @@ import type { WorkerPool } from './workers/worker-pool.ts';
 
 /** How long the start waits for a controller before it goes on with what is on disk. */
 const FIRST_SYNC_MS = 10_000;
+/** How often an agent that was taken over looks whether its successor lives. */
+const SUCCESSOR_CHECK_MS = 1_000;
+/** Of the time to drain: what an agent that ends waits at most for its successor to serve. */
+const SUCCESSOR_SHARE = 0.5;
 
 export interface AgentParts {
   readonly config: AgentConfig;
@@ -55,6 +59,7 @@ export interface AgentParts {
   readonly identities: PodIdentities;
   readonly store: PodStore;
   readonly registry: PodRegistry;
+  readonly servers: AgentServers;
   readonly cni: CniPods;
   readonly probes: HostProbes;
   readonly client: DeltaClient | undefined;
@@ -64,12 +69,11 @@ export interface AgentParts {
 export class Agent {
   readonly readiness = new Readiness();
   readonly #parts: AgentParts;
-  readonly #servers: AdminServer[] = [];
-  readonly #sockets: Disposable[] = [];
   readonly #holds: Record<'state' | 'proxy' | 'dns' | 'pods', Disposable>;
   #enrolments: ReadonlyMap<string, Enrolment> | undefined;
   #hasSynced = false;
   #hasPods = false;
+  readonly #ending = new AbortController();
   #stopping: Promise<void> | undefined;
 
   constructor(parts: AgentParts) {
@@ -84,7 +88,7 @@ export class Agent {
 
   /** Resolves when pods are served. Throws where the agent could never work: no privilege, a port that is taken. */
   async start(): Promise<void> {
-    const { workers, client, store, registry, cni, config } = this.#parts;
+    const { workers, client, store, registry, cni, servers, config } = this.#parts;
     selfTest();
     store.open();
     await this.#listenForPeople();
@@ -97,6 +101,7 @@ export class Agent {
       void client.firstSync.then(() => this.#onFirstSync());
       await this.#waitForSync(client);
     }
+    await servers.listenForPods([...podRoutes(registry), ...cniRoutes(cni)]);
     registry.start(this.#hasSynced ? (this.#enrolments ?? new Map()) : undefined);
     this.#hasPods = true;
     await this.#openProbes();
@@ -104,9 +109,8 @@ export class Agent {
     this.#holds.dns[Symbol.dispose]();
     await replayRemovals(config.runDir, (removal) => cni.del(removal));
     cni.refresh();
-    const routes = [...podRoutes(registry), ...cniRoutes(cni)];
-    const server = this.#server('Ambit node agent, pods', routes);
-    this.#sockets.push(await listenOnSocket(server, `${config.runDir}/agent.sock`));
+    servers.claim();
+    void this.#watchSuccessor();
   }
 
   /** What the controller says now; used once everything has come for the first time, so that a part is never the whole. */
@@ -133,19 +137,23 @@ export class Agent {
     }
   }
 
-  /** Stops accepting, lets connections end until the deadline, leaves rules. Idempotent. */
+  /**
+   * Waits for a successor on this node, if one is on its way; then stops accepting, lets connections end until the
+   * deadline, leaves rules. Idempotent.
+   */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    const { registry, workers, client, authority, manager, config, log } = this.#parts;
-    log.info('draining', { deadlineMs: config.drainMs });
-    for (const socket of this.#sockets) {
-      socket[Symbol.dispose]();
-    }
-    const drained = workers.drain(config.drainMs);
+    const { registry, workers, client, authority, manager, servers, log } = this.#parts;
+    const deadlineMs = await this.#handOver();
+    this.#ending.abort();
+    this.readiness.hold(DRAINING);
+    log.info('draining', { deadlineMs });
+    servers.disown();
+    const drained = workers.drain(deadlineMs);
     const left = registry.stop();
     const cutOff = await drained;
     if (cutOff.length > 0) {
@@ -157,8 +165,40 @@ export class Agent {
     manager.stop();
     authority.close();
     await client?.stop();
-    await Promise.all(this.#servers.map((server) => server.stop()));
+    await servers.stop();
     log.info('stopped');
+  }
+
+  /** With what is left of the time to drain. */
+  async #handOver(): Promise<number> {
+    const { clock, config, log, servers } = this.#parts;
+    const startedAt = clock.now();
+    const { adminSocket } = servers;
+    const deadlineMs = config.drainMs * SUCCESSOR_SHARE;
+    const succession = await awaitSuccessor({ clock, adminSocket, deadlineMs });
+    if (succession !== 'none') {
+      log.info('another agent follows on this node', { succession });
+      await servers.releasePorts();
+    }
+    return Math.max(0, config.drainMs - (clock.now() - startedAt));
+  }
+
+  /** An agent that took over and died serves nobody: this one, if it is still there, has the node again. */
+  async #watchSuccessor(): Promise<void> {
+    const { clock, log, registry, servers } = this.#parts;
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(SUCCESSOR_CHECK_MS, signal);
+      } catch {
+        return;
+      }
+      if (servers.podSocket.isSuperseded && !(await servers.podSocket.isServedByAnother())) {
+        log.warn('the agent that took over is gone, this one goes on');
+        servers.claim();
+        registry.resume();
+      }
+    }
   }
 
   /** Without the rule no pod counts as captured: the failure shows there, and is tried again. */
@@ -195,35 +235,16 @@ export class Agent {
   }
 
   async #listenForPeople(): Promise<void> {
-    const { config, clock, levels, metrics, workers } = this.#parts;
+    const { clock, levels, metrics, workers, servers } = this.#parts;
     const text = () => metricsText(metrics, workers);
-    const admin = this.#server('Ambit node agent', [
+    const admin = [
       ...agentRoutes({ ...this.#parts, xdsStatus: () => this.#parts.client?.status() }),
       readinessRoute('/ready', this.readiness),
       metricsRoute('/metrics', text),
       loggingRoute(levels),
       ...profileRoutes(clock),
-    ]);
-    await admin.listen(config.adminAddress);
-    this.#sockets.push(await listenOnSocket(admin, config.adminSocket));
-    const stats = this.#server('Ambit node agent, metrics', [
-      metricsRoute('/metrics', text),
-      metricsRoute('/stats/prometheus', text),
-    ]);
-    await stats.listen(config.metricsAddress);
-    const ready = this.#server('Ambit node agent, readiness', [
-      readinessRoute('/healthz/ready', this.readiness),
-    ]);
-    await ready.listen(config.readinessAddress);
-  }
-
-  #server(
-    title: string,
-    routes: ConstructorParameters<typeof AdminServer>[0]['routes'],
-  ): AdminServer {
-    const server = new AdminServer({ title, routes, log: this.#parts.log.scoped('admin') });
-    this.#servers.push(server);
-    return server;
+    ];
+    await servers.listenForPeople({ admin, readiness: this.readiness, metricsText: text });
   }
 }
 

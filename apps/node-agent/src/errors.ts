@@ -12,7 +12,8 @@ export type AgentErrorCode =
   | 'AGENT_ENROLMENT_UNKNOWN'
   | 'AGENT_WORKER_FAILED'
   | 'AGENT_WORKER_SILENT'
-  | 'AGENT_STOPPED';
+  | 'AGENT_STOPPED'
+  | 'AGENT_SUPERSEDED';
 
 export interface AgentErrorOptions {
   readonly side?: ErrorSide;
@@ -30,4 +31,9 @@ export class AgentError extends MeshError<AgentErrorCode> {
       cause: options.cause,
     });
   }
+}
+
+/** What an agent answers that another one on its node has taken over from. */
+export function superseded(): AgentError {
+  return new AgentError('AGENT_SUPERSEDED', 'another agent has taken over this node');
 }

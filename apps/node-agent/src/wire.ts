@@ -14,6 +14,7 @@ import {
   tokenFile,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
+import { AgentServers } from './admin/agent-servers.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import { HostProbes } from './capture/host-probes.ts';
@@ -103,15 +104,26 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     },
   });
   const probeSources = { v4: config.probeSourceV4, v6: config.probeSourceV6 };
-  const probes = new HostProbes({ log: log.scoped('probes'), probeSources });
-  const store = new PodStore(config.runDir);
+  const servers = new AgentServers({ config, clock, log });
+  const isSuperseded = (): boolean => servers.podSocket.isSuperseded;
+  const probes = new HostProbes({ log: log.scoped('probes'), probeSources, isSuperseded });
+  const store = new PodStore(config.runDir, isSuperseded);
   const registry = new PodRegistry({
     clock,
     log: log.scoped('pods'),
     store,
     defaults: { dnsCapture: config.dnsCapture, probeSources },
+    isSuperseded,
     stepsFor: (pod, ns) =>
-      new CapturedPodSteps({ pod, ns, workers, names, probes, certificates: identities }),
+      new CapturedPodSteps({
+        pod,
+        ns,
+        workers,
+        names,
+        probes,
+        certificates: identities,
+        isSuperseded,
+      }),
     onChange: () => agent.podsChanged(),
   });
   const cni = new CniPods({
@@ -137,6 +149,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     identities,
     store,
     registry,
+    servers,
     cni,
     probes,
     client,

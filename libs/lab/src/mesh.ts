@@ -1,10 +1,11 @@
 /** The mesh's own programs in a lab: one controller, one agent a node, and what waypoints need to start. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Clock } from '@ambit/core';
 import { AgentClient } from './agent-client.ts';
 import { AgentLink } from './agent-link.ts';
-import { Component } from './component.ts';
+import { Component, type ComponentOptions } from './component.ts';
+import { LabError } from './errors.ts';
 import {
   agentEnv,
   agentFolder,
@@ -22,6 +23,7 @@ import type { LabNetwork, LabNode } from './network.ts';
 import { type LabPod, NSSWITCH, resolvConf, type WaypointProgram } from './pod.ts';
 import type { BindMount } from './process.ts';
 import { TokenFiles, type TokenSubject } from './tokens.ts';
+import { unixGet } from './unix-get.ts';
 
 /** Longer than the programs' own drain. */
 const GRACE_MS = 8_000;
@@ -29,6 +31,7 @@ const GRACE_MS = 8_000;
 const LAST_GRACE_MS = 500;
 const ROOT_CERTIFICATE_WAIT_MS = 20_000;
 const POLL_MS = 50;
+const REPLACE_WAIT_MS = 30_000;
 
 export interface MeshExtraEnv {
   readonly controller?: Env;
@@ -48,6 +51,8 @@ export class Mesh {
   readonly #tokens: TokenFiles;
   readonly #links = new Map<string, AgentLink>();
   readonly #mounts: readonly BindMount[];
+  /** By name of the node. */
+  readonly #agents = new Map<string, ComponentOptions>();
   /** By `controller` or `agent/NODE`. */
   readonly components = new Map<string, Component>();
 
@@ -106,6 +111,34 @@ export class Mesh {
     return { argv: programArgv('waypoint'), env: { ...env, ...extraEnv.waypoint } };
   }
 
+  /**
+   * As an update of a DaemonSet that may surge: a second agent starts on the node, and the first is told to end at once or
+   * when the second serves. Resolves when the first has ended; until then both are there.
+   */
+  async replaceAgent(node: string, endFirst: 'at once' | 'when served'): Promise<void> {
+    const { settings, clock } = this.#options;
+    const options = this.#agents.get(node);
+    const first = this.components.get(`agent/${node}`);
+    if (options === undefined || first === undefined) {
+      throw new LabError('LAB_COMPONENT_NOT_FOUND', `no agent on a node "${node}"`);
+    }
+    const path = join(settings.paths.nodes, node, 'admin.sock');
+    const { ino } = statSync(path);
+    const second = new Component(options);
+    this.components.set(first.name, second);
+    second.start();
+    // It is announced by a socket of its own, beside the first one's.
+    const isThere = (): boolean => socketsOf(path) > 1;
+    const isServing = async (): Promise<boolean> =>
+      statSync(path).ino !== ino && String(await unixGet(path, '/ready')).startsWith('ready');
+    const isTime = endFirst === 'at once' ? isThere : isServing;
+    const deadline = clock.now() + REPLACE_WAIT_MS;
+    while (!(await isTime()) && clock.now() < deadline) {
+      await clock.sleep(POLL_MS);
+    }
+    await first.stop();
+  }
+
   async podGone(pod: LabPod): Promise<void> {
     await this.#tokens.remove(subjectOf(pod));
   }
@@ -149,7 +182,7 @@ export class Mesh {
     this.#links.set(node.name, link);
     const tokenFile = await this.#tokens.add(agentSubject(node));
     const name = `agent/${node.name}`;
-    const component = new Component({
+    const options: ComponentOptions = {
       name,
       clock,
       graceMs: GRACE_MS,
@@ -163,9 +196,15 @@ export class Mesh {
         ownsPids: false,
       }),
       onStart: () => link.agentStarted(),
-    });
-    this.components.set(name, component);
+    };
+    this.#agents.set(node.name, options);
+    this.components.set(name, new Component(options));
   }
+}
+
+/** How many agents have a socket of their own beside this path. */
+function socketsOf(path: string): number {
+  return readdirSync(dirname(path)).filter((name) => name.startsWith(`${basename(path)}.`)).length;
 }
 
 function subjectOf(pod: LabPod): TokenSubject {

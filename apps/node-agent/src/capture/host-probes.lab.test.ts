@@ -45,7 +45,11 @@ function makeProbes(): HostProbes {
     sink: { write: () => undefined },
     wallNow: () => 0,
   });
-  return new HostProbes({ log, probeSources: DEFAULT_PROBE_SOURCES });
+  return new HostProbes({
+    log,
+    probeSources: DEFAULT_PROBE_SOURCES,
+    isSuperseded: () => false,
+  });
 }
 
 const CAPTURED_POD = { uid: 'captured', ips: [CAPTURED.v4, CAPTURED.v6] } as const;

@@ -10,7 +10,7 @@ const NS: Netns = { fd: -1, id: 'host', [Symbol.dispose]: () => undefined };
 /** The addresses of each table that was written; `failures` writes fail first. */
 function setUp(left: readonly string[] = []) {
   const written: string[] = [];
-  const state = { failures: 0 };
+  const state = { failures: 0, isSuperseded: false };
   const probes = new HostProbes({
     log: createLogger({
       scope: 'test',
@@ -19,6 +19,7 @@ function setUp(left: readonly string[] = []) {
       wallNow: () => 0,
     }),
     probeSources: DEFAULT_PROBE_SOURCES,
+    isSuperseded: () => state.isSuperseded,
     table: () => ({
       read: () => Promise.resolve(JSON.stringify({ nftables: [{ set: { elem: left } }] })),
       write: async (rules) => {
@@ -82,6 +83,17 @@ describe('HostProbes', () => {
     await probes.add({ uid: 'new', ips: ['10.0.0.1'] });
     await probes.remove('old');
     assert.equal(written.at(-1), '10.0.0.1');
+  });
+
+  it('writes nothing while another agent has the node, and all of it afterwards', async () => {
+    const { probes, written, state } = setUp();
+    await probes.open(NS, []);
+    state.isSuperseded = true;
+    await probes.add({ uid: 'a', ips: ['10.0.0.1'] });
+    assert.deepEqual(written, ['']);
+    state.isSuperseded = false;
+    await probes.add({ uid: 'b', ips: ['10.0.0.2'] });
+    assert.deepEqual(written, ['', '10.0.0.1, 10.0.0.2']);
   });
 
   it('says when it cannot write, and tries again at the next change', async () => {

@@ -18,6 +18,8 @@ export interface ProbedPod {
 export interface HostProbesOptions {
   readonly log: Logger;
   readonly probeSources: CaptureOptions['probeSources'];
+  /** The node's rule is another agent's by now: nothing is written. */
+  readonly isSuperseded: () => boolean;
   /** Defaults to the kernel's, of the namespace given to `open`. */
   readonly table?: (ns: Netns) => HostTable;
 }
@@ -100,7 +102,11 @@ export class HostProbes {
   }
 
   async #write(table: HostTable): Promise<void> {
-    const { probeSources } = this.#options;
+    const { probeSources, isSuperseded } = this.#options;
+    if (isSuperseded()) {
+      this.#written = '';
+      return;
+    }
     const addresses = [...new Set([...this.#pods.values()].flatMap(canonical))].sort();
     const rules = hostRules({ addresses, probeSources });
     if (rules !== this.#written) {

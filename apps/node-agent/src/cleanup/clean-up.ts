@@ -12,9 +12,9 @@ import { type Netns, NetnsError, openNetns } from '@ambit/netns';
 import { describeError } from '@ambit/telemetry';
 import { removeHostProbes } from '../capture/host-probes.ts';
 import { removeCapture } from '../capture/pod-network.ts';
+import { ownSockets, servedAmong } from '../handover/served-sockets.ts';
 import { PodStore, type StoredPod } from '../pods/store.ts';
 import type { CleanupSettings } from './command-line.ts';
-import { servedSockets } from './served-sockets.ts';
 
 /** Longer than an agent's drain; Kubernetes gives 30 s. */
 const STOP_MS = 60_000;
@@ -65,7 +65,12 @@ async function runningAgent({
   const deadline = clock.now() + STOP_MS;
   const told = new Set<string>();
   for (;;) {
-    const sockets = await servedSockets(runDir);
+    const sockets = await servedAmong(
+      ['admin.sock', 'agent.sock'].flatMap((name) => {
+        const path = join(runDir, name);
+        return [path, ...ownSockets(path)];
+      }),
+    );
     const [first] = sockets;
     if (first === undefined || !stopsAgent || clock.now() > deadline) {
       return first;

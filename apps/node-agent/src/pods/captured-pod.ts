@@ -19,6 +19,7 @@ import {
   removeCapture,
 } from '../capture/pod-network.ts';
 import type { CaptureOptions } from '../capture/rules.ts';
+import { superseded } from '../errors.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
 import type { Pod } from './pod.ts';
 import type { CaptureSteps } from './pod-capture.ts';
@@ -47,6 +48,8 @@ export interface CapturedPodOptions {
   readonly names: PodNames;
   readonly certificates: PodCertificates;
   readonly probes: PodProbes;
+  /** Another agent of the node decides about the pod's rules by now. */
+  readonly isSuperseded: () => boolean;
 }
 
 export class CapturedPodSteps implements CaptureSteps {
@@ -87,12 +90,14 @@ export class CapturedPodSteps implements CaptureSteps {
 
   async applyRules(options: CaptureOptions): Promise<void> {
     const { ns, pod, probes } = this.#options;
+    this.#requireOwnership();
     await applyCapture(ns, options);
     await probes.add(pod);
   }
 
   async releaseRules(): Promise<void> {
     const { ns, pod, probes } = this.#options;
+    this.#requireOwnership();
     await probes.remove(pod.uid);
     await releaseCapture(ns);
   }
@@ -123,11 +128,18 @@ export class CapturedPodSteps implements CaptureSteps {
   }
 
   async removeRules(): Promise<void> {
+    this.#requireOwnership();
     await removeCapture(this.#options.ns);
   }
 
   async hasRules(): Promise<boolean> {
     return await hasCapture(this.#options.ns);
+  }
+
+  #requireOwnership(): void {
+    if (this.#options.isSuperseded()) {
+      throw superseded();
+    }
   }
 
   async #stop(mode: 'release' | 'kill'): Promise<void> {

@@ -32,6 +32,7 @@ let namespaces: Map<string, string>;
 let steps: string[];
 let clock: FakeClock;
 let openHandles: number;
+let isSuperseded: boolean;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'ambit-registry-'));
@@ -42,6 +43,7 @@ beforeEach(() => {
   steps = [];
   clock = new FakeClock();
   openHandles = 0;
+  isSuperseded = false;
 });
 afterEach(() => {
   rmSync(folder, { recursive: true });
@@ -83,7 +85,7 @@ function fakeSteps({ uid }: Pod): RegistrySteps {
 }
 
 function makeRegistry(): PodRegistry {
-  const store = new PodStore(folder);
+  const store = new PodStore(folder, () => isSuperseded);
   store.open();
   return new PodRegistry({
     clock,
@@ -95,6 +97,7 @@ function makeRegistry(): PodRegistry {
     }),
     store,
     defaults: { dnsCapture: true, probeSources: DEFAULT_PROBE_SOURCES },
+    isSuperseded: () => isSuperseded,
     stepsFor: fakeSteps,
     onChange: () => undefined,
     openNetns: ({ netnsPath }) => fakeNetns(netnsPath),
@@ -261,6 +264,27 @@ describe('PodRegistry', () => {
     }
     await assert.rejects(registry.put(pod('a'), 100), { code: 'AGENT_POD_LIMIT' });
     assert.equal(await registry.put(pod('p0'), 100), false, 'known pods go on');
+    await registry.stop();
+  });
+
+  it('changes nothing once another agent has the node, and goes on where that one ended', async () => {
+    const registry = makeRegistry();
+    registry.start(ENROLLED);
+    await registry.put(pod('a'), 100);
+    isSuperseded = true;
+    registry.setEnrolments(new Map());
+    await settle();
+    await assert.rejects(registry.put(pod('b'), 100), { code: 'AGENT_SUPERSEDED' });
+    assert.deepEqual(steps, ['listen a', 'apply a']);
+    // What the other one did.
+    const other = new PodStore(folder);
+    assert.deepEqual([...(other.loadEnrolments()?.keys() ?? [])], ['shop']);
+    other.savePod(pod('b', { labels: { 'istio.io/dataplane-mode': 'ambient' } }), 'id-b');
+    isSuperseded = false;
+    registry.resume();
+    await settle();
+    assert.deepEqual(steps.slice(2).sort(), ['apply b', 'listen b', 'release a']);
+    assert.deepEqual([...(other.loadEnrolments()?.keys() ?? [])], []);
     await registry.stop();
   });
 

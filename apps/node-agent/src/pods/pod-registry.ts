@@ -9,7 +9,7 @@ import type { Enrolment } from '@ambit/model';
 import { currentNetns, type Netns, NetnsError } from '@ambit/netns';
 import { describeError, type Logger } from '@ambit/telemetry';
 import type { CaptureOptions } from '../capture/rules.ts';
-import { AgentError } from '../errors.ts';
+import { AgentError, superseded } from '../errors.ts';
 import { openPodNetns } from './captured-pod.ts';
 import { captureOptionsOf, decideEnrolment, type EnrolmentDecision } from './enrolment.ts';
 import type { Pod } from './pod.ts';
@@ -31,6 +31,8 @@ export interface PodRegistryOptions {
   readonly store: PodStore;
   readonly defaults: Pick<CaptureOptions, 'dnsCapture' | 'probeSources'>;
   readonly stepsFor: (pod: Pod, ns: Netns) => RegistrySteps;
+  /** Another agent decides about this node's pods by now: this one changes nothing and takes no pods. */
+  readonly isSuperseded: () => boolean;
   /** A pod came, went, or its state changed. */
   readonly onChange: () => void;
   readonly openNetns?: (pod: Pod) => Netns;
@@ -72,26 +74,26 @@ export class PodRegistry {
    * captures; they go on in the background.
    */
   start(enrolments: ReadonlyMap<string, Enrolment> | undefined): void {
-    const { store, log } = this.#options;
+    const { store } = this.#options;
     using own = currentNetns();
     this.#ownNetnsId = own.id;
     this.#enrolments = enrolments ?? store.loadEnrolments();
     if (enrolments !== undefined) {
       store.saveEnrolments(enrolments);
     }
-    const { pods, problems } = store.loadPods();
-    if (problems.length > 0) {
-      log.error('pods of an earlier agent cannot be read', { problems });
-    }
-    for (const { pod, netnsId } of pods) {
-      try {
-        this.#takeOver(pod, netnsId);
-      } catch (error) {
-        log.warn('pod of an earlier agent is gone', { pod: pod.uid, error });
-        store.forgetPod(pod.uid);
-      }
-    }
+    this.#takeOverAll();
     void this.#sweep();
+  }
+
+  /** The agent that had taken over is gone: goes on with what that one left. */
+  resume(): void {
+    this.#takeOverAll();
+    for (const entry of this.#entries.values()) {
+      this.#decide(entry);
+    }
+    if (this.#enrolments !== undefined) {
+      this.#options.store.saveEnrolments(this.#enrolments);
+    }
   }
 
   /**
@@ -99,6 +101,9 @@ export class PodRegistry {
    * Rejects, never guesses: with AGENT_ENROLMENT_UNKNOWN, AGENT_CAPTURE_TIMEOUT, AGENT_POD_LIMIT, NETNS_OPEN_FAILED.
    */
   async put(pod: Pod, timeoutMs: number): Promise<boolean> {
+    if (this.#options.isSuperseded()) {
+      throw superseded();
+    }
     const entry = this.#put(pod);
     if (entry.decision.mode === 'unknown') {
       throw new AgentError('AGENT_ENROLMENT_UNKNOWN', entry.decision.reason, {
@@ -187,6 +192,23 @@ export class PodRegistry {
     return [...this.#entries.values()]
       .filter(({ capture }) => accept(capture.state))
       .map(({ pod }) => pod);
+  }
+
+  /** Every pod on disk that is not known yet. */
+  #takeOverAll(): void {
+    const { store, log } = this.#options;
+    const { pods, problems } = store.loadPods();
+    if (problems.length > 0) {
+      log.error('pods of an earlier agent cannot be read', { problems });
+    }
+    for (const { pod, netnsId } of pods.filter(({ pod: { uid } }) => !this.has(uid))) {
+      try {
+        this.#takeOver(pod, netnsId);
+      } catch (error) {
+        log.warn('pod of an earlier agent is gone', { pod: pod.uid, error });
+        store.forgetPod(pod.uid);
+      }
+    }
   }
 
   #takeOver(pod: Pod, netnsId: string): void {
@@ -278,6 +300,9 @@ export class PodRegistry {
   #decide(entry: Entry): void {
     const { pod, capture } = entry;
     entry.decision = decideEnrolment(pod, this.#enrolments);
+    if (this.#options.isSuperseded()) {
+      return;
+    }
     switch (entry.decision.mode) {
       case 'ambient': {
         const enrolment = this.#enrolments?.get(pod.namespace);

@@ -25,9 +25,12 @@ export interface LoadedPods {
 export class PodStore {
   readonly #folder: string;
   readonly #podsFolder: string;
+  readonly #isSuperseded: () => boolean;
 
-  constructor(runDir: string) {
+  /** While superseded, what is on disk is another agent's: nothing is written. */
+  constructor(runDir: string, isSuperseded: () => boolean = () => false) {
     this.#folder = runDir;
+    this.#isSuperseded = isSuperseded;
     this.#podsFolder = join(runDir, 'pods');
   }
 
@@ -53,11 +56,15 @@ export class PodStore {
   }
 
   savePod(pod: Pod, netnsId: string): void {
-    replaceFile(this.#podPath(pod.uid), { ...pod, netnsId });
+    if (!this.#isSuperseded()) {
+      replaceFile(this.#podPath(pod.uid), { ...pod, netnsId });
+    }
   }
 
   forgetPod(uid: string): void {
-    rmSync(this.#podPath(uid), { force: true });
+    if (!this.#isSuperseded()) {
+      rmSync(this.#podPath(uid), { force: true });
+    }
   }
 
   /** Undefined when no controller was ever heard. */
@@ -77,6 +84,9 @@ export class PodStore {
 
   /** Also writes `enrolled.json`, the names of the namespaces whose pods must wait for an agent. */
   saveEnrolments(enrolments: ReadonlyMap<string, Enrolment>): void {
+    if (this.#isSuperseded()) {
+      return;
+    }
     const all = [...enrolments.values()].sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
     replaceFile(join(this.#folder, 'enrolments.json'), all);
     replaceFile(

@@ -86,6 +86,7 @@ describe('a worker that dies', () => {
       workers: pool,
       names: { serve: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }) },
       certificates: { warm: () => Promise.resolve() },
+      isSuperseded: () => false,
       probes: { add: () => Promise.resolve(), remove: () => Promise.resolve() },
     });
     await steps.listen(new AbortController().signal);

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { agentFolder } from '../mesh-programs.ts';
+import { type Bed, clientYaml, echoYaml, makeBed, namespaceYaml, serviceYaml } from './bed.ts';
+import type { Caller } from './caller.ts';
+
+const URL = 'http://server.shop/';
+/** Of each kind, after the first agent began to drain. */
+const REQUESTS = 30;
+
+let bed: Bed;
+let client: Caller;
+
+before(async () => {
+  bed = await makeBed(
+    [
+      namespaceYaml('shop'),
+      echoYaml({ name: 'server', node: 'node1' }),
+      serviceYaml('server'),
+      clientYaml({ name: 'client', node: 'node2' }),
+    ].join(''),
+    // Half of it is what an agent waits for its successor; less than the lab's patience.
+    { extraEnv: { agent: { CONNECTION_TERMINATION_DEADLINE: '7s' } } },
+  );
+  client = bed.caller('shop/client');
+});
+after(async () => {
+  await bed[Symbol.asyncDispose]();
+});
+
+/** How often an agent of the node said so, over all its processes. */
+function times(node: string, message: string): number {
+  return bed.lab.logs(`agent/${node}`).split(`"message":"${message}"`).length - 1;
+}
+
+describe('an agent that follows another one on its node', () => {
+  for (const [node, role] of [
+    ['node1', 'server'],
+    ['node2', 'client'],
+  ] as const) {
+    for (const endFirst of ['when served', 'at once'] as const) {
+      it(`takes over from it, which is told to end ${endFirst}, at the ${role}, and no request fails`, async () => {
+        const { lab } = bed;
+        const drains = times(node, 'draining');
+        await client.startLoad('new', { url: URL }, 10);
+        await client.startLoad('reused', { url: URL, reuse: true }, 10);
+        assert.ok((await client.hold('kept', 'server.shop', 9000)).ok);
+        const replaced = lab.mesh?.replaceAgent(node, endFirst);
+        await lab.waitFor(() => times(node, 'draining') === drains + 1, { what: 'the drain' });
+        for (let sent = 0; sent < REQUESTS; sent++) {
+          assert.deepEqual(await client.ping('kept'), { ok: true });
+          assert.equal((await client.http({ url: URL })).status, 200);
+        }
+        for (const name of ['new', 'reused']) {
+          const { sent, ok, errors } = await client.stopLoad(name);
+          assert.deepEqual([ok, errors], [sent, {}], name);
+          assert.ok(sent > REQUESTS, name);
+        }
+        await replaced;
+        assert.equal(times(node, 'another agent follows on this node'), drains + 1);
+        assert.doesNotMatch(lab.logs(`agent/${node}`), /"succession":"late"/);
+        assert.equal((await client.http({ url: URL })).status, 200);
+        const sockets = readdirSync(agentFolder(lab.paths, nodeOf(node))).filter((name) =>
+          name.includes('.sock'),
+        );
+        assert.deepEqual(
+          sockets.map((name) => name.replace(/\.[0-9a-f]{8}$/, '.ID')),
+          ['admin.sock', 'admin.sock.ID', 'agent.sock', 'agent.sock.ID'],
+        );
+        await lab.ready();
+      });
+    }
+  }
+});
+
+function nodeOf(name: string) {
+  const node = bed.lab.network.nodes.find((one) => one.name === name);
+  assert.ok(node);
+  return node;
+}
