@@ -22,7 +22,12 @@ function version(): string {
 }
 
 async function main(): Promise<void> {
-  const command = parseCommandLine(process.argv.slice(2), process.env);
+  const args = process.argv.slice(2);
+  if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
+    process.stdout.write(`ambit-node-agent ${version()} (Node ${process.version})\n`);
+    return;
+  }
+  const command = parseCommandLine(args, process.env);
   switch (command.kind) {
     case 'serve':
       await serve().catch((error: unknown) => fail('cannot start', error));

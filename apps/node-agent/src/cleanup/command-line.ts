@@ -5,7 +5,7 @@ import type { Environment } from '@ambit/core';
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, agentRuns: 3 } as const;
 
-export const HELP = `usage: node-agent
+export const HELP = `usage: node-agent [--version]
        node-agent cleanup [--run-dir DIR] [--host-netns PATH] [--stop]
 
 Without a command: serves the pods of this node, with settings from the environment.
