@@ -24,6 +24,7 @@ import { agentRoutes } from './admin/agent-routes.ts';
 import type { AgentServers } from './admin/agent-servers.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import type { HostProbes } from './capture/host-probes.ts';
+import { migrationProblem } from './capture/pod-network.ts';
 import type { CniPods } from './cni/cni-pods.ts';
 import { cniRoutes } from './cni/cni-routes.ts';
 import { replayRemovals } from './cni/plugin/del-journal.ts';
@@ -89,7 +90,7 @@ export class Agent {
   /** Resolves when pods are served. Throws where the agent could never work: no privilege, a port that is taken. */
   async start(): Promise<void> {
     const { workers, client, store, registry, cni, servers, config } = this.#parts;
-    selfTest();
+    selfTest(this.#parts.log);
     store.open();
     await this.#listenForPeople();
     await workers.start();
@@ -249,7 +250,13 @@ export class Agent {
 }
 
 /** Entering a namespace and marking a socket, once, here: better now than at the first pod. */
-function selfTest(): void {
+function selfTest(log: Logger): void {
   using own = currentNetns();
+  const problem = migrationProblem(own);
+  if (problem !== undefined) {
+    log.warn('connections that wait to be accepted will be lost at a hand-over', {
+      error: problem,
+    });
+  }
   closeFd(tcpSocket(own, { family: 4, mark: PACKET_MARK }));
 }

@@ -16,6 +16,7 @@ import {
   applyCapture,
   carriedConnections,
   hasCapture,
+  migrationProblem,
   releaseCapture,
   removeCapture,
 } from './pod-network.ts';
@@ -250,6 +251,13 @@ describe('removeCapture', () => {
     assert.ok(!(await hasCapture(pod)));
     await removeCapture(pod);
     assert.equal(await look(), before);
+  });
+});
+
+describe('migrationProblem', () => {
+  it('is none here, and changes nothing', () => {
+    assert.equal(migrationProblem(pod), undefined);
+    assert.equal(readSysctl(pod, 'net.ipv4.tcp_migrate_req'), '0');
   });
 });
 

@@ -33,6 +33,7 @@ import {
 
 /** Moves queued connections of a closing listener to another one of the same port: needed at a hand-over. */
 const MIGRATE_SYSCTL = 'net.ipv4.tcp_migrate_req';
+const SYSCTL_REFUSALS: ReadonlySet<string> = new Set(['ENOENT', 'EROFS', 'EACCES', 'EPERM']);
 const MARK = `0x${CONNECTION_MARK.toString(16)}/0x${MARK_MASK.toString(16)}`;
 /** TCP_ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING of tcp_states.h. */
 const OPEN_STATES: ReadonlySet<string> = new Set(['01', '03', '04', '05', '08', '09', '0B']);
@@ -52,7 +53,7 @@ export function hasIpv6(ns: Netns): boolean {
 
 /** From here on new connections of the pod go to the agent. */
 export async function applyCapture(ns: Netns, options: CaptureOptions): Promise<void> {
-  writeSysctl(ns, MIGRATE_SYSCTL, '1');
+  setMigration(ns, true);
   // The way back first: the rules alone would lose replies.
   for (const family of families(ns)) {
     await runIp(ns, [
@@ -96,7 +97,29 @@ export async function removeCapture(ns: Netns): Promise<void> {
       ]),
     );
   }
-  writeSysctl(ns, MIGRATE_SYSCTL, '0');
+  setMigration(ns, false);
+}
+
+/**
+ * Undefined when queued connections move to another agent's listeners at a hand-over, else why they cannot: an old
+ * kernel, or a container whose `/proc/sys` is read-only. They are then reset, which is no reason to capture nothing.
+ */
+export function migrationProblem(ns: Netns): Error | undefined {
+  try {
+    writeSysctl(ns, MIGRATE_SYSCTL, readSysctl(ns, MIGRATE_SYSCTL));
+    return undefined;
+  } catch (error) {
+    if (error instanceof NetnsError && SYSCTL_REFUSALS.has(error.errno ?? '')) {
+      return error;
+    }
+    throw error;
+  }
+}
+
+function setMigration(ns: Netns, isOn: boolean): void {
+  if (migrationProblem(ns) === undefined) {
+    writeSysctl(ns, MIGRATE_SYSCTL, isOn ? '1' : '0');
+  }
 }
 
 /** True if any of our tables is there, of this agent or one before it. */
