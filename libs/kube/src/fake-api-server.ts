@@ -90,10 +90,7 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   /** Makes or changes an object and tells the watches. */
-  put(
-    resource: string,
-    object: { metadata: { name: string; namespace?: string } & object } & object,
-  ): KubeObject {
+  put(resource: string, object: KubeObject): KubeObject {
     this.#version += 1;
     const objects = this.#of(resource);
     const key = keyOfFake(object.metadata);

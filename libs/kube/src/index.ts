@@ -26,6 +26,7 @@ export {
 } from './errors.ts';
 export { KubeHttp, type KubeHttpOptions, type KubeRequest } from './http.ts';
 export { Kubeconfig, type KubeconfigOptions, loadKubeconfig } from './kubeconfig.ts';
+export { LeaderElection, type LeaderElectionOptions } from './lease.ts';
 export { createKubeMetrics, type KubeMetrics } from './metrics.ts';
 export {
   Reflector,
@@ -45,3 +46,4 @@ export {
   pathOf,
 } from './resources.ts';
 export { type DefinitionWatchOptions, watchDefinitions } from './watch-definitions.ts';
+export { WorkQueue, type WorkQueueOptions } from './work-queue.ts';

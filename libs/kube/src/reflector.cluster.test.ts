@@ -9,7 +9,6 @@ import type { KubeObject } from './resources.ts';
 import { openTestCluster, type TestCluster } from './test-cluster.ts';
 import { watchDefinitions } from './watch-definitions.ts';
 
-const BACKOFF = { initialMs: 500, maxMs: 5_000, jitter: 0.2 };
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 const DEFINITIONS = {
   group: 'apiextensions.k8s.io',
@@ -98,20 +97,26 @@ describe('Reflector on a real API server', () => {
   });
 
   it('lists again when the server has forgotten the version', async () => {
-    const namespace = await cluster.namespace();
-    const resource = { group: '', resource: 'configmaps', versions: ['v1'] };
+    const group = newGroup();
+    const definition = widgetDefinition(group);
+    await cluster.client.create(DEFINITIONS, definition);
+    const gvr = { group, version: 'v1', resource: 'widgets' };
+    const resource = { group, resource: 'widgets', versions: ['v1'] };
+    cluster.discovery.start();
+    void cluster.discovery.refreshSoon();
     const http = new AncientWatch({ credentials: cluster.http.credentials, clock: systemClock });
-    await using f = follow({ resource, namespace, http, backoff: { ...BACKOFF, initialMs: 10 } });
-    await f.reflector.whenSynced();
+    await using f = follow({ resource, http, backoff: { initialMs: 10, maxMs: 500, jitter: 0.2 } });
     await until(() => f.reflector.health().lists === 2);
-    await cluster.client.create(CONFIG_MAPS, configMap(namespace, 'after'));
-    await until(() => f.told.includes('added after'));
-    assert.equal(f.told.filter((line) => line.startsWith('deleted')).length, 0);
+    await cluster.client.create(gvr, widgetIn(group, 'w'));
+    await until(() => f.told.includes('added w'));
+    assert.equal(http.expired, 1);
+    assert.deepEqual(f.told, ['synced', 'added w']);
+    await cluster.client.delete(DEFINITIONS, { name: definition.metadata.name });
     http.close();
   });
 
   it('waits for a kind that is not defined, follows it, and empties when it is removed', async () => {
-    const group = `g${randomBytes(4).toString('hex')}.test.ambit.io`;
+    const group = newGroup();
     const watching = watchDefinitions(cluster);
     watching.start();
     cluster.discovery.start();
@@ -122,14 +127,9 @@ describe('Reflector on a real API server', () => {
     const definition = widgetDefinition(group);
     await cluster.client.create(DEFINITIONS, definition);
     const gvr = { group, version: 'v1', resource: 'widgets' };
-    const widget = {
-      apiVersion: `${group}/v1`,
-      kind: 'Widget',
-      metadata: { namespace: 'default', name: 'w' },
-    };
     await until(() => f.reflector.health().state === 'watching');
     assert.equal(f.reflector.health().version, 'v1');
-    await cluster.client.create(gvr, widget);
+    await cluster.client.create(gvr, widgetIn(group, 'w'));
     await until(() => f.told.includes('added w'));
     await cluster.client.delete(DEFINITIONS, { name: definition.metadata.name });
     await until(() => f.told.includes('deleted w'));
@@ -139,13 +139,22 @@ describe('Reflector on a real API server', () => {
   });
 });
 
+function newGroup(): string {
+  return `g${randomBytes(4).toString('hex')}.test.ambit.io`;
+}
+
+function widgetIn(group: string, name: string) {
+  const metadata = { namespace: 'default', name };
+  return { apiVersion: `${group}/v1`, kind: 'Widget', metadata };
+}
+
 /** Asks its first watch for a version that no server has any more. */
 class AncientWatch extends KubeHttp {
-  #isFirst = true;
+  expired = 0;
 
   override async open(request: KubeRequest): ReturnType<KubeHttp['open']> {
-    if (request.query?.['watch'] === '1' && this.#isFirst) {
-      this.#isFirst = false;
+    if (request.query?.['watch'] === '1' && this.expired === 0) {
+      this.expired += 1;
       return await super.open({ ...request, query: { ...request.query, resourceVersion: '1' } });
     }
     return await super.open(request);

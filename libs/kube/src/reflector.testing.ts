@@ -72,9 +72,15 @@ export function widget(name: string, size: unknown) {
   return { metadata: { namespace: 'a', name }, spec: { size } };
 }
 
-/** Waits for a claim to become true; the test's own time limit ends it if it never does. */
+const WAIT_MS_MAX = 20_000;
+
+/** Waits for a claim to become true. Throws when it has not after 20 s. */
 export async function until(isTrue: () => boolean): Promise<void> {
+  const end = systemClock.now() + WAIT_MS_MAX;
   while (!isTrue()) {
+    if (systemClock.now() > end) {
+      throw new Error(`not within ${WAIT_MS_MAX} ms: ${isTrue.toString()}`);
+    }
     await systemClock.sleep(1);
   }
 }
