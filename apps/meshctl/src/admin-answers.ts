@@ -14,7 +14,7 @@ import type { AdminClient } from './admin-client.ts';
 import { EXIT, UserError } from './errors.ts';
 
 export async function getObjects(client: AdminClient): Promise<readonly AdminObject[]> {
-  return entriesWith<AdminObject>(await client.list('/v1/objects'), 'key');
+  return entriesWith<AdminObject>(await client.list('/v1/objects'), 'key').map(counted);
 }
 
 /** `undefined`: there is no such object. */
@@ -26,7 +26,25 @@ export async function getObject(
   const { status, body } = await client.ask(path);
   if (status === 404) return undefined;
   const [object] = entriesWith<AdminObject>([body], 'key');
-  return object;
+  return object === undefined ? undefined : counted(object);
+}
+
+/** What was counted for another generation says nothing of this one. */
+function counted(entry: AdminObject): AdminObject {
+  const { object, status } = entry;
+  if (object === undefined || status === undefined) return entry;
+  const { generation } = object.metadata;
+  const conditions = status.conditions.map((condition) =>
+    condition.type === 'Enforced' && condition.observedGeneration !== generation
+      ? pending(condition, generation)
+      : condition,
+  );
+  return { ...entry, status: { ...status, conditions } };
+}
+
+function pending(condition: Condition, generation: number): Condition {
+  const message = `generation ${generation} is not counted yet; ${condition.status} is of generation ${condition.observedGeneration}`;
+  return { ...condition, status: 'Unknown', reason: 'Pending', message };
 }
 
 export async function getWorkloads(client: AdminClient): Promise<readonly Workload[]> {

@@ -1,7 +1,8 @@
 /**
  * Statuses of all objects: what the model says, with `Enforced` added, kept in the state folder.
  *
- * Proxies answer in bursts, so evaluation is gathered; it never delays a push.
+ * Proxies answer in bursts, so evaluation is gathered; it never delays a push. Whoever asks meanwhile has it
+ * evaluated at once: an answer is never about what was in force before a change.
  */
 import type { ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
@@ -22,6 +23,7 @@ export interface StatusBookOptions {
 export class StatusBook {
   readonly #options: StatusBookOptions;
   #enforced: ReadonlyMap<ObjectKey, Condition> = new Map();
+  #isDirty = false;
   #isScheduled = false;
   #isStopped = false;
 
@@ -30,11 +32,13 @@ export class StatusBook {
   }
 
   of(key: ObjectKey): ObjectStatus | undefined {
+    this.#settle();
     const status = this.#options.outputs().statuses.get(key);
     return status === undefined ? undefined : this.#withEnforced(status);
   }
 
   all(): readonly ObjectStatus[] {
+    this.#settle();
     return [...this.#options.outputs().statuses.values()].map((status) =>
       this.#withEnforced(status),
     );
@@ -52,11 +56,12 @@ export class StatusBook {
 
   /** Something that statuses depend on has changed. */
   touch(): void {
+    this.#isDirty = true;
     if (this.#isScheduled || this.#isStopped) return;
     this.#isScheduled = true;
     void this.#options.clock.sleep(GATHER_MS).then(() => {
       this.#isScheduled = false;
-      if (!this.#isStopped) this.#evaluate();
+      if (!this.#isStopped) this.#write();
     });
   }
 
@@ -66,9 +71,15 @@ export class StatusBook {
     await this.#options.file.flush();
   }
 
-  #evaluate(): void {
+  #settle(): void {
+    if (!this.#isDirty) return;
+    this.#isDirty = false;
     const now = this.#options.enforcement.evaluate();
     if (!deepEqual(now, this.#enforced)) this.#enforced = now;
+  }
+
+  #write(): void {
+    this.#settle();
     this.#options.file.write(() => [...this.all()].sort((a, b) => (a.key < b.key ? -1 : 1)));
   }
 

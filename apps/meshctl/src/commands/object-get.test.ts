@@ -47,6 +47,21 @@ describe('meshctl get', { concurrency: 3 }, () => {
     assert.equal(code, 0);
   });
 
+  // For a moment after an edit, Enforced was shown as it was of the generation before.
+  it('shows no condition that was counted for another generation', async () => {
+    const counted = { type: 'Enforced', status: 'True', reason: 'Enforced', message: '' } as const;
+    const key = 'AuthorizationPolicy/shop/nobody-else';
+    const conditions = [{ ...counted, observedGeneration: 7 }];
+    const stale = { ...FINE_MESH, statuses: [{ key, conditions, findings: [] }] };
+    await using controller = await FakeController.start(stale);
+    const options = { controller: controller.socket };
+    const one = await runMeshctl(['get', 'ap', 'shop/nobody-else'], options);
+    assert.match(one.stdout, /Enforced +Unknown +Pending +7 +generation 0 is not counted yet/);
+    const all = await runMeshctl(['status'], options);
+    assert.match(all.stdout, /nobody-else is not enforced: Pending: generation 0/);
+    assert.equal(all.code, 1);
+  });
+
   it('finds one object without its namespace, and shows its official form', async () => {
     const { stdout, code } = await run('get', 'dr', 'reviews', '-o', 'yaml');
     assert.equal(code, 0);

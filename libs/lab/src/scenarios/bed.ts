@@ -2,6 +2,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type MeshObject, parseObject, parseYaml } from '@ambit/api';
+import type { AdminObject } from '@ambit/model';
 import type { Lab } from '../lab.ts';
 import { waypointFolder } from '../paths.ts';
 import { type LabOptions, labStart } from '../start.ts';
@@ -215,20 +217,43 @@ function listOf(value: unknown): readonly ObjectCondition[] {
   return Array.isArray(value) ? (value as ObjectCondition[]) : [];
 }
 
-/** Waits until an object is accepted and every proxy concerned has applied it. */
+/** Waits until every proxy concerned has applied an object as it was applied last, not as it was before. */
 export async function inForce(lab: Lab, key: string, timeoutMs = 20_000): Promise<void> {
-  const describe = (): string =>
-    conditionsOf(lab, key)
-      .map(({ type, status, reason, message }) => `${type}=${status} ${reason}: ${message}`)
-      .join('; ');
   await lab.waitFor(
-    () => {
-      const enforced = conditionsOf(lab, key).find(({ type }) => type === 'Enforced');
-      if (enforced?.status !== 'True') {
-        throw new Error(describe() || 'it has no conditions');
+    async () => {
+      const { object, status } = (await admin(
+        lab,
+        'controller',
+        `/v1/objects/${key}`,
+      )) as AdminObject;
+      const conditions = status?.conditions ?? [];
+      const enforced = conditions.find(({ type }) => type === 'Enforced');
+      const isCounted = enforced?.observedGeneration === object?.metadata.generation;
+      if (enforced?.status !== 'True' || !isCounted || !isAsApplied(lab, key, object)) {
+        const said = conditions.map(
+          ({ type, status: is, reason, message }) => `${type}=${is} ${reason}: ${message}`,
+        );
+        throw new Error(said.join('; ') || 'it has no conditions');
       }
       return true;
     },
     { what: `${key} to be enforced`, timeoutMs },
   );
+}
+
+/** The controller reads files a moment after they were written. True for objects that `apply` was not given. */
+function isAsApplied(lab: Lab, key: string, object: MeshObject | undefined): boolean {
+  let text: string;
+  try {
+    text = readFileSync(join(lab.paths.applied, `${key.replaceAll('/', '.')}.yaml`), 'utf8');
+  } catch {
+    return true; // from the lab's own folder
+  }
+  const [document] = parseYaml(text, { source: key }).documents;
+  const { object: written } = parseObject(document?.value);
+  return JSON.stringify(specOf(written)) === JSON.stringify(specOf(object));
+}
+
+function specOf(object: MeshObject | undefined): unknown {
+  return object !== undefined && 'spec' in object ? object.spec : undefined;
 }
