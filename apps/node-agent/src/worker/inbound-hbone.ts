@@ -20,6 +20,7 @@ import { type ByteConn, copyBoth, formatAddress, fromIoError, SocketConn } from 
 
 import { type Admission, admit, type InboundConnection } from './admission.ts';
 import { baggageHeader } from './baggage-of.ts';
+import { clientGone } from './carry.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
 import type { PodContext } from './pod-context.ts';
@@ -168,10 +169,7 @@ export class InboundHbone {
     { request, life }: Tunnel,
     admission: Extract<Admission, { kind: 'admitted' }>,
   ): Promise<ByteConn> {
-    const onGone = (): void =>
-      life.abort(
-        new WorkerError('WORKER_CLIENT_GONE', 'the client went away', { side: 'downstream' }),
-      );
+    const onGone = (): void => life.abort(clientGone());
     request.signal.addEventListener('abort', onGone, { once: true });
     try {
       const socket = await dialApplication(this.#context.sockets, {

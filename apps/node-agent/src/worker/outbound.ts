@@ -6,17 +6,9 @@
  */
 import type { Socket } from 'node:net';
 
-import { MeshError } from '@ambit/core';
 import { formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
-import {
-  type ByteConn,
-  copyBoth,
-  formatAddress,
-  fromIoError,
-  limitError,
-  SocketConn,
-} from '@ambit/proxy';
+import { type ByteConn, formatAddress, SocketConn } from '@ambit/proxy';
 import {
   formatAuthority,
   type OutboundDecision,
@@ -25,19 +17,16 @@ import {
 } from '@ambit/routing';
 
 import { baggageHeader } from './baggage-of.ts';
-import {
-  type ConnectionDescription,
-  ConnectionRecord,
-  identityOf,
-  logEarlyFailure,
-} from './connection-record.ts';
+import { type Carried, type Way as CarriedWay, carry, requireWorkload } from './carry.ts';
+import { type ConnectionDescription, ConnectionRecord, identityOf } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
-import type { ConnectionRow, PodContext } from './pod-context.ts';
+import type { ConnectionRow, PodContext, Tracked } from './pod-context.ts';
 
 type Decision = OutboundDecision<Workload, MeshService>;
 type Way = Exclude<Decision, { kind: 'refuse' }>;
 
-export class Outbound {
+export class Outbound implements CarriedWay<Tracked> {
+  readonly direction = 'outbound';
   readonly #context: PodContext;
   readonly pool: HbonePool;
 
@@ -54,77 +43,24 @@ export class Outbound {
 
   /** Takes over an accepted socket. */
   accept(socket: Socket): void {
-    const conn = new SocketConn(socket, { side: 'downstream' });
-    this.#serve(conn, socket).catch((error: unknown) => {
-      conn.destroy(fromIoError(error, 'local'));
-      this.#context.log.error('connection lost by a defect', { error });
-    });
+    carry(socket, this.#context, this);
   }
 
-  async #serve(conn: ByteConn, socket: Socket): Promise<void> {
-    const { sockets, outbound, log } = this.#context;
-    const source = formatAddress(conn.remoteAddress, conn.remotePort);
-    const { address, port } = sockets.destinationOf(socket);
-    const destination = formatAddress(address, port);
+  track({ source, destination }: Carried): Promise<Tracked> {
     const row: ConnectionRow = {
       src: source,
       originalDst: destination,
       actualDst: '',
       protocol: 'TCP',
     };
-    const life = new AbortController();
-    const onGone = (): void =>
-      life.abort(
-        new WorkerError('WORKER_CLIENT_GONE', 'the client went away', { side: 'downstream' }),
-      );
-    socket.once('close', onGone);
-    const outcome: { record?: ConnectionRecord } = {};
-    try {
-      using entry = outbound.register({ context: { row }, close: (reason) => life.abort(reason) });
-      if (entry === undefined) {
-        throw limitError('outbound connections of this pod', outbound.counters.live);
-      }
-      const upstream = await this.#reach(conn, { address, port }, { row, life, outcome });
-      socket.off('close', onGone);
-      const result = await copyBoth(conn, upstream, {
-        signal: life.signal,
-        ...(outcome.record && { onBytes: outcome.record.onBytes }),
-        clock: this.#context.clock,
-      });
-      outcome.record?.finish(result.error);
-    } catch (error) {
-      const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
-      conn.destroy(failure);
-      if (outcome.record === undefined) {
-        const { pod } = this.#context;
-        logEarlyFailure(log, { direction: 'outbound', pod, source, destination, error: failure });
-      } else {
-        outcome.record.finish(failure);
-      }
-    }
+    return Promise.resolve({ row });
   }
 
   /** Decides, counts and dials. */
-  async #reach(
-    conn: ByteConn,
-    original: { readonly address: string; readonly port: number },
-    connection: {
-      readonly row: ConnectionRow;
-      readonly life: AbortController;
-      readonly outcome: { record?: ConnectionRecord };
-    },
-  ): Promise<ByteConn> {
-    const { mesh, pod } = this.#context;
-    const { row, life, outcome } = connection;
-    const source = await mesh.awaitWorkload(pod, life.signal);
-    life.signal.throwIfAborted();
-    if (source === undefined) {
-      throw new WorkerError(
-        'WORKER_WORKLOAD_UNKNOWN',
-        `the mesh does not know pod ${pod.namespace}/${pod.name} yet`,
-        { side: 'control-plane' },
-      );
-    }
+  async reach(carried: Carried, { row }: Tracked): Promise<ByteConn> {
+    const { mesh, record } = this.#context;
+    const { conn, original, life } = carried;
+    const source = await requireWorkload(this.#context, life.signal);
     const decision = resolveOutbound(
       { source, destinationIp: original.address, port: original.port },
       mesh.index,
@@ -138,7 +74,7 @@ export class Outbound {
     const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
     row.protocol = isTunnel ? 'HBONE' : 'TCP';
     row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
-    outcome.record = new ConnectionRecord(describe(conn, source, decision), this.#context.record);
+    carried.record = new ConnectionRecord(describe(conn, source, decision), record);
     return await this.#dial(conn, { source, decision, signal: life.signal });
   }
 

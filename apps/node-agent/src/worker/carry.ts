@@ -1,0 +1,130 @@
+/**
+ * One captured connection, either way, from its accept to its record: open → track → reach → copy → record.
+ *
+ * Rule: whatever ends it before bytes flow closes the client's socket with the reason, and leaves a line in the log. Only the
+ * two ways' own parts differ: what is tracked, and how the other end is decided and dialled.
+ */
+import type { Socket } from 'node:net';
+
+import { MeshError } from '@ambit/core';
+import type { Workload } from '@ambit/model';
+import {
+  type ByteConn,
+  copyBoth,
+  formatAddress,
+  fromIoError,
+  limitError,
+  SocketConn,
+} from '@ambit/proxy';
+
+import { type ConnectionRecord, logEarlyFailure } from './connection-record.ts';
+import { WorkerError } from './errors.ts';
+import type { PodContext, Tracked } from './pod-context.ts';
+import type { Destination } from './pod-sockets.ts';
+
+export interface Carried {
+  readonly conn: ByteConn;
+  /** `ip:port` */
+  readonly source: string;
+  /** Where the client wanted to go. */
+  readonly original: Destination;
+  readonly destination: string;
+  /** Aborted when the client goes before the other end is reached, or policy or a drain ends the connection. */
+  readonly life: AbortController;
+  /** Set by `reach` as soon as routing is decided. */
+  record: ConnectionRecord | undefined;
+}
+
+export interface Way<T extends Tracked> {
+  readonly direction: 'inbound' | 'outbound';
+  /** What the tracker holds of it; policy and the admin dump read that. */
+  track(carried: Carried): Promise<T>;
+  /** The other end. Throws where there is none, or must not be. */
+  reach(carried: Carried, tracked: T): Promise<ByteConn>;
+}
+
+/** Takes over an accepted socket. */
+export function carry<T extends Tracked>(socket: Socket, context: PodContext, way: Way<T>): void {
+  const conn = new SocketConn(socket, { side: 'downstream' });
+  serve(conn, socket, { context, way }).catch((error: unknown) => {
+    conn.destroy(fromIoError(error, 'local'));
+    context.log.error('connection lost by a defect', { error });
+  });
+}
+
+/** Rejects at the signal, or when the mesh does not know the pod within its time. */
+export async function requireWorkload(
+  { mesh, pod }: PodContext,
+  signal: AbortSignal,
+): Promise<Workload> {
+  const local = await mesh.awaitWorkload(pod, signal);
+  signal.throwIfAborted();
+  if (local === undefined) {
+    throw new WorkerError(
+      'WORKER_WORKLOAD_UNKNOWN',
+      `the mesh does not know pod ${pod.namespace}/${pod.name} yet`,
+      { side: 'control-plane' },
+    );
+  }
+  return local;
+}
+
+export function clientGone(): WorkerError {
+  return new WorkerError('WORKER_CLIENT_GONE', 'the client went away', { side: 'downstream' });
+}
+
+async function serve<T extends Tracked>(
+  conn: ByteConn,
+  socket: Socket,
+  { context, way }: { readonly context: PodContext; readonly way: Way<T> },
+): Promise<void> {
+  const original = context.sockets.destinationOf(socket);
+  const life = new AbortController();
+  const onGone = (): void => life.abort(clientGone());
+  socket.once('close', onGone);
+  const carried: Carried = {
+    conn,
+    source: formatAddress(conn.remoteAddress, conn.remotePort),
+    original,
+    destination: formatAddress(original.address, original.port),
+    life,
+    record: undefined,
+  };
+  try {
+    const tracked = await way.track(carried);
+    const tracker = context[way.direction];
+    using entry = tracker.register({ context: tracked, close: (reason) => life.abort(reason) });
+    if (entry === undefined) {
+      throw limitError(`${way.direction} connections of this pod`, tracker.counters.live);
+    }
+    const other = await way.reach(carried, tracked);
+    socket.off('close', onGone);
+    const { record } = carried;
+    const result = await copyBoth(conn, other, {
+      signal: life.signal,
+      ...(record && { onBytes: record.onBytes }),
+      clock: context.clock,
+    });
+    record?.finish(result.error);
+  } catch (error) {
+    fail(carried, error, { context, direction: way.direction });
+  }
+}
+
+function fail(
+  { conn, record, source, destination }: Carried,
+  error: unknown,
+  {
+    context,
+    direction,
+  }: { readonly context: PodContext; readonly direction: Way<Tracked>['direction'] },
+): void {
+  const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
+  conn.destroy(failure);
+  if (record === undefined) {
+    const { log, pod } = context;
+    logEarlyFailure(log, { direction, pod, source, destination, error: failure });
+  } else {
+    record.finish(failure);
+  }
+}
