@@ -14,7 +14,7 @@ import {
   serviceYaml,
   yaml,
 } from './bed.ts';
-import type { Caller, HttpCall } from './caller.ts';
+import type { Caller, HttpAnswer, HttpCall } from './caller.ts';
 
 const WORLD = [
   namespaceYaml('shop'),
@@ -215,6 +215,40 @@ describe('AuthorizationPolicy of HTTP fields', () => {
         const answer = await caller('street/stranger').http({ url: `http://${host}:${port}/` });
         assert.notEqual(answer.status, 200, host);
       }
+    });
+
+    it('through the waypoint of another namespace', async () => {
+      const to = (name: string): object => ({
+        destination: { host: `${name}.shop.svc.cluster.local` },
+      });
+      bed.lab.apply(
+        serviceYaml('detour', 'rivals') +
+          yaml({
+            apiVersion: 'networking.istio.io/v1',
+            kind: 'VirtualService',
+            metadata: { name: 'detour', namespace: 'rivals' },
+            spec: {
+              hosts: ['detour'],
+              http: [
+                { match: [{ uri: { exact: '/free' } }], route: [to('free')] },
+                { match: [{ uri: { exact: '/near' } }], route: [to('near')] },
+                { route: [to('far')] },
+              ],
+            },
+          }),
+      );
+      const ask = async (name: string, path: string): Promise<HttpAnswer> =>
+        await caller(name).http({ url: `http://detour.rivals${path}` });
+      for (const name of ['shop/client', 'rivals/rival']) {
+        await bed.lab.waitFor(async () => (await ask(name, '/free')).status === 200, {
+          what: `the detour to be open to ${name}`,
+        });
+        for (const path of ['/far', '/near']) {
+          const { status, body } = await ask(name, path);
+          assert.ok(status === 403 || status === 503, `${name} ${path}: ${status} ${body}`);
+        }
+      }
+      bed.lab.delete('VirtualService/rivals/detour');
     });
 
     it('by forged headers', async () => {
