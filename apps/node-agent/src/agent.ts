@@ -27,6 +27,7 @@ import type { HostProbes } from './capture/host-probes.ts';
 import { migrationProblem } from './capture/pod-network.ts';
 import type { CniPods } from './cni/cni-pods.ts';
 import { cniRoutes } from './cni/cni-routes.ts';
+import type { CniInstaller } from './cni/install/cni-installer.ts';
 import { replayRemovals } from './cni/plugin/del-journal.ts';
 import type { AgentConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
@@ -62,6 +63,7 @@ export interface AgentParts {
   readonly registry: PodRegistry;
   readonly servers: AgentServers;
   readonly cni: CniPods;
+  readonly installer: CniInstaller | undefined;
   readonly probes: HostProbes;
   readonly client: DeltaClient | undefined;
   readonly metrics: Registry;
@@ -74,6 +76,7 @@ export class Agent {
   #enrolments: ReadonlyMap<string, Enrolment> | undefined;
   #hasSynced = false;
   #hasPods = false;
+  #pluginHold: Disposable | undefined;
   readonly #ending = new AbortController();
   #stopping: Promise<void> | undefined;
 
@@ -112,6 +115,16 @@ export class Agent {
     cni.refresh();
     servers.claim();
     void this.#watchSuccessor();
+    this.installationChanged();
+    this.#parts.installer?.start();
+  }
+
+  /** Until new pods come to this agent it is not ready, so that its node takes none. */
+  installationChanged(): void {
+    const problem = this.#parts.installer?.problem;
+    this.#pluginHold?.[Symbol.dispose]();
+    this.#pluginHold =
+      problem === undefined ? undefined : this.readiness.hold(`cni plugin (${problem})`);
   }
 
   /** What the controller says now; used once everything has come for the first time, so that a part is never the whole. */
@@ -119,6 +132,7 @@ export class Agent {
     this.#enrolments = enrolments;
     if (this.#hasSynced && this.#hasPods) {
       this.#parts.registry.setEnrolments(enrolments);
+      this.#parts.installer?.wake();
     }
   }
 
@@ -153,6 +167,7 @@ export class Agent {
     this.#ending.abort();
     this.readiness.hold(DRAINING);
     log.info('draining', { deadlineMs });
+    await this.#parts.installer?.stop();
     servers.disown();
     const drained = workers.drain(deadlineMs);
     const left = registry.stop();
@@ -230,7 +245,7 @@ export class Agent {
     this.#hasSynced = true;
     this.#holds.state[Symbol.dispose]();
     if (this.#hasPods) {
-      this.#parts.registry.setEnrolments(this.#enrolments ?? new Map());
+      this.setEnrolments(this.#enrolments ?? new Map());
     }
     this.#parts.log.info('first configuration is in force');
   }

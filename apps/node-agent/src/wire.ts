@@ -4,20 +4,18 @@ import type { Clock } from '@ambit/core';
 import { CertificateManager } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
 import {
-  buildNode,
-  type ControlPlaneAddress,
+  certificateAuthorityOf,
   createCertificateClient,
-  DeltaClient,
-  fileText,
-  openDeltaStream,
+  createProxyClient,
+  type DeltaClient,
   type Subscription,
-  tokenFile,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { AgentServers } from './admin/agent-servers.ts';
 import { Agent, type AgentParts } from './agent.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import { HostProbes } from './capture/host-probes.ts';
+import { buildInstaller, exemptNamespaces } from './cni/build-installer.ts';
 import { CniPods } from './cni/cni-pods.ts';
 import type { AgentConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
@@ -70,7 +68,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     },
   });
   const authority = createCertificateClient({
-    ...controlPlane(config, config.caAddress, config.caRootCa, config.caHeaders),
+    ...certificateAuthorityOf(config, config.caHeaders),
     impersonate: true,
   });
   const manager = new CertificateManager({
@@ -131,7 +129,14 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     log: log.scoped('cni'),
     pods: registry,
     isConnected: () => client?.status().connected === true,
-    exemptNamespaces: new Set(['kube-system', config.podNamespace]),
+    exemptNamespaces: new Set(exemptNamespaces(config)),
+  });
+  const installer = buildInstaller(config, {
+    clock,
+    log: log.scoped('cni'),
+    isNeeded: () => registry.enrolments !== undefined,
+    isSuperseded,
+    onChange: () => agent.installationChanged(),
   });
   const client = buildClient(
     config,
@@ -151,6 +156,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     registry,
     servers,
     cni,
+    installer,
     probes,
     client,
     metrics,
@@ -168,44 +174,15 @@ function buildClient(
   if (config.xdsAddress === '') {
     return undefined;
   }
-  const xdsLog = log.scoped('xds');
-  return new DeltaClient({
+  return createProxyClient(config, {
     clock,
-    open: openDeltaStream(
-      controlPlane(config, config.xdsAddress, config.xdsRootCa, config.xdsHeaders),
-    ),
-    node: buildNode({
-      type: 'ztunnel',
-      ip: config.instanceIp,
-      podName: config.podName,
-      namespace: config.podNamespace,
-      clusterDomain: config.clusterDomain,
-      metadata: {
-        NODE_NAME: config.nodeName,
-        SERVICE_ACCOUNT: config.serviceAccount,
-        CLUSTER_ID: config.clusterId,
-        ...config.metadata,
-      },
-    }),
+    log: log.scoped('xds'),
+    type: 'ztunnel',
+    ip: config.instanceIp,
+    metadata: { NODE_NAME: config.nodeName, ...config.metadata },
+    headers: config.xdsHeaders,
     subscriptions,
-    onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
-    onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
   });
-}
-
-function controlPlane(
-  config: AgentConfig,
-  address: string,
-  rootCa: string,
-  headers: Readonly<Record<string, string>>,
-): ControlPlaneAddress {
-  return {
-    address,
-    rootCa: fileText(rootCa),
-    token: tokenFile(config.tokenPath),
-    clusterId: config.clusterId,
-    headers,
-  };
 }
 
 /** None when the file cannot be read: questions to upstream then fail, as they would without this agent. */

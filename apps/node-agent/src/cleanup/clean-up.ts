@@ -12,6 +12,7 @@ import { type Netns, NetnsError, openNetns } from '@ambit/netns';
 import { describeError } from '@ambit/telemetry';
 import { removeHostProbes } from '../capture/host-probes.ts';
 import { removeCapture } from '../capture/pod-network.ts';
+import { uninstallCni } from '../cni/install/cni-installer.ts';
 import { ownSockets, servedAmong } from '../handover/served-sockets.ts';
 import { PodStore, type StoredPod } from '../pods/store.ts';
 import type { CleanupSettings } from './command-line.ts';
@@ -39,6 +40,7 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupOutcome> 
     return { kind: 'agent-runs', socket };
   }
   const problems = [
+    ...(await removePlugin(options)),
     ...(await releasePods(options)),
     ...(await attempt(`the node's rule for probes`, async () => {
       using host = openNetns(options.hostNetns);
@@ -53,6 +55,18 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupOutcome> 
     })),
   );
   return problems.length === 0 ? { kind: 'clean' } : { kind: 'left', problems };
+}
+
+/** Before anything else: from here on no new pod waits for an agent that never comes. */
+async function removePlugin({ cni, say }: CleanupOptions): Promise<readonly string[]> {
+  if (cni === undefined) {
+    return [];
+  }
+  return await attempt('the CNI plugin', () => {
+    const files = uninstallCni(cni);
+    say(`removed the CNI plugin${files.length === 0 ? '' : ` from ${files.join(', ')}`}`);
+    return Promise.resolve();
+  });
 }
 
 /** A socket where an agent still answers, after it was told to end if that is wanted. */

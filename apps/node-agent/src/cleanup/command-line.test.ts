@@ -20,6 +20,14 @@ describe('parseCommandLine', () => {
       },
     ],
     [
+      'cleanup',
+      { AMBIT_CNI_BIN_DIR: '/bin', AMBIT_CNI_CONF_DIR: '/conf' },
+      {
+        kind: 'cleanup',
+        settings: { ...DEFAULTS, cni: { binDir: '/bin', confDir: '/conf' } },
+      },
+    ],
+    [
       'cleanup --run-dir /b --host-netns /c',
       { AMBIT_RUN_DIR: '/run/a' },
       { kind: 'cleanup', settings: { runDir: '/b', hostNetns: '/c', stopsAgent: false } },

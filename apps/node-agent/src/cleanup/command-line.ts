@@ -11,7 +11,8 @@ export const HELP = `usage: node-agent [--version]
 Without a command: serves the pods of this node, with settings from the environment.
 
 cleanup: takes everything of the agent off this node, for good: the rules, routes and settings in every pod that
-it captured, the node's rule for probes, the files in its run directory. Afterwards the pods' traffic is plain, as without a
+it captured, the node's rule for probes, the files in its run directory, and the CNI plugin where AMBIT_CNI_BIN_DIR and
+AMBIT_CNI_CONF_DIR say it is. Afterwards the pods' traffic is plain, as without a
 mesh. Needs no controller and may be repeated.
 
   --run-dir DIR      of the agent; default AMBIT_RUN_DIR or /var/run/ambit
@@ -25,6 +26,8 @@ exit codes: 0 nothing is left, 1 something is left (said on stderr; run it again
 export interface CleanupSettings {
   readonly runDir: string;
   readonly hostNetns: string;
+  /** Absent: there is no CNI plugin to take away. */
+  readonly cni?: { readonly binDir: string; readonly confDir: string };
   readonly stopsAgent: boolean;
 }
 
@@ -74,9 +77,12 @@ function cleanupOf(
 ): CommandLine {
   const path = (option: string, variable: string, fallback: string): string =>
     String(values[option] ?? (env[variable] || fallback));
+  const binDir = env['AMBIT_CNI_BIN_DIR'] ?? '';
+  const confDir = env['AMBIT_CNI_CONF_DIR'] ?? '';
   const settings = {
     runDir: path('run-dir', 'AMBIT_RUN_DIR', '/var/run/ambit'),
     hostNetns: path('host-netns', 'AMBIT_HOST_NETNS', '/proc/self/ns/net'),
+    ...(binDir === '' || confDir === '' ? {} : { cni: { binDir, confDir } }),
     stopsAgent: values['stop'] === true,
   };
   const wrong = [settings.runDir, settings.hostNetns].find((found) => !isAbsolute(found));

@@ -12,8 +12,10 @@ import { parseAdd, parseAttachment, parseCollect } from './cni-request.ts';
 
 export function cniRoutes(pods: CniPods): readonly AdminRoute[] {
   return [
-    post('/v1/cni/add', 'a pod is about to start; answers when it may', async (body) =>
-      await pods.add(parseAdd(body)),
+    post(
+      '/v1/cni/add',
+      'a pod is about to start; answers when it may',
+      async (body) => await pods.add(parseAdd(body)),
     ),
     post('/v1/cni/del', 'an attachment of a pod is gone', async (body) => {
       await pods.del(parseAttachment(body));
