@@ -2,13 +2,17 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { KubeClient } from './client.ts';
+import { type Condition, mergeConditions } from './conditions.ts';
 import { isKubeError, type KubeError } from './errors.ts';
 import { LeaderElection } from './lease.ts';
+import { addFinalizer, isOwnedBy, ownerReferenceOf, removeFinalizer } from './objects.ts';
 import { until } from './reflector.testing.ts';
+import { StatusWriter } from './status-writer.ts';
 import { openTestCluster, type TestCluster } from './test-cluster.ts';
 
 const core = (resource: string) => ({ group: '', version: 'v1', resource });
 const CONFIG_MAPS = core('configmaps');
+const SECRETS = core('secrets');
 const SERVICES = core('services');
 
 let cluster: TestCluster;
@@ -132,6 +136,67 @@ describe('KubeClient on a real API server', () => {
         assert.equal(error.causes[0]?.field, 'spec.ports[0].port');
       }
     }
+  });
+
+  it('holds an object by a finalizer, and frees it', async () => {
+    const namespace = await cluster.namespace();
+    const ref = { namespace, name: 'm' };
+    const finalizer = 'test.ambit.io/hold';
+    const owner = await client.create(SECRETS, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace, name: 'owner' },
+    });
+    const base = configMap(namespace, {});
+    const made = await client.create(CONFIG_MAPS, {
+      ...base,
+      metadata: { ...base.metadata, ownerReferences: [ownerReferenceOf(owner)] },
+    });
+    assert.equal(isOwnedBy(made, owner), true);
+    const held = await addFinalizer(client, CONFIG_MAPS, { object: made, finalizer });
+    assert.equal(await addFinalizer(client, CONFIG_MAPS, { object: held, finalizer }), held);
+    const stale = await refusal(
+      addFinalizer(client, CONFIG_MAPS, { object: made, finalizer: 'test.ambit.io/other' }),
+    );
+    assert.equal(stale.code, 'KUBE_CONFLICT');
+    await client.delete(CONFIG_MAPS, ref);
+    const ending = await client.get(CONFIG_MAPS, ref);
+    assert.notEqual(ending.metadata.deletionTimestamp, undefined);
+    await removeFinalizer(client, CONFIG_MAPS, { object: ending, finalizer });
+    assert.equal(await client.find(CONFIG_MAPS, ref), undefined);
+  });
+
+  it('writes conditions through the writer, once', async () => {
+    const namespace = await cluster.namespace();
+    const ref = { namespace, name: 's' };
+    await client.create(SERVICES, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: ref,
+      spec: { ports: [{ port: 80 }] },
+    });
+    const writer = new StatusWriter({ client, clock: systemClock });
+    writer.start();
+    const write = async (): Promise<string | undefined> => {
+      writer.write({
+        gvr: SERVICES,
+        ref,
+        compute: (status) => ({
+          ...status,
+          conditions: mergeConditions(
+            status['conditions'] as Condition[] | undefined,
+            [{ type: 'istio.io/WaypointBound', status: 'True', reason: 'Bound', message: '' }],
+            { wallNowMs: Date.now() },
+          ),
+        }),
+      });
+      await until(() => writer.depth === 0);
+      return (await client.get(SERVICES, ref)).metadata.resourceVersion;
+    };
+    const first = await write();
+    await systemClock.sleep(1_100);
+    assert.equal(await write(), first);
+    await writer.stop();
   });
 
   it('asks for tokens and checks them, and for permissions', async () => {

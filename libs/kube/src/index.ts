@@ -11,6 +11,11 @@ export {
   type PatchOptions,
   type WriteOptions,
 } from './client.ts';
+export {
+  type Condition,
+  mergeConditions,
+  type WantedCondition,
+} from './conditions.ts';
 export type { AppliedCredentials, KubeCredentials } from './credentials.ts';
 export {
   Discovery,
@@ -29,6 +34,14 @@ export { Kubeconfig, type KubeconfigOptions, loadKubeconfig } from './kubeconfig
 export { LeaderElection, type LeaderElectionOptions } from './lease.ts';
 export { createKubeMetrics, type KubeMetrics } from './metrics.ts';
 export {
+  addFinalizer,
+  type FinalizerChange,
+  isOwnedBy,
+  ownerReferenceOf,
+  removeFinalizer,
+} from './objects.ts';
+export { RateLimiter } from './rate-limiter.ts';
+export {
   Reflector,
   type ReflectorHealth,
   type ReflectorOptions,
@@ -45,5 +58,12 @@ export {
   parseKey,
   pathOf,
 } from './resources.ts';
+export {
+  type Status,
+  type StatusChange,
+  StatusWriter,
+  type StatusWriterOptions,
+} from './status-writer.ts';
+export { TextPool } from './text-pool.ts';
 export { type DefinitionWatchOptions, watchDefinitions } from './watch-definitions.ts';
 export { WorkQueue, type WorkQueueOptions } from './work-queue.ts';

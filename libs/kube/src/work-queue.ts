@@ -50,6 +50,7 @@ export class WorkQueue {
   readonly #abort = new AbortController();
   readonly #idleWaiters = new Set<() => void>();
   #active = 0;
+  #isPumping = false;
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
 
   constructor(options: WorkQueueOptions) {
@@ -193,7 +194,18 @@ export class WorkQueue {
     }
   }
 
+  /** Begins due keys, never within the call that made them due: the caller is still changing what they stand for. */
   #pump(): void {
+    if (!this.#isPumping) {
+      this.#isPumping = true;
+      queueMicrotask(() => {
+        this.#isPumping = false;
+        this.#begin();
+      });
+    }
+  }
+
+  #begin(): void {
     const { concurrency = 1 } = this.#options;
     const isWorking = this.#state === 'running' || this.#state === 'draining';
     while (isWorking && this.#active < concurrency) {
