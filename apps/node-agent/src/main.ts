@@ -1,36 +1,25 @@
 /** The node agent: parse settings, build, start, wait for a signal, drain, end. Or clean the node up and end. */
-import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
 import { exitNow } from '@ambit/netns';
-import { createLogger, describeError, LogLevels, stdoutSink } from '@ambit/telemetry';
+import { failProgram, packageVersion, runProgram } from '@ambit/telemetry';
 import { cleanUp } from './cleanup/clean-up.ts';
 import { type CleanupSettings, EXIT, HELP, parseCommandLine } from './cleanup/command-line.ts';
 import { parseConfig } from './config.ts';
 import { buildAgent } from './wire.ts';
 
-function fail(what: string, error: unknown): never {
-  process.stderr.write(`node-agent: ${what}: ${describeError(error)}\n`);
-  process.exit(EXIT.failed);
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const value: unknown = JSON.parse(text);
-  return typeof value === 'object' && value !== null && 'version' in value
-    ? String(value.version)
-    : 'unknown';
-}
+const NAME = 'node-agent';
+const VERSION = packageVersion(new URL('../package.json', import.meta.url));
 
 async function main(): Promise<void> {
   const args = process.argv.slice(2);
   if (args.length === 1 && (args[0] === '--version' || args[0] === '-V')) {
-    process.stdout.write(`ambit-node-agent ${version()} (Node ${process.version})\n`);
+    process.stdout.write(`ambit-node-agent ${VERSION} (Node ${process.version})\n`);
     return;
   }
   const command = parseCommandLine(args, process.env);
   switch (command.kind) {
     case 'serve':
-      await serve().catch((error: unknown) => fail('cannot start', error));
+      await serve().catch((error: unknown) => failProgram(NAME, 'cannot start', error));
       break;
     case 'cleanup':
       process.exitCode = await clean(command.settings);
@@ -46,28 +35,14 @@ async function main(): Promise<void> {
 
 async function serve(): Promise<void> {
   const config = parseConfig(process.env);
-  const levels = new LogLevels(config.logLevel);
-  const log = createLogger({
+  const log = await runProgram({
+    name: NAME,
     scope: 'agent',
-    levels,
-    sink: stdoutSink,
+    logLevel: config.logLevel,
     wallNow: () => systemClock.wallNow(),
+    build: (around) => buildAgent(config, { ...around, clock: systemClock, version: VERSION }),
+    exit: exitNow,
   });
-  let signals = 0;
-  const quit = (): void => {
-    signals++;
-    if (signals > 1) {
-      exitNow(EXIT.failed);
-    }
-    agent.stop().then(
-      () => exitNow(EXIT.ok),
-      (error: unknown) => fail('cannot stop', error),
-    );
-  };
-  const agent = buildAgent(config, { clock: systemClock, log, levels, version: version(), quit });
-  process.on('SIGTERM', quit);
-  process.on('SIGINT', quit);
-  await agent.start();
   log.info('serving pods', { node: config.nodeName, workers: config.workers });
 }
 
@@ -91,4 +66,4 @@ async function clean(settings: CleanupSettings): Promise<number> {
   }
 }
 
-main().catch((error: unknown) => fail('failed', error));
+main().catch((error: unknown) => failProgram(NAME, 'failed', error));

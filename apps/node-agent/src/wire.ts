@@ -4,14 +4,11 @@ import type { Clock } from '@ambit/core';
 import { CertificateManager } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
 import {
-  buildNode,
-  type ControlPlaneAddress,
+  certificateAuthorityOf,
   createCertificateClient,
-  DeltaClient,
-  fileText,
-  openDeltaStream,
+  createProxyClient,
+  type DeltaClient,
   type Subscription,
-  tokenFile,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { AgentServers } from './admin/agent-servers.ts';
@@ -71,7 +68,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     },
   });
   const authority = createCertificateClient({
-    ...controlPlane(config, config.caAddress, config.caRootCa, config.caHeaders),
+    ...certificateAuthorityOf(config, config.caHeaders),
     impersonate: true,
   });
   const manager = new CertificateManager({
@@ -177,44 +174,15 @@ function buildClient(
   if (config.xdsAddress === '') {
     return undefined;
   }
-  const xdsLog = log.scoped('xds');
-  return new DeltaClient({
+  return createProxyClient(config, {
     clock,
-    open: openDeltaStream(
-      controlPlane(config, config.xdsAddress, config.xdsRootCa, config.xdsHeaders),
-    ),
-    node: buildNode({
-      type: 'ztunnel',
-      ip: config.instanceIp,
-      podName: config.podName,
-      namespace: config.podNamespace,
-      clusterDomain: config.clusterDomain,
-      metadata: {
-        NODE_NAME: config.nodeName,
-        SERVICE_ACCOUNT: config.serviceAccount,
-        CLUSTER_ID: config.clusterId,
-        ...config.metadata,
-      },
-    }),
+    log: log.scoped('xds'),
+    type: 'ztunnel',
+    ip: config.instanceIp,
+    metadata: { NODE_NAME: config.nodeName, ...config.metadata },
+    headers: config.xdsHeaders,
     subscriptions,
-    onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
-    onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
   });
-}
-
-function controlPlane(
-  config: AgentConfig,
-  address: string,
-  rootCa: string,
-  headers: Readonly<Record<string, string>>,
-): ControlPlaneAddress {
-  return {
-    address,
-    rootCa: fileText(rootCa),
-    token: tokenFile(config.tokenPath),
-    clusterId: config.clusterId,
-    headers,
-  };
 }
 
 /** None when the file cannot be read: questions to upstream then fail, as they would without this agent. */

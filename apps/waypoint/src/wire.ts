@@ -2,15 +2,7 @@
 import type { Clock } from '@ambit/core';
 import { CertificateManager } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
-import {
-  buildNode,
-  type ControlPlaneAddress,
-  createCertificateClient,
-  DeltaClient,
-  fileText,
-  openDeltaStream,
-  tokenFile,
-} from '@ambit/xds';
+import { certificateAuthorityOf, createCertificateClient, createProxyClient } from '@ambit/xds';
 import { identityOf, type WaypointConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
 import { MeshState } from './control/mesh-state.ts';
@@ -51,7 +43,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     tell: (message) => workers.broadcast(message),
   });
   const authority = createCertificateClient({
-    ...controlPlane(config, config.caAddress, config.caRootCa),
+    ...certificateAuthorityOf(config),
     // The waypoint asks for its own identity alone: its token says who it is.
     impersonate: false,
   });
@@ -61,26 +53,16 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     ttlSeconds: config.secretTtlSeconds,
     onEvent: certificate.onEvent,
   });
-  const xdsLog = log.scoped('xds');
-  const client = new DeltaClient({
+  const client = createProxyClient(config, {
     clock,
-    open: openDeltaStream(controlPlane(config, config.xdsAddress, config.xdsRootCa)),
-    node: buildNode({
-      type: 'waypoint',
-      ip: config.instanceIp,
-      podName: config.podName,
-      namespace: config.podNamespace,
-      clusterDomain: config.clusterDomain,
-      metadata: {
-        GATEWAY: `${config.gateway.namespace}/${config.gateway.name}`,
-        SERVICE_ACCOUNT: config.serviceAccount,
-        CLUSTER_ID: config.clusterId,
-        ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
-      },
-    }),
+    log: log.scoped('xds'),
+    type: 'waypoint',
+    ip: config.instanceIp,
+    metadata: {
+      GATEWAY: `${config.gateway.namespace}/${config.gateway.name}`,
+      ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
+    },
     subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
-    onConnected: () => xdsLog.info('connected to the controller', { address: config.xdsAddress }),
-    onDisconnected: (reason) => xdsLog.warn('no connection to the controller', { reason }),
   });
   const waypoint: Waypoint = new Waypoint({
     ...around,
@@ -105,18 +87,5 @@ export function workerConfig(config: WaypointConfig): WorkerConfig {
     clusterDomain: config.clusterDomain,
     network: config.network,
     logSpec: config.logLevel,
-  };
-}
-
-function controlPlane(
-  config: WaypointConfig,
-  address: string,
-  rootCa: string,
-): ControlPlaneAddress {
-  return {
-    address,
-    rootCa: fileText(rootCa),
-    token: tokenFile(config.tokenPath),
-    clusterId: config.clusterId,
   };
 }

@@ -38,6 +38,14 @@ export {
   snapshotOf,
 } from './metrics.ts';
 export {
+  failProgram,
+  type Program,
+  type ProgramOptions,
+  type ProgramSurroundings,
+  packageVersion,
+  runProgram,
+} from './program.ts';
+export {
   answerAndExit,
   answerArguments,
   type ProgramAnswer,

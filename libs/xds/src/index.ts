@@ -43,6 +43,12 @@ export {
 export { openDeltaStream } from './grpc/delta-transport.ts';
 export { buildNode, type NodeFields, type XdsNode } from './node.ts';
 export {
+  certificateAuthorityOf,
+  createProxyClient,
+  type ProxyClientOptions,
+} from './proxy-client.ts';
+export { type ProxySettings, readProxySettings } from './proxy-settings.ts';
+export {
   addressResource,
   authorizationResource,
   enrolmentResource,
