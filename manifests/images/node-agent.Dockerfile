@@ -1,0 +1,19 @@
+# The files of `npm run image -- node-agent`, for those who have Docker. From the root of the repository:
+#   docker build -f manifests/images/node-agent.Dockerfile --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
+FROM node:22-bookworm AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+COPY apps apps
+COPY libs libs
+COPY tools tools
+RUN npm ci --ignore-scripts
+ARG SOURCE_DATE_EPOCH=0
+RUN node_modules/.bin/node tools/image.ts node-agent --rootfs --out /out && mv /out/*.rootfs /rootfs
+
+FROM scratch
+COPY --from=build /rootfs/ /
+USER 0:0
+ENV PATH=/usr/sbin:/usr/bin
+EXPOSE 15020 15021
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/bin/node", "/app/main.mjs"]
