@@ -77,7 +77,7 @@ export class FileCredentials implements KubeCredentials {
       }
       const { cert, key } = request;
       const tls = cert === undefined || key === undefined ? {} : { cert, key };
-      return { headers: { ...this.#headers(), ...headers }, tls: this.#keep(tls) };
+      return { headers: { ...this.#headers(), ...lowerCase(headers) }, tls: this.#keep(tls) };
     } catch (error) {
       const message = 'credentials for the API server cannot be read';
       throw new KubeError('KUBE_CREDENTIALS_UNAVAILABLE', message, {
@@ -170,7 +170,11 @@ export class FullCredentials implements KubeCredentials {
       });
     }
     const { headers, agent } = options;
-    return { headers, tls: this.#tls, ...(agent === undefined ? {} : { agent }) };
+    return {
+      headers: lowerCase(headers),
+      tls: this.#tls,
+      ...(agent === undefined ? {} : { agent }),
+    };
   }
 
   invalidate(): void {
@@ -206,6 +210,10 @@ function withExecInfo(user: User, cluster: Cluster): User {
   };
   const env = [...(exec.env ?? []), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(info) }];
   return { ...user, exec: { ...exec, env } };
+}
+
+function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([k, value]) => [k.toLowerCase(), value]));
 }
 
 function checkServer(server: string): void {

@@ -62,10 +62,11 @@ export class FakeApiServer implements AsyncDisposable {
   }
 
   get credentials(): KubeCredentials {
+    const applied = { headers: { authorization: 'Bearer fake' }, tls: {} };
     return {
       server: this.url,
       namespace: 'default',
-      apply: () => Promise.resolve({ headers: { authorization: 'Bearer fake' }, tls: {} }),
+      apply: () => Promise.resolve(applied),
       invalidate: () => undefined,
     };
   }
