@@ -16,6 +16,7 @@ export {
   type ListenAddress,
   textResponse,
 } from './admin-server.ts';
+export { BatchedSink, type LineStream } from './batched-sink.ts';
 export {
   createLogger,
   describeError,

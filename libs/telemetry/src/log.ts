@@ -12,6 +12,8 @@ export type LogFields = Readonly<Record<string, unknown>>;
 /** Where lines go. `write` must not block for long and must not throw. */
 export interface LogSink {
   write(line: string): void;
+  /** Lines that were never written, where that can happen. */
+  readonly dropped?: number;
 }
 
 export const stdoutSink: LogSink = { write: (line) => void process.stdout.write(line) };

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
 import { Deadlines } from '@ambit/proxy';
-import { describeError, stdoutSink } from '@ambit/telemetry';
+import { BatchedSink, describeError } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
 import type { ToWorker } from './messages.ts';
@@ -15,10 +15,11 @@ if (port === null) {
   throw new Error('worker-main is the entry of a worker thread');
 }
 const config: WorkerConfig = { ...WORKER_CONFIG, ...(workerData as Partial<WorkerConfig>) };
+const sink = new BatchedSink(process.stdout);
 const worker = new ProxyWorker({
   config,
   clock: systemClock,
-  sink: stdoutSink,
+  sink,
   openSockets: netnsSockets({
     packetMark: config.packetMark,
     connectDeadlines: new Deadlines(systemClock, config.limits.connectTimeoutMs),
@@ -28,7 +29,13 @@ const worker = new ProxyWorker({
         error: describeError(error),
       }),
   }),
-  post: (message) => port.postMessage(message),
+  post: (message) => {
+    if (message.kind === 'drained') {
+      // The thread may be ended as soon as this is read.
+      sink.flush();
+    }
+    port.postMessage(message);
+  },
 });
 port.on('message', (message: ToWorker) => worker.receive(message));
 port.postMessage({ kind: 'ready' });

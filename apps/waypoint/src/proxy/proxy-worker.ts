@@ -225,6 +225,7 @@ export class ProxyWorker {
   #snapshot(): unknown {
     const { counters, live } = this.#engine;
     return this.#metrics.snapshot({
+      ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
       ambit_waypoint_requests_active: counters.active,
       ambit_waypoint_requests_overloaded_total: counters.overloaded,
       ambit_waypoint_mirrors_dropped_total: counters.mirrorsDropped,
