@@ -26,6 +26,26 @@ export type {
   ConditionReason,
   ConditionType,
 } from './status/conditions.ts';
+export {
+  type GatewayApiWorld,
+  type GatewayFacts,
+  type GatewayState,
+  type GatewayStatus,
+  gatewayApiStatus,
+  gatewayClassStatus,
+  type ListenerFacts,
+  mergeParents,
+  type ParentEntry,
+  type ParentRefFacts,
+  type RouteFacts,
+  type RouteParentStatus,
+  routeParentStatuses,
+  SUPPORTED_FEATURES,
+  type TimedCondition,
+  type TlsPolicyFacts,
+  tlsPolicyStatus,
+  withTransitionTimes,
+} from './status/gateway-api/index.ts';
 export { NOT_CAPTURED } from './status/uncaptured.ts';
 export type {
   Address,
