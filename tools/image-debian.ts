@@ -65,18 +65,25 @@ interface Where {
   readonly suite: string;
 }
 
+interface WantedPackage {
+  readonly pinned: PinnedPackage;
+  readonly sha256: string;
+  /** Where it is kept. */
+  readonly file: string;
+}
+
 async function fetchAll(packages: readonly PinnedPackage[], where: Where): Promise<Buffer[]> {
-  const wanted = packages.map((pinned) => ({
-    pinned,
-    sha256: pinned.sha256[where.arch],
-    file: join(cacheFolder(), `${pinned.sha256[where.arch]}.deb`),
-  }));
+  const wanted = packages.map(
+    (pinned): WantedPackage => ({
+      pinned,
+      sha256: pinned.sha256[where.arch],
+      file: join(cacheFolder(), `${pinned.sha256[where.arch]}.deb`),
+    }),
+  );
   const missing = wanted.filter(({ file }) => !existsSync(file));
   if (missing.length > 0) {
     const apt = await Apt.open(where);
-    for (const { pinned, file, sha256 } of missing) {
-      await apt.download(pinned, { file, sha256 });
-    }
+    await apt.download(missing);
   }
   return wanted.map(({ file, sha256, pinned }) => verified(file, sha256, pinned));
 }
@@ -129,26 +136,30 @@ export class Apt {
     return apt;
   }
 
-  async download(
-    { name, version }: PinnedPackage,
-    { file, sha256 }: { readonly file: string; readonly sha256: string },
-  ): Promise<void> {
+  /** To each one's `file`, if it is what was pinned. */
+  async download(wanted: readonly WantedPackage[]): Promise<void> {
+    const packages = wanted.map(({ pinned: { name, version } }) => `${name}=${version}`);
     const { stdout } = await run('apt-get', [
       ...this.#options,
       'download',
       '--print-uris',
-      `${name}=${version}`,
-    ]);
-    const downloaded = /^'[^']+' (\S+\.deb) /m.exec(stdout)?.[1];
-    if (downloaded === undefined) {
-      throw new Error(
-        `Debian no longer serves ${name} ${version}: set AMBIT_DEBIAN_MIRROR to a snapshot that does, or run image.ts lock`,
-      );
+      ...packages,
+    ]).catch((error: unknown) => {
+      const fix = 'set AMBIT_DEBIAN_MIRROR to a snapshot that has it, or run `image.ts lock`';
+      throw new Error(`Debian does not serve a pinned package: ${fix}`, { cause: error });
+    });
+    await run('apt-get', [...this.#options, '-qq', 'download', ...packages], {
+      cwd: this.#folder,
+    });
+    const names = [...stdout.matchAll(/^'[^']+' (\S+\.deb) /gm)].map((match) => match[1] ?? '');
+    for (const { pinned, sha256, file } of wanted) {
+      const downloaded = names.find((name) => name.startsWith(`${pinned.name}_`));
+      if (downloaded === undefined) {
+        throw new Error(`apt-get has not downloaded ${pinned.name} ${pinned.version}`);
+      }
+      verified(join(this.#folder, downloaded), sha256, pinned);
+      renameSync(join(this.#folder, downloaded), file);
     }
-    const options = { cwd: this.#folder };
-    await run('apt-get', [...this.#options, '-qq', 'download', `${name}=${version}`], options);
-    verified(join(this.#folder, downloaded), sha256, { name, version, sha256: EMPTY });
-    renameSync(join(this.#folder, downloaded), file);
   }
 
   /** Version and SHA-256 of the newest. */
@@ -160,8 +171,6 @@ export class Apt {
     return { version: field('Version'), sha256: field('SHA256') };
   }
 }
-
-const EMPTY: PinnedPackage['sha256'] = { x64: '', arm64: '' };
 
 /** Rewrites `image-packages.json` with the newest version of each of its packages. */
 export async function lockNewest(): Promise<void> {

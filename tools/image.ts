@@ -184,7 +184,8 @@ export function version(): string {
 
 function git(...args: string[]): string {
   try {
-    return execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+    const stdio = ['ignore', 'pipe', 'ignore'] as const;
+    return execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: [...stdio] }).trim();
   } catch {
     // A source archive has no history; SOURCE_DATE_EPOCH then dates its images.
     return '';

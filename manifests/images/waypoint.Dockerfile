@@ -2,7 +2,7 @@
 #   docker build -f manifests/images/waypoint.Dockerfile --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .
 FROM node:22-bookworm AS build
 WORKDIR /src
-COPY package.json package-lock.json ./
+COPY package.json package-lock.json tsconfig.base.json ./
 COPY apps apps
 COPY libs libs
 COPY tools tools
