@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 
 import { type Clock, MeshError } from '@ambit/core';
-import { Deadlines, fromIoError } from '@ambit/proxy';
+import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
 import {
   ClientSession,
   type ConnectOptions,
@@ -235,7 +235,7 @@ export class HbonePool {
       this.counters.dialFailures += 1;
       throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
     } finally {
-      deadline.abort();
+      deadline.abort(FINISHED);
     }
   }
 

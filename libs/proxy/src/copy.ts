@@ -8,6 +8,7 @@
 import { type Clock, MeshError, systemClock } from '@ambit/core';
 import type { ByteConn, ByteSink } from './conn.ts';
 import { isPeerGone, ProxyError } from './errors.ts';
+import { FINISHED } from './finished.ts';
 
 /** How long the side that is left may take to end after the other vanished. */
 const LINGER_MS = 30_000;
@@ -148,7 +149,7 @@ class Copy {
 
   #finish(): void {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    this.#linger?.abort();
+    this.#linger?.abort(FINISHED);
     const counts = { bytesFromA: this.#a.bytes, bytesFromB: this.#b.bytes };
     if (this.#aborted !== undefined) {
       this.done.resolve({ ...counts, end: 'aborted', error: this.#aborted });

@@ -5,6 +5,7 @@
  * time because all wait equally long, so only the first is ever looked at.
  */
 import type { Clock } from '@ambit/core';
+import { FINISHED } from './finished.ts';
 
 export interface Deadline {
   readonly dueAt: number;
@@ -45,7 +46,7 @@ export class Deadlines {
     this.#entries.delete(entry);
     if (this.#entries.size === 0) {
       // A timer that nobody waits for would keep the process alive.
-      this.#sleep?.abort();
+      this.#sleep?.abort(FINISHED);
     }
   }
 

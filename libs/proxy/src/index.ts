@@ -11,5 +11,6 @@ export { type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
 export { type Deadline, Deadlines } from './deadlines.ts';
 export { connFromDuplex, duplexFromConn } from './duplex.ts';
 export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';
+export { FINISHED } from './finished.ts';
 export { SocketConn, type SocketConnOptions, TlsConn } from './socket-conn.ts';
 export { type ConnAddresses, StreamConn, type StreamConnOptions } from './stream-conn.ts';

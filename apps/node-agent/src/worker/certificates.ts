@@ -3,8 +3,10 @@
  *
  * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for.
  */
+
 import type { Clock } from '@ambit/core';
 import { HboneError, type TlsIdentity } from '@ambit/hbone';
+import { FINISHED } from '@ambit/proxy';
 
 import type { CertificateMaterial } from './messages.ts';
 
@@ -64,7 +66,7 @@ export class CertificateStore {
       const stop = new AbortController();
       const timeout = this.#clock.sleep(this.#waitMs, stop.signal).catch(() => undefined);
       await Promise.race([waiter.promise, timeout]);
-      stop.abort();
+      stop.abort(FINISHED);
     }
     return this.require(identity);
   }

@@ -16,7 +16,14 @@ import {
   type RejectedPeer,
 } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
-import { type ByteConn, copyBoth, formatAddress, fromIoError, SocketConn } from '@ambit/proxy';
+import {
+  type ByteConn,
+  copyBoth,
+  FINISHED,
+  formatAddress,
+  fromIoError,
+  SocketConn,
+} from '@ambit/proxy';
 
 import { type Admission, admit, type InboundConnection } from './admission.ts';
 import { baggageHeader } from './baggage-of.ts';
@@ -80,7 +87,7 @@ export class InboundHbone {
   async #handshake(socket: Socket): Promise<void> {
     const { mesh, pod, certificates } = this.#context;
     const gone = new AbortController();
-    socket.once('close', () => gone.abort());
+    socket.once('close', () => gone.abort(FINISHED));
     const workload = await mesh.awaitWorkload(pod, gone.signal);
     if (workload === undefined) {
       throw unknownWorkload(pod.namespace, pod.name);

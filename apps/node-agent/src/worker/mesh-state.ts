@@ -4,9 +4,11 @@
  * Rule: policies are applied before the workloads that name them, so that no connection is decided by a
  * workload whose policies are a step behind.
  */
+
 import type { Clock } from '@ambit/core';
 import { MeshIndex, type Workload } from '@ambit/model';
 import { PolicyIndex } from '@ambit/policy';
+import { FINISHED } from '@ambit/proxy';
 
 import type { CapturedPod, ToWorker } from './messages.ts';
 
@@ -73,7 +75,7 @@ export class MeshState {
     this.#changed.add(check);
     await Promise.race([found.promise, timeout]);
     this.#changed.delete(check);
-    stop.abort();
+    stop.abort(FINISHED);
     return this.workloadOf(pod);
   }
 }

@@ -9,7 +9,7 @@ import type { Clock } from '@ambit/core';
 import { formatForwarded, HbonePool, newTraceparent, type TlsIdentity } from '@ambit/hbone';
 import { HttpError } from '@ambit/http';
 import type { MeshIndex } from '@ambit/model';
-import { type ByteConn, fromIoError, SocketConn } from '@ambit/proxy';
+import { type ByteConn, FINISHED, fromIoError, SocketConn } from '@ambit/proxy';
 import { expectedIdentities, formatAuthority, HBONE_PORT, pickAddress } from '@ambit/routing';
 import type { UpstreamCall } from './mesh-context.ts';
 
@@ -99,7 +99,7 @@ export class UpstreamDialer {
       socket.destroy();
       throw error;
     } finally {
-      done.abort();
+      done.abort(FINISHED);
       signal.removeEventListener('abort', onAbort);
     }
   }
