@@ -5,8 +5,10 @@
  * our field manager; a status is written with the version it was read at.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { KubeError } from './errors.ts';
 import type { KubeHttp } from './http.ts';
+import { portForward } from './port-forward.ts';
 import {
   type GroupVersionResource,
   type KubeObject,
@@ -256,6 +258,11 @@ export class KubeClient {
       ...(accept === undefined ? {} : { accept }),
       signal,
     });
+  }
+
+  /** A connection to a port of a pod. It cannot be half closed. */
+  async portForward(namespace: string, pod: string, port: number): Promise<Duplex> {
+    return await portForward(this.http, { namespace, pod, port });
   }
 
   /** The log as it is written; the reader destroys it when it has enough. */

@@ -96,13 +96,6 @@ export class KubeHttp {
     return { status, etag: headers.etag, body };
   }
 
-  /** The URL and the options of a WebSocket to the path. */
-  async socketTarget(path: string): Promise<{ url: string; options: AgentOptions & object }> {
-    const { headers, tls, agent } = await this.credentials.apply();
-    const options = { ...tls, headers, ...(agent === undefined ? {} : { agent }) };
-    return { url: `${this.credentials.server.replace(/^http/, 'ws')}${path}`, options };
-  }
-
   /** Closes kept connections. */
   close(): void {
     this.#agent?.destroy();
