@@ -139,9 +139,12 @@ describe('bad input', () => {
         ),
       { what: 'a condition that says so' },
     );
-    await bed.lab.waitFor(async () => (await client.http({ url: 'http://web/' })).status !== 200, {
+    // Refusals while the waypoint is being made are not meant: it decides, and admits nobody.
+    await bed.lab.waitFor(async () => (await client.http({ url: 'http://web/' })).status === 403, {
       what: 'a rule on tokens to admit nobody',
     });
+    await inForce(bed.lab, 'AuthorizationPolicy/shop/with-token');
+    assert.equal((await client.http({ url: 'http://web/' })).status, 403);
     bed.lab.delete('AuthorizationPolicy/shop/with-token');
     bed.lab.delete(key);
     await bed.lab.waitFor(async () => (await client.http({ url: 'http://web/' })).status === 200, {
