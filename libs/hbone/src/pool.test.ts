@@ -48,6 +48,11 @@ const KEY: TunnelKey = {
 const code = (wanted: string) => (error: unknown) =>
   error instanceof MeshError && error.code === wanted;
 
+/** One of the test's own clock. */
+function poolOf(rig: Awaited<ReturnType<typeof start>>, clock: FakeClock): HbonePool {
+  return new HbonePool({ clock, identity: () => CLIENT, dial: async () => await rig.dial() });
+}
+
 describe('HbonePool', () => {
   it('opens one tunnel for a burst, and new ones only when it is full', async () => {
     await using rig = await start();
@@ -162,11 +167,7 @@ describe('HbonePool', () => {
   it('releases a tunnel that nobody asked for within five minutes', async () => {
     const clock = new FakeClock();
     await using rig = await start();
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
-      dial: async () => await rig.dial(),
-    });
+    const pool = poolOf(rig, clock);
     const { conn } = await pool.connect(KEY, TO);
     const recorder = Recorder.on(conn);
     clock.advance(299_999);
@@ -220,11 +221,7 @@ describe('HbonePool', () => {
         return await new Promise<ConnectAnswer>(() => undefined);
       },
     });
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
-      dial: async () => await rig.dial(),
-    });
+    const pool = poolOf(rig, clock);
     const waiting = pool.connect(KEY, TO);
     const signal = await asked.promise;
     clock.advance(20_000);
@@ -293,11 +290,7 @@ describe('HbonePool', () => {
   it('drops a peer that answers no PING', async () => {
     const clock = new FakeClock();
     await using rig = await start();
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
-      dial: async () => await rig.dial(),
-    });
+    const pool = poolOf(rig, clock);
     const { conn } = await pool.connect(KEY, TO);
     const recorder = Recorder.on(conn);
     for (const socket of rig.sockets) {

@@ -29,6 +29,7 @@ export {
   LogLevels,
   type LogSink,
   OnceUntil,
+  silentLogger,
   stdoutSink,
 } from './log.ts';
 export {

@@ -145,6 +145,12 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
+/** Says nothing; for tests, and for code that has nobody to tell. */
+export function silentLogger(): Logger {
+  const levels = new LogLevels('off');
+  return createLogger({ scope: '', levels, sink: { write: () => undefined }, wallNow: () => 0 });
+}
+
 /** Says an outage once: true at the first failure after a success, false until the next success. */
 export class OnceUntil {
   #failing = false;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { createNetns, type Netns, runIp, runNft, writeSysctl } from '@ambit/netns';
-import { createLogger, LogLevels } from '@ambit/telemetry';
+import { silentLogger } from '@ambit/telemetry';
 import { HostProbes, removeHostProbes } from './host-probes.ts';
 import { applyCapture } from './pod-network.ts';
 import { DEFAULT_PROBE_SOURCES } from './rules.ts';
@@ -39,12 +39,7 @@ async function attach(pod: Netns, link: string, address: (typeof PODS)[number]):
 }
 
 function makeProbes(): HostProbes {
-  const log = createLogger({
-    scope: 'test',
-    levels: new LogLevels('off'),
-    sink: { write: () => undefined },
-    wallNow: () => 0,
-  });
+  const log = silentLogger();
   return new HostProbes({
     log,
     probeSources: DEFAULT_PROBE_SOURCES,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Netns } from '@ambit/netns';
-import { createLogger, LogLevels } from '@ambit/telemetry';
+import { silentLogger } from '@ambit/telemetry';
 import { HostProbes } from './host-probes.ts';
 import { DEFAULT_PROBE_SOURCES } from './rules.ts';
 
@@ -12,12 +12,7 @@ function setUp(left: readonly string[] = []) {
   const written: string[] = [];
   const state = { failures: 0, isSuperseded: false };
   const probes = new HostProbes({
-    log: createLogger({
-      scope: 'test',
-      levels: new LogLevels('off'),
-      sink: { write: () => undefined },
-      wallNow: () => 0,
-    }),
+    log: silentLogger(),
     probeSources: DEFAULT_PROBE_SOURCES,
     isSuperseded: () => state.isSuperseded,
     table: () => ({

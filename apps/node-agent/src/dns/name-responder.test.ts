@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import { MeshIndex, type MeshService } from '@ambit/model';
 import type { Netns } from '@ambit/netns';
-import { createLogger, createRegistry, LogLevels } from '@ambit/telemetry';
+import { createRegistry, silentLogger } from '@ambit/telemetry';
 import { decode, encode } from 'dns-packet';
 import fc from 'fast-check';
 import { createDnsMetrics } from './dns-metrics.ts';
@@ -43,12 +43,7 @@ function setUp(upstream: UpstreamNames) {
     isIpv6Enabled: true,
     upstream,
     clock,
-    log: createLogger({
-      scope: 'test',
-      levels: new LogLevels('off'),
-      sink: { write: () => undefined },
-      wallNow: () => 0,
-    }),
+    log: silentLogger(),
     metrics: createDnsMetrics(registry),
     canonicalNameOf: () => ({ name: 'client', revision: 'v1' }),
     random: () => 0,

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { MeshIndex } from '@ambit/model';
 import { adoptUdp, bindUdp, type Netns } from '@ambit/netns';
-import { createLogger, createRegistry, LogLevels } from '@ambit/telemetry';
+import { createRegistry, silentLogger } from '@ambit/telemetry';
 import { decode, encode } from 'dns-packet';
 import { applyCapture } from '../capture/pod-network.ts';
 import { DEFAULT_PROBE_SOURCES } from '../capture/rules.ts';
@@ -56,12 +56,7 @@ describe('names in a captured pod', () => {
       isIpv6Enabled: true,
       upstream: new DnsUpstream({ clock: systemClock, servers: () => servers }),
       clock: systemClock,
-      log: createLogger({
-        scope: 'test',
-        levels: new LogLevels('off'),
-        sink: { write: () => undefined },
-        wallNow: () => 0,
-      }),
+      log: silentLogger(),
       metrics: createDnsMetrics(registry),
       canonicalNameOf: () => ({ name: 'client', revision: 'v1' }),
     });

@@ -5,17 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
-import { AdminServer, createLogger, LogLevels, Readiness, readinessRoute } from '@ambit/telemetry';
+import { AdminServer, Readiness, readinessRoute, silentLogger } from '@ambit/telemetry';
 import { isServed } from './served-sockets.ts';
 import { SharedSocket } from './shared-socket.ts';
 import { awaitSuccessor, DRAINING } from './successor.ts';
 
-const LOG = createLogger({
-  scope: 'test',
-  levels: new LogLevels('off'),
-  sink: { write: () => undefined },
-  wallNow: () => 0,
-});
+const LOG = silentLogger();
 
 let folder: string;
 let path: string;

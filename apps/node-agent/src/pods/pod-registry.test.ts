@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import type { Enrolment } from '@ambit/model';
 import { type Netns, NetnsError } from '@ambit/netns';
-import { createLogger, LogLevels } from '@ambit/telemetry';
+import { silentLogger } from '@ambit/telemetry';
 import { DEFAULT_PROBE_SOURCES } from '../capture/rules.ts';
 import type { Pod } from './pod.ts';
 import { PodRegistry, type RegistrySteps } from './pod-registry.ts';
@@ -89,12 +89,7 @@ function makeRegistry(): PodRegistry {
   store.open();
   return new PodRegistry({
     clock,
-    log: createLogger({
-      scope: 'test',
-      levels: new LogLevels('off'),
-      sink: { write: () => undefined },
-      wallNow: () => 0,
-    }),
+    log: silentLogger(),
     store,
     defaults: { dnsCapture: true, probeSources: DEFAULT_PROBE_SOURCES },
     isSuperseded: () => isSuperseded,
@@ -102,6 +97,14 @@ function makeRegistry(): PodRegistry {
     onChange: () => undefined,
     openNetns: ({ netnsPath }) => fakeNetns(netnsPath),
   });
+}
+
+/** Pod `a` is captured. */
+async function registryWithA(): Promise<PodRegistry> {
+  const registry = makeRegistry();
+  registry.start(ENROLLED);
+  await registry.put(pod('a'), 100);
+  return registry;
 }
 
 async function settle(): Promise<void> {
@@ -138,9 +141,7 @@ describe('PodRegistry', () => {
   });
 
   it('decides the same after a restart without a controller', async () => {
-    const first = makeRegistry();
-    first.start(ENROLLED);
-    await first.put(pod('a'), 100);
+    const first = await registryWithA();
     await first.stop();
     steps = [];
     const second = makeRegistry();
@@ -152,9 +153,7 @@ describe('PodRegistry', () => {
   });
 
   it('believes the controller rather than the disk', async () => {
-    const first = makeRegistry();
-    first.start(ENROLLED);
-    await first.put(pod('a'), 100);
+    const first = await registryWithA();
     await first.stop();
     steps = [];
     const second = makeRegistry();
@@ -170,9 +169,7 @@ describe('PodRegistry', () => {
   });
 
   it('follows labels and enrolment', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     assert.equal(
       await registry.put(pod('a', { labels: { 'istio.io/dataplane-mode': 'none' } }), 100),
       false,
@@ -186,9 +183,7 @@ describe('PodRegistry', () => {
   });
 
   it('forgets pods whose namespace is gone or another one', async () => {
-    const first = makeRegistry();
-    first.start(ENROLLED);
-    await first.put(pod('a'), 100);
+    const first = await registryWithA();
     await first.put(pod('b'), 100);
     await first.stop();
     namespaces.delete('/ns/a');
@@ -202,9 +197,7 @@ describe('PodRegistry', () => {
   });
 
   it('notices while it lives that a namespace is gone', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     clock.advance(15_000);
     await settle();
     assert.equal(registry.rows.length, 1);
@@ -217,9 +210,7 @@ describe('PodRegistry', () => {
   });
 
   it('takes a new path to the same namespace, and a new namespace of the same pod', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     namespaces.set('/ns/a2', 'id-a');
     await registry.put(pod('a', { netnsPath: '/ns/a2' }), 100);
     assert.deepEqual(steps, ['listen a', 'apply a']);
@@ -230,9 +221,7 @@ describe('PodRegistry', () => {
   });
 
   it('refuses two pods in one namespace, and paths that lead nowhere', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     const refused = [
       [pod('c', { netnsPath: '/ns/a' }), 'AGENT_POD_NETNS_TAKEN'],
       [pod('c'), 'NETNS_OPEN_FAILED'],
@@ -245,9 +234,7 @@ describe('PodRegistry', () => {
   });
 
   it('removes a pod with everything it had, as often as it is told', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     await registry.remove('a');
     await registry.remove('a');
     assert.deepEqual(steps, ['listen a', 'apply a', 'kill a']);
@@ -268,9 +255,7 @@ describe('PodRegistry', () => {
   });
 
   it('changes nothing once another agent has the node, and goes on where that one ended', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     isSuperseded = true;
     registry.setEnrolments(new Map());
     await settle();
@@ -289,9 +274,7 @@ describe('PodRegistry', () => {
   });
 
   it('leaves rules where they are when it stops', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
-    await registry.put(pod('a'), 100);
+    const registry = await registryWithA();
     await registry.stop();
     assert.deepEqual(steps, ['listen a', 'apply a', 'leave a']);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
-import { createLogger, LogLevels } from '@ambit/telemetry';
+import { silentLogger } from '@ambit/telemetry';
 import { DEFAULT_PROBE_SOURCES } from '../capture/rules.ts';
 import {
   ask,
@@ -44,12 +44,7 @@ describe('a worker that dies', () => {
     pool = new WorkerPool({
       count: 2,
       clock: systemClock,
-      log: createLogger({
-        scope: 'test',
-        levels: new LogLevels('off'),
-        sink: { write: () => undefined },
-        wallNow: () => 0,
-      }),
+      log: silentLogger(),
       spawn: (index, events) => {
         const port = spawn(index, {
           ...events,

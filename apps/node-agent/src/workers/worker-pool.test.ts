@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
-import { createLogger, LogLevels } from '@ambit/telemetry';
+import { silentLogger } from '@ambit/telemetry';
 import type { CapturedPod, FromWorker, ToWorker } from '../worker/messages.ts';
 import { type ResourceChange, WorkerPool } from './worker-pool.ts';
 import type { WorkerEvents } from './worker-port.ts';
@@ -58,12 +58,7 @@ function setUp(count: number, answers?: (worker: FakeWorker, message: ToWorker) 
   const pool = new WorkerPool({
     count,
     clock,
-    log: createLogger({
-      scope: 'test',
-      levels: new LogLevels('off'),
-      sink: { write: () => undefined },
-      wallNow: () => 0,
-    }),
+    log: silentLogger(),
     spawn: (index, events) => {
       const worker = new FakeWorker(index, events);
       workers.push(worker);
