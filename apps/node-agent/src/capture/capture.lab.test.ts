@@ -226,6 +226,24 @@ describe('applyCapture', () => {
     assert.equal(await talk(pod, { address: PEER.v4, port: APP }), 'outbound:x');
   });
 
+  it('lets excluded ports and addresses pass in clear, and nothing beside them', async () => {
+    const nothing = { inboundPorts: [], outboundPorts: [], outboundRanges: [] };
+    const exclude = (exclusions: object) =>
+      applyCapture(pod, { ...OPTIONS, exclusions: { ...nothing, ...exclusions } });
+    await exclude({ inboundPorts: [APP] });
+    assert.equal(await talk(peer, { address: POD.v4, port: APP }), 'pod:x');
+    assert.equal(await talk(pod, { address: PEER.v4, port: APP }), 'outbound:x');
+    await exclude({ outboundPorts: [APP, 53] });
+    assert.equal(await talk(peer, { address: POD.v4, port: APP }), 'inbound:x');
+    assert.equal(await talk(pod, { address: PEER.v4, port: APP }), 'peer:x');
+    // Ranges may overlap, and one that leaves the peer out changes nothing.
+    await exclude({ outboundRanges: [`${PEER.v4}/32`, '0.0.0.0/0', '::/0'] });
+    assert.equal(await talk(pod, { address: PEER.v4, port: APP }), 'peer:x');
+    await exclude({ outboundRanges: ['203.0.113.0/24'], outboundPorts: [1], inboundPorts: [1] });
+    assert.equal(await talk(pod, { address: PEER.v4, port: APP }), 'outbound:x');
+    assert.equal(await talk(peer, { address: POD.v4, port: APP }), 'inbound:x');
+  });
+
   it('treats what comes from a virtual interface as outbound', async () => {
     await applyCapture(pod, { ...OPTIONS, virtualInterfaces: ['eth0'] });
     assert.equal(await talk(peer, { address: POD.v4, port: APP }), 'outbound:x');

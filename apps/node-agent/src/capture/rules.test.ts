@@ -34,6 +34,25 @@ const MANGLE = `table inet ambit-mangle {
 }`;
 
 describe('captureRules', () => {
+  it('lets excluded ports and addresses pass before it redirects or drops', () => {
+    const exclusions = {
+      inboundPorts: [9000, 9001],
+      outboundPorts: [5432],
+      outboundRanges: ['10.0.0.0/8', 'fd00::/64'],
+    };
+    const text = captureRules({ ...OPTIONS, exclusions });
+    const outbound = [
+      '    ip daddr 10.0.0.0/8 meta l4proto tcp accept',
+      '    ip6 daddr fd00::/64 meta l4proto tcp accept',
+      '    tcp dport { 5432 } accept',
+    ].join('\n');
+    for (const rule of ['    tcp dport { 9000, 9001 } accept', outbound]) {
+      assert.equal(text.split(rule).length, 3, `in the nat chain and the one for strays: ${rule}`);
+    }
+    assert.ok(text.indexOf('{ 9000') < text.indexOf('redirect to :15006'));
+    assert.ok(text.indexOf('{ 5432') < text.indexOf('redirect to :15001'));
+  });
+
   it('writes exactly these rules', () => {
     assert.equal(
       captureRules(OPTIONS),

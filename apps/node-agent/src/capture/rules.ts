@@ -19,6 +19,11 @@ import {
   PROBE_SOURCE_V4,
   PROBE_SOURCE_V6,
 } from './constants.ts';
+import {
+  type CaptureExclusions,
+  inboundExclusionRules,
+  outboundExclusionRules,
+} from './exclusions.ts';
 
 export interface CaptureOptions {
   readonly dnsCapture: boolean;
@@ -26,6 +31,8 @@ export interface CaptureOptions {
   readonly bypassInbound: boolean;
   /** Interfaces whose arriving traffic counts as outbound (virtual machines, containers in the pod). */
   readonly virtualInterfaces: readonly string[];
+  /** Annotations `traffic.sidecar.istio.io/exclude…`; absent: nothing is left out. */
+  readonly exclusions?: CaptureExclusions;
   readonly probeSources: { readonly v4: string; readonly v6: string };
 }
 
@@ -104,6 +111,7 @@ function natPrerouting(options: CaptureOptions): readonly string[] {
     ...virtual,
     `ip saddr ${options.probeSources.v4} meta l4proto tcp accept`,
     `ip6 saddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    ...inboundExclusionRules(options.exclusions),
     `ip daddr != 127.0.0.1 ${redirect}`,
     `ip6 daddr != ::1 ${redirect}`,
   ];
@@ -122,6 +130,7 @@ function strayIn(options: CaptureOptions): readonly string[] {
     ...virtual,
     `ip saddr ${options.probeSources.v4} meta l4proto tcp accept`,
     `ip6 saddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    ...inboundExclusionRules(options.exclusions),
     `iifname != "lo" tcp dport != { ${INBOUND_PORT}, ${HBONE_PORT} } ${IS_NOT_OURS} ${IS_STRAY} drop`,
   ];
 }
@@ -131,6 +140,7 @@ function strayOut(options: CaptureOptions): readonly string[] {
   return [
     `ip daddr ${options.probeSources.v4} meta l4proto tcp accept`,
     `ip6 daddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    ...outboundExclusionRules(options.exclusions),
     `meta l4proto tcp meta mark & ${hex(MARK_MASK)} == ${hex(CONNECTION_MARK)} accept`,
     `oifname != "lo" ${IS_NOT_OURS} ${IS_STRAY} drop`,
   ];
@@ -146,6 +156,7 @@ function natOutput(options: CaptureOptions): readonly string[] {
   return [
     `ip daddr ${options.probeSources.v4} meta l4proto tcp accept`,
     `ip6 daddr ${options.probeSources.v6} meta l4proto tcp accept`,
+    ...outboundExclusionRules(options.exclusions),
     ...(options.dnsCapture ? dns : []),
     `meta l4proto tcp meta mark & ${hex(MARK_MASK)} == ${hex(CONNECTION_MARK)} accept`,
     'oifname "lo" ip daddr != 127.0.0.1 accept',

@@ -115,6 +115,12 @@ describe('captureOptionsOf', () => {
     );
   });
 
+  it('leaves out what annotations of sidecars leave out', () => {
+    const value = { 'traffic.sidecar.istio.io/excludeOutboundPorts': '5432' };
+    assert.deepEqual(options(value).exclusions?.outboundPorts, [5432]);
+    assert.equal('exclusions' in options({}), false);
+  });
+
   it('takes interface names and nothing that could be a rule', () => {
     const value = 'vm0, tap-1,evil" accept;,averyveryverylongname,,vm0.1';
     assert.deepEqual(options({ 'istio.io/reroute-virtual-interfaces': value }).virtualInterfaces, [

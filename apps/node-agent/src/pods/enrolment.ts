@@ -5,6 +5,7 @@
  * then the namespace's mode. Without any word from a controller, ever, only the pod's own label decides.
  */
 import type { Enrolment } from '@ambit/model';
+import { exclusionsOf } from '../capture/exclusions.ts';
 import type { CaptureOptions } from '../capture/rules.ts';
 import type { Pod } from './pod.ts';
 
@@ -67,12 +68,14 @@ export function captureOptionsOf(
     .map((name) => name.trim())
     .filter((name) => INTERFACE_NAME.test(name))
     .slice(0, INTERFACES_MAX);
+  const exclusions = exclusionsOf(pod.annotations);
   return {
     dnsCapture:
       defaults.dnsCapture &&
       (dns === 'true' || (dns !== 'false' && (enrolment?.dnsCapture ?? true))),
     bypassInbound: pod.annotations[BYPASS_ANNOTATION] === 'true',
     virtualInterfaces: interfaces,
+    ...(exclusions === undefined ? {} : { exclusions }),
     probeSources: defaults.probeSources,
   };
 }

@@ -71,13 +71,13 @@ const ROWS: readonly Row[] = [
     }),
   ) satisfies readonly Row[]),
   {
-    title: 'annotations that exclude ports',
+    title: 'annotations that include ports',
     kind: 'Pod',
     body: {
-      ...metadata({ annotations: { 'traffic.sidecar.istio.io/excludeOutboundPorts': '3306' } }),
+      ...metadata({ annotations: { 'traffic.sidecar.istio.io/includeOutboundPorts': '3306' } }),
       spec: { containers },
     },
-    says: 'DIALECT_INEFFECTIVE metadata.annotations["traffic.sidecar.istio.io/excludeOutboundPorts"]',
+    says: 'DIALECT_INEFFECTIVE metadata.annotations["traffic.sidecar.istio.io/includeOutboundPorts"]',
   },
 ];
 

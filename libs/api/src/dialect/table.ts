@@ -241,12 +241,15 @@ export const INEFFECTIVE: readonly Dialect[] = [
   },
   {
     kinds: ['Pod', 'Deployment'],
-    paths: ['metadata', 'spec.template.metadata'].map(
-      (place) => `${place}.annotations.{traffic.sidecar.istio.io/}`,
-    ),
-    becomes: 'nothing: all TCP traffic of an enrolled pod is captured',
+    paths: ['metadata', 'spec.template.metadata'].flatMap((place) => [
+      `${place}.annotations.{traffic.sidecar.istio.io/include}`,
+      `${place}.annotations.{traffic.sidecar.istio.io/excludeInterfaces}`,
+      `${place}.annotations.{traffic.sidecar.istio.io/kubevirt}`,
+    ]),
+    becomes:
+      'nothing: all TCP traffic of an enrolled pod is captured, but for excluded ports and ranges',
     edits: NO_EDIT,
-    says: 'is not honoured: all TCP traffic of an enrolled pod is captured',
+    says: 'is not honoured: all TCP traffic of an enrolled pod is captured, but for excluded ports and ranges',
     source: 'sidecar installations',
   },
   {
