@@ -8,6 +8,7 @@ export {
   formatCrd,
 } from './crd/definitions.ts';
 export { CrdError } from './crd/emit-schema.ts';
+export { type KnownPaths, knownPaths } from './crd/known-paths.ts';
 export { type RewriteResult, rewriteDocument } from './dialect/rewrite.ts';
 export { type FindingPlace, formatFinding } from './format-finding.ts';
 export {

@@ -1,18 +1,15 @@
 /** Our CRDs on a real API server: accepted as structural, and what they let pass, keep and refuse. */
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { customResourceDefinitions, parseObject, parseYaml } from '@ambit/api';
-import { ARTICLE_CASES, SAMPLES } from '@ambit/api/testing';
+import { customResourceDefinitions, parseObject } from '@ambit/api';
 import { isKubeError } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import {
   applyCrds,
   conditionsOf,
-  isIstioKind,
+  fixtures,
   type JsonObject,
   resourceOf,
   store,
@@ -30,23 +27,6 @@ before(async () => {
 after(async () => {
   await cluster[Symbol.asyncDispose]();
 });
-
-const SAMPLE_FILES = join(import.meta.dirname, '..', '..', '..', '..', 'manifests', 'samples');
-
-/** Every fixture of an Istio kind, in its own words. */
-function fixtures(): readonly (readonly [title: string, object: JsonObject])[] {
-  const files = globSync('**/*.yaml', { cwd: SAMPLE_FILES }).map((file) => ({
-    title: file,
-    text: readFileSync(join(SAMPLE_FILES, file), 'utf8'),
-  }));
-  const written = [...ARTICLE_CASES, ...files].flatMap(({ title, text }) =>
-    parseYaml(text, { source: title }).documents.map(
-      ({ value }, index) => [`${title} ${index}`, value as JsonObject] as const,
-    ),
-  );
-  const samples = SAMPLES.map((object) => [`sample ${String(object['kind'])}`, object] as const);
-  return [...samples, ...written].filter(([, object]) => isIstioKind(object));
-}
 
 describe('our CRDs', () => {
   for (const { metadata } of CRDS) {

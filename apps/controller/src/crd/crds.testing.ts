@@ -1,5 +1,9 @@
 /** CRDs and objects on the API server of a test. */
-import { type CustomResourceDefinition, customResourceDefinitions } from '@ambit/api';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { type CustomResourceDefinition, customResourceDefinitions, parseYaml } from '@ambit/api';
+import { ARTICLE_CASES, SAMPLES } from '@ambit/api/testing';
 import type { CreatedObject, GroupVersionResource, KubeObject } from '@ambit/kube';
 import type { TestCluster } from '@ambit/kube/testing';
 
@@ -85,4 +89,21 @@ export async function store(
   } as unknown as CreatedObject);
   const ref = { namespace, name: created.metadata?.name ?? '' };
   return (await cluster.client.get({ group, version, resource }, ref)) as unknown as JsonObject;
+}
+
+const SAMPLE_FILES = join(import.meta.dirname, '..', '..', '..', '..', 'manifests', 'samples');
+
+/** Every fixture of an Istio kind, in its own words. */
+export function fixtures(): readonly (readonly [title: string, object: JsonObject])[] {
+  const files = globSync('**/*.yaml', { cwd: SAMPLE_FILES }).map((file) => ({
+    title: file,
+    text: readFileSync(join(SAMPLE_FILES, file), 'utf8'),
+  }));
+  const written = [...ARTICLE_CASES, ...files].flatMap(({ title, text }) =>
+    parseYaml(text, { source: title }).documents.map(
+      ({ value }, index) => [`${title} ${index}`, value as JsonObject] as const,
+    ),
+  );
+  const samples = SAMPLES.map((object) => [`sample ${String(object['kind'])}`, object] as const);
+  return [...samples, ...written].filter(([, object]) => isIstioKind(object));
 }
