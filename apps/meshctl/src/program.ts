@@ -9,6 +9,7 @@ import { registerLab } from './commands/lab-commands.ts';
 import { registerStatus } from './commands/mesh-status.ts';
 import { registerGet } from './commands/object-get.ts';
 import { registerVersion } from './commands/version-show.ts';
+import { registerInstall } from './install/install-commands.ts';
 
 const HELP = `
 Examples:
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     registerFix,
     registerLab,
     registerDemo,
+    registerInstall,
     registerVersion,
     registerCompletion,
   ]) {
