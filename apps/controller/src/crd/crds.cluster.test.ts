@@ -11,6 +11,7 @@ import {
   conditionsOf,
   fixtures,
   type JsonObject,
+  refuseForeignCrds,
   resourceOf,
   store,
 } from './crds.testing.ts';
@@ -21,6 +22,7 @@ const CRDS = customResourceDefinitions();
 
 before(async () => {
   cluster = await openTestCluster('crds');
+  await refuseForeignCrds(cluster);
   await applyCrds(cluster, CRDS);
   namespace = await cluster.namespace();
 });

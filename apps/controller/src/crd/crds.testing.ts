@@ -2,7 +2,12 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type CustomResourceDefinition, customResourceDefinitions, parseYaml } from '@ambit/api';
+import {
+  CRD_OWNER_LABEL,
+  type CustomResourceDefinition,
+  customResourceDefinitions,
+  parseYaml,
+} from '@ambit/api';
 import { ARTICLE_CASES, SAMPLES } from '@ambit/api/testing';
 import type { CreatedObject, GroupVersionResource, KubeObject } from '@ambit/kube';
 import type { TestCluster } from '@ambit/kube/testing';
@@ -33,6 +38,17 @@ export async function applyCrds(
         const timer = AbortSignal.timeout(POLL_MS);
         timer.addEventListener('abort', resolve, { once: true });
       });
+    }
+  }
+}
+
+/** Nobody's CRDs are overwritten by a test: throws if one of ours is there and not ours. */
+export async function refuseForeignCrds(cluster: TestCluster): Promise<void> {
+  for (const { metadata } of customResourceDefinitions()) {
+    const found = await cluster.client.find(DEFINITIONS, { name: metadata.name });
+    const isOurs = found?.metadata.labels?.[CRD_OWNER_LABEL.key] === CRD_OWNER_LABEL.value;
+    if (found !== undefined && !isOurs) {
+      throw new Error(`the cluster has ${metadata.name} of others; use one without`);
     }
   }
 }
