@@ -54,3 +54,21 @@ export class Deadline implements Disposable {
     this.#abort.abort(new KubeError('KUBE_TIMEOUT', message, { retryable: true }));
   }
 }
+
+/** The promise, or the signal's reason if that aborts first. For work that others share and that goes on without us. */
+export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) {
+    abort();
+  }
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Nobody waits for the one that comes second.
+    work.catch(() => undefined);
+    promise.catch(() => undefined);
+  }
+}

@@ -55,8 +55,13 @@ export class ReflectorStore<T> {
   put(object: KubeObject): void {
     const key = keyOf(object.metadata);
     const old = this.#entries.get(key);
+    const { uid, resourceVersion } = object.metadata;
+    if (old !== undefined && old.uid === uid && old.resourceVersion === resourceVersion) {
+      // Told before: a watch may repeat what its list had.
+      return;
+    }
     const entry = this.#entryOf(key, { object, count: this.#entries.size });
-    if (entry === 'malformed' && (old === undefined || old.uid === object.metadata.uid)) {
+    if (entry === 'malformed' && (old === undefined || old.uid === uid)) {
       return;
     }
     if (entry === undefined || entry === 'malformed') {

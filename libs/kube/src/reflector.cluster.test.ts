@@ -5,6 +5,7 @@ import { systemClock } from '@ambit/core';
 import { KubeHttp, type KubeRequest } from './http.ts';
 import { until } from './reflector.testing.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { Relay } from './relay.testing.ts';
 import type { KubeObject } from './resources.ts';
 import { openTestCluster, type TestCluster } from './test-cluster.ts';
 import { watchDefinitions } from './watch-definitions.ts';
@@ -83,6 +84,49 @@ describe('Reflector on a real API server', () => {
     await cluster.client.create(CONFIG_MAPS, configMap(namespace, 'n'));
     await until(() => f.told.includes('added n'));
     assert.equal(f.reflector.get(`${namespace}/n`)?.['data'], undefined);
+  });
+
+  it('keeps the world through an outage and learns what happened in it', async () => {
+    const namespace = await cluster.namespace();
+    await cluster.client.create(CONFIG_MAPS, configMap(namespace, 'stays'));
+    await cluster.client.create(CONFIG_MAPS, configMap(namespace, 'goes'));
+    await using relay = new Relay(cluster.http.credentials.server);
+    await relay.start();
+    const credentials = relay.credentialsLike(cluster.http.credentials);
+    const http = new KubeHttp({ credentials, clock: systemClock });
+    const resource = { group: '', resource: 'configmaps', versions: ['v1'] };
+    const backoff = { initialMs: 20, maxMs: 200, jitter: 0.2 };
+    await using f = follow({ resource, namespace, http, backoff });
+    await f.reflector.whenSynced();
+    const world = f.told.length;
+    relay.cut();
+    await until(() => f.reflector.health().lastError !== undefined);
+    await cluster.client.delete(CONFIG_MAPS, { namespace, name: 'goes' });
+    await systemClock.sleep(500);
+    assert.equal(f.told.length, world);
+    assert.equal(f.reflector.health().isSynced, true);
+    relay.heal();
+    await until(() => f.told.includes('deleted goes'));
+    assert.equal(f.reflector.health().lists, 1);
+    assert.equal(f.reflector.get(`${namespace}/stays`)?.metadata.name, 'stays');
+    http.close();
+  });
+
+  it('notices a connection that has died in silence', async () => {
+    const namespace = await cluster.namespace();
+    await using relay = new Relay(cluster.http.credentials.server);
+    await relay.start();
+    const credentials = relay.credentialsLike(cluster.http.credentials);
+    const http = new KubeHttp({ credentials, clock: systemClock });
+    const resource = { group: '', resource: 'configmaps', versions: ['v1'] };
+    await using f = follow({ resource, namespace, http, stallMs: 2_000 });
+    await f.reflector.whenSynced();
+    await systemClock.sleep(300);
+    relay.silence();
+    await cluster.client.create(CONFIG_MAPS, configMap(namespace, 'unheard'));
+    await until(() => f.told.includes('added unheard'));
+    assert.equal(f.reflector.health().lists, 1);
+    http.close();
   });
 
   it('goes on from its version after the connection ends', async () => {

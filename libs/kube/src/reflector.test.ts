@@ -106,6 +106,33 @@ describe('Reflector', () => {
     }
   });
 
+  it('tells nothing twice', async () => {
+    await using b = await bed();
+    b.reflector.start();
+    await until(() => b.server.watchCount === 1);
+    const object = b.server.get('widgets', 'a/one');
+    b.server.send('widgets', `${JSON.stringify({ type: 'MODIFIED', object })}\n`);
+    b.server.put('widgets', widget('three', 3));
+    await until(() => b.told.includes('added a/three'));
+    assert.deepEqual(b.told.slice(3), ['added a/three']);
+  });
+
+  it('stops at once while the server answers nothing', async () => {
+    for (const path of ['/apis', '/widgets', 'watch']) {
+      await using b = await bed();
+      let asked = 0;
+      b.server.intercept = (request) => {
+        const isHit = path === 'watch' ? request.isWatch : request.url.pathname.endsWith(path);
+        asked += isHit ? 1 : 0;
+        return isHit;
+      };
+      b.reflector.start();
+      await until(() => asked > 0);
+      await b.reflector.stop();
+      assert.equal(b.reflector.health().state, 'stopped', path);
+    }
+  });
+
   it('tells a deletion and an addition when an object was made again meanwhile', async () => {
     await using b = await bed();
     b.reflector.start();

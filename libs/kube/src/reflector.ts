@@ -6,6 +6,7 @@
  * is waited for.
  */
 import { Backoff, type Clock } from '@ambit/core';
+import { untilAborted } from './deadline.ts';
 import type { Discovery, ServedResource, WantedResource } from './discovery.ts';
 import { isKubeError, KubeError } from './errors.ts';
 import type { KubeHttp } from './http.ts';
@@ -28,6 +29,7 @@ const BACKOFF = { initialMs: 500, maxMs: 30_000, jitter: 0.5 };
 
 export interface ReflectorOptions<T> {
   readonly http: KubeHttp;
+  /** Started by its owner, or an absent kind is not noticed when it comes. */
   readonly discovery: Discovery;
   readonly clock: Clock;
   readonly resource: WantedResource;
@@ -182,7 +184,10 @@ export class Reflector<T> {
   /** One list and the watches after it, until another list is needed. */
   async #round(isAfter404: boolean): Promise<void> {
     const { discovery, resource } = this.#options;
-    const served = await discovery.resolve(resource, { isFresh: isAfter404 });
+    const served = await untilAborted(
+      discovery.resolve(resource, { isFresh: isAfter404 }),
+      this.#stop.signal,
+    );
     if (served === undefined) {
       await this.#checkGone();
       await this.#absent();
@@ -224,7 +229,7 @@ export class Reflector<T> {
     this.#setSynced();
     for (;;) {
       const { generation } = discovery;
-      if ((await discovery.resolve(resource)) !== undefined) {
+      if ((await untilAborted(discovery.resolve(resource), signal)) !== undefined) {
         return;
       }
       await discovery.changed(generation, signal);
