@@ -29,6 +29,7 @@ import type { CniPods } from './cni/cni-pods.ts';
 import { cniRoutes } from './cni/cni-routes.ts';
 import type { CniInstaller } from './cni/install/cni-installer.ts';
 import { replayRemovals } from './cni/plugin/del-journal.ts';
+import { readRunningPods } from './cni/running-pods.ts';
 import type { AgentConfig } from './config.ts';
 import type { MeshState } from './control/mesh-state.ts';
 import type { PodIdentities } from './control/pod-identities.ts';
@@ -122,9 +123,21 @@ export class Agent {
   /** Until new pods come to this agent it is not ready, so that its node takes none. */
   installationChanged(): void {
     const problem = this.#parts.installer?.problem;
+    if (problem === undefined) {
+      void this.#adopt();
+    }
     this.#pluginHold?.[Symbol.dispose]();
     this.#pluginHold =
       problem === undefined ? undefined : this.readiness.hold(`cni plugin (${problem})`);
+  }
+
+  /** Pods that started before the plugin was there. */
+  async #adopt(): Promise<void> {
+    const { cni, config, log } = this.#parts;
+    if (config.cni !== undefined) {
+      const count = await cni.adopt(readRunningPods(config.cni.cacheDir));
+      log.info('running pods are known', { new: count });
+    }
   }
 
   /** What the controller says now; used once everything has come for the first time, so that a part is never the whole. */

@@ -217,6 +217,24 @@ describe('CniPods, afterwards', () => {
     );
   });
 
+  it('takes in pods that ran before, once, and captures those that are enrolled', async () => {
+    const { pods, registry } = build();
+    pods.applyFacts([FACTS], []);
+    const other = { ...ADD, namespace: 'bank', uid: 'u-9', containerId: 'c9' };
+    assert.equal(await pods.adopt([ADD, other, { ...ADD, uid: '' }]), 2);
+    assert.deepEqual(
+      registry.rows.map(({ pod, isWanted }) => [pod.name, pod.namespace, isWanted]),
+      [
+        ['cart-0', 'shop', true],
+        ['cart-0', 'bank', false],
+      ],
+    );
+    assert.equal(await pods.adopt([ADD, other]), 0);
+    registry.pods.clear();
+    registry.enrolments = undefined;
+    assert.equal(await pods.adopt([ADD]), 0, 'nothing is known yet');
+  });
+
   it('collects what the runtime does not list for the same network', async () => {
     const { pods, registry } = build();
     pods.applyFacts(

@@ -101,6 +101,31 @@ export class CniPods {
     return count;
   }
 
+  /**
+   * Pods that run and that the plugin was never asked for: captured now if they are enrolled. Never rejects; resolves
+   * with how many were new.
+   */
+  async adopt(running: readonly AddRequest[]): Promise<number> {
+    const { pods, log } = this.#options;
+    const known = new Set(pods.rows.map(({ pod }) => pod.uid));
+    let count = 0;
+    for (const request of running) {
+      if (request.uid === '' || known.has(request.uid) || pods.enrolments === undefined) {
+        continue;
+      }
+      const facts = this.directory.find(request);
+      const pod = facts === undefined ? unknownPod(request) : podOf(request, facts);
+      try {
+        await pods.put(pod, CAPTURE_MS);
+        count += 1;
+      } catch (error) {
+        const { namespace, name } = request;
+        log.warn('a running pod cannot be taken in', { pod: `${namespace}/${name}`, error });
+      }
+    }
+    return count;
+  }
+
   /** What the controller says of pods; those that run follow. */
   applyFacts(changed: readonly PodFacts[], removed: readonly string[]): void {
     this.directory.apply(changed, removed);

@@ -7,6 +7,8 @@ export interface CniSettings {
   /** As the host calls `binDir`: what the container runtime executes names its files so. */
   readonly hostBinDir: string;
   readonly confDir: string;
+  /** Where the container runtime keeps its records of pods that run. */
+  readonly cacheDir: string;
   /** Where `cni.cjs` and `cni-runtime.json` are. */
   readonly payloadDir: string;
 }
@@ -36,6 +38,7 @@ export function readCniSettings(settings: Settings, programDir: string): CniSett
     binDir,
     confDir,
     hostBinDir: folder('AMBIT_CNI_HOST_BIN_DIR', binDir),
+    cacheDir: folder('AMBIT_CNI_CACHE_DIR', '/var/lib/cni/results'),
     payloadDir: folder('AMBIT_CNI_PAYLOAD', programDir),
   };
 }

@@ -200,6 +200,7 @@ before(async () => {
   });
   await namespace('shop', { 'istio.io/dataplane-mode': 'ambient' });
   await namespace('bank', {});
+  await pod('shop', 'early');
   controller = start('control', 'controller', 'controller', {
     AMBIT_CONFIG_DIRS: join(folder, 'objects'),
     AMBIT_STATE_DIR: join(folder, 'state'),
@@ -229,6 +230,10 @@ describe('pods of a real container runtime', () => {
     const list: unknown = JSON.parse(await onNode(`cat ${LIST}`));
     const plugins = (list as { plugins: { type: string }[] }).plugins.map(({ type }) => type);
     assert.deepEqual(plugins, ['ptp', 'portmap', 'ambit-cni']);
+  });
+
+  it('are taken in where they ran before it', async () => {
+    await until('the early pod is captured', () => isCaptured('early'));
   });
 
   it('start captured where their namespace is enrolled, and as ever elsewhere', async () => {
