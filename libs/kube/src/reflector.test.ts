@@ -398,6 +398,42 @@ describe('Reflector of a kind that comes and goes', () => {
     assert.equal(b.reflector.size, 2);
   });
 
+  it('is not synced while only discovery does not name the kind yet', async () => {
+    await using b = await bed();
+    let asked = 0;
+    b.server.intercept = (request, response) => {
+      if (request.url.pathname === '/apis' && asked < 4) {
+        asked += 1;
+        answer(response, 200, { kind: 'APIGroupDiscoveryList', items: [] });
+        return true;
+      }
+      return false;
+    };
+    b.reflector.start();
+    await until(() => asked === 3);
+    assert.equal(b.reflector.health().isSynced, false);
+    await b.reflector.whenSynced();
+    assert.deepEqual(b.told, ['added a/one', 'added a/two', 'synced']);
+  });
+
+  it('is not synced while the server cannot say that there is no such kind', async () => {
+    await using b = await bed({ kinds: [] });
+    let asked = 0;
+    b.server.intercept = (request, response) => {
+      if (isList(request) && asked < 3) {
+        asked += 1;
+        fail(response, asked === 1 ? 503 : 403, 'ServiceUnavailable');
+        return true;
+      }
+      return false;
+    };
+    b.reflector.start();
+    await until(() => asked === 2);
+    assert.equal(b.reflector.health().isSynced, false);
+    await b.reflector.whenSynced();
+    assert.equal(b.reflector.health().state, 'absent');
+  });
+
   it('takes the version the server prefers among those it reads', async () => {
     await using b = await bed({
       kinds: [{ ...WIDGETS, versions: ['v2', 'v1', 'v1beta1'] }],

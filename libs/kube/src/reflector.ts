@@ -23,6 +23,8 @@ const OBJECTS_MAX = 500_000;
 const STALL_MS = 180_000;
 const LIST_SILENCE_MS = 60_000;
 const WATCH_SECONDS_MIN = 300;
+/** Reason of the error when discovery and the lists disagree about a kind. */
+const CONTRADICTION = 'Contradiction';
 /** After a watch of this length, a list is no part of a loop. */
 const RELIST_LIFE_MS_MIN = 30_000;
 const BACKOFF = { initialMs: 500, maxMs: 30_000, jitter: 0.5 };
@@ -167,27 +169,27 @@ export class Reflector<T> {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    let isAfter404 = false;
+    let doubtsDiscovery = false;
     while (!signal.aborted) {
       try {
-        await this.#round(isAfter404);
-        isAfter404 = false;
+        await this.#round(doubtsDiscovery);
+        doubtsDiscovery = false;
       } catch (error) {
-        // A kind that has just gone is asked for again at once, with discovery's word on it.
-        const isFirst404 = isKubeError(error, 'KUBE_NOT_FOUND') && !isAfter404;
-        isAfter404 = isKubeError(error, 'KUBE_NOT_FOUND');
-        await this.#failed(error, isFirst404 ? 0 : undefined);
+        const isContradiction =
+          isKubeError(error, 'KUBE_NOT_FOUND') ||
+          (error instanceof KubeError && error.reason === CONTRADICTION);
+        // A kind that has just gone, or come, is asked for again at once, with fresh word on it.
+        await this.#failed(error, isContradiction && !doubtsDiscovery ? 0 : undefined);
+        doubtsDiscovery = isContradiction;
       }
     }
   }
 
   /** One list and the watches after it, until another list is needed. */
-  async #round(isAfter404: boolean): Promise<void> {
+  async #round(isFresh: boolean): Promise<void> {
     const { discovery, resource } = this.#options;
-    const served = await untilAborted(
-      discovery.resolve(resource, { isFresh: isAfter404 }),
-      this.#stop.signal,
-    );
+    const resolved = discovery.resolve(resource, { isFresh });
+    const served = await untilAborted(resolved, this.#stop.signal);
     if (served === undefined) {
       await this.#checkGone();
       await this.#absent();
@@ -199,23 +201,27 @@ export class Reflector<T> {
     await this.#follow(served, resourceVersion);
   }
 
-  /** Throws unless the objects can no longer be listed either: discovery alone may not empty the world. */
+  /**
+   * Throws unless no version can be listed either. Discovery alone may neither empty the world nor say
+   * that an empty one is complete: a server that has just started does not name all of its kinds.
+   */
   async #checkGone(): Promise<void> {
-    if (this.#served === undefined || this.#store.size === 0) {
-      return;
-    }
-    try {
-      const path = this.#path(this.#served);
-      const query = { limit: '1' };
-      await this.#options.http.json({ method: 'GET', path, query, signal: this.#stop.signal });
-    } catch (error) {
-      if (isKubeError(error, 'KUBE_NOT_FOUND')) {
-        return;
+    const { http, resource, namespace } = this.#options;
+    for (const version of resource.versions) {
+      const path = pathOf({ ...resource, version }, { namespace });
+      try {
+        const query = { limit: '1' };
+        await http.json({ method: 'GET', path, query, signal: this.#stop.signal });
+      } catch (error) {
+        if (isKubeError(error, 'KUBE_NOT_FOUND')) {
+          continue;
+        }
+        throw error;
       }
-      throw error;
+      const message = `discovery does not name ${this.#name}, which can be listed`;
+      const options = { reason: CONTRADICTION, retryable: true };
+      throw new KubeError('KUBE_UNAVAILABLE', message, options);
     }
-    const message = `discovery does not name ${this.#name}, which can be listed`;
-    throw new KubeError('KUBE_UNAVAILABLE', message, { retryable: true });
   }
 
   /** Complete discovery says that the kind is not served; the objects went with it. */
