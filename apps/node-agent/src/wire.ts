@@ -16,6 +16,7 @@ import { Agent, type AgentParts } from './agent.ts';
 import { PACKET_MARK } from './capture/constants.ts';
 import { HostProbes } from './capture/host-probes.ts';
 import { buildInstaller, exemptNamespaces } from './cni/build-installer.ts';
+import { registerCniMetrics } from './cni/cni-metrics.ts';
 import { CniPods } from './cni/cni-pods.ts';
 import type { AgentConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
@@ -144,6 +145,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     subscriptionsOf(state, (changed, removed) => cni.applyFacts(changed, removed)),
   );
   registerAgentMetrics(metrics, { registry, workers, client: () => client });
+  registerCniMetrics(metrics, { pods: cni, installer });
   const parts: AgentParts = {
     ...around,
     config,
