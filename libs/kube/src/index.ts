@@ -41,12 +41,8 @@ export {
   removeFinalizer,
 } from './objects.ts';
 export { RateLimiter } from './rate-limiter.ts';
-export {
-  Reflector,
-  type ReflectorHealth,
-  type ReflectorOptions,
-  type ReflectorState,
-} from './reflector.ts';
+export { Reflector } from './reflector.ts';
+export type { ReflectorHealth, ReflectorOptions, ReflectorState } from './reflector-options.ts';
 export type { ReflectorEvent } from './reflector-store.ts';
 export {
   type GroupVersionResource,

@@ -3,7 +3,8 @@ import { systemClock } from '@ambit/core';
 import { Discovery } from './discovery.ts';
 import { FakeApiServer, type FakeKind } from './fake-api-server.ts';
 import { KubeHttp } from './http.ts';
-import { Reflector, type ReflectorOptions } from './reflector.ts';
+import { Reflector } from './reflector.ts';
+import type { ReflectorOptions } from './reflector-options.ts';
 import type { ReflectorEvent } from './reflector-store.ts';
 
 export const WIDGETS: FakeKind = {
@@ -63,6 +64,10 @@ export async function bed(
     },
   };
 }
+
+/** A list of widgets, as an `intercept` sees it. */
+export const isList = (request: { url: URL; isWatch: boolean; method: string }): boolean =>
+  !request.isWatch && request.url.pathname.endsWith('/widgets');
 
 function describeEvent(event: ReflectorEvent<Kept>): string {
   return event.kind === 'synced' ? 'synced' : `${event.kind} ${event.key ?? '?'}`;

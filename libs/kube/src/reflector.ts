@@ -5,13 +5,13 @@
  * that the kind itself is gone removes objects. A kind that the cluster does not have is no error; it
  * is waited for.
  */
-import { Backoff, type Clock } from '@ambit/core';
+import { Backoff } from '@ambit/core';
+import { checkAbsent, isContradictionError } from './check-absent.ts';
 import { untilAborted } from './deadline.ts';
-import type { Discovery, ServedResource, WantedResource } from './discovery.ts';
+import type { ServedResource } from './discovery.ts';
 import { isKubeError, KubeError } from './errors.ts';
-import type { KubeHttp } from './http.ts';
 import { listAll } from './list-pages.ts';
-import type { KubeMetrics } from './metrics.ts';
+import type { ReflectorHealth, ReflectorOptions, ReflectorState } from './reflector-options.ts';
 import { type ReflectorEvent, ReflectorStore } from './reflector-store.ts';
 import { type KubeObject, pathOf } from './resources.ts';
 import { type WatchEnd, watchOnce } from './watch-once.ts';
@@ -23,68 +23,9 @@ const OBJECTS_MAX = 500_000;
 const STALL_MS = 180_000;
 const LIST_SILENCE_MS = 60_000;
 const WATCH_SECONDS_MIN = 300;
-/** Reason of the error when discovery and the lists disagree about a kind. */
-const CONTRADICTION = 'Contradiction';
 /** After a watch of this length, a list is no part of a loop. */
 const RELIST_LIFE_MS_MIN = 30_000;
 const BACKOFF = { initialMs: 500, maxMs: 30_000, jitter: 0.5 };
-
-export interface ReflectorOptions<T> {
-  readonly http: KubeHttp;
-  /** Started by its owner, or an absent kind is not noticed when it comes. */
-  readonly discovery: Discovery;
-  readonly clock: Clock;
-  readonly resource: WantedResource;
-  /** One namespace only. */
-  readonly namespace?: string;
-  readonly labelSelector?: string;
-  readonly fieldSelector?: string;
-  /** The server leaves out everything but the metadata. */
-  readonly metadataOnly?: boolean;
-  /**
-   * What is kept of an object; runs while the answer is read, so the rest is never held. Undefined for
-   * an object that is not wanted. What it throws is reported as `malformed`.
-   */
-  readonly prune: (object: KubeObject) => T | undefined;
-  /** Must not throw; what it throws is counted and shown as `lastError`. */
-  readonly onEvent: (event: ReflectorEvent<T>) => void;
-  readonly metrics?: KubeMetrics;
-  readonly pageSize?: number;
-  /** Of one object as JSON; larger ones are malformed. Default 4 MiB. */
-  readonly objectBytesMax?: number;
-  /** Default 500,000; further ones are malformed. */
-  readonly objectsMax?: number;
-  /** The longest silence of a watch. Default 3 minutes. */
-  readonly stallMs?: number;
-  readonly backoff?: {
-    readonly initialMs: number;
-    readonly maxMs: number;
-    readonly jitter: number;
-  };
-  readonly random?: () => number;
-}
-
-export type ReflectorState =
-  | 'stopped'
-  | 'listing'
-  | 'watching'
-  /** The cluster has no such kind now. */
-  | 'absent'
-  | 'backing-off';
-
-export interface ReflectorHealth {
-  readonly state: ReflectorState;
-  readonly isSynced: boolean;
-  readonly objects: number;
-  readonly malformed: number;
-  readonly lists: number;
-  /** The version in use, if any. */
-  readonly version: string | undefined;
-  /** Undefined while all is well. */
-  readonly lastError: string | undefined;
-  /** Milliseconds since the epoch, of the last list, event or bookmark. */
-  readonly lastEventAt: number | undefined;
-}
 
 export class Reflector<T> {
   readonly #options: ReflectorOptions<T>;
@@ -175,9 +116,7 @@ export class Reflector<T> {
         await this.#round(doubtsDiscovery);
         doubtsDiscovery = false;
       } catch (error) {
-        const isContradiction =
-          isKubeError(error, 'KUBE_NOT_FOUND') ||
-          (error instanceof KubeError && error.reason === CONTRADICTION);
+        const isContradiction = isKubeError(error, 'KUBE_NOT_FOUND') || isContradictionError(error);
         // A kind that has just gone, or come, is asked for again at once, with fresh word on it.
         await this.#failed(error, isContradiction && !doubtsDiscovery ? 0 : undefined);
         doubtsDiscovery = isContradiction;
@@ -191,7 +130,8 @@ export class Reflector<T> {
     const resolved = discovery.resolve(resource, { isFresh });
     const served = await untilAborted(resolved, this.#stop.signal);
     if (served === undefined) {
-      await this.#checkGone();
+      const { http, namespace } = this.#options;
+      await checkAbsent({ http, resource, namespace, signal: this.#stop.signal });
       await this.#absent();
       return;
     }
@@ -199,29 +139,6 @@ export class Reflector<T> {
     this.#state = 'listing';
     const resourceVersion = await this.#list(served);
     await this.#follow(served, resourceVersion);
-  }
-
-  /**
-   * Throws unless no version can be listed either. Discovery alone may neither empty the world nor say
-   * that an empty one is complete: a server that has just started does not name all of its kinds.
-   */
-  async #checkGone(): Promise<void> {
-    const { http, resource, namespace } = this.#options;
-    for (const version of resource.versions) {
-      const path = pathOf({ ...resource, version }, { namespace });
-      try {
-        const query = { limit: '1' };
-        await http.json({ method: 'GET', path, query, signal: this.#stop.signal });
-      } catch (error) {
-        if (isKubeError(error, 'KUBE_NOT_FOUND')) {
-          continue;
-        }
-        throw error;
-      }
-      const message = `discovery does not name ${this.#name}, which can be listed`;
-      const options = { reason: CONTRADICTION, retryable: true };
-      throw new KubeError('KUBE_UNAVAILABLE', message, options);
-    }
   }
 
   /** Complete discovery says that the kind is not served; the objects went with it. */
