@@ -9,6 +9,8 @@ import { registerLab } from './commands/lab-commands.ts';
 import { registerStatus } from './commands/mesh-status.ts';
 import { registerGet } from './commands/object-get.ts';
 import { registerVersion } from './commands/version-show.ts';
+import { registerCheck } from './install/check-command.ts';
+import { registerEnroll } from './install/enroll-command.ts';
 import { registerInstall } from './install/install-commands.ts';
 
 const HELP = `
@@ -37,6 +39,8 @@ export function createProgram(): Command {
     registerLab,
     registerDemo,
     registerInstall,
+    registerCheck,
+    registerEnroll,
     registerVersion,
     registerCompletion,
   ]) {
