@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { KubeClient } from './client.ts';
 import { type Condition, mergeConditions } from './conditions.ts';
 import { isKubeError, type KubeError } from './errors.ts';
+import { KubeHttp } from './http.ts';
+import { loadKubeconfig } from './kubeconfig.ts';
 import { LeaderElection } from './lease.ts';
 import { addFinalizer, isOwnedBy, ownerReferenceOf, removeFinalizer } from './objects.ts';
 import { until } from './reflector.testing.ts';
@@ -235,6 +240,40 @@ describe('KubeClient on a real API server', () => {
       },
     )) as { status: { allowed: boolean } };
     assert.equal(access.status.allowed, false);
+  });
+});
+
+describe('loadKubeconfig in a pod', () => {
+  it('is the service account, and a renewed token is used when the old one is refused', async () => {
+    const namespace = await cluster.namespace();
+    const accounts = core('serviceaccounts');
+    const metadata = { namespace, name: 'app' };
+    await client.create(accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata });
+    const answer = (await client.createSubresource(
+      accounts,
+      { ...metadata, subresource: 'token' },
+      { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+    )) as { status: { token: string } };
+    const dir = mkdtempSync(join(tmpdir(), 'ambit-account-'));
+    const { tls } = await cluster.http.credentials.apply();
+    writeFileSync(join(dir, 'ca.crt'), String(tls.ca));
+    writeFileSync(join(dir, 'namespace'), namespace);
+    writeFileSync(join(dir, 'token'), 'expired\n');
+    const { hostname, port } = new URL(cluster.http.credentials.server);
+    const environment = {
+      KUBERNETES_SERVICE_HOST: hostname,
+      KUBERNETES_SERVICE_PORT: port || '443',
+    };
+    const config = loadKubeconfig({ environment, clock: systemClock, serviceAccountDir: dir });
+    const http = new KubeHttp({ credentials: config.credentials(), clock: systemClock });
+    const own = new KubeClient({ http });
+    assert.equal((await refusal(own.list(CONFIG_MAPS, { namespace }))).code, 'KUBE_UNAUTHORIZED');
+    writeFileSync(join(dir, 'token'), answer.status.token);
+    const error = await refusal(own.list(CONFIG_MAPS, { namespace }));
+    assert.equal(error.code, 'KUBE_FORBIDDEN');
+    assert.match(error.message, new RegExp(`system:serviceaccount:${namespace}:app`));
+    http.close();
+    rmSync(dir, { recursive: true });
   });
 });
 
