@@ -57,6 +57,7 @@ export class CniInstaller {
   readonly #stopped = new AbortController();
   readonly #fight = new Backoff(FIGHT);
   #rounds: number[] = [];
+  #isOnHost = false;
   #wake = Promise.withResolvers<void>();
   #watcher: FSWatcher | undefined;
   #problem: string | undefined = 'the plugin is not installed yet';
@@ -114,8 +115,10 @@ export class CniInstaller {
       return 0;
     }
     try {
-      if (this.counters.inserted === 0 || !existsSync(join(places.binDir, PLUGIN_TYPE))) {
+      // Once: the content of a hundred megabytes is compared.
+      if (!this.#isOnHost || !existsSync(join(places.binDir, PLUGIN_TYPE))) {
         const version = installPlugin(payload(), places, arch);
+        this.#isOnHost = true;
         log.info('plugin is on the host', { version });
       }
       this.#watch();

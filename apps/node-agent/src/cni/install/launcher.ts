@@ -1,5 +1,5 @@
 /**
- * The file that a container runtime executes: a static program of some two hundred bytes that becomes another one.
+ * The file that a container runtime executes: a static program of a few hundred bytes that becomes another one.
  *
  * A script would need a shell on the host, and a `#!` line carries one argument only. This calls execve(2) with an
  * argument list of any length and the environment it was given; if that fails it ends with 127.
