@@ -197,6 +197,12 @@ export const VALUES: readonly ValueEntry[] = [
   ),
   string('cni.confDir', '/etc/cni/net.d', 'Where it looks for their configuration.', DIRECTORY),
   string(
+    'cni.cacheDir',
+    '/var/lib/cni/results',
+    'Where it keeps records of pods that run.',
+    DIRECTORY,
+  ),
+  string(
     'cni.netnsDir',
     '/var/run/netns',
     "Where the runtime keeps pods' network namespaces.",

@@ -35,6 +35,7 @@ const ROOT_DIR = '/var/run/secrets/istio';
 const TOKEN_DIR = '/var/run/secrets/tokens';
 const CNI_BIN_DIR = '/host/opt/cni/bin';
 const CNI_CONF_DIR = '/host/etc/cni/net.d';
+const CNI_CACHE_DIR = '/host/var/lib/cni/results';
 const HOST_PROC = '/host/proc';
 /** The CA refuses longer ones; the kubelet renews at four fifths. */
 const TOKEN_SECONDS = 43_200;
@@ -194,6 +195,7 @@ function agentEnv(): Node {
     plainEnv('AMBIT_CNI_BIN_DIR', CNI_BIN_DIR),
     plainEnv('AMBIT_CNI_CONF_DIR', CNI_CONF_DIR),
     plainEnv('AMBIT_CNI_HOST_BIN_DIR', value('cni.binDir')),
+    plainEnv('AMBIT_CNI_CACHE_DIR', CNI_CACHE_DIR),
     plainEnv('AMBIT_WORKERS', text('agent.workers')),
     plainEnv('SECRET_TTL', value('agent.certTtl')),
     plainEnv('TERMINATION_GRACE_PERIOD_SECONDS', text('agent.terminationGracePeriodSeconds')),
@@ -228,6 +230,14 @@ function agentMounts(): Node {
     ),
     { name: 'cni-bin', mountPath: CNI_BIN_DIR },
     { name: 'cni-conf', mountPath: CNI_CONF_DIR },
+    comment(
+      'Where the runtime keeps which pod has which namespace: for pods that ran before the plugin was there.',
+      {
+        name: 'cni-cache',
+        mountPath: CNI_CACHE_DIR,
+        readOnly: true,
+      },
+    ),
     { name: 'tmp', mountPath: '/tmp' },
   ];
 }
@@ -261,6 +271,7 @@ function agentVolumes(): Node {
     hostPath('proc', '/proc', 'Directory'),
     hostPath('cni-bin', value('cni.binDir')),
     hostPath('cni-conf', value('cni.confDir')),
+    hostPath('cni-cache', value('cni.cacheDir')),
     { name: 'tmp', emptyDir: { medium: 'Memory', sizeLimit: '64Mi' } },
   ];
 }

@@ -182,6 +182,10 @@ function controllerEnv(): Node {
     ),
     plainEnv('AMBIT_SERVICE', CONTROLLER),
     plainEnv('AMBIT_NODE_TAINT', text('taint.enabled')),
+    comment(
+      'With the taint no pod starts where nobody captures it, so new pods count as captured at once.',
+      plainEnv('AMBIT_PODS_WAIT_FOR_AGENT', text('taint.enabled')),
+    ),
     plainEnv('AMBIT_WAYPOINT_IMAGE', imageOf('waypoint')),
     plainEnv('AMBIT_WAYPOINT_IMAGE_PULL_POLICY', value('imagePullPolicy')),
     plainEnv('AMBIT_WAYPOINT_RESOURCES', json('waypoint.resources')),
