@@ -87,3 +87,4 @@ export {
   WaypointView,
 } from './view/waypoint-view.ts';
 export { namespaceMode } from './workload/enrolment.ts';
+export { CAPTURE_ANNOTATIONS, STATIC_POD_HASH } from './workload/pod-facts.ts';

@@ -10,7 +10,7 @@ import type { PodFacts } from '../types.ts';
 import { ownMode } from './enrolment.ts';
 
 /** Of a static pod: what kubelet calls its uid, while the API's is that of the mirror. */
-const STATIC_POD_HASH = 'kubernetes.io/config.hash';
+export const STATIC_POD_HASH = 'kubernetes.io/config.hash';
 
 const SIDECAR = 'traffic.sidecar.istio.io';
 
