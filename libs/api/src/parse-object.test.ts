@@ -183,6 +183,27 @@ describe('parseObject', () => {
     ]);
   });
 
+  it('has a budget for the regular expressions of one object', () => {
+    const matching = (count: number, regex: string) => {
+      const match = Array.from({ length: count }, (_, index) => ({
+        uri: { regex: `${regex}${index}` },
+      }));
+      return parseObject({
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'VirtualService',
+        metadata: { name: 'x' },
+        spec: { hosts: ['a'], http: [{ match, route: [{ destination: { host: 'a' } }] }] },
+      });
+    };
+    assert.ok(matching(2_000, '/v[0-9]+/items/.*').object !== undefined);
+    const { findings } = matching(2_000, '(a?){900}');
+    const spent = findings.filter(({ message }) => message.includes('too many or too large'));
+    assert.ok(spent.length > 1_000);
+    assert.equal(spent[0]?.code, 'INVALID_REGEX');
+    // The next object has a budget of its own.
+    assert.ok(matching(1, '(a?){900}').object !== undefined);
+  });
+
   it("runs nobody's code and survives fields named as methods", () => {
     const named = { toString: 1, toJSON: 1, valueOf: 1, constructor: 1 };
     for (const { kind } of supportedKinds()) {

@@ -20,6 +20,7 @@ import type { MeshObject } from './types/mesh-object.ts';
 import { setAsideUnsupported } from './unsupported.ts';
 import { objectKey } from './value/object-key.ts';
 import { formatPath, isRecord, type Path } from './value/path.ts';
+import { withRegexBudget } from './value/regex.ts';
 import { nearestName } from './value/suggest.ts';
 
 export interface ParseContext {
@@ -51,6 +52,10 @@ export interface ParseResult {
 
 /** Parses one Kubernetes-shaped object. */
 export function parseObject(value: unknown, context: ParseContext = {}): ParseResult {
+  return withRegexBudget(() => parseWithinBudget(value, context));
+}
+
+function parseWithinBudget(value: unknown, context: ParseContext): ParseResult {
   const bounded = nullsDropped(value);
   if (bounded.kind === 'error') return { findings: [bounded.finding] };
   const root = bounded.value;

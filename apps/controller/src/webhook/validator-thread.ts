@@ -43,7 +43,6 @@ export function threadSpawner(
     });
     return {
       post: (message) => {
-        // Copied, not handed over: memory that changes its isolate was seen to make V8 collect garbage for ever.
         worker.postMessage(message);
       },
       finish: () => {

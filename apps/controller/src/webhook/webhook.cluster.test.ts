@@ -12,6 +12,7 @@ import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds, type JsonObject, resourceOf, store } from '../crd/crds.testing.ts';
 import { openTestAuthority, openTestWebhook } from './https.testing.ts';
+import { threadSpawner } from './validator-thread.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
 import { WorkerValidator } from './worker-validator.ts';
 
@@ -75,7 +76,8 @@ before(async () => {
   cluster = await openTestCluster('webhook');
   await applyCrds(cluster, customResourceDefinitions());
   namespace = await cluster.namespace();
-  webhook = await openTestWebhook(new WorkerValidator({ clock: systemClock }));
+  const spawn = threadSpawner(new URL('./endless-worker.testing.ts', import.meta.url));
+  webhook = await openTestWebhook(new WorkerValidator({ clock: systemClock, spawn }));
   await configure();
   await until(() => isRefused(BAD), 'the webhook is asked');
 });
@@ -130,11 +132,7 @@ describe('the webhook behind an API server', () => {
 
   it('refuses an object that takes too long, and serves another namespace meanwhile', async () => {
     const other = await cluster.namespace();
-    const regex = `(${'(a?){80}'.repeat(3)}){40}`;
-    const match = Array.from({ length: 15_000 }, (_, index) => ({
-      uri: { regex: `${regex}${index}` },
-    }));
-    const slow = isRefused(vs({ match }));
+    const slow = isRefused(vs({ name: 'endless' }));
     assert.equal(await isRefused(BAD, other), true);
     await store(cluster, other, vs({}));
     assert.equal(await slow, true);

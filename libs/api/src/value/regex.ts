@@ -10,6 +10,27 @@ export const REGEX_LENGTH_MAX = 1024;
 /** Instructions of a compiled program; a pattern of repeats grows far beyond its own length. */
 export const REGEX_PROGRAM_MAX = 10_000;
 
+/**
+ * Instructions of all patterns of one object together, each as often as it is compiled: about half a
+ * second. Thousands of patterns that are each allowed would hold up whoever reads the object.
+ */
+export const REGEX_STEPS_PER_OBJECT_MAX = 1_000_000;
+
+let stepsLeft = Number.POSITIVE_INFINITY;
+
+/** Runs `read`, which compiles the patterns of one object, within that object's budget. Not for promises. */
+export function withRegexBudget<T>(read: () => T): T {
+  const before = stepsLeft;
+  stepsLeft = REGEX_STEPS_PER_OBJECT_MAX;
+  try {
+    return read();
+  } finally {
+    stepsLeft = before;
+  }
+}
+
+const BUDGET_SPENT =
+  'the regular expressions of the object are too many or too large together; split the object';
 const TOO_LARGE = `the regular expression compiles to more than ${REGEX_PROGRAM_MAX} steps`;
 
 export interface CompiledRegex {
@@ -33,9 +54,11 @@ export function compileRegex(pattern: string): RegexResult {
       message: `the regular expression is longer than ${REGEX_LENGTH_MAX} characters`,
     };
   }
+  if (stepsLeft <= 0) return { kind: 'error', message: BUDGET_SPENT };
   if (repeatsOf(pattern) > REGEX_PROGRAM_MAX) return { kind: 'error', message: TOO_LARGE };
   try {
     const program = RE2JS.compile(pattern);
+    stepsLeft -= program.programSize();
     if (program.programSize() > REGEX_PROGRAM_MAX) {
       return { kind: 'error', message: TOO_LARGE };
     }
