@@ -18,6 +18,8 @@ export interface AgentConfig extends ProxySettings {
   readonly adminSocket: string;
   /** A path that opens the node's own network namespace, where kubelet's probes come from. */
   readonly hostNetns: string;
+  /** Where the node's proc is mounted: a container cannot write its own net sysctls. */
+  readonly hostProc: string;
   /** Absent: no CNI plugin is installed. */
   readonly cni: CniSettings | undefined;
   readonly dnsCapture: boolean;
@@ -44,6 +46,7 @@ export function parseConfig(env: Environment): AgentConfig {
     runDir,
     adminSocket: settings.socketPath('AMBIT_ADMIN_SOCKET', `${runDir}/admin.sock`),
     hostNetns: settings.text('AMBIT_HOST_NETNS', '/proc/self/ns/net'),
+    hostProc: settings.text('AMBIT_HOST_PROC', '/proc'),
     cni: readCniSettings(settings, dirname(process.argv[1] ?? '/')),
     dnsCapture: settings.flag('ISTIO_META_DNS_CAPTURE', true),
     ipv6Enabled: settings.flag('IPV6_ENABLED', true),

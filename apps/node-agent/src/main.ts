@@ -1,6 +1,6 @@
 /** The node agent: parse settings, build, start, wait for a signal, drain, end. Or clean the node up and end. */
 import { systemClock } from '@ambit/core';
-import { exitNow } from '@ambit/netns';
+import { exitNow, useProcDir } from '@ambit/netns';
 import { failProgram, packageVersion, runProgram } from '@ambit/telemetry';
 import { cleanUp } from './cleanup/clean-up.ts';
 import { type CleanupSettings, EXIT, HELP, parseCommandLine } from './cleanup/command-line.ts';
@@ -35,6 +35,7 @@ async function main(): Promise<void> {
 
 async function serve(): Promise<void> {
   const config = parseConfig(process.env);
+  useProcDir(config.hostProc);
   const log = await runProgram({
     name: NAME,
     scope: 'agent',
@@ -48,6 +49,7 @@ async function serve(): Promise<void> {
 
 async function clean(settings: CleanupSettings): Promise<number> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  useProcDir(settings.hostProc ?? '/proc');
   const outcome = await cleanUp({ ...settings, clock: systemClock, say });
   switch (outcome.kind) {
     case 'clean':

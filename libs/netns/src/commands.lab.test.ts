@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readlinkSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import {
   applyNft,
@@ -117,4 +120,36 @@ describe('writeSysctl', () => {
       );
     });
   }
+});
+
+describe('useProcDir', () => {
+  const PROGRAM = `
+import { createNetns, readSysctl, useProcDir, writeSysctl } from './index.ts';
+const name = 'net.ipv4.tcp_migrate_req';
+using a = createNetns();
+using b = createNetns();
+try {
+  writeSysctl(a, name, '1');
+  process.stdout.write('written ');
+} catch (error) {
+  process.stdout.write(error.errno + ' ');
+}
+useProcDir(process.argv[1]);
+writeSysctl(a, name, '1');
+process.stdout.write(readSysctl(a, name) + readSysctl(b, name));
+`;
+
+  it('writes where a container cannot, in the namespace only', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'ambit-proc-'));
+    const script =
+      'mount -t proc proc "$1" && mount -o bind /proc/sys /proc/sys && ' +
+      'mount -o remount,bind,ro /proc/sys && exec "$2" --input-type=module -e "$3" "$1"';
+    const args = ['-m', 'sh', '-ec', script, 'sh', dir, process.execPath, PROGRAM];
+    const { stdout, stderr } = spawnSync('unshare', args, {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+    });
+    rmdirSync(dir);
+    assert.equal(stdout, 'EROFS 10', stderr);
+  });
 });

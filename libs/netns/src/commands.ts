@@ -65,6 +65,14 @@ export async function runIp(ns: Netns, args: readonly string[]): Promise<string>
   return await runChecked(ns, 'ip', args);
 }
 
+/** Where sysctls are: a container's own `/proc/sys` is read-only. */
+let procDir = '/proc';
+
+/** Sysctls are written through another mount of proc, as a container has the node's; for the whole process. */
+export function useProcDir(dir: string): void {
+  procDir = dir;
+}
+
 /** Sets a `net.*` sysctl of the namespace, by its dotted name. */
 export function writeSysctl(ns: Netns, name: string, value: string): void {
   sysctl(ns, name, (path) => {
@@ -81,7 +89,7 @@ function sysctl<T>(ns: Netns, name: string, access: (path: string) => T): T {
     throw new NetnsError('NETNS_SYSCTL_FAILED', `"${name.slice(0, 80)}" is not a net sysctl`);
   }
   try {
-    return runInNetns(ns, () => access(`/proc/sys/${name.replaceAll('.', '/')}`));
+    return runInNetns(ns, () => access(`${procDir}/sys/${name.replaceAll('.', '/')}`));
   } catch (error) {
     throw new NetnsError('NETNS_SYSCTL_FAILED', `cannot access sysctl ${name}`, {
       errno: errnoOf(error),

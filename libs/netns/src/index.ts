@@ -14,6 +14,7 @@ export {
   runNft,
   spawnInNetns,
   toolCounters,
+  useProcDir,
   writeSysctl,
 } from './commands.ts';
 export { NetnsError, type NetnsErrorCode } from './errors.ts';

@@ -26,6 +26,8 @@ exit codes: 0 nothing is left, 1 something is left (said on stderr; run it again
 export interface CleanupSettings {
   readonly runDir: string;
   readonly hostNetns: string;
+  /** Where the node's proc is mounted, if not at /proc. */
+  readonly hostProc?: string;
   /** Absent: there is no CNI plugin to take away. */
   readonly cni?: { readonly binDir: string; readonly confDir: string };
   readonly stopsAgent: boolean;
@@ -79,9 +81,11 @@ function cleanupOf(
     String(values[option] ?? (env[variable] || fallback));
   const binDir = env['AMBIT_CNI_BIN_DIR'] ?? '';
   const confDir = env['AMBIT_CNI_CONF_DIR'] ?? '';
+  const hostProc = env['AMBIT_HOST_PROC'] ?? '';
   const settings = {
     runDir: path('run-dir', 'AMBIT_RUN_DIR', '/var/run/ambit'),
     hostNetns: path('host-netns', 'AMBIT_HOST_NETNS', '/proc/self/ns/net'),
+    ...(hostProc === '' ? {} : { hostProc }),
     ...(binDir === '' || confDir === '' ? {} : { cni: { binDir, confDir } }),
     stopsAgent: values['stop'] === true,
   };
