@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { readSysctl, runIp, runNft } from '@ambit/netns';
 import { agentFolder, programArgv } from '../mesh-programs.ts';
@@ -39,17 +40,17 @@ async function cleanup(node: LabNode, ...more: readonly string[]) {
     },
     ['ignore', 'pipe', 'pipe'],
   );
-  const [out, err] = await Promise.all(
-    [child.stdout, child.stderr].map(async (stream) =>
-      ((await stream?.setEncoding('utf8').toArray()) ?? []).join(''),
-    ),
-  );
+  const [out, err] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
   return { code: (await ended).code, out, err };
+}
+
+async function textOf(stream: Readable | null): Promise<string> {
+  return ((await stream?.setEncoding('utf8').toArray()) ?? []).join('');
 }
 
 async function call(from: string): Promise<string> {
   try {
-    return (await bed.caller(from).echo('http://server.shop/')).pod;
+    return (await bed.caller(from).echo('http://server.shop/')).pod ?? 'nobody';
   } catch {
     return 'refused';
   }

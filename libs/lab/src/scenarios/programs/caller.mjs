@@ -247,8 +247,10 @@ async function stop({ name }) {
 
 const OPERATIONS = { http, http2, tcp, hold, ping, dns, many, load, stop };
 
-createInterface({ input: process.stdin }).on('line', async (line) => {
+async function perform(line) {
   const { id, operation, ...options } = JSON.parse(line);
   const answer = await OPERATIONS[operation](options);
   process.stdout.write(`${JSON.stringify({ id, answer })}\n`);
-});
+}
+
+createInterface({ input: process.stdin }).on('line', (line) => void perform(line));
