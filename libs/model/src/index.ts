@@ -65,6 +65,7 @@ export type {
   ObjectStatus,
   PodFacts,
   PortMapping,
+  WaypointReference,
   WaypointSpec,
   Workload,
   WorkloadType,

@@ -182,6 +182,7 @@ describe('waypoints', () => {
         hostname: { namespace: 'shop', hostname: 'waypoint.shop.svc.cluster.local' },
       },
       hboneMtlsPort: 15008,
+      waypoint: { key: 'shop/waypoint', className: 'istio-waypoint', identity: WAYPOINT_ID },
     });
     assert.ok(
       reasons(model, 'VirtualService/shop/reviews').includes('WaypointReady=True WaypointReady'),

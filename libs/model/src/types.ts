@@ -25,6 +25,16 @@ export interface GatewayAddress {
     | { readonly kind: 'hostname'; readonly hostname: NamespacedHostname }
     | { readonly kind: 'address'; readonly address: NetworkAddress };
   readonly hboneMtlsPort: number;
+  /** Whose it is, where the controller says so; a foreign one does not. */
+  readonly waypoint?: WaypointReference;
+}
+
+export interface WaypointReference {
+  /** `namespace/name` of its Gateway. */
+  readonly key: string;
+  readonly className: string;
+  /** SPIFFE id, with scheme: the only one that callers expect there. */
+  readonly identity: string;
 }
 
 export type AppProtocol = 'UNKNOWN' | 'HTTP11' | 'HTTP2' | 'GRPC' | 'TCP' | 'TLS';

@@ -22,6 +22,11 @@ export interface ViewGatewayAddress {
         readonly address: { readonly network: string; readonly address: string };
       };
   readonly hboneMtlsPort: number;
+  /** Absent under a foreign controller: then whoever serves there is the waypoint. */
+  readonly waypoint?: {
+    /** SPIFFE id, with scheme: nobody else is the waypoint. */
+    readonly identity: string;
+  };
 }
 
 export interface ViewGuard {

@@ -18,6 +18,7 @@ export const TYPE_URL = {
 export const EXTENSION_TYPE_URL = {
   guard: `${PREFIX}ambit.mesh.v1.Guard`,
   labels: `${PREFIX}ambit.mesh.v1.Labels`,
+  waypoint: `${PREFIX}ambit.mesh.v1.Waypoint`,
   action: `${PREFIX}ambit.mesh.v1.PolicyAction`,
   origins: `${PREFIX}ambit.mesh.v1.Origins`,
   match: `${PREFIX}ambit.mesh.v1.ExtendedMatch`,
@@ -26,6 +27,7 @@ export const EXTENSION_TYPE_URL = {
 export const EXTENSION_NAME = {
   guard: 'ambit.mesh/guard',
   labels: 'ambit.mesh/labels',
+  waypoint: 'ambit.mesh/waypoint',
   action: 'ambit.mesh/action',
   origins: 'ambit.mesh/origins',
   match: 'ambit.mesh/match',

@@ -67,11 +67,19 @@ export function waypointFromGateway(
   const listener = spec.listeners.find(({ protocol }) => protocol === 'HBONE') ?? spec.listeners[0];
   const serviceAccount = metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
   const [external] = spec.addresses;
+  const definition = definitionOf(metadata.namespace, metadata.name, serviceAccount, options);
+  const waypoint = {
+    key: definition.key,
+    className: spec.gatewayClassName,
+    identity: definition.identity,
+  };
+  const address =
+    external === undefined
+      ? definition.address
+      : addressOf(external.value, metadata.namespace, options);
   return {
-    ...definitionOf(metadata.namespace, metadata.name, serviceAccount, options),
-    ...(external === undefined
-      ? {}
-      : { address: addressOf(external.value, metadata.namespace, options) }),
+    ...definition,
+    address: { ...address, waypoint },
     object: keyOf(gateway),
     className: spec.gatewayClassName,
     takesServices: traffic === 'service' || traffic === 'all',
@@ -93,16 +101,19 @@ function definitionOf(
   options: ModelOptions,
 ): WaypointDefinition {
   const hostname = `${name}.${namespace}.svc.${options.clusterDomain}`;
+  const key = `${namespace}/${name}`;
+  const identity = `spiffe://${options.trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
   return {
-    key: `${namespace}/${name}`,
+    key,
     namespace,
     name,
     className: ON_DEMAND_CLASS,
     serviceAccount,
-    identity: `spiffe://${options.trustDomain}/ns/${namespace}/sa/${serviceAccount}`,
+    identity,
     address: {
       destination: { kind: 'hostname', hostname: { namespace, hostname } },
       hboneMtlsPort: HBONE_PORT,
+      waypoint: { key, className: ON_DEMAND_CLASS, identity },
     },
     takesServices: true,
     takesWorkloads: true,

@@ -13,6 +13,8 @@ export interface L4EndpointQuery {
   readonly servicePort: number;
   /** A waypoint listens on its HBONE port whether its service lists that port or not. */
   readonly anyPort?: boolean;
+  /** Others are passed over. */
+  readonly accepts?: (workload: ViewWorkload) => boolean;
 }
 
 export interface L4Endpoint<W extends ViewWorkload> {
@@ -40,6 +42,7 @@ export function selectL4Endpoint<W extends ViewWorkload, S extends ViewService>(
   for (const workload of view.endpoints(key)) {
     const targetPort = endpointPort(workload, key, query, mapping?.targetPort ?? 0);
     if (targetPort === 0 || !isReachable(workload, query.client)) continue;
+    if (query.accepts?.(workload) === false) continue;
     usable.push({ workload, targetPort });
   }
   const best = keepBestRanked(usable, service, query.client);

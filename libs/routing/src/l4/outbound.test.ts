@@ -262,6 +262,35 @@ describe('resolveOutbound with waypoints', () => {
     assert.equal(decide(view, { ip: '10.96.0.2', port: 80 })['kind'], 'waypoint');
   });
 
+  // Whoever served there was taken for the waypoint, whatever its account.
+  for (const [title, destination] of [
+    ['service', WAYPOINT.destination],
+    ['address', { kind: 'address', address: { network: '', address: '10.0.0.9' } }],
+  ] as const) {
+    it(`expects only the waypoint's own identity where it is known, by ${title}`, () => {
+      const identity = 'spiffe://cluster.local/ns/shop/sa/waypoint';
+      const gateway: ViewGatewayAddress = {
+        destination,
+        hboneMtlsPort: 15008,
+        waypoint: { identity },
+      };
+      const behind = (instance: typeof waypointPod) =>
+        new FakeView({
+          workloads: [guardedPod, instance],
+          services: [
+            { ...reviews, waypoint: gateway },
+            { ...waypointService, subjectAltNames: ['x'] },
+          ],
+        });
+      const found = decide(behind(waypointPod), { ip: '10.96.0.2', port: 80 });
+      assert.deepEqual(found['expectedIdentities'], [identity]);
+      const thief = behind({ ...waypointPod, serviceAccount: 'thief' });
+      const refused = decide(thief, { ip: '10.96.0.2', port: 80 });
+      assert.equal(refused['code'], 'ROUTING_WAYPOINT_NOT_READY');
+      assert.match(String(refused['text']), /no ready instance as spiffe:.*sa\/waypoint/);
+    });
+  }
+
   it('finds a waypoint by address', () => {
     const gateway: ViewGatewayAddress = {
       destination: { kind: 'address', address: { network: '', address: '10.96.0.9' } },

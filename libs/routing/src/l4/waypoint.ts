@@ -1,7 +1,8 @@
 /**
  * Which waypoint instance a reference means, and which identities it may present (wire.md §2.6).
  *
- * A waypoint that is unknown or not ready is a refusal; the caller never goes around it.
+ * A waypoint that is unknown or not ready is a refusal; the caller never goes around it. Where the controller says
+ * which identity the waypoint has, an instance of another one is none: who serves there does not decide who may.
  */
 
 import type { MeshView, ViewGatewayAddress, ViewService, ViewWorkload } from '../mesh-view.ts';
@@ -53,22 +54,27 @@ export function resolveWaypoint<W extends ViewWorkload, S extends ViewService>(
           ...(service === undefined ? {} : { service }),
         });
   if (chosen === undefined || address === undefined) {
-    const text = `waypoint "${name}" has no ready instance, and traffic never goes around it`;
+    const identity = gateway.waypoint === undefined ? '' : ` as ${gateway.waypoint.identity}`;
+    const text = `waypoint "${name}" has no ready instance${identity}, and traffic never goes around it`;
     return { kind: 'refuse', code: 'ROUTING_WAYPOINT_NOT_READY', text };
   }
   return {
     kind: 'found',
     workload: chosen.workload,
     dial: { ...address, port: chosen.port },
-    expectedIdentities: expectedIdentities(chosen.workload, service),
+    expectedIdentities:
+      gateway.waypoint === undefined
+        ? expectedIdentities(chosen.workload, service)
+        : [gateway.waypoint.identity],
   };
 }
 
-/** Identities of all instances that serve behind the reference now; empty when there are none. */
+/** The waypoint's own identity, or those of all instances that serve behind the reference now where it is not known. */
 export function waypointIdentities<W extends ViewWorkload, S extends ViewService>(
   gateway: ViewGatewayAddress,
   view: MeshView<W, S>,
 ): readonly string[] {
+  if (gateway.waypoint !== undefined) return [gateway.waypoint.identity];
   const target = findGateway(gateway, '', view);
   if (target === undefined) return [];
   const workloads =
@@ -107,11 +113,14 @@ function chooseInstance<W extends ViewWorkload, S extends ViewService>(
   random: () => number,
 ): { readonly workload: W; readonly port: number } | undefined {
   const servicePort = gateway.hboneMtlsPort;
+  const isItself = (workload: ViewWorkload): boolean =>
+    gateway.waypoint === undefined || workloadIdentity(workload) === gateway.waypoint.identity;
   if (target.kind === 'workload') {
     const { workload } = target;
-    return workload.status === 'HEALTHY' ? { workload, port: servicePort } : undefined;
+    const isUsable = workload.status === 'HEALTHY' && isItself(workload);
+    return isUsable ? { workload, port: servicePort } : undefined;
   }
-  const query = { client, servicePort, anyPort: true };
+  const query = { client, servicePort, anyPort: true, accepts: isItself };
   const choice = selectL4Endpoint(target.service, query, view, random);
   if (choice.kind === 'none') return undefined;
   return { workload: choice.endpoint.workload, port: choice.endpoint.targetPort };

@@ -14,7 +14,6 @@ import {
   ServiceSchema,
 } from '../gen/istio/workload/workload_pb.ts';
 import {
-  decodeGatewayAddress,
   decodeNetworkAddress,
   decodePort,
   encodeGatewayAddress,
@@ -22,6 +21,7 @@ import {
   encodePort,
 } from './gateway-address.ts';
 import { enumNames } from './primitives.ts';
+import { decodeWaypoint, waypointExtensions } from './waypoint-extension.ts';
 
 const familiesName = enumNames(IPFamilies, 'IPFamilies');
 const scopeName = enumNames(LoadBalancing_Scope, 'LoadBalancing.Scope');
@@ -42,6 +42,10 @@ export function encodeService(service: MeshService): ServiceMessage {
     ipFamilies: IPFamilies[service.ipFamilies],
     canonical: service.canonical,
     ingressUseWaypoint: service.ingressUseWaypoint,
+    extensions: waypointExtensions(waypoint).map((extension) => ({
+      ...extension,
+      $typeName: 'istio.workload.Extension' as const,
+    })),
   });
 }
 
@@ -50,7 +54,8 @@ export function decodeService(message: ServiceMessage): MeshService {
   if (message.hostname === '' || message.namespace === '') {
     throw invalidResource('a service without namespace or hostname');
   }
-  const { waypoint, loadBalancing } = message;
+  const { loadBalancing } = message;
+  const waypoint = decodeWaypoint(message);
   return {
     name: message.name,
     namespace: message.namespace,
@@ -58,7 +63,7 @@ export function decodeService(message: ServiceMessage): MeshService {
     addresses: message.addresses.map(decodeNetworkAddress),
     ports: message.ports.map(decodePort),
     subjectAltNames: message.subjectAltNames,
-    ...(waypoint === undefined ? {} : { waypoint: decodeGatewayAddress(waypoint) }),
+    ...(waypoint === undefined ? {} : { waypoint }),
     ...(loadBalancing === undefined ? {} : { loadBalancing: decodeLoadBalancing(loadBalancing) }),
     ipFamilies: familiesName(message.ipFamilies),
     canonical: message.canonical,

@@ -14,6 +14,11 @@ export const WORKLOAD: Workload = {
   waypoint: {
     destination: { kind: 'hostname', hostname: { namespace: 'shop', hostname: 'waypoint.shop' } },
     hboneMtlsPort: 15008,
+    waypoint: {
+      key: 'shop/waypoint',
+      className: 'ambit-waypoint',
+      identity: 'spiffe://example.org/ns/shop/sa/waypoint',
+    },
   },
   node: 'node1',
   canonicalName: 'reviews',
@@ -57,6 +62,11 @@ export const SERVICE: MeshService = {
   waypoint: {
     destination: { kind: 'address', address: { network: '', address: '10.96.0.9' } },
     hboneMtlsPort: 15008,
+    waypoint: {
+      key: 'shop/waypoint',
+      className: 'ambit-waypoint',
+      identity: 'spiffe://example.org/ns/shop/sa/waypoint',
+    },
   },
   loadBalancing: {
     routingPreference: ['NETWORK', 'REGION'],

@@ -20,12 +20,7 @@ import {
   WorkloadType,
 } from '../gen/istio/workload/workload_pb.ts';
 import { EXTENSION_NAME, EXTENSION_TYPE_URL } from '../type-urls.ts';
-import {
-  decodeGatewayAddress,
-  decodePort,
-  encodeGatewayAddress,
-  encodePort,
-} from './gateway-address.ts';
+import { decodePort, encodeGatewayAddress, encodePort } from './gateway-address.ts';
 import {
   checkPort,
   decodeIp,
@@ -35,6 +30,7 @@ import {
   enumNames,
   findExtension,
 } from './primitives.ts';
+import { decodeWaypoint, waypointExtensions } from './waypoint-extension.ts';
 
 const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 const DEFAULT_SERVICE_ACCOUNT = 'default';
@@ -83,7 +79,8 @@ export function decodeWorkload(message: WorkloadMessage): Workload {
   if (message.uid === '') {
     throw invalidResource('a workload without uid');
   }
-  const { locality, waypoint } = message;
+  const { locality } = message;
+  const waypoint = decodeWaypoint(message);
   const guard = decodeGuard(message);
   return {
     uid: message.uid,
@@ -94,7 +91,7 @@ export function decodeWorkload(message: WorkloadMessage): Workload {
     tunnelProtocol: decodeTunnelProtocol(message.tunnelProtocol),
     trustDomain: message.trustDomain || DEFAULT_TRUST_DOMAIN,
     serviceAccount: message.serviceAccount || DEFAULT_SERVICE_ACCOUNT,
-    ...(waypoint === undefined ? {} : { waypoint: decodeGatewayAddress(waypoint) }),
+    ...(waypoint === undefined ? {} : { waypoint }),
     node: message.node,
     canonicalName: message.canonicalName,
     canonicalRevision: message.canonicalRevision,
@@ -147,8 +144,8 @@ function decodeServices(services: WorkloadMessage['services']): Workload['servic
   return { ...decoded };
 }
 
-function extensionsOf({ guard, labels }: Workload): ExtensionFields[] {
-  const extensions: ExtensionFields[] = [];
+function extensionsOf({ guard, labels, waypoint }: Workload): ExtensionFields[] {
+  const extensions = waypointExtensions(waypoint);
   if (guard !== undefined) {
     const message = create(GuardSchema, {
       exclusive: guard.exclusive,

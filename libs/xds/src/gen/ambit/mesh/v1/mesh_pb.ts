@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ambit/mesh/v1/mesh.proto.
  */
 export const file_ambit_mesh_v1_mesh: GenFile = /*@__PURE__*/
-  fileDesc("ChhhbWJpdC9tZXNoL3YxL21lc2gucHJvdG8SDWFtYml0Lm1lc2gudjEi/gEKCUVucm9sbWVudBIRCgluYW1lc3BhY2UYASABKAkSKwoEbW9kZRgCIAEoDjIdLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50Lk1vZGUSNgoKZXhjZXB0aW9ucxgDIAMoCzIiLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50LkV4Y2VwdGlvbhITCgtkbnNfY2FwdHVyZRgEIAEoCBpFCglFeGNlcHRpb24SCwoDcG9kGAEgASgJEisKBG1vZGUYAiABKA4yHS5hbWJpdC5tZXNoLnYxLkVucm9sbWVudC5Nb2RlIh0KBE1vZGUSCAoETk9ORRAAEgsKB0FNQklFTlQQASKDAgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIMCgRub2RlGAQgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgFIAEoCRIwCgRtb2RlGAYgASgOMh0uYW1iaXQubWVzaC52MS5FbnJvbG1lbnQuTW9kZUgAiAEBEjgKC2Fubm90YXRpb25zGAcgAygLMiMuYW1iaXQubWVzaC52MS5Qb2QuQW5ub3RhdGlvbnNFbnRyeRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX21vZGUiPgoGT2JqZWN0EgsKA2tleRgBIAEoCRIZChFzZW1hbnRpY3NfdmVyc2lvbhgCIAEoDRIMCgRqc29uGAMgASgMIlcKBUd1YXJkEhEKCWV4Y2x1c2l2ZRgBIAEoCBIbChN3YXlwb2ludF9pZGVudGl0aWVzGAIgAygJEg0KBXBvcnRzGAMgAygNEg8KB2JlY2F1c2UYBCADKAkiagoGTGFiZWxzEjEKBmxhYmVscxgBIAMoCzIhLmFtYml0Lm1lc2gudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEieQoMUG9saWN5QWN0aW9uEjIKBmFjdGlvbhgBIAEoDjIiLmFtYml0Lm1lc2gudjEuUG9saWN5QWN0aW9uLkFjdGlvbhIPCgdkcnlfcnVuGAIgASgIIiQKBkFjdGlvbhIPCgtVTlNQRUNJRklFRBAAEgkKBUFVRElUEAEiTgoHT3JpZ2lucxIqCgVydWxlcxgBIAMoCzIbLmFtYml0Lm1lc2gudjEuT3JpZ2lucy5SdWxlGhcKBFJ1bGUSDwoHY2xhdXNlcxgBIAMoCSKhAQoNRXh0ZW5kZWRNYXRjaBIkCgVtYXRjaBgBIAEoCzIVLmlzdGlvLnNlY3VyaXR5Lk1hdGNoEjIKDXRydXN0X2RvbWFpbnMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBI2ChFub3RfdHJ1c3RfZG9tYWlucxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoYgZwcm90bzM", [file_istio_security_authorization]);
+  fileDesc("ChhhbWJpdC9tZXNoL3YxL21lc2gucHJvdG8SDWFtYml0Lm1lc2gudjEi/gEKCUVucm9sbWVudBIRCgluYW1lc3BhY2UYASABKAkSKwoEbW9kZRgCIAEoDjIdLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50Lk1vZGUSNgoKZXhjZXB0aW9ucxgDIAMoCzIiLmFtYml0Lm1lc2gudjEuRW5yb2xtZW50LkV4Y2VwdGlvbhITCgtkbnNfY2FwdHVyZRgEIAEoCBpFCglFeGNlcHRpb24SCwoDcG9kGAEgASgJEisKBG1vZGUYAiABKA4yHS5hbWJpdC5tZXNoLnYxLkVucm9sbWVudC5Nb2RlIh0KBE1vZGUSCAoETk9ORRAAEgsKB0FNQklFTlQQASKDAgoDUG9kEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIMCgRub2RlGAQgASgJEhcKD3NlcnZpY2VfYWNjb3VudBgFIAEoCRIwCgRtb2RlGAYgASgOMh0uYW1iaXQubWVzaC52MS5FbnJvbG1lbnQuTW9kZUgAiAEBEjgKC2Fubm90YXRpb25zGAcgAygLMiMuYW1iaXQubWVzaC52MS5Qb2QuQW5ub3RhdGlvbnNFbnRyeRoyChBBbm5vdGF0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX21vZGUiPgoGT2JqZWN0EgsKA2tleRgBIAEoCRIZChFzZW1hbnRpY3NfdmVyc2lvbhgCIAEoDRIMCgRqc29uGAMgASgMIlcKBUd1YXJkEhEKCWV4Y2x1c2l2ZRgBIAEoCBIbChN3YXlwb2ludF9pZGVudGl0aWVzGAIgAygJEg0KBXBvcnRzGAMgAygNEg8KB2JlY2F1c2UYBCADKAkiPQoIV2F5cG9pbnQSCwoDa2V5GAEgASgJEhIKCmNsYXNzX25hbWUYAiABKAkSEAoIaWRlbnRpdHkYAyABKAkiagoGTGFiZWxzEjEKBmxhYmVscxgBIAMoCzIhLmFtYml0Lm1lc2gudjEuTGFiZWxzLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEieQoMUG9saWN5QWN0aW9uEjIKBmFjdGlvbhgBIAEoDjIiLmFtYml0Lm1lc2gudjEuUG9saWN5QWN0aW9uLkFjdGlvbhIPCgdkcnlfcnVuGAIgASgIIiQKBkFjdGlvbhIPCgtVTlNQRUNJRklFRBAAEgkKBUFVRElUEAEiTgoHT3JpZ2lucxIqCgVydWxlcxgBIAMoCzIbLmFtYml0Lm1lc2gudjEuT3JpZ2lucy5SdWxlGhcKBFJ1bGUSDwoHY2xhdXNlcxgBIAMoCSKhAQoNRXh0ZW5kZWRNYXRjaBIkCgVtYXRjaBgBIAEoCzIVLmlzdGlvLnNlY3VyaXR5Lk1hdGNoEjIKDXRydXN0X2RvbWFpbnMYAiADKAsyGy5pc3Rpby5zZWN1cml0eS5TdHJpbmdNYXRjaBI2ChFub3RfdHJ1c3RfZG9tYWlucxgDIAMoCzIbLmlzdGlvLnNlY3VyaXR5LlN0cmluZ01hdGNoYgZwcm90bzM", [file_istio_security_authorization]);
 
 /**
  * Which pods of a namespace are captured. Resource name: the namespace.
@@ -225,6 +225,39 @@ export const GuardSchema: GenMessage<Guard> = /*@__PURE__*/
   messageDesc(file_ambit_mesh_v1_mesh, 3);
 
 /**
+ * Extension `ambit.mesh/waypoint` of a Workload or Service: whose the waypoint is that its `waypoint` field leads to.
+ *
+ * @generated from message ambit.mesh.v1.Waypoint
+ */
+export type Waypoint = Message<"ambit.mesh.v1.Waypoint"> & {
+  /**
+   * `namespace/name` of its Gateway.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string class_name = 2;
+   */
+  className: string;
+
+  /**
+   * SPIFFE id, with scheme. Callers expect no other there.
+   *
+   * @generated from field: string identity = 3;
+   */
+  identity: string;
+};
+
+/**
+ * Describes the message ambit.mesh.v1.Waypoint.
+ * Use `create(WaypointSchema)` to create a new message.
+ */
+export const WaypointSchema: GenMessage<Waypoint> = /*@__PURE__*/
+  messageDesc(file_ambit_mesh_v1_mesh, 4);
+
+/**
  * Extension `ambit.mesh/labels` of a Workload.
  *
  * @generated from message ambit.mesh.v1.Labels
@@ -241,7 +274,7 @@ export type Labels = Message<"ambit.mesh.v1.Labels"> & {
  * Use `create(LabelsSchema)` to create a new message.
  */
 export const LabelsSchema: GenMessage<Labels> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 4);
+  messageDesc(file_ambit_mesh_v1_mesh, 5);
 
 /**
  * Extension `ambit.mesh/action` of an Authorization: what the DENY dry run that carries it stands for.
@@ -265,7 +298,7 @@ export type PolicyAction = Message<"ambit.mesh.v1.PolicyAction"> & {
  * Use `create(PolicyActionSchema)` to create a new message.
  */
 export const PolicyActionSchema: GenMessage<PolicyAction> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 5);
+  messageDesc(file_ambit_mesh_v1_mesh, 6);
 
 /**
  * @generated from enum ambit.mesh.v1.PolicyAction.Action
@@ -291,7 +324,7 @@ export type PolicyAction_Action = (typeof PolicyAction_Action)[keyof typeof Poli
  * Describes the enum ambit.mesh.v1.PolicyAction.Action.
  */
 export const PolicyAction_ActionSchema: GenEnum<PolicyAction_Action> = /*@__PURE__*/
-  enumDesc(file_ambit_mesh_v1_mesh, 5, 0);
+  enumDesc(file_ambit_mesh_v1_mesh, 6, 0);
 
 /**
  * Extension `ambit.mesh/origins` of an Authorization: where each clause was written, for people.
@@ -310,7 +343,7 @@ export type Origins = Message<"ambit.mesh.v1.Origins"> & {
  * Use `create(OriginsSchema)` to create a new message.
  */
 export const OriginsSchema: GenMessage<Origins> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 6);
+  messageDesc(file_ambit_mesh_v1_mesh, 7);
 
 /**
  * @generated from message ambit.mesh.v1.Origins.Rule
@@ -327,7 +360,7 @@ export type Origins_Rule = Message<"ambit.mesh.v1.Origins.Rule"> & {
  * Use `create(Origins_RuleSchema)` to create a new message.
  */
 export const Origins_RuleSchema: GenMessage<Origins_Rule> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 6, 0);
+  messageDesc(file_ambit_mesh_v1_mesh, 7, 0);
 
 /**
  * Extension `ambit.mesh/match` of a Match: the match itself, in words that the reference does not have.
@@ -357,5 +390,5 @@ export type ExtendedMatch = Message<"ambit.mesh.v1.ExtendedMatch"> & {
  * Use `create(ExtendedMatchSchema)` to create a new message.
  */
 export const ExtendedMatchSchema: GenMessage<ExtendedMatch> = /*@__PURE__*/
-  messageDesc(file_ambit_mesh_v1_mesh, 7);
+  messageDesc(file_ambit_mesh_v1_mesh, 8);
 
