@@ -196,11 +196,12 @@ function outboundHop(
       return then(text, tunnelArrives(arrival, mesh));
     }
     case 'waypoint': {
-      const { waypoint, authority, dial, expectedIdentities } = decision;
+      const { waypoint, authority, dial, expectedIdentities, service, workload } = decision;
+      const gateway = service?.waypoint ?? workload?.waypoint;
       const expected = expectedIdentities.join(' or ');
       const text = `${at}: tunnel to its waypoint at ${formatAuthority(dial.host, dial.port)}, which must be ${expected}`;
       const { asked, isRequest } = question;
-      return then(text, waypointArrives({ waypoint, authority, caller, asked, isRequest }, mesh));
+      return then(text, waypointArrives({ waypoint, gateway, authority, caller, asked, isRequest }, mesh));
     }
   }
 }

@@ -192,6 +192,20 @@ describe('explain', () => {
     assert.match(asked, /enrolled, but no agent has captured it yet/);
   });
 
+  it('follows a request into a waypoint that is found by its address', () => {
+    const external = GATEWAY.replace(
+      '  listeners:',
+      '  addresses: [{type: IPAddress, value: 10.0.0.9}]\n  listeners:',
+    );
+    const labels = '{app: proxy, istio.io/dataplane-mode: none}';
+    const alone = podYaml('proxy-0', '10.0.0.9', { account: 'waypoint', labels });
+    const mesh = snapshotOf(SHOP, alone, external, POLICY);
+    const asking = { source: 'shop/client-1', destination: 'reviews', method: 'GET', path: '/' };
+    const text = JSON.stringify(explain(asking, mesh).hop);
+    assert.match(text, /"title":"waypoint shop\/waypoint"/);
+    assert.doesNotMatch(text, /does not say which waypoint/);
+  });
+
   it('says why a client is not captured', () => {
     const ask = { source: 'old/legacy', destination: 'reviews.shop' };
     const text = renderExplanation(explain(ask, plain));

@@ -5,6 +5,7 @@ import {
   type GatewayAddress,
   MeshIndex,
   type MeshService,
+  type WaypointReference,
   WaypointView,
   type Workload,
 } from '@ambit/model';
@@ -34,12 +35,11 @@ export class ExplainMesh {
   }
 
   /** As the waypoint `namespace/name` sees its scope. */
-  waypoint(namespace: string, name: string): WaypointView {
-    const key = `${namespace}/${name}`;
+  waypoint({ key, className }: Pick<WaypointReference, 'key' | 'className'>): WaypointView {
+    const [namespace = '', name = ''] = key.split('/');
     const known = this.#views.get(key);
     if (known !== undefined) return known;
     const { context, outputs } = this.#snapshot;
-    const className = outputs.waypoints.get(key)?.className ?? WAYPOINT_CLASS;
     const view = new WaypointView(this.index, {
       namespace,
       name,
@@ -93,26 +93,43 @@ export class ExplainMesh {
   }
 
   #provisionedFor(gateway: GatewayAddress | undefined): readonly ObjectKey[] {
-    if (gateway?.destination.kind !== 'hostname') return [];
-    const { namespace, hostname } = gateway.destination.hostname;
-    const name = hostname.split('.')[0] ?? '';
-    return this.#snapshot.outputs.waypoints.get(`${namespace}/${name}`)?.because ?? [];
+    const key = gateway === undefined ? undefined : this.#referenceOf(gateway)?.key;
+    if (key === undefined) return [];
+    const because = this.#snapshot.outputs.waypoints.get(key)?.because;
+    // Nobody makes one that is found by its address: its Gateway is all there is.
+    return because ?? [`Gateway/${key}`];
   }
 
-  /** The waypoint that a workload runs, by the service in front of it. */
-  waypointOf(workload: {
-    readonly namespace: string;
-    readonly serviceAccount: string;
-    readonly services: Readonly<Record<string, unknown>>;
-  }): { readonly namespace: string; readonly name: string } | undefined {
-    for (const key of Object.keys(workload.services)) {
-      const [namespace = '', hostname = ''] = key.split('/');
-      const name = hostname.split('.')[0] ?? '';
-      const id = `${namespace}/${name}`;
-      if (this.#snapshot.outputs.waypoints.has(id) || this.#snapshot.outputs.scopes.has(id)) {
-        return { namespace, name };
-      }
-    }
-    return undefined;
+  /** Whose waypoint a workload is that a gateway led to: as the gateway says, else by the service in front of it. */
+  waypointOf(
+    gateway: GatewayAddress | undefined,
+    workload: Pick<Workload, 'services'>,
+  ): Pick<WaypointReference, 'key' | 'className'> | undefined {
+    const named = gateway === undefined ? undefined : this.#referenceOf(gateway);
+    if (named !== undefined) return named;
+    const keys = Object.keys(workload.services).map((key) => key.replace(/\..*$/, ''));
+    const key = keys.find((one) => this.#isWaypoint(one));
+    return key === undefined ? undefined : { key, className: this.#classOf(key) };
+  }
+
+  /** A snapshot of an earlier version says only where it is. */
+  #referenceOf({
+    waypoint,
+    destination,
+  }: GatewayAddress): Pick<WaypointReference, 'key' | 'className'> | undefined {
+    if (waypoint !== undefined) return waypoint;
+    if (destination.kind !== 'hostname') return undefined;
+    const { namespace, hostname } = destination.hostname;
+    const key = `${namespace}/${hostname.split('.')[0] ?? ''}`;
+    return this.#isWaypoint(key) ? { key, className: this.#classOf(key) } : undefined;
+  }
+
+  #isWaypoint(key: string): boolean {
+    const { waypoints, scopes } = this.#snapshot.outputs;
+    return waypoints.has(key) || scopes.has(key);
+  }
+
+  #classOf(key: string): string {
+    return this.#snapshot.outputs.waypoints.get(key)?.className ?? WAYPOINT_CLASS;
   }
 }

@@ -4,6 +4,7 @@
  */
 import {
   authorizeAtWaypoint,
+  type GatewayAddress,
   type MeshService,
   type PolicyDecision,
   type WaypointAuthorization,
@@ -26,6 +27,8 @@ import type { Hop } from './types.ts';
 
 export interface WaypointArrival {
   readonly waypoint: Workload;
+  /** What led there. */
+  readonly gateway: GatewayAddress | undefined;
   readonly authority: string;
   readonly caller: Caller;
   /** What is asked, should the port carry HTTP. */

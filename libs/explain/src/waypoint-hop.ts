@@ -22,16 +22,16 @@ import { routeConnection, routeRequest } from './waypoint-route.ts';
 
 export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Hop {
   const { waypoint, authority, caller } = arrival;
-  const name = mesh.waypointOf(waypoint);
+  const reference = mesh.waypointOf(arrival.gateway, waypoint);
   const head: HopHead = {
     place: 'waypoint',
-    title: `waypoint ${name === undefined ? waypoint.name : `${name.namespace}/${name.name}`}`,
+    title: `waypoint ${reference?.key ?? waypoint.name}`,
     steps: [note(`tunnel for ${authority} from ${callerIdentity(caller) ?? 'nobody'}`)],
   };
-  if (name === undefined) {
+  if (reference === undefined) {
     return endsRefused(head, { text: 'the snapshot does not say which waypoint this is' });
   }
-  const view = mesh.waypoint(name.namespace, name.name);
+  const view = mesh.waypoint(reference);
   const context: WaypointContext = { ...arrival, view, mesh };
   const target = view.target(authority, caller.workload?.namespace ?? '');
   if (target.kind === 'unknown') return endsRefused(head, { text: target.text, status: 400 });

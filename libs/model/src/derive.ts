@@ -54,6 +54,7 @@ export const BY_KEY = 'key';
 export const BY_HOSTNAME = 'hostname';
 export const BY_OBJECT = 'object';
 export const BY_GATEWAY = 'gateway';
+export const BY_ADDRESS = 'address';
 export const BY_POLICY = 'policy';
 
 export interface Derived extends AddressInputs, DerivedAddresses {
@@ -142,6 +143,7 @@ function deriveServices(
     .addIndex(BY_OBJECT, (service) => [service.object])
     .addIndex('host-suffix', (service) => hostBuckets(service.hostname).slice(1))
     .addIndex('vip', (service) => (service.wantsVip ? [ANY] : []))
+    .addIndex(BY_ADDRESS, ({ addresses }) => addresses.map(addressBucket))
     .addIndex(SERVICES_BY_ADDRESS, ({ kind, addresses }) =>
       kind === 'Service' ? addresses.map(addressBucket) : [],
     )
@@ -180,7 +182,8 @@ function deriveWorkloadSpecs(
   );
   return graph
     .merge('workload-specs', [fromPods, fromEntries, inline])
-    .addIndex(BY_GATEWAY, ({ gateway }) => (gateway === undefined ? [] : [gateway]));
+    .addIndex(BY_GATEWAY, ({ gateway }) => (gateway === undefined ? [] : [gateway]))
+    .addIndex(BY_ADDRESS, ({ addresses }) => addresses);
 }
 
 /** Policies of people, of PeerAuthentication, and those that keep guards at foreign agents. */

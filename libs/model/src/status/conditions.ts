@@ -38,7 +38,10 @@ export type ConditionReason =
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType'
   | 'Programmed'
-  | 'Pending';
+  | 'Pending'
+  | 'AddressNotFound'
+  | 'HostNetwork'
+  | 'WrongServiceAccount';
 
 export function condition(
   type: ConditionType,

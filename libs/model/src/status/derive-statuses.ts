@@ -25,6 +25,7 @@ import {
 import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
 import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
 import { deriveUncaptured } from './uncaptured.ts';
+import { labelFindings } from './waypoint-labels.ts';
 
 export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
   const { sources } = derived;
@@ -61,8 +62,8 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     statusOf('services', sources.services, serviceStatus),
     statusOf('service-entries', sources.serviceEntries, serviceStatus),
     statusOf('workload-entries', sources.workloadEntries, accepted),
-    statusOf('namespaces', sources.namespaces, () => undefined),
-    statusOf('pods', sources.pods, () => undefined),
+    statusOf('namespaces', sources.namespaces, labelled),
+    statusOf('pods', sources.pods, labelled),
     statusOf('nodes', sources.nodes, () => undefined),
   ]);
   const unknown = graph.map('refused-statuses', sources.refused, (findings, key) =>
@@ -164,4 +165,17 @@ function causeOf(
     reason === 'Bound' &&
     (readyGateways.get(waypoint) === true || waypoints.get(waypoint)?.isUnmanaged === true);
   return [[id, { waypoint, reason, subject, isReady, because }]];
+}
+
+/** Of objects that have nothing else to say. */
+function labelled(object: MeshObject, { derived }: StatusContext): StatusParts | undefined {
+  const findings = labelFindings(object, derived);
+  const [first] = findings;
+  if (first === undefined) return undefined;
+  const { generation } = object.metadata;
+  const text = `${first.path} ${first.message}`;
+  return {
+    conditions: [condition('WaypointReady', 'False', 'WaypointNotFound', text, generation)],
+    findings,
+  };
 }

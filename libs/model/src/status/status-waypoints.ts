@@ -6,6 +6,8 @@ import { WAYPOINT_CLASSES } from '../objects/labels.ts';
 import type { Condition } from '../types.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
 import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import { foundByAddress } from './waypoint-address.ts';
+import { labelFindings } from './waypoint-labels.ts';
 import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
 
 export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): StatusParts {
@@ -18,9 +20,12 @@ export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): Sta
       findings: [],
     };
   }
-  const key = `${namespace}/${name}`;
-  const isReady =
-    derived.readyGateways.get(key) === true || derived.waypoints.get(key)?.isUnmanaged === true;
+  const definition = derived.waypoints.get(`${namespace}/${name}`);
+  if (definition?.isUnmanaged === true) {
+    const { programmed, findings } = foundByAddress(definition, generation, derived);
+    return { conditions: [acceptedCondition(gateway), programmed], findings };
+  }
+  const isReady = derived.readyGateways.get(`${namespace}/${name}`) === true;
   return {
     conditions: [
       acceptedCondition(gateway),
@@ -45,7 +50,8 @@ export function serviceStatus(
     const found = binding === undefined ? undefined : bindingCondition(binding, generation);
     if (found !== undefined && conditions.length === accepted.length) conditions.push(found);
   }
-  return conditions.length === 0 ? undefined : { conditions, findings: [] };
+  const findings = labelFindings(object, derived);
+  return conditions.length + findings.length === 0 ? undefined : { conditions, findings };
 }
 
 function bindingCondition(binding: ServiceBinding, generation: number): Condition | undefined {
