@@ -201,7 +201,10 @@ function outboundHop(
       const expected = expectedIdentities.join(' or ');
       const text = `${at}: tunnel to its waypoint at ${formatAuthority(dial.host, dial.port)}, which must be ${expected}`;
       const { asked, isRequest } = question;
-      return then(text, waypointArrives({ waypoint, gateway, authority, caller, asked, isRequest }, mesh));
+      return then(
+        text,
+        waypointArrives({ waypoint, gateway, authority, caller, asked, isRequest }, mesh),
+      );
     }
   }
 }

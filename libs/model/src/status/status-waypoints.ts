@@ -6,9 +6,9 @@ import { WAYPOINT_CLASSES } from '../objects/labels.ts';
 import type { Condition } from '../types.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
 import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
 import { foundByAddress } from './waypoint-address.ts';
 import { labelFindings } from './waypoint-labels.ts';
-import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
 
 export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): StatusParts {
   const { metadata, spec } = gateway;
