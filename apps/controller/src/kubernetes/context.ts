@@ -1,0 +1,33 @@
+/** What every part that talks to the cluster is given. */
+import type { Clock } from '@ambit/core';
+import type { Discovery, KubeClient, KubeHttp, KubeMetrics } from '@ambit/kube';
+import type { Logger } from '@ambit/telemetry';
+
+export interface KubernetesContext {
+  readonly http: KubeHttp;
+  readonly client: KubeClient;
+  /** Started by its owner. */
+  readonly discovery: Discovery;
+  readonly metrics: KubeMetrics;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Where this controller runs, and where what it keeps in the cluster is. */
+  readonly namespace: string;
+  readonly podName: string;
+}
+
+/** What only the holder of the lease does. */
+export interface LeaderDuty {
+  /**
+   * Begins; returns at once. When the signal aborts nothing is written any more. Called again, with a new signal,
+   * each time the lease is taken.
+   */
+  lead(signal: AbortSignal): void;
+  /** What is under way has ended. */
+  idle(): Promise<void>;
+}
+
+/** Of everything that the controller makes in a cluster, and of nothing else. */
+export const MANAGED_BY: Readonly<Record<string, string>> = {
+  'app.kubernetes.io/managed-by': 'ambit-controller',
+};
