@@ -73,4 +73,49 @@ describe('parseConfig', () => {
       },
     );
   });
+
+  describe('in a cluster', () => {
+    const POD = {
+      AMBIT_CONFIG_SOURCE: 'kubernetes',
+      POD_NAMESPACE: 'istio-system',
+      POD_NAME: 'ambit-controller-1',
+      AMBIT_WAYPOINT_IMAGE: 'ambit/waypoint:1',
+    };
+
+    it('needs no folders, and has the documented defaults', () => {
+      const { kubernetes, configDirs, statusAddress } = parseConfig(POD);
+      assert.deepEqual(configDirs, []);
+      assert.deepEqual(statusAddress, { host: '::', port: 15021 });
+      assert.deepEqual(kubernetes, {
+        namespace: 'istio-system',
+        podName: 'ambit-controller-1',
+        kubeconfig: '',
+        revision: 'default',
+        caSecret: 'ambit-ca-secret',
+        rootConfigMap: 'ambit-ca-root-cert',
+        service: 'ambit-controller',
+        webhookAddress: { host: '::', port: 15017 },
+        taintsNodes: true,
+        tokenPath: '',
+        waypoint: { image: 'ambit/waypoint:1', pullPolicy: 'IfNotPresent', resources: {} },
+      });
+    });
+
+    const wrong: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
+      [{ POD_NAME: '' }, /POD_NAME is not set: the name of this pod/],
+      [{ POD_NAMESPACE: '' }, /POD_NAMESPACE is not set/],
+      [{ AMBIT_WAYPOINT_IMAGE: '' }, /AMBIT_WAYPOINT_IMAGE is not set/],
+      [{ AMBIT_WAYPOINT_RESOURCES: '[]' }, /is "\[\]", wanted a JSON object/],
+      [{ AMBIT_WAYPOINT_RESOURCES: '{' }, /wanted a JSON object/],
+      [{ AMBIT_WAYPOINT_IMAGE_PULL_POLICY: 'Sometimes' }, /wanted Always or IfNotPresent or Never/],
+      [{ AMBIT_CA_SECRET: 'A_B' }, /AMBIT_CA_SECRET is "A_B"/],
+      [{ AMBIT_NODE_TAINT: '1' }, /AMBIT_NODE_TAINT is "1", wanted true or false/],
+      [{ AMBIT_CONFIG_SOURCE: 'etcd' }, /wanted directory or kubernetes/],
+    ];
+    for (const [env, text] of wrong) {
+      it(`refuses ${JSON.stringify(env)}`, () => {
+        assert.throws(() => parseConfig({ ...POD, ...env }), { message: text });
+      });
+    }
+  });
 });
