@@ -17,7 +17,7 @@ import type { Logger } from '@ambit/telemetry';
 import type { CertificateServiceEvent } from '@ambit/xds';
 
 import type { ControllerConfig } from './config.ts';
-import type { StateFile } from './status/state-file.ts';
+import type { Kept } from './status/state-file.ts';
 
 /** Of the controller's own port; renewed at half of it. */
 const SERVING_TTL_SECONDS = 86_400;
@@ -125,10 +125,10 @@ export class ServingRenewal {
 /** What was issued last to whom, for the admin pages; kept across restarts. */
 export class IssuedCertificates {
   readonly #issued = new Map<string, AdminCertificate>();
-  readonly #file: StateFile<readonly AdminCertificate[]>;
+  readonly #file: Kept<readonly AdminCertificate[]>;
   readonly #wallNow: () => number;
 
-  constructor(file: StateFile<readonly AdminCertificate[]>, wallNow: () => number) {
+  constructor(file: Kept<readonly AdminCertificate[]>, wallNow: () => number) {
     this.#file = file;
     this.#wallNow = wallNow;
   }

@@ -1,6 +1,4 @@
 /** The controller's parts, made in the order in which they need each other. Plain constructor calls. */
-import { join } from 'node:path';
-
 import type { Clock } from '@ambit/core';
 import type { AdminCertificate, ObjectStatus } from '@ambit/model';
 import {
@@ -12,23 +10,19 @@ import {
 } from '@ambit/telemetry';
 import { type CertificateServiceEvent, DeltaServer, loadContentHash } from '@ambit/xds';
 
-import { IssuedCertificates, openAuthority, tokenVerifier } from './authority.ts';
+import { IssuedCertificates } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
 import { Captures, type SavedCaptures } from './index/captures.ts';
 import { MeshStore } from './index/mesh-store.ts';
 import { ObjectPodIndex } from './index/pod-index.ts';
 import { type ControllerMetrics, createMetrics } from './metrics.ts';
+import type { Platform } from './platform.ts';
 import { maxFds, openFds } from './process-limits.ts';
-import { ManagedFolder } from './provision/managed-folder.ts';
 import { ModelResources } from './serve/model-resources.ts';
 import { ProxyTable } from './serve/proxy-table.ts';
 import { onStreamEvent } from './serve/stream-events.ts';
-import type { ConfigSource } from './source/config-source.ts';
-import { DirectorySource } from './source/directory-source.ts';
-import { type KeptObject, LastGood } from './source/last-good.ts';
 import { Enforcement } from './status/enforcement.ts';
 import { Generations } from './status/generations.ts';
-import { StateFile } from './status/state-file.ts';
 import { StatusBook } from './status/status-book.ts';
 
 export const VERSION = '0.1.0';
@@ -39,21 +33,11 @@ export interface Surroundings {
   readonly levels: LogLevels;
 }
 
-function stateFileOf<T>(
-  name: string,
-  config: ControllerConfig,
-  { clock, log }: Surroundings,
-): StateFile<T> {
-  return new StateFile<T>({ path: join(config.stateDir, name), clock, log: log.scoped('state') });
-}
-
 /** What is known, and what an earlier process left. */
-async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
-  const { clock, log } = around;
-  const stateFile = <T>(name: string): StateFile<T> => stateFileOf<T>(name, config, around);
-  const generationsFile = stateFile<ReturnType<Generations['save']>>('generations.json');
-  const pendingFile = stateFile<readonly string[]>('pending.json');
-  const statusFile = stateFile<readonly ObjectStatus[]>('status.json');
+async function buildKnowledge(config: ControllerConfig, platform: Platform, clock: Clock) {
+  const generationsFile = platform.kept<ReturnType<Generations['save']>>('generations');
+  const pendingFile = platform.kept<readonly string[]>('pending');
+  const statusFile = platform.kept<readonly ObjectStatus[]>('status');
   const generations = new Generations();
   generations.restore(await generationsFile.read());
   await statusFile.read();
@@ -63,19 +47,8 @@ async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
     { trustDomain, rootNamespace, clusterDomain, clusterId, network, capture },
     { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
   );
-  const source: ConfigSource = new DirectorySource({
-    folders: config.configDirs,
-    lastGood: new LastGood(stateFile<readonly KeptObject[]>('accepted.json')),
-    clock,
-    log: log.scoped('source'),
-  });
-  const managed = new ManagedFolder({
-    folder: join(config.stateDir, 'managed'),
-    clock,
-    log: log.scoped('provision'),
-  });
   const pods = new ObjectPodIndex(store.objects);
-  const capturedFile = stateFile<SavedCaptures>('captured.json');
+  const capturedFile = platform.kept<SavedCaptures>('captured');
   const captures = new Captures({
     objects: store.objects,
     clock,
@@ -86,7 +59,7 @@ async function buildKnowledge(config: ControllerConfig, around: Surroundings) {
   });
   captures.restore(await capturedFile.read());
   const files = { generationsFile, pendingFile, statusFile, capturedFile };
-  return { ...files, generations, store, source, managed, pods, captures };
+  return { ...files, generations, store, pods, captures };
 }
 
 type Knowledge = Awaited<ReturnType<typeof buildKnowledge>>;
@@ -136,7 +109,7 @@ function buildMetrics({ store, captures }: Knowledge, { statuses, proxies, resou
 }
 
 async function buildAuthority(
-  config: ControllerConfig,
+  platform: Platform,
   needs: {
     readonly pods: ObjectPodIndex;
     readonly metrics: ControllerMetrics;
@@ -146,9 +119,9 @@ async function buildAuthority(
 ) {
   const { clock, log } = around;
   const { pods, metrics, trustedNodeAccounts } = needs;
-  const authority = await openAuthority(config, clock);
-  const verifier = tokenVerifier(config, clock);
-  const issuedFile = stateFileOf<readonly AdminCertificate[]>('certificates.json', config, around);
+  const authority = await platform.openAuthority();
+  const { verifier } = platform;
+  const issuedFile = platform.kept<readonly AdminCertificate[]>('certificates');
   const issued = new IssuedCertificates(issuedFile, () => clock.wallNow());
   await issued.restore();
   const caLog = log.scoped('ca');
@@ -166,14 +139,18 @@ async function buildAuthority(
   return { authority, verifier, issued, certificates };
 }
 
-export async function buildParts(config: ControllerConfig, around: Surroundings) {
-  const knowledge = await buildKnowledge(config, around);
+export async function buildParts(
+  config: ControllerConfig,
+  platform: Platform,
+  around: Surroundings,
+) {
+  const knowledge = await buildKnowledge(config, platform, around.clock);
   const proxies = await buildProxies(config, knowledge, around);
   const measured = buildMetrics(knowledge, proxies);
   const { pods, captures, capturedFile, store } = knowledge;
   const { trustedNodeAccounts } = proxies;
   const { metrics } = measured;
-  const trust = await buildAuthority(config, { pods, metrics, trustedNodeAccounts }, around);
+  const trust = await buildAuthority(platform, { pods, metrics, trustedNodeAccounts }, around);
   const log = around.log.scoped('xds');
   const delta = new DeltaServer({
     clock: around.clock,

@@ -4,10 +4,6 @@
  * The order of `start` is the point: nothing is served before the first complete load, so that no proxy
  * ever takes an empty mesh for the truth.
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-
-import type { CertificateAuthority } from '@ambit/identity';
 import type { AdminController } from '@ambit/model';
 import {
   AdminServer,
@@ -21,14 +17,16 @@ import { ControlPlaneServer } from '@ambit/xds';
 
 import { objectRoutes } from './admin/object-routes.ts';
 import { proxyRoutes } from './admin/proxy-routes.ts';
-import { publishRoot, ServingRenewal } from './authority.ts';
+import { ServingRenewal } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
 import { buildParts, type Parts, type Surroundings, VERSION } from './parts.ts';
+import type { Platform } from './platform.ts';
 import type { SourceChange } from './source/config-source.ts';
 
 export class Controller {
   readonly #config: ControllerConfig;
   readonly #around: Surroundings;
+  readonly #platform: Platform;
   readonly #parts: Parts;
   readonly #stopping = new AbortController();
   readonly #admins: AdminServer[] = [];
@@ -39,24 +37,30 @@ export class Controller {
   /** What keeps the source from reading. */
   #problems: readonly string[] = [];
 
-  private constructor(config: ControllerConfig, around: Surroundings, parts: Parts) {
+  private constructor(
+    config: ControllerConfig,
+    around: Surroundings,
+    { platform, parts }: { readonly platform: Platform; readonly parts: Parts },
+  ) {
     this.#config = config;
     this.#around = around;
+    this.#platform = platform;
     this.#parts = parts;
     this.#startedAtMs = around.clock.wallNow();
   }
 
   /** Opens the CA and reads what an earlier process left. Nothing is served yet. */
   static async create(config: ControllerConfig, around: Surroundings): Promise<Controller> {
-    await mkdir(join(config.stateDir, 'managed'), { recursive: true });
-    return new Controller(config, around, await buildParts(config, around));
+    const platform = await openPlatform(config, around);
+    const parts = await buildParts(config, platform, around);
+    return new Controller(config, around, { platform, parts });
   }
 
   /** Resolves when ready, with the port of the control plane; 0 if it was stopped before. */
   async start(): Promise<number> {
     const { log, clock } = this.#around;
-    const { readiness, source, delta, authority, certificates, verifier } = this.#parts;
-    const { managed, store } = this.#parts;
+    const { readiness, delta, authority, certificates, verifier, store } = this.#parts;
+    const { source, waypoints } = this.#platform;
     const opening = readiness.hold('control plane');
     this.#wireEvents();
     await this.#listenAdmin();
@@ -68,7 +72,7 @@ export class Controller {
     if (this.#stopping.signal.aborted) return 0;
     this.#loading[Symbol.dispose]();
     this.#loading = undefined;
-    managed.set(store.model.outputs.waypoints);
+    waypoints.set(store.model.outputs.waypoints);
     log.info('configuration loaded', { objects: store.objects.size });
     const renewal = new ServingRenewal({ authority, config: this.#config, clock, log });
     const server = new ControlPlaneServer({
@@ -83,11 +87,7 @@ export class Controller {
     );
     const port = await server.listen(this.#config.xdsAddress);
     renewal.start((serving) => server.setServing(serving));
-    authority.onChange(() => void this.#publishRoot(authority));
-    void authority.watch({
-      signal: this.#stopping.signal,
-      onError: (error) => log.error('the CA folder cannot be used', { error }),
-    });
+    await this.#platform.run(this.#parts, this.#stopping.signal);
     opening[Symbol.dispose]();
     log.info('serving', { port });
     return port;
@@ -97,12 +97,12 @@ export class Controller {
   async stop(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
-    const { source, statuses, managed, generationsFile, pendingFile, issued } = this.#parts;
-    const { captures, capturedFile } = this.#parts;
-    await source.stop();
+    const { statuses, generationsFile, pendingFile, issued, captures, capturedFile } = this.#parts;
+    await this.#platform.source.stop();
     captures.stop();
     for (const close of this.#closers) close();
-    await managed.stop();
+    await this.#platform.waypoints.stop();
+    await this.#platform.stop();
     await statuses.stop();
     await Promise.all([
       generationsFile.flush(),
@@ -138,7 +138,7 @@ export class Controller {
   /** Everything that follows from a change of the model, in the order in which it must follow. */
   #wireEvents(): void {
     const { store, pods, captures, proxies, resources, enforcement } = this.#parts;
-    const { statuses, managed, pendingFile } = this.#parts;
+    const { statuses, pendingFile } = this.#parts;
     store.onChange(({ delta, causes }) => {
       for (const key of causes) {
         pods.update(key);
@@ -147,7 +147,7 @@ export class Controller {
       enforcement.note(causes, delta);
       resources.update(store.model.outputs, delta);
       // What is known before all was read lacks pods, and so waypoints that run.
-      if (this.#loading === undefined) managed.set(store.model.outputs.waypoints);
+      if (this.#loading === undefined) this.#platform.waypoints.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
       statuses.touch();
       const captured = captures.update(causes, this.#config.clusterId);
@@ -209,12 +209,10 @@ export class Controller {
       ),
     };
   }
+}
 
-  async #publishRoot(authority: CertificateAuthority): Promise<void> {
-    try {
-      await publishRoot(authority, this.#config.stateDir);
-    } catch (error) {
-      this.#around.log.error('the new root cannot be written', { error });
-    }
-  }
+/** The parts of the other platform are not loaded. */
+async function openPlatform(config: ControllerConfig, around: Surroundings): Promise<Platform> {
+  const { openStandalone } = await import('./standalone/platform.ts');
+  return await openStandalone(config, around);
 }

@@ -11,7 +11,23 @@ import { type Logger, OnceUntil } from '@ambit/telemetry';
 /** Changes of one moment go into one write. */
 const GATHER_MS = 100;
 
-export class StateFile<T> {
+export interface Kept<T> {
+  /** What an earlier process left; nothing where there is none. */
+  read(): Promise<unknown>;
+  /** `content` is asked when the write begins. */
+  write(content: () => T): void;
+  /** Until what was asked for is written. */
+  flush(): Promise<void>;
+}
+
+/** For what the next process finds elsewhere. */
+export const NOTHING_KEPT: Kept<unknown> = {
+  read: () => Promise.resolve(undefined),
+  write: () => undefined,
+  flush: () => Promise.resolve(),
+};
+
+export class StateFile<T> implements Kept<T> {
   readonly #path: string;
   readonly #clock: Clock;
   readonly #log: Logger;

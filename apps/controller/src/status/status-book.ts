@@ -9,7 +9,7 @@ import type { Clock } from '@ambit/core';
 import { type Condition, deepEqual, type MeshOutputs, type ObjectStatus } from '@ambit/model';
 
 import type { Enforcement } from './enforcement.ts';
-import type { StateFile } from './state-file.ts';
+import type { Kept } from './state-file.ts';
 
 const GATHER_MS = 20;
 
@@ -17,7 +17,7 @@ export interface StatusBookOptions {
   readonly clock: Clock;
   readonly outputs: () => MeshOutputs;
   readonly enforcement: Enforcement;
-  readonly file: StateFile<readonly ObjectStatus[]>;
+  readonly file: Kept<readonly ObjectStatus[]>;
 }
 
 export class StatusBook {

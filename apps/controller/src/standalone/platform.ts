@@ -1,0 +1,66 @@
+/** The controller without Kubernetes: folders of YAML, and a state folder that outlives the process. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { CertificateAuthority } from '@ambit/identity';
+
+import { openAuthority, publishRoot, tokenVerifier } from '../authority.ts';
+import type { ControllerConfig } from '../config.ts';
+import type { Parts, Surroundings } from '../parts.ts';
+import type { KeptName, Platform } from '../platform.ts';
+import { ManagedFolder } from '../provision/managed-folder.ts';
+import { DirectorySource } from '../source/directory-source.ts';
+import { type KeptObject, LastGood } from '../source/last-good.ts';
+import { type Kept, StateFile } from '../status/state-file.ts';
+
+export async function openStandalone(
+  config: ControllerConfig,
+  { clock, log }: Surroundings,
+): Promise<Platform> {
+  const managed = join(config.stateDir, 'managed');
+  await mkdir(managed, { recursive: true });
+  const stateFile = <T>(name: string): StateFile<T> =>
+    new StateFile<T>({
+      path: join(config.stateDir, `${name}.json`),
+      clock,
+      log: log.scoped('state'),
+    });
+  return {
+    source: new DirectorySource({
+      folders: config.configDirs,
+      lastGood: new LastGood(stateFile<readonly KeptObject[]>('accepted')),
+      clock,
+      log: log.scoped('source'),
+    }),
+    verifier: tokenVerifier(config, clock),
+    waypoints: new ManagedFolder({ folder: managed, clock, log: log.scoped('provision') }),
+    openAuthority: () => openAuthority(config, clock),
+    kept: <T>(name: KeptName): Kept<T> => stateFile<T>(name),
+    run: ({ authority }: Parts, signal) => {
+      watchAuthority(authority, { config, log, signal });
+      return Promise.resolve();
+    },
+    stop: () => Promise.resolve(),
+  };
+}
+
+/** A folder of `cacerts` may be replaced, and whoever trusts the mesh reads the root from the state folder. */
+function watchAuthority(
+  authority: CertificateAuthority,
+  options: {
+    readonly config: ControllerConfig;
+    readonly log: Surroundings['log'];
+    readonly signal: AbortSignal;
+  },
+): void {
+  const { config, log, signal } = options;
+  authority.onChange(() => {
+    publishRoot(authority, config.stateDir).catch((error: unknown) => {
+      log.error('the new root cannot be written', { error });
+    });
+  });
+  void authority.watch({
+    signal,
+    onError: (error) => log.error('the CA folder cannot be used', { error }),
+  });
+}
