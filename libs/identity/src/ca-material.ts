@@ -60,20 +60,36 @@ export async function openOwnRoot({
     return parseCaMaterial({ certificate: root, key, chain: '', roots: root }, { nowMs });
   }
   // A key alone is the trace of a crash between the two writes: it has signed nothing yet.
-  const keyPem = key ?? newKeyPem();
-  const made = buildCa({
-    privateKey: createPrivateKey(keyPem),
+  const made = createOwnRoot({ trustDomain, nowMs, ...(key === undefined ? {} : { key }) });
+  if (key === undefined) {
+    await writeAtomically(keyPath, made.key, { mode: 0o600 });
+  }
+  await writeAtomically(rootPath, made.roots, { mode: 0o644 });
+  return parseCaMaterial(made, { nowMs });
+}
+
+/**
+ * A new root (EC P-256, ten years). `key`: PEM of the key it is for; absent: a new one. Two roots of one
+ * mesh with different keys need different `commonName`s.
+ */
+export function createOwnRoot({
+  trustDomain,
+  nowMs,
+  key = newKeyPem(),
+  commonName,
+}: {
+  readonly trustDomain: string;
+  readonly nowMs: number;
+  readonly key?: string;
+  readonly commonName?: string;
+}): CaTexts {
+  const { pem } = buildCa({
+    privateKey: parseKey(key),
     organization: trustDomain,
+    ...(commonName === undefined ? {} : { commonName }),
     validity: { notBeforeMs: nowMs - BACKDATE_MS, notAfterMs: nowMs + ROOT_LIFETIME_MS },
   });
-  if (key === undefined) {
-    await writeAtomically(keyPath, keyPem, { mode: 0o600 });
-  }
-  await writeAtomically(rootPath, made.pem, { mode: 0o644 });
-  return parseCaMaterial(
-    { certificate: made.pem, key: keyPem, chain: '', roots: made.pem },
-    { nowMs },
-  );
+  return { certificate: pem, key, chain: '', roots: pem };
 }
 
 /** `ca-cert.pem`, `ca-key.pem`, `cert-chain.pem` (may be absent) and `root-cert.pem`. */

@@ -49,23 +49,34 @@ export interface CertificateAuthorityOptions {
   readonly defaultTtlSeconds: number;
 }
 
-export class CertificateAuthority {
+/** Who signs for identities that were authorised. */
+export interface CertificateIssuer {
+  readonly trustDomain: string;
+  /** Errors as `CertificateAuthority.sign`; retryable ones when it may be otherwise later. */
+  sign(request: {
+    readonly csrPem: string;
+    readonly identity: SpiffeId;
+    readonly ttlSeconds?: number;
+  }): IssuedCertificate | Promise<IssuedCertificate>;
+}
+
+export class CertificateAuthority implements CertificateIssuer {
   readonly trustDomain: string;
   readonly #clock: Clock;
   readonly #defaultTtlSeconds: number;
-  #material: CaMaterial;
+  #current: CaMaterial | undefined;
   #texts: CaTexts | undefined;
   readonly #folder: string | undefined;
   readonly #listeners = new Set<() => void>();
 
   private constructor(
     options: CertificateAuthorityOptions,
-    source: { readonly material: CaMaterial; readonly folder?: string; readonly texts?: CaTexts },
+    source: { readonly material?: CaMaterial; readonly folder?: string; readonly texts?: CaTexts },
   ) {
     this.trustDomain = options.trustDomain;
     this.#clock = options.clock;
     this.#defaultTtlSeconds = options.defaultTtlSeconds;
-    this.#material = source.material;
+    this.#current = source.material;
     this.#folder = source.folder;
     this.#texts = source.texts;
   }
@@ -97,8 +108,33 @@ export class CertificateAuthority {
     return new CertificateAuthority(options, { material });
   }
 
+  /** Without material: until `use` has given it some, everything throws IDENTITY_CA_UNAVAILABLE. */
+  static pending(options: CertificateAuthorityOptions): CertificateAuthority {
+    return new CertificateAuthority(options, {});
+  }
+
+  get isOpen(): boolean {
+    return this.#current !== undefined;
+  }
+
   get rootBundlePem(): string {
     return this.#material.rootBundlePem;
+  }
+
+  /**
+   * Signs with this from now on. True if it was new. Throws IDENTITY_CA_INVALID, IDENTITY_PEM_INVALID or
+   * IDENTITY_CHAIN_INVALID when it cannot be used; then the old stays in use.
+   */
+  use(texts: CaTexts): boolean {
+    if (JSON.stringify(texts) === JSON.stringify(this.#texts)) {
+      return false;
+    }
+    this.#current = parseCaMaterial(texts, { nowMs: this.#clock.wallNow() });
+    this.#texts = texts;
+    for (const listener of this.#listeners) {
+      listener();
+    }
+    return true;
   }
 
   /** Called after new material is in use; returns how to stop that. */
@@ -182,16 +218,7 @@ export class CertificateAuthority {
     if (this.#folder === undefined) {
       return false;
     }
-    const texts = await readCacertsTexts(this.#folder);
-    if (JSON.stringify(texts) === JSON.stringify(this.#texts)) {
-      return false;
-    }
-    this.#material = parseCaMaterial(texts, { nowMs: this.#clock.wallNow() });
-    this.#texts = texts;
-    for (const listener of this.#listeners) {
-      listener();
-    }
-    return true;
+    return this.use(await readCacertsTexts(this.#folder));
   }
 
   /** The issuer and the roots, as in an agent's dump. */
@@ -203,6 +230,15 @@ export class CertificateAuthority {
       certChain: describeCertificates([issuer.certificate]),
       rootCerts: describeCertificates(rootBundlePem),
     };
+  }
+
+  get #material(): CaMaterial {
+    if (this.#current === undefined) {
+      throw new IdentityError('IDENTITY_CA_UNAVAILABLE', 'the CA has no key yet', {
+        retryable: true,
+      });
+    }
+    return this.#current;
   }
 
   #ttl(ttlSeconds: number | undefined): number {

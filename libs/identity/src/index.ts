@@ -6,10 +6,11 @@ export {
   type PodIndex,
   type PodRecord,
 } from './authorize.ts';
-export type { CaTexts } from './ca-material.ts';
+export { type CaTexts, createOwnRoot } from './ca-material.ts';
 export {
   CertificateAuthority,
   type CertificateAuthorityOptions,
+  type CertificateIssuer,
   type IssuedCertificate,
   type ServingCertificate,
 } from './certificate-authority.ts';

@@ -40,7 +40,10 @@ export interface TokenCaller {
 }
 
 export interface TokenVerifier {
-  /** Throws IDENTITY_TOKEN_INVALID, or IDENTITY_TOKEN_KEYS_UNAVAILABLE while there are no keys. */
+  /**
+   * Throws IDENTITY_TOKEN_INVALID; while nobody can say whether the token is good
+   * IDENTITY_TOKEN_KEYS_UNAVAILABLE or IDENTITY_TOKEN_REVIEW_UNAVAILABLE.
+   */
   verify(token: string): Promise<TokenCaller>;
 }
 

@@ -5,7 +5,7 @@
  */
 import {
   authorizeCertificateRequest,
-  type CertificateAuthority,
+  type CertificateIssuer,
   formatSpiffeId,
   IdentityError,
   type PodIndex,
@@ -41,7 +41,7 @@ export type CertificateServiceEvent =
 
 export interface CertificateServiceOptions {
   readonly verifier: TokenVerifier;
-  readonly authority: CertificateAuthority;
+  readonly authority: CertificateIssuer;
   readonly index: PodIndex;
   /** `namespace/serviceaccount`. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
@@ -71,8 +71,7 @@ async function createCertificate(
     return refusal;
   };
   const caller = await authenticate(options.verifier, token).catch((error: unknown) => {
-    const refusal = new GrpcRefusal(status.UNAUTHENTICATED, 'request authenticate failure');
-    throw refuse(reasonOf(error), refusal);
+    throw refuse(reasonOf(error), authenticationRefusal(error));
   });
   const { authority, index, trustedNodeAccounts, onEvent } = options;
   const decision = authorizeCertificateRequest({
@@ -89,7 +88,7 @@ async function createCertificate(
   try {
     const { identity } = decision;
     const ttlSeconds = Number(request.validityDuration);
-    const issued = authority.sign({ csrPem: request.csr, identity, ttlSeconds });
+    const issued = await authority.sign({ csrPem: request.csr, identity, ttlSeconds });
     const { serialNumber, notAfterMs } = issued;
     onEvent?.({
       kind: 'issued',
@@ -114,11 +113,21 @@ async function authenticate(
   return await verifier.verify(token);
 }
 
+/** Nobody could say whether the token is good: that is no word about the caller. */
+function authenticationRefusal(error: unknown): GrpcRefusal {
+  return error instanceof IdentityError && error.retryable
+    ? new GrpcRefusal(status.UNAVAILABLE, 'authentication is not possible now')
+    : new GrpcRefusal(status.UNAUTHENTICATED, 'request authenticate failure');
+}
+
 function signingRefusal(error: unknown): GrpcRefusal {
   const isTheirs =
     error instanceof IdentityError &&
     (error.code === 'IDENTITY_CSR_INVALID' || error.code === 'IDENTITY_LIFETIME_INVALID');
-  return isTheirs
-    ? new GrpcRefusal(status.INVALID_ARGUMENT, `CSR signing error (${error.message})`)
+  if (isTheirs) {
+    return new GrpcRefusal(status.INVALID_ARGUMENT, `CSR signing error (${error.message})`);
+  }
+  return error instanceof IdentityError && error.retryable
+    ? new GrpcRefusal(status.UNAVAILABLE, 'CSR signing is not possible now')
     : new GrpcRefusal(status.INTERNAL, 'CSR signing error');
 }

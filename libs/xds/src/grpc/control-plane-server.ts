@@ -3,12 +3,13 @@
  *
  * The serving certificate can be replaced while it runs; open connections keep theirs.
  */
-import type { TokenVerifier } from '@ambit/identity';
+import { IdentityError, type TokenVerifier } from '@ambit/identity';
 import {
   experimental,
   type handleBidiStreamingCall,
   Server,
   type ServerDuplexStream,
+  status,
 } from '@grpc/grpc-js';
 
 import { XdsError } from '../errors.ts';
@@ -20,7 +21,7 @@ import type { DeltaServer, OpenStream } from '../server/delta-server.ts';
 import { type CertificateServiceOptions, certificateHandler } from './certificate-service.ts';
 import { MESSAGE_BYTES_MAX } from './channel.ts';
 import { CREATE_CERTIFICATE_METHOD, DELTA_METHOD } from './methods.ts';
-import { bearerToken, toServiceError } from './refusals.ts';
+import { bearerToken, GrpcRefusal, toServiceError } from './refusals.ts';
 
 /** The versions that 300,000 held resources claim on a reconnect. */
 const REQUEST_BYTES_MAX = 32 * 1024 * 1024;
@@ -207,6 +208,9 @@ async function authenticate(
     }
     return await verifier.verify(token);
   } catch (cause) {
+    if (cause instanceof IdentityError && cause.retryable) {
+      throw new GrpcRefusal(status.UNAVAILABLE, 'authentication is not possible now');
+    }
     throw new XdsError('XDS_UNAUTHENTICATED', 'authentication failure', {
       side: 'downstream',
       cause,
