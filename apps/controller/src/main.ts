@@ -1,7 +1,13 @@
 /** The controller: reads its settings, starts, and stops on SIGTERM or SIGINT. */
 import { readFileSync } from 'node:fs';
 import { systemClock } from '@ambit/core';
-import { answerAndExit, createLogger, describeError, stdoutSink } from '@ambit/telemetry';
+import {
+  answerAndExit,
+  createLogger,
+  createRegistry,
+  describeError,
+  stdoutSink,
+} from '@ambit/telemetry';
 
 import { type ControllerConfig, parseConfig } from './config.ts';
 import { Controller } from './wire.ts';
@@ -27,7 +33,7 @@ answerAndExit(process.argv.slice(2), {
   version: version(),
   summary:
     'turns objects into configuration, and serves it and certificates to agents and waypoints.',
-  required: ['AMBIT_CONFIG_DIRS'],
+  required: ['AMBIT_CONFIG_DIRS, or AMBIT_CONFIG_SOURCE=kubernetes with what the chart sets'],
 });
 const config = readConfig();
 const levels = config.logLevels;
@@ -37,7 +43,12 @@ const log = createLogger({
   sink: stdoutSink,
   wallNow: () => systemClock.wallNow(),
 });
-const controller = await Controller.create(config, { clock: systemClock, log, levels });
+const controller = await Controller.create(config, {
+  clock: systemClock,
+  log,
+  levels,
+  registry: createRegistry(),
+});
 
 async function shutDown(signal: string): Promise<void> {
   log.info('stopping', { signal });

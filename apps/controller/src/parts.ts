@@ -1,14 +1,9 @@
 /** The controller's parts, made in the order in which they need each other. Plain constructor calls. */
 import type { Clock } from '@ambit/core';
 import type { AdminCertificate, ObjectStatus } from '@ambit/model';
-import {
-  createRegistry,
-  type Logger,
-  type LogLevels,
-  Readiness,
-  registerProcessMetrics,
-} from '@ambit/telemetry';
+import { type Logger, type LogLevels, Readiness, registerProcessMetrics } from '@ambit/telemetry';
 import { type CertificateServiceEvent, DeltaServer, loadContentHash } from '@ambit/xds';
+import type { Registry } from 'prom-client';
 
 import { IssuedCertificates } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
@@ -31,6 +26,7 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly log: Logger;
   readonly levels: LogLevels;
+  readonly registry: Registry;
 }
 
 /** What is known, and what an earlier process left. */
@@ -94,10 +90,13 @@ async function buildProxies(
 
 type Proxies = Awaited<ReturnType<typeof buildProxies>>;
 
-function buildMetrics({ store, captures }: Knowledge, { statuses, proxies, resources }: Proxies) {
-  const registry = createRegistry();
+function buildMetrics(
+  registry: Registry,
+  { store, captures }: Knowledge,
+  { statuses, proxies, resources }: Proxies,
+): ControllerMetrics {
   registerProcessMetrics(registry, { component: 'controller', version: VERSION, openFds, maxFds });
-  const metrics = createMetrics(registry, {
+  return createMetrics(registry, {
     objects: () => store.objects.size,
     refusedObjects: () => statuses.refused,
     streams: () => proxies.streams.length,
@@ -105,7 +104,6 @@ function buildMetrics({ store, captures }: Knowledge, { statuses, proxies, resou
     refusedClaims: () => captures.refused,
     resources: () => resources.counts(),
   });
-  return { registry, metrics };
 }
 
 async function buildAuthority(
@@ -146,10 +144,9 @@ export async function buildParts(
 ) {
   const knowledge = await buildKnowledge(config, platform, around.clock);
   const proxies = await buildProxies(config, knowledge, around);
-  const measured = buildMetrics(knowledge, proxies);
+  const metrics = buildMetrics(around.registry, knowledge, proxies);
   const { pods, captures, capturedFile, store } = knowledge;
   const { trustedNodeAccounts } = proxies;
-  const { metrics } = measured;
   const trust = await buildAuthority(platform, { pods, metrics, trustedNodeAccounts }, around);
   const log = around.log.scoped('xds');
   const delta = new DeltaServer({
@@ -162,7 +159,7 @@ export async function buildParts(
       proxies.statuses.touch();
     },
   });
-  return { ...knowledge, ...proxies, ...measured, ...trust, delta, readiness: new Readiness() };
+  return { ...knowledge, ...proxies, metrics, ...trust, delta, readiness: new Readiness() };
 }
 
 export type Parts = Awaited<ReturnType<typeof buildParts>>;

@@ -156,13 +156,13 @@ export class Controller {
   }
 
   async #listenAdmin(): Promise<void> {
-    const { log, clock, levels } = this.#around;
-    const { readiness, registry, store, statuses, proxies, issued, resources } = this.#parts;
-    const open = [
+    const { log, clock, levels, registry } = this.#around;
+    const { readiness, store, statuses, proxies, issued, resources } = this.#parts;
+    const ready = [
       readinessRoute('/ready', readiness),
       readinessRoute('/healthz/ready', readiness),
-      metricsRoute('/metrics', registryText(registry)),
     ];
+    const open = [...ready, metricsRoute('/metrics', registryText(registry))];
     const routes = [
       ...open,
       loggingRoute(levels),
@@ -178,9 +178,11 @@ export class Controller {
     ];
     const admin = new AdminServer({ title: 'ambit controller', routes, log });
     const metrics = new AdminServer({ title: 'ambit controller metrics', routes: open, log });
-    this.#admins.push(admin, metrics);
+    const status = new AdminServer({ title: 'ambit controller readiness', routes: ready, log });
+    this.#admins.push(admin, metrics, status);
     await admin.listen({ socketPath: this.#config.adminSocket });
-    const { metricsAddress, adminAddress } = this.#config;
+    const { metricsAddress, statusAddress, adminAddress } = this.#config;
+    if (statusAddress !== undefined) await status.listen(statusAddress);
     if (metricsAddress !== undefined) await metrics.listen(metricsAddress);
     if (adminAddress === undefined) return;
     try {
