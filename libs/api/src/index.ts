@@ -25,6 +25,7 @@ export type { Finding, ObjectKey, Severity } from './types/finding.ts';
 export type {
   BackendRef,
   Gateway,
+  GatewayInfrastructure,
   GatewayListener,
   HTTPRoute,
   HttpHeaderFilter,

@@ -157,7 +157,6 @@ export const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
       'the waypoint always speaks mTLS with the identities of the mesh',
     ),
     'spec.listeners[].allowedRoutes.kinds': ignored('every kind of route may attach'),
-    'spec.infrastructure': ignored('the waypoint gets the defaults'),
     'spec.backendTLS': ignored('backends are reached by mTLS of the mesh'),
     'spec.tls': ignored('the waypoint always speaks mTLS with the identities of the mesh'),
     'spec.allowedListeners': ignored('listeners of other objects are not added'),

@@ -4,8 +4,9 @@
  * Shapes follow `istio.workload` and `istio.security` field by field (wire.md §4.4), as plain
  * TypeScript; `libs/xds` maps them to protobuf. Ambit's additions are in `extensions` there.
  */
-import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+import type { Finding, GatewayInfrastructure, MeshObject, ObjectKey } from '@ambit/api';
 import type { CompiledPolicy } from '@ambit/policy';
+import type { GatewayApiStanza } from './status/gateway-api/stanza.ts';
 
 /** Address text in canonical form; `network` is '' in a mesh of one network. */
 export interface NetworkAddress {
@@ -175,6 +176,8 @@ export interface WaypointSpec {
   readonly onDemand: boolean;
   /** Objects that need it. */
   readonly because: readonly ObjectKey[];
+  /** What its Gateway wants on everything that is made for it. */
+  readonly infrastructure?: GatewayInfrastructure;
 }
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
@@ -193,6 +196,8 @@ export interface ObjectStatus {
   readonly key: ObjectKey;
   readonly conditions: readonly Condition[];
   readonly findings: readonly Finding[];
+  /** The same in the shapes of Gateway API; absent for other kinds, and where others are responsible. */
+  readonly gatewayApi?: GatewayApiStanza;
 }
 
 /** Everything that proxies hold, by resource name. Maps are replaced, never changed in place. */

@@ -6,6 +6,28 @@ const listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };
 const GATEWAY: readonly RuleRow[] = [
   ['a waypoint', { gatewayClassName: 'istio-waypoint', listeners: [listener] }, []],
   ['a waypoint of ours', { gatewayClassName: 'ambit-waypoint', listeners: [listener] }, []],
+  [
+    'labels, annotations and parameters of what is made for it',
+    {
+      gatewayClassName: 'istio-waypoint',
+      listeners: [listener],
+      infrastructure: {
+        labels: { a: 'b' },
+        annotations: { c: 'd' },
+        parametersRef: { group: '', kind: 'ConfigMap', name: 'parameters' },
+      },
+    },
+    [],
+  ],
+  [
+    'parameters that are no ConfigMap',
+    {
+      gatewayClassName: 'istio-waypoint',
+      listeners: [listener],
+      infrastructure: { parametersRef: { group: '', kind: 'Secret', name: 'parameters' } },
+    },
+    ['INVALID_VALUE spec.infrastructure.parametersRef'],
+  ],
   ['no listeners', { gatewayClassName: 'istio-waypoint' }, ['REQUIRED_FIELD spec.listeners']],
   [
     'a waypoint on port 80',

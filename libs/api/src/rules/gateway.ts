@@ -36,6 +36,16 @@ export function gatewayRules(root: View): void {
       fix: 'write listeners: [{name: mesh, port: 15008, protocol: HBONE}]',
     });
   }
+  const parameters = spec.at('infrastructure', 'parametersRef');
+  const kind = parameters.at('kind').text ?? 'ConfigMap';
+  const group = parameters.at('group').text ?? '';
+  if (parameters.exists && (kind !== 'ConfigMap' || group !== '')) {
+    parameters.complain({
+      code: 'INVALID_VALUE',
+      message: 'is no kind that has parameters of a waypoint',
+      allowed: 'group: "", kind: ConfigMap',
+    });
+  }
   const usedFor = root.at('metadata', 'labels', 'istio.io/waypoint-for');
   if (
     usedFor.text !== undefined &&

@@ -34,6 +34,15 @@ export const gatewaySpec: z.ZodType<Gateway['spec']> = z.strictObject({
     }),
   ),
   addresses: listOf(z.strictObject({ type: text.default('IPAddress'), value: name })),
+  infrastructure: z
+    .strictObject({
+      labels,
+      annotations: labels,
+      parametersRef: z
+        .strictObject({ group: text.default(''), kind: name.default('ConfigMap'), name })
+        .exactOptional(),
+    })
+    .exactOptional(),
 });
 
 /** `core` is a spelling of the core group that Gateway API users know. */

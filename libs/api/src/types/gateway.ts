@@ -18,12 +18,21 @@ export interface GatewayListener {
   };
 }
 
+/** What is to be on everything that is made for a Gateway. */
+export interface GatewayInfrastructure {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** A ConfigMap with overlays, in the Gateway's namespace (semantics §4.5). */
+  readonly parametersRef?: { readonly group: string; readonly kind: string; readonly name: string };
+}
+
 export interface Gateway extends ObjectBase<'Gateway'> {
   readonly spec: {
     readonly gatewayClassName: string;
     readonly listeners: readonly GatewayListener[];
     /** Not empty: an unmanaged waypoint at these addresses. */
     readonly addresses: readonly { readonly type: string; readonly value: string }[];
+    readonly infrastructure?: GatewayInfrastructure;
   };
 }
 

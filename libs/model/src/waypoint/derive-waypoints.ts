@@ -163,6 +163,9 @@ function deriveSpecs(
           className: definition.className,
           onDemand: false,
           because: [definition.object],
+          ...(definition.infrastructure === undefined
+            ? {}
+            : { infrastructure: definition.infrastructure }),
         },
   );
   const onDemand = graph.group('on-demand-waypoints', users, BY_WAYPOINT, (members, key) => {

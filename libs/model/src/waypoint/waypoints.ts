@@ -5,7 +5,7 @@
  * waypoint of its namespace, which is made when it is missing. What is bound to nothing although policy
  * needs it is refused at the agent: the reason says why.
  */
-import type { Gateway, Namespace, ObjectKey } from '@ambit/api';
+import type { Gateway, GatewayInfrastructure, Namespace, ObjectKey } from '@ambit/api';
 
 import { keyOf, type Labels, type ModelOptions, selects } from '../objects/keys.ts';
 import {
@@ -38,6 +38,7 @@ export interface WaypointDefinition {
   /** Somebody else runs it: `spec.addresses` is set. */
   readonly isUnmanaged: boolean;
   readonly allowed: Gateway['spec']['listeners'][number]['allowedRoutes']['namespaces'];
+  readonly infrastructure?: GatewayInfrastructure;
 }
 
 export type BindingReason =
@@ -86,6 +87,7 @@ export function waypointFromGateway(
     takesWorkloads: traffic === 'workload' || traffic === 'all',
     isUnmanaged: external !== undefined,
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
+    ...(spec.infrastructure === undefined ? {} : { infrastructure: spec.infrastructure }),
   };
 }
 
