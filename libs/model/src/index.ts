@@ -21,13 +21,17 @@ export {
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
+export { STAND_IN } from './objects/labels.ts';
 export { SEMANTICS_VERSION } from './objects/semantics.ts';
 export type {
   ConditionReason,
   ConditionType,
 } from './status/conditions.ts';
 export {
+  GATEWAY_CONTROLLER,
+  type GatewayApiStanza,
   type GatewayApiWorld,
+  type GatewayClassStatus,
   type GatewayFacts,
   type GatewayState,
   type GatewayStatus,

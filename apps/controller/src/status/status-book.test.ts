@@ -11,7 +11,7 @@ import { StatusBook } from './status-book.ts';
 const KEY = 'AuthorizationPolicy/shop/p';
 
 function rig() {
-  const world = { generation: 1, status: 'True', evaluations: 0 };
+  const world = { generation: 1, status: 'True', evaluations: 0, isGone: false };
   const condition = (type: string, status: string): Condition => ({
     type,
     status: status as Condition['status'],
@@ -19,8 +19,14 @@ function rig() {
     message: '',
     observedGeneration: world.generation,
   });
-  const statuses = (): ReadonlyMap<string, ObjectStatus> =>
-    new Map([[KEY, { key: KEY, conditions: [condition('Accepted', 'True')], findings: [] }]]);
+  const known = new Map<number, ReadonlyMap<string, ObjectStatus>>();
+  const statuses = (): ReadonlyMap<string, ObjectStatus> => {
+    if (world.isGone) return new Map();
+    const status = { key: KEY, conditions: [condition('Accepted', 'True')], findings: [] };
+    const found = known.get(world.generation) ?? new Map([[KEY, status]]);
+    known.set(world.generation, found);
+    return found;
+  };
   const enforcement = {
     evaluate: () => {
       world.evaluations += 1;
@@ -52,6 +58,27 @@ describe('StatusBook', () => {
     book.touch();
     assert.equal(enforced(), 'Unknown of 2');
     assert.equal(book.all()[0]?.conditions.length, 2);
+  });
+
+  it('tells which statuses changed, once, and which are gone', async () => {
+    const { world, clock, book } = rig();
+    const told: string[] = [];
+    book.onChange((keys) => told.push([...keys].join()));
+    const turn = async (): Promise<void> => {
+      book.touch();
+      clock.advance(20);
+      await new Promise(setImmediate);
+    };
+    await turn();
+    assert.deepEqual(told, [KEY]);
+    await turn();
+    assert.deepEqual(told, [KEY]);
+    world.status = 'False';
+    await turn();
+    assert.deepEqual(told, [KEY, KEY]);
+    world.isGone = true;
+    await turn();
+    assert.deepEqual(told, [KEY, KEY, KEY]);
   });
 
   it('evaluates once for many changes, and not at all for none', async () => {

@@ -26,6 +26,12 @@ export class StatusBook {
   #isDirty = false;
   #isScheduled = false;
   #isStopped = false;
+  readonly #listeners = new Set<(keys: ReadonlySet<ObjectKey>) => void>();
+  /** What listeners know of. */
+  #told: {
+    readonly statuses: ReadonlyMap<ObjectKey, ObjectStatus>;
+    readonly enforced: ReadonlyMap<ObjectKey, Condition>;
+  } = { statuses: new Map(), enforced: new Map() };
 
   constructor(options: StatusBookOptions) {
     this.#options = options;
@@ -52,6 +58,12 @@ export class StatusBook {
         count += 1;
     }
     return count;
+  }
+
+  /** Keys whose status is another than before, or is gone; gathered. Answers how to end it. */
+  onChange(listener: (keys: ReadonlySet<ObjectKey>) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Something that statuses depend on has changed. */
@@ -81,6 +93,26 @@ export class StatusBook {
   #write(): void {
     this.#settle();
     this.#options.file.write(() => [...this.all()].sort((a, b) => (a.key < b.key ? -1 : 1)));
+    const keys = this.#takeChanged();
+    if (keys.size === 0) return;
+    for (const listener of this.#listeners) listener(keys);
+  }
+
+  /** The model replaces a status that changes and never alters one. */
+  #takeChanged(): ReadonlySet<ObjectKey> {
+    const before = this.#told;
+    const { statuses } = this.#options.outputs();
+    const enforced = this.#enforced;
+    const keys = new Set<ObjectKey>();
+    for (const [key, status] of statuses) {
+      const isSame =
+        before.statuses.get(key) === status &&
+        deepEqual(before.enforced.get(key), enforced.get(key));
+      if (!isSame) keys.add(key);
+    }
+    for (const key of before.statuses.keys()) if (!statuses.has(key)) keys.add(key);
+    this.#told = { statuses, enforced };
+    return keys;
   }
 
   #withEnforced(status: ObjectStatus): ObjectStatus {

@@ -15,6 +15,8 @@ export const SERVICE_ACCOUNT = 'gateway.istio.io/service-account';
 export const TUNNEL = 'networking.istio.io/tunnel';
 export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
 export const DRY_RUN = 'istio.io/dry-run';
+/** On what is in force instead of a security object that is refused and was never accepted. */
+export const STAND_IN = 'ambit.io/stand-in';
 
 export const WAYPOINT_CLASSES: ReadonlySet<string> = new Set(['istio-waypoint', 'ambit-waypoint']);
 

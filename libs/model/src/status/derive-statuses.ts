@@ -8,6 +8,7 @@ import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { ObjectStatus } from '../types.ts';
 import { condition } from './conditions.ts';
+import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
 import {
   acceptedCondition,
   REACHED_BY_NAMESPACE,
@@ -57,8 +58,8 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     statusOf('requests', sources.requests, requestAuthenticationStatus),
     statusOf('virtual-services', sources.virtualServices, virtualServiceStatus),
     statusOf('destination-rules', sources.destinationRules, destinationRuleStatus),
-    statusOf('routes', sources.routes, routeStatus),
-    statusOf('gateways', sources.gateways, gatewayStatus),
+    statusOf('routes', sources.routes, inShape(routeStatus, routeStanza)),
+    statusOf('gateways', sources.gateways, inShape(gatewayStatus, gatewayStanza)),
     statusOf('services', sources.services, serviceStatus),
     statusOf('service-entries', sources.serviceEntries, serviceStatus),
     statusOf('workload-entries', sources.workloadEntries, accepted),
@@ -77,6 +78,18 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
   return graph.merge('statuses', [known, unknown, unsupported]);
 }
 
+/** Gateway API has a shape of its own for each of its kinds. */
+function inShape<V>(
+  statusOf: (object: V, context: StatusContext) => StatusParts,
+  stanzaOf: (object: V, derived: Derived) => ObjectStatus['gatewayApi'],
+): (object: V, context: StatusContext) => StatusParts {
+  return (object, context) => {
+    const gatewayApi = stanzaOf(object, context.derived);
+    const parts = statusOf(object, context);
+    return gatewayApi === undefined ? parts : { ...parts, gatewayApi };
+  };
+}
+
 /** A field that is set aside shows in the condition too: whoever waits for `Accepted` reads it. */
 function withNotes(key: ObjectKey, parts: StatusParts, notes: readonly Finding[]): ObjectStatus {
   const aside = notes.filter(({ code }) => code === 'UNSUPPORTED_FIELD');
@@ -89,7 +102,9 @@ function withNotes(key: ObjectKey, parts: StatusParts, notes: readonly Finding[]
         }
       : found,
   );
-  return { key, conditions, findings: [...notes, ...parts.findings] };
+  const { gatewayApi } = parts;
+  const findings = [...notes, ...parts.findings];
+  return { key, conditions, findings, ...(gatewayApi === undefined ? {} : { gatewayApi }) };
 }
 
 /** A refused version says so on the object, also while an earlier one is in force. */
@@ -101,14 +116,19 @@ function refusedStatus(
   const first = findings.find(({ severity }) => severity === 'error') ?? findings[0];
   const what =
     first === undefined ? 'invalid' : `${first.path === '' ? key : first.path}: ${first.message}`;
-  const message =
-    inForce === undefined ? what : `${what}; the last accepted version stays in force`;
+  const message = inForce === undefined ? what : `${what}; ${meanwhileOf(inForce)}`;
   const generation = inForce?.metadata.generation ?? 0;
   return {
     key,
     conditions: [condition('Accepted', 'False', 'Invalid', message, generation)],
     findings,
   };
+}
+
+function meanwhileOf({ metadata }: MeshObject): string {
+  return metadata.annotations[STAND_IN] === undefined
+    ? 'the last accepted version stays in force'
+    : 'no version was accepted yet, so until it is fixed everything in its scope that it could refuse is refused';
 }
 
 /** Gateways' own proxies are left out: they are never captured, and policies on them are their own affair. */

@@ -3,7 +3,7 @@ import type { Finding, LocalTargetRef, MeshObject, ObjectKey } from '@ambit/api'
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import { targetBucket } from '../objects/sources.ts';
-import type { Condition } from '../types.ts';
+import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
 import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
 import type { Uncaptured } from './uncaptured.ts';
@@ -12,6 +12,7 @@ import type { Uncaptured } from './uncaptured.ts';
 export interface StatusParts {
   readonly conditions: readonly Condition[];
   readonly findings: readonly Finding[];
+  readonly gatewayApi?: ObjectStatus['gatewayApi'];
 }
 
 /** How a binding stands, for the objects that made it. */

@@ -1,4 +1,5 @@
 /** Statuses of Gateway API's objects, pure: facts in, status stanzas out. */
+export { GATEWAY_CONTROLLER, gatewayStanza, routeStanza } from './derived-world.ts';
 export { SUPPORTED_FEATURES } from './features.ts';
 export {
   type GatewayClassStatus,
@@ -14,6 +15,7 @@ export {
   withTransitionTimes,
 } from './merge-status.ts';
 export { routeParentStatuses } from './route-status.ts';
+export type { GatewayApiStanza } from './stanza.ts';
 export {
   type PolicyAncestorStatus,
   type TlsPolicyFacts,
