@@ -6,6 +6,7 @@ import { isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
+import { STAND_IN } from '../objects/labels.ts';
 import type { ObjectStatus } from '../types.ts';
 import { condition } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
