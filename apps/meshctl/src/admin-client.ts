@@ -1,14 +1,19 @@
 /**
- * The controller's admin API over its unix socket (or `http://HOST:PORT` on loopback).
+ * The admin API of one program: by its unix socket, by `http://HOST:PORT` on loopback, or through the API server.
  *
  * Every failure to get an answer is a UserError with exit code 69, so that scripts can tell it from a
  * finding.
  */
-import { request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type Clock, systemClock } from '@ambit/core';
 import { EXIT, UserError } from './errors.ts';
 
-/** Silence for this long is no answer. */
+/** Until the answer begins. */
 const IDLE_TIMEOUT_MS = 10_000;
+/** Until the whole answer is there: dumps of large meshes come through the API server. */
+const ANSWER_TIMEOUT_MS = 120_000;
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 export interface Answer {
@@ -16,16 +21,32 @@ export interface Answer {
   readonly body: unknown;
 }
 
+export interface AdminClientOptions {
+  /** For messages. Default `the controller`. */
+  readonly who?: string;
+  /** What to do when it does not answer. */
+  readonly fix?: string;
+  /** Instead of dialling the target. */
+  readonly connect?: () => Promise<Duplex>;
+  readonly clock?: Clock;
+}
+
 export class AdminClient {
   readonly #target: string;
+  readonly #options: AdminClientOptions;
 
-  /** A socket's path, or an `http://` address. */
-  constructor(target: string) {
+  /** A socket's path or an `http://` address; with `connect` any name that people know. */
+  constructor(target: string, options: AdminClientOptions = {}) {
     this.#target = target;
+    this.#options = options;
   }
 
   get target(): string {
     return this.#target;
+  }
+
+  get #who(): string {
+    return this.#options.who ?? 'the controller';
   }
 
   /** The JSON of a 200. Throws a UserError for anything else. */
@@ -42,7 +63,7 @@ export class AdminClient {
       return { status, body: JSON.parse(text) as unknown };
     } catch (cause) {
       throw new UserError(`the answer of "${this.#target}" to ${path} is not JSON`, {
-        why: `status ${status}; it may not be a controller's admin socket`,
+        why: `status ${status}; it may not be an admin API of Ambit`,
         exitCode: EXIT.unavailable,
         cause,
       });
@@ -59,34 +80,37 @@ export class AdminClient {
   }
 
   async #fetch(path: string): Promise<{ readonly status: number; readonly text: string }> {
-    const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
-    const where = this.#target.startsWith('http://')
-      ? { host: new URL(this.#target).hostname, port: new URL(this.#target).port || '80' }
-      : { socketPath: this.#target };
-    const outgoing = request({ ...where, path, headers: { accept: 'application/json' } });
-    outgoing.setTimeout(IDLE_TIMEOUT_MS, () => {
-      outgoing.destroy(new Error(`no answer within ${IDLE_TIMEOUT_MS / 1000} s`));
+    const { connect, clock = systemClock } = this.#options;
+    const done = new AbortController();
+    const outgoing = request({
+      ...(connect === undefined ? this.#dialled() : await this.#connected(connect)),
+      path,
+      headers: { accept: 'application/json' },
     });
-    outgoing.once('error', reject);
-    outgoing.once('response', (response) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      response.on('data', (chunk: Buffer) => {
-        length += chunk.length;
-        if (length > ANSWER_BYTES_MAX) outgoing.destroy(new Error('the answer is too long'));
-        else chunks.push(chunk);
-      });
-      response.once('error', reject);
-      response.once('end', () => {
-        resolve({
-          status: response.statusCode ?? 0,
-          text: Buffer.concat(chunks).toString('utf8'),
-        });
-      });
-    });
-    outgoing.end();
     try {
-      return await promise;
+      const late = (ms: number): Promise<never> => lateAfter(clock, ms, done.signal);
+      const response = await Promise.race([responseOf(outgoing), late(IDLE_TIMEOUT_MS)]);
+      const text = await Promise.race([textOf(response), late(ANSWER_TIMEOUT_MS)]);
+      return { status: response.statusCode ?? 0, text };
+    } catch (error) {
+      throw this.#unreachable(error);
+    } finally {
+      done.abort();
+      outgoing.destroy();
+    }
+  }
+
+  #dialled(): { readonly socketPath: string } | { readonly host: string; readonly port: string } {
+    if (!this.#target.startsWith('http://')) return { socketPath: this.#target };
+    const { hostname, port } = new URL(this.#target);
+    return { host: hostname, port: port || '80' };
+  }
+
+  async #connected(connect: () => Promise<Duplex>): Promise<RequestOptions> {
+    try {
+      const stream = await connect();
+      // A stream has what is used of a socket.
+      return { host: 'localhost', createConnection: () => stream as Socket };
     } catch (error) {
       throw this.#unreachable(error);
     }
@@ -96,9 +120,9 @@ export class AdminClient {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     const why =
       WHY_UNREACHABLE.get(code) ?? (error instanceof Error ? error.message : String(error));
-    return new UserError(`the controller does not answer at "${this.#target}"`, {
+    return new UserError(`${this.#who} does not answer at "${this.#target}"`, {
       why,
-      fix: 'start a lab (meshctl lab up -f DIR), or name its admin socket with --controller',
+      fix: this.#options.fix ?? FIX,
       exitCode: EXIT.unavailable,
       cause: error,
     });
@@ -107,11 +131,43 @@ export class AdminClient {
   #unexpected(what: string, body: unknown): UserError {
     const said =
       typeof body === 'object' && body !== null && 'error' in body ? String(body.error) : undefined;
-    return new UserError(`the controller at "${this.#target}": ${what}`, {
+    return new UserError(`${this.#who} at "${this.#target}": ${what}`, {
       why: said ?? 'it may be of another version than meshctl',
       exitCode: EXIT.unavailable,
     });
   }
+}
+
+const FIX = 'start a lab (meshctl lab up -f DIR), or name its admin socket with --controller';
+
+function responseOf(outgoing: ClientRequest): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  outgoing.once('response', resolve);
+  // Also after the answer has begun: then the response fails too, and says it.
+  outgoing.on('error', reject);
+  outgoing.end();
+  return promise;
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function lateAfter(clock: Clock, ms: number, signal: AbortSignal): Promise<never> {
+  try {
+    await clock.sleep(ms, signal);
+  } catch {
+    // The answer was in time: whoever raced has ended.
+    return await new Promise<never>(() => undefined);
+  }
+  throw new Error(`no answer within ${ms / 1000} s`);
 }
 
 const WHY_UNREACHABLE: ReadonlyMap<string, string> = new Map([

@@ -96,7 +96,7 @@ export interface RunOptions {
 const compileCache = mkdtempSync(join(tmpdir(), 'meshctl-cache-'));
 process.once('exit', () => rmSync(compileCache, { recursive: true, force: true }));
 
-/** meshctl as a person starts it; without a controller, no lab of this machine is found either. */
+/** meshctl as a person starts it; without a controller, no lab or cluster of this machine is found either. */
 export async function runMeshctl(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const { controller, stdin = '', env } = options;
   const child = spawn(process.execPath, [MAIN, ...args], {
@@ -106,6 +106,7 @@ export async function runMeshctl(args: readonly string[], options: RunOptions = 
       // Dozens of starts read the same sources.
       NODE_COMPILE_CACHE: compileCache,
       AMBIT_LAB_ROOT: join(tmpdir(), 'meshctl-no-labs'),
+      KUBECONFIG: join(tmpdir(), 'meshctl-no-kubeconfig'),
       ...(controller === undefined ? {} : { AMBIT_CONTROLLER: controller }),
       ...env,
     },

@@ -2,9 +2,10 @@
 import { ExplainError, explain, renderExplanation } from '@ambit/explain';
 import { type Command, InvalidArgumentError } from 'commander';
 import { getSnapshot } from '../admin-answers.ts';
-import { controllerOf } from '../controller-target.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { type OutputFormat, printAs } from '../output.ts';
+import { controllerOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
 import { outputOption } from './shared-options.ts';
 
 const EXAMPLES = `
@@ -28,8 +29,7 @@ interface WhyOptions {
 }
 
 export function registerWhy(program: Command): void {
-  program
-    .command('why')
+  addTargetOptions(program.command('why'))
     .summary('explain a connection or request hop by hop')
     .description(
       'Explains what the mesh does with a connection or request, and because of which object.',
@@ -53,7 +53,7 @@ async function connectionWhy(
 ): Promise<void> {
   const { namespace, method, path, header, output } = options;
   const target = splitPort(destination);
-  const snapshot = await getSnapshot(controllerOf(command));
+  const snapshot = await getSnapshot(await controllerOf(command));
   try {
     const explanation = explain(
       {

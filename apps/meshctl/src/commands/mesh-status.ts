@@ -2,9 +2,10 @@
 import type { AdminCertificate, AdminObject, AdminProxies, AdminProxy } from '@ambit/model';
 import type { Command } from 'commander';
 import { conditionOf, getCertificates, getObjects, getProxies } from '../admin-answers.ts';
-import { controllerOf } from '../controller-target.ts';
 import { EXIT } from '../errors.ts';
 import { formatSpan, type OutputFormat, printAs, table } from '../output.ts';
+import { controllerOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
 import { outputOption } from './shared-options.ts';
 
 const EXAMPLES = `
@@ -18,8 +19,7 @@ Exit code 0: everything is in force everywhere. 1: something is not. 69: the con
 const PROBLEMS_SHOWN_MAX = 20;
 
 export function registerStatus(program: Command): void {
-  program
-    .command('status')
+  addTargetOptions(program.command('status'))
     .summary('show controller, agents, waypoints, certificates and what is wrong')
     .description(
       'Shows whether configuration is in force everywhere, and what is not as it should be.',
@@ -42,7 +42,7 @@ async function meshStatus(
   { output }: { readonly output: OutputFormat },
   command: Command,
 ): Promise<void> {
-  const client = controllerOf(command);
+  const client = await controllerOf(command);
   const { controller, proxies } = await getProxies(client);
   const certificates = await getCertificates(client);
   const objects = await getObjects(client);

@@ -1,9 +1,10 @@
 /** `meshctl get WHAT [NAME]`: what the mesh is made of, and what it says about each object. */
 import { Argument, type Command } from 'commander';
-import { controllerOf } from '../controller-target.ts';
 import { EXIT, UserError } from '../errors.ts';
 import { findKind, kindNames } from '../kinds.ts';
 import type { OutputFormat } from '../output.ts';
+import { controllerOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
 import { getCertificatesView } from './certificate-get.ts';
 import type { GetQuery } from './get-query.ts';
 import { getKindView, getPoliciesView, getRoutesView } from './object-views.ts';
@@ -54,8 +55,7 @@ export const GET_WORDS: readonly string[] = [
 ];
 
 export function registerGet(program: Command): void {
-  program
-    .command('get')
+  addTargetOptions(program.command('get'))
     .summary('show workloads, services, policies, routes, certificates, proxies or objects')
     .description('Shows what the mesh is made of, and the conditions of objects.')
     .addArgument(new Argument('<what>', 'a list or a kind of object'))
@@ -83,7 +83,7 @@ async function objectGet(
   const slash = name?.indexOf('/') ?? -1;
   const namespace = slash > 0 ? name?.slice(0, slash) : options.namespace;
   await view({
-    client: controllerOf(command),
+    client: await controllerOf(command),
     output: options.output,
     ...(name === undefined ? {} : { name: name.slice(slash + 1) }),
     ...(namespace === undefined || options.allNamespaces ? {} : { namespace }),

@@ -1,9 +1,10 @@
 /** `meshctl version`: of this program, and of the controller where one answers. */
 import type { Command } from 'commander';
 import { getProxies } from '../admin-answers.ts';
-import { controllerOf } from '../controller-target.ts';
 import { UserError } from '../errors.ts';
 import { type OutputFormat, printAs } from '../output.ts';
+import { controllerOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
 import { VERSION } from '../version.ts';
 import { outputOption } from './shared-options.ts';
 
@@ -18,8 +19,7 @@ interface VersionOptions {
 }
 
 export function registerVersion(program: Command): void {
-  program
-    .command('version')
+  addTargetOptions(program.command('version'))
     .summary('show versions')
     .description('Shows the version of meshctl and of the controller.')
     .option('--client', 'do not ask a controller', false)
@@ -41,7 +41,7 @@ async function versionShow({ client, output }: VersionOptions, command: Command)
 
 async function controllerVersion(command: Command): Promise<string | undefined> {
   try {
-    return (await getProxies(controllerOf(command))).controller.version;
+    return (await getProxies(await controllerOf(command))).controller.version;
   } catch (error) {
     // No controller is no reason to hide the version of meshctl.
     if (error instanceof UserError) return undefined;
