@@ -1,0 +1,81 @@
+/** What a part of the controller is given, on a fake API server or a real one. Tests only. */
+import { type Clock, systemClock } from '@ambit/core';
+import { createKubeMetrics, Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
+import { answer, FakeApiServer, type FakeKind, type TestCluster } from '@ambit/kube/testing';
+import { createRegistry, silentLogger } from '@ambit/telemetry';
+
+import type { KubernetesContext } from './context.ts';
+
+export const CONTROLLER_NAMESPACE = 'istio-system';
+
+export interface FakeCluster extends AsyncDisposable {
+  readonly server: FakeApiServer;
+  readonly context: KubernetesContext;
+}
+
+/** Answers merge patches as the API server does; the fake one replaces whole fields. */
+export async function fakeCluster(
+  kinds: readonly FakeKind[],
+  clock: Clock = systemClock,
+): Promise<FakeCluster> {
+  const server = new FakeApiServer(kinds);
+  await server.start();
+  server.intercept = (request, response) => {
+    const parts = request.url.pathname.split('/');
+    const resources = new Set(kinds.map((kind) => kind.resource));
+    const at = parts.findIndex((part) => resources.has(part));
+    const [resource = '', name = ''] = parts.slice(at);
+    const namespace = parts[at - 2] === 'namespaces' ? `${parts[at - 1]}/` : '';
+    const old = server.get(resource, `${namespace}${name}`);
+    if (request.method !== 'PATCH' || old === undefined) return false;
+    const patch = JSON.parse(request.body) as KubeObject;
+    const { resourceVersion = old.metadata.resourceVersion } = patch.metadata ?? {};
+    if (resourceVersion !== old.metadata.resourceVersion) return false;
+    answer(response, 200, server.put(resource, merged(old, patch) as KubeObject));
+    return true;
+  };
+  const http = new KubeHttp({ credentials: server.credentials, clock: systemClock });
+  const discovery = new Discovery({ http, clock: systemClock, pollMs: 20 });
+  const client = new KubeClient({ http });
+  return {
+    server,
+    context: contextOf({ http, client, discovery }, clock),
+    async [Symbol.asyncDispose]() {
+      await discovery.stop();
+      http.close();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export function contextOf(
+  { http, client, discovery }: Pick<TestCluster, 'http' | 'client' | 'discovery'>,
+  clock: Clock = systemClock,
+  namespace = CONTROLLER_NAMESPACE,
+): KubernetesContext {
+  const metrics = createKubeMetrics(createRegistry());
+  const log = silentLogger();
+  return { http, client, discovery, metrics, clock, log, namespace, podName: 'ambit-controller-0' };
+}
+
+const WAIT_MS_MAX = 20_000;
+
+/** Waits for a claim to become true. Throws when it has not after 20 s. */
+export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const end = systemClock.now() + WAIT_MS_MAX;
+  while (!(await isTrue())) {
+    if (systemClock.now() > end) throw new Error(`not within ${WAIT_MS_MAX} ms: ${isTrue}`);
+    await systemClock.sleep(5);
+  }
+}
+
+function merged(old: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const before = typeof old === 'object' && old !== null && !Array.isArray(old) ? old : {};
+  const result: Record<string, unknown> = { ...before };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = merged(result[key], value);
+  }
+  return result;
+}

@@ -1,0 +1,180 @@
+/**
+ * Writes what the controller says of objects into the objects: `Accepted`, `Enforced` and the others, in the shape of each kind.
+ *
+ * What to write is computed when its turn comes, from what is known then; a change only says that there may be something.
+ */
+import type { ObjectKey } from '@ambit/api';
+import {
+  type GroupVersionResource,
+  type KubeObject,
+  type ObjectRef,
+  type Status,
+  StatusWriter,
+} from '@ambit/kube';
+import type { ObjectStatus } from '@ambit/model';
+
+import type { KubernetesContext, LeaderDuty } from '../context.ts';
+import { boundServices } from './bound-services.ts';
+import { gatewayApiStatusOf } from './gateway-status.ts';
+import {
+  istioStatus,
+  mergedConditions,
+  WAYPOINT_BOUND,
+  wantedConditions,
+  waypointBound,
+} from './own-conditions.ts';
+
+/** Proxies answer one after another; what they said in this time is one status. */
+const GATHER_MS = 500;
+const GATEWAY_GROUP = 'gateway.networking.k8s.io';
+const MESH_GROUPS = /(?:^|\.)(?:istio|ambit)\.io$/;
+
+/** An object as the cluster has it. */
+export interface StatusTarget {
+  readonly gvr: GroupVersionResource;
+  readonly ref: ObjectRef;
+  readonly uid?: string;
+  /** Of the version that was judged last, also if it was refused. */
+  readonly generation?: number;
+}
+
+export interface StatusDutyOptions {
+  readonly context: KubernetesContext;
+  readonly book: {
+    readonly of: (key: ObjectKey) => ObjectStatus | undefined;
+    readonly all: () => readonly ObjectStatus[];
+  };
+  /** Undefined for what is not in the cluster. */
+  readonly objectOf: (key: ObjectKey) => StatusTarget | undefined;
+  /** Default 20. */
+  readonly perSecond?: number;
+}
+
+interface Term {
+  readonly signal: AbortSignal;
+  readonly writer: StatusWriter;
+  readonly pending: Set<ObjectKey>;
+  isFlushing: boolean;
+}
+
+export class StatusDuty implements LeaderDuty {
+  readonly #options: StatusDutyOptions;
+  #term: Term | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: StatusDutyOptions) {
+    this.#options = options;
+  }
+
+  lead(signal: AbortSignal): void {
+    const { context, book, perSecond } = this.#options;
+    const { client, clock, metrics } = context;
+    const log = context.log.scoped('status');
+    const writer = new StatusWriter({
+      client,
+      clock,
+      metrics,
+      mayWrite: () => !signal.aborted,
+      onFailure: (key, error, failures) => {
+        if (failures === 1) log.warn('a status cannot be written', { key, error });
+      },
+      ...(perSecond === undefined ? {} : { perSecond }),
+    });
+    const term: Term = { signal, writer, pending: new Set(), isFlushing: false };
+    const before = this.#ended;
+    this.#term = term;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+    writer.start();
+    const bound = boundServices(context, signal).then(
+      (keys) => this.#add(keys),
+      (error: unknown) => log.warn('services cannot be read', { error }),
+    );
+    this.#ended = promise.then(async () => {
+      if (this.#term === term) this.#term = undefined;
+      await writer.stop();
+      await bound;
+      await before;
+    });
+    this.#add(book.all().map(({ key }) => key));
+  }
+
+  async idle(): Promise<void> {
+    await this.#ended;
+  }
+
+  /** Their status may be another than before. Nothing to do for who does not lead: each term begins with all. */
+  changed(keys: Iterable<ObjectKey>): void {
+    this.#add(keys);
+  }
+
+  #add(keys: Iterable<ObjectKey>): void {
+    const term = this.#term;
+    if (term === undefined || term.signal.aborted) return;
+    for (const key of keys) term.pending.add(key);
+    if (term.isFlushing || term.pending.size === 0) return;
+    term.isFlushing = true;
+    void this.#flush(term);
+  }
+
+  async #flush(term: Term): Promise<void> {
+    const { clock } = this.#options.context;
+    while (term.pending.size > 0) {
+      try {
+        await clock.sleep(GATHER_MS, term.signal);
+      } catch {
+        // The term is over; whoever leads next begins with all.
+        return;
+      }
+      for (const key of [...term.pending]) {
+        const target = this.#options.objectOf(key);
+        if (target === undefined || this.#offer(term, key, target)) term.pending.delete(key);
+      }
+    }
+    term.isFlushing = false;
+  }
+
+  /** False if it has to be tried again later. */
+  #offer({ writer }: Term, key: ObjectKey, target: StatusTarget): boolean {
+    if (!isWritten(target)) return true;
+    const { gvr, ref, uid } = target;
+    return writer.write({
+      gvr,
+      ref,
+      ...(uid === undefined ? {} : { uid }),
+      compute: (current, object) => this.#compute(key, current, object),
+    });
+  }
+
+  #compute(key: ObjectKey, current: Status, object: KubeObject): Status | undefined {
+    const { book, objectOf, context } = this.#options;
+    const wallNowMs = context.clock.wallNow();
+    const target = objectOf(key);
+    if (target === undefined) return undefined;
+    const status = book.of(key);
+    const wanted = status === undefined ? [] : wantedConditions(status, target.generation);
+    if (target.gvr.group === GATEWAY_GROUP) {
+      const stanza = status?.gatewayApi;
+      return gatewayApiStatusOf({ current, stanza, wanted, spec: object['spec'], wallNowMs });
+    }
+    const bound = status === undefined ? undefined : waypointBound(status);
+    const ofService = bound === undefined ? [] : [bound];
+    if (target.gvr.group === '') {
+      const options = { wallNowMs, ownTypes: [WAYPOINT_BOUND] };
+      const conditions = mergedConditions(current['conditions'], ofService, options);
+      return conditions === undefined ? undefined : { ...current, conditions };
+    }
+    return target.gvr.resource === 'serviceentries'
+      ? istioStatus(current, [...wanted, ...ofService], { wallNowMs })
+      : istioStatus(current, wanted, { wallNowMs });
+  }
+}
+
+/** Of pods, nodes and namespaces others are the only writers. */
+function isWritten({ gvr }: StatusTarget): boolean {
+  const { group, resource } = gvr;
+  return (
+    (group === '' && resource === 'services') || group === GATEWAY_GROUP || MESH_GROUPS.test(group)
+  );
+}
