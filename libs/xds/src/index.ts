@@ -41,6 +41,12 @@ export {
   type ServingKeys,
 } from './grpc/control-plane-server.ts';
 export { openDeltaStream } from './grpc/delta-transport.ts';
+export { openReplicaStream, type ReplicaStream } from './grpc/replica-client.ts';
+export type {
+  OpenReplicaCall,
+  ReplicaCall,
+  ReplicaServiceOptions,
+} from './grpc/replica-service.ts';
 export { buildNode, type NodeFields, type XdsNode } from './node.ts';
 export {
   certificateAuthorityOf,
@@ -48,6 +54,15 @@ export {
   type ProxyClientOptions,
 } from './proxy-client.ts';
 export { type ProxySettings, readProxySettings } from './proxy-settings.ts';
+export {
+  decodeReplicaUpdate,
+  encodeReplicaUpdate,
+  REPLICA_UPDATE_BYTES_MAX,
+  type ReplicaAnswer,
+  type ReplicaCaptures,
+  type ReplicaProxy,
+  type ReplicaUpdate,
+} from './replica/replica-update.ts';
 export {
   addressResource,
   authorizationResource,

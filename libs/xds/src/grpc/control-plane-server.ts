@@ -3,14 +3,8 @@
  *
  * The serving certificate can be replaced while it runs; open connections keep theirs.
  */
-import { IdentityError, type TokenVerifier } from '@ambit/identity';
-import {
-  experimental,
-  type handleBidiStreamingCall,
-  Server,
-  type ServerDuplexStream,
-  status,
-} from '@grpc/grpc-js';
+import type { TokenVerifier } from '@ambit/identity';
+import { experimental, type handleBidiStreamingCall, Server } from '@grpc/grpc-js';
 
 import { XdsError } from '../errors.ts';
 import type {
@@ -20,8 +14,9 @@ import type {
 import type { DeltaServer, OpenStream } from '../server/delta-server.ts';
 import { type CertificateServiceOptions, certificateHandler } from './certificate-service.ts';
 import { MESSAGE_BYTES_MAX } from './channel.ts';
-import { CREATE_CERTIFICATE_METHOD, DELTA_METHOD } from './methods.ts';
-import { bearerToken, GrpcRefusal, toServiceError } from './refusals.ts';
+import { CREATE_CERTIFICATE_METHOD, DELTA_METHOD, WATCH_REPLICA_METHOD } from './methods.ts';
+import { authenticate, toServiceError } from './refusals.ts';
+import { type ReplicaServiceOptions, replicaHandler } from './replica-service.ts';
 
 /** The versions that 300,000 held resources claim on a reconnect. */
 const REQUEST_BYTES_MAX = 32 * 1024 * 1024;
@@ -41,6 +36,8 @@ export interface ControlPlaneServerOptions {
   readonly verifier: TokenVerifier;
   readonly certificates: CertificateServiceOptions;
   readonly serving: ServingKeys;
+  /** Where there are other replicas. */
+  readonly replicas?: ReplicaServiceOptions;
 }
 
 export class ControlPlaneServer {
@@ -64,6 +61,13 @@ export class ControlPlaneServer {
         certificate: certificateHandler(options.certificates),
       },
     );
+    const { replicas, verifier } = options;
+    if (replicas !== undefined) {
+      this.#server.addService(
+        { watch: WATCH_REPLICA_METHOD },
+        { watch: replicaHandler(replicas, verifier) },
+      );
+    }
   }
 
   /** `[::]:15012`, `127.0.0.1:0`. Resolves with the port. */
@@ -147,8 +151,6 @@ function toUpdate(serving: ServingKeys): { certificate: Buffer; privateKey: Buff
   };
 }
 
-type DeltaCallStream = ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
-
 function deltaHandler(
   delta: DeltaServer,
   verifier: TokenVerifier,
@@ -181,7 +183,7 @@ function deltaHandler(
     call.on('end', () => end());
     call.on('cancelled', () => end());
     call.on('error', () => end());
-    authenticate(call, verifier)
+    authenticate(call.metadata, verifier)
       .then((caller) => {
         if (isOver) {
           return;
@@ -195,25 +197,4 @@ function deltaHandler(
       })
       .catch(end);
   };
-}
-
-async function authenticate(
-  call: DeltaCallStream,
-  verifier: TokenVerifier,
-): ReturnType<TokenVerifier['verify']> {
-  const token = bearerToken(call.metadata);
-  try {
-    if (token === undefined) {
-      throw new Error('no bearer token');
-    }
-    return await verifier.verify(token);
-  } catch (cause) {
-    if (cause instanceof IdentityError && cause.retryable) {
-      throw new GrpcRefusal(status.UNAVAILABLE, 'authentication is not possible now');
-    }
-    throw new XdsError('XDS_UNAUTHENTICATED', 'authentication failure', {
-      side: 'downstream',
-      cause,
-    });
-  }
 }

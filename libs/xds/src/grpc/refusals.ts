@@ -1,4 +1,5 @@
 /** How the server says no: gRPC statuses, and nothing of what happened inside. */
+import { IdentityError, type TokenCaller, type TokenVerifier } from '@ambit/identity';
 import { type Metadata, type ServerErrorResponse, status } from '@grpc/grpc-js';
 
 import { XdsError, type XdsErrorCode } from '../errors.ts';
@@ -43,4 +44,26 @@ export function bearerToken(metadata: Metadata): string | undefined {
   const match =
     typeof value === 'string' && second === undefined ? /^Bearer (\S+)$/i.exec(value) : null;
   return match?.[1];
+}
+
+/** Who is calling, by the token of its metadata. Throws what `toServiceError` answers with. */
+export async function authenticate(
+  metadata: Metadata,
+  verifier: TokenVerifier,
+): Promise<TokenCaller> {
+  const token = bearerToken(metadata);
+  try {
+    if (token === undefined) {
+      throw new Error('no bearer token');
+    }
+    return await verifier.verify(token);
+  } catch (cause) {
+    if (cause instanceof IdentityError && cause.retryable) {
+      throw new GrpcRefusal(status.UNAVAILABLE, 'authentication is not possible now');
+    }
+    throw new XdsError('XDS_UNAUTHENTICATED', 'authentication failure', {
+      side: 'downstream',
+      cause,
+    });
+  }
 }
