@@ -45,6 +45,11 @@ export class ReflectorStore<T> {
     return this.#entries.get(key)?.object;
   }
 
+  identityOf(key: string): { readonly uid: string; readonly resourceVersion: string } | undefined {
+    const entry = this.#entries.get(key);
+    return entry && { uid: entry.uid, resourceVersion: entry.resourceVersion };
+  }
+
   *entries(): Generator<[string, T]> {
     for (const [key, { object }] of this.#entries) {
       yield [key, object];

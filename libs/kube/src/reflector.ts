@@ -86,6 +86,11 @@ export class Reflector<T> {
     return this.#store.get(key);
   }
 
+  /** Which incarnation and version is held under the key. */
+  identityOf(key: string): { readonly uid: string; readonly resourceVersion: string } | undefined {
+    return this.#store.identityOf(key);
+  }
+
   entries(): Iterable<[string, T]> {
     return this.#store.entries();
   }

@@ -13,6 +13,10 @@ import type { StateFile } from '../status/state-file.ts';
 /** What the cluster writes all the time and writes again by itself. */
 const NOT_KEPT: ReadonlySet<MeshObject['kind']> = new Set(['Pod', 'Node']);
 
+export function isKept({ kind }: MeshObject): boolean {
+  return !NOT_KEPT.has(kind);
+}
+
 /** Path of the file, and the object in it. */
 export type KeptObject = readonly [string, Readonly<Record<string, unknown>>];
 
@@ -57,7 +61,7 @@ export class LastGood {
   accept(path: string, object: MeshObject): void {
     const key = keyOf(object);
     this.#earlier.delete(key);
-    if (!NOT_KEPT.has(object.kind)) this.#accepted.set(key, { path, object });
+    if (isKept(object)) this.#accepted.set(key, { path, object });
   }
 
   forget(key: ObjectKey): void {

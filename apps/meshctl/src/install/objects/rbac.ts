@@ -35,6 +35,8 @@ const GATEWAY_KINDS = [
   'tcproutes',
   'referencegrants',
   'backendtlspolicies',
+  'udproutes',
+  'listenersets',
 ];
 
 export const CLUSTER_RULES: readonly Rule[] = [

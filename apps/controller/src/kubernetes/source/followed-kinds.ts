@@ -1,0 +1,89 @@
+/**
+ * Which resources of a cluster the controller follows: every kind that configures the mesh, whole, and of the
+ * kinds that are known but not served the metadata, so that each object can be told what to use instead.
+ */
+import { supportedKinds, unsupportedKinds } from '@ambit/api';
+import type { WantedResource } from '@ambit/kube';
+
+export interface FollowedKind {
+  readonly kind: string;
+  readonly group: string;
+  readonly resource: WantedResource;
+  /** False: known and not served; only its metadata is read. */
+  readonly isServed: boolean;
+  /** What its keys begin with: the kind, where that belongs to one group only. */
+  readonly keyPrefix: string;
+}
+
+/** The model reads none of them: accounts are named by pods, and Deployments are the cluster's own. */
+const LEFT_ALONE: ReadonlySet<string> = new Set([
+  '/ServiceAccount',
+  'apps/Deployment',
+  // The controller makes one itself.
+  'gateway.networking.k8s.io/GatewayClass',
+]);
+
+const NETWORKING = 'networking.istio.io';
+const SECURITY = 'security.istio.io';
+const GATEWAY = 'gateway.networking.k8s.io';
+
+const PLURALS: Readonly<Record<string, string>> = {
+  '/Namespace': 'namespaces',
+  '/Node': 'nodes',
+  '/Service': 'services',
+  '/Pod': 'pods',
+  'discovery.k8s.io/EndpointSlice': 'endpointslices',
+  [`${NETWORKING}/VirtualService`]: 'virtualservices',
+  [`${NETWORKING}/DestinationRule`]: 'destinationrules',
+  [`${NETWORKING}/ServiceEntry`]: 'serviceentries',
+  [`${NETWORKING}/WorkloadEntry`]: 'workloadentries',
+  [`${SECURITY}/AuthorizationPolicy`]: 'authorizationpolicies',
+  [`${SECURITY}/PeerAuthentication`]: 'peerauthentications',
+  [`${SECURITY}/RequestAuthentication`]: 'requestauthentications',
+  [`${GATEWAY}/Gateway`]: 'gateways',
+  [`${GATEWAY}/HTTPRoute`]: 'httproutes',
+  [`${GATEWAY}/TCPRoute`]: 'tcproutes',
+};
+
+const UNSERVED: Readonly<Record<string, readonly [plural: string, ...versions: string[]]>> = {
+  [`${NETWORKING}/EnvoyFilter`]: ['envoyfilters', 'v1alpha3'],
+  [`${NETWORKING}/Sidecar`]: ['sidecars', 'v1', 'v1beta1', 'v1alpha3'],
+  [`${NETWORKING}/Gateway`]: ['gateways', 'v1', 'v1beta1', 'v1alpha3'],
+  [`${NETWORKING}/WorkloadGroup`]: ['workloadgroups', 'v1', 'v1beta1', 'v1alpha3'],
+  [`${NETWORKING}/ProxyConfig`]: ['proxyconfigs', 'v1beta1'],
+  'telemetry.istio.io/Telemetry': ['telemetries', 'v1', 'v1alpha1'],
+  'extensions.istio.io/WasmPlugin': ['wasmplugins', 'v1alpha1'],
+  'extensions.istio.io/TrafficExtension': ['trafficextensions', 'v1alpha1'],
+  [`${GATEWAY}/GRPCRoute`]: ['grpcroutes', 'v1', 'v1alpha2'],
+  [`${GATEWAY}/TLSRoute`]: ['tlsroutes', 'v1', 'v1alpha3', 'v1alpha2'],
+  [`${GATEWAY}/UDPRoute`]: ['udproutes', 'v1', 'v1alpha2'],
+  [`${GATEWAY}/ReferenceGrant`]: ['referencegrants', 'v1', 'v1beta1'],
+  [`${GATEWAY}/BackendTLSPolicy`]: ['backendtlspolicies', 'v1', 'v1alpha3'],
+  [`${GATEWAY}/ListenerSet`]: ['listenersets', 'v1', 'v1alpha1'],
+};
+
+export const FOLLOWED_KINDS: readonly FollowedKind[] = [...servedKinds(), ...unservedKinds()];
+
+function servedKinds(): readonly FollowedKind[] {
+  return supportedKinds().flatMap(({ kind, group, versions }): readonly FollowedKind[] => {
+    const resource = PLURALS[`${group}/${kind}`];
+    if (LEFT_ALONE.has(`${group}/${kind}`)) return [];
+    if (resource === undefined) throw new TypeError(`no resource is known of ${group}/${kind}`);
+    const wanted = { group, resource, versions };
+    return [{ kind, group, resource: wanted, isServed: true, keyPrefix: kind }];
+  });
+}
+
+function unservedKinds(): readonly FollowedKind[] {
+  const served = new Set(supportedKinds().map(({ kind }) => kind));
+  return unsupportedKinds().flatMap((name): readonly FollowedKind[] => {
+    const [group = '', kind = ''] = name.split('/');
+    const found = UNSERVED[name];
+    if (LEFT_ALONE.has(name)) return [];
+    if (found === undefined) throw new TypeError(`no resource is known of ${name}`);
+    const [resource, ...versions] = found;
+    // Gateway is of two groups, and the going of one must not take the other away.
+    const keyPrefix = served.has(kind) ? `${kind}.${group}` : kind;
+    return [{ kind, group, resource: { group, resource, versions }, isServed: false, keyPrefix }];
+  });
+}

@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { AuthorizationPolicy, MeshObject } from '@ambit/api';
+import type { KubeObject } from '@ambit/kube';
+import { fail } from '@ambit/kube/testing';
+
+import {
+  brokenPolicy,
+  FakeCluster,
+  namespaced,
+  pod,
+  policy,
+  until,
+  withoutKinds,
+} from './source.testing.ts';
+
+const POLICY = 'AuthorizationPolicy/shop/callers';
+const ROUTE = [{ destination: { host: 'reviews' } }];
+const route = (name: string): KubeObject =>
+  namespaced('VirtualService', name, { hosts: [name], http: [{ route: ROUTE }] });
+const SHOP = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+
+function specOf(object: MeshObject | undefined): AuthorizationPolicy['spec'] | undefined {
+  return object?.kind === 'AuthorizationPolicy' ? object.spec : undefined;
+}
+
+describe('KubernetesSource at its start', () => {
+  it('delivers everything as one change', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(SHOP);
+    cluster.put(policy());
+    cluster.put(pod('a', '10.0.0.1'));
+    cluster.put(route('reviews'));
+    const { started, changes, source, inForce } = cluster.replica();
+    await started;
+    assert.equal(changes.length, 1);
+    assert.deepEqual([...inForce().keys()].sort(), [
+      POLICY,
+      'Namespace/shop',
+      'Pod/shop/a',
+      'VirtualService/shop/reviews',
+    ]);
+    assert.deepEqual(
+      source.health().flatMap(({ lastError }) => lastError ?? []),
+      [],
+    );
+  });
+
+  it('delivers an empty cluster too', async () => {
+    await using cluster = await new FakeCluster().start();
+    const { started, changes } = cluster.replica();
+    await started;
+    const nothing = { upserts: [], removes: [], invalid: [], notes: [], unsupported: [] };
+    assert.deepEqual(changes, [nothing]);
+  });
+
+  it('delivers nothing before every kind was read, and says which could not be', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(pod('a', '10.0.0.1'));
+    let isForbidden = true;
+    cluster.server.intercept = ({ url }, response) => {
+      if (!isForbidden || !url.pathname.endsWith('/authorizationpolicies')) return false;
+      fail(response, 403, 'Forbidden');
+      return true;
+    };
+    const replica = cluster.replica();
+    await until(() => replica.problems.length > 0);
+    assert.match(
+      replica.problems.join(),
+      /^authorizationpolicies\.security\.istio\.io cannot be read: .*403 Forbidden/,
+    );
+    assert.equal(replica.changes.length, 0);
+    isForbidden = false;
+    await replica.started;
+    assert.ok(replica.inForce().has('Pod/shop/a'));
+    assert.deepEqual(replica.problems, []);
+  });
+
+  it('waits for nobody where a kind that is not served cannot be read', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.server.intercept = ({ url }, response) => {
+      if (!url.pathname.endsWith('/listenersets')) return false;
+      fail(response, 403, 'Forbidden');
+      return true;
+    };
+    const replica = cluster.replica();
+    await replica.started;
+    await until(() => replica.problems.some((problem) => problem.startsWith('listenersets')));
+  });
+
+  it('ends when it is stopped before, twice too', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.server.intercept = (_request, response) => {
+      fail(response, 503, 'ServiceUnavailable');
+      return true;
+    };
+    const { source, started, changes } = cluster.replica();
+    await Promise.all([source.stop(), source.stop()]);
+    await started;
+    await source.stop();
+    assert.equal(changes.length, 0);
+  });
+});
+
+describe('KubernetesSource of a kind that is not there', () => {
+  it('starts without it and delivers its objects when it comes', async () => {
+    await using cluster = await new FakeCluster(withoutKinds('virtualservices')).start();
+    const { started, inForce, source, problems } = cluster.replica();
+    await started;
+    assert.deepEqual(problems, []);
+    const state = (): string | undefined =>
+      source.health().find(({ kind }) => kind === 'VirtualService')?.state;
+    assert.equal(state(), 'absent');
+    cluster.server.setKinds(withoutKinds());
+    cluster.put(route('reviews'));
+    await until(() => inForce().has('VirtualService/shop/reviews'));
+  });
+});
+
+describe('KubernetesSource while it follows', () => {
+  it('delivers what comes, changes and goes', async () => {
+    await using cluster = await new FakeCluster().start();
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    cluster.put(policy());
+    await until(() => inForce().has(POLICY));
+    cluster.put(policy('other'));
+    await until(() => JSON.stringify(specOf(inForce().get(POLICY))).includes('sa/other'));
+    cluster.delete('AuthorizationPolicy', 'shop/callers');
+    await until(() => !inForce().has(POLICY));
+    assert.deepEqual(changes.at(-1)?.removes, [POLICY]);
+  });
+
+  it('says nothing of a change that nobody reads', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(pod('a', '10.0.0.1'));
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    const { metadata, ...rest } = pod('a', '10.0.0.1');
+    cluster.put({ ...rest, metadata: { ...metadata, finalizers: ['x'], generation: 7 } });
+    cluster.put(pod('b', '10.0.0.2'));
+    await until(() => inForce().has('Pod/shop/b'));
+    assert.deepEqual(
+      changes.slice(1).flatMap(({ upserts }) => upserts.map(nameOf)),
+      ['b'],
+    );
+  });
+
+  it('tells of a kind that is not served, and of its going', async () => {
+    await using cluster = await new FakeCluster().start();
+    const { started, changes } = cluster.replica();
+    await started;
+    cluster.put({ ...namespaced('EnvoyFilter', 'x', { anything: 'at all' }) });
+    await until(() => changes.some(({ unsupported }) => unsupported.length > 0));
+    const [told] = changes.flatMap(({ unsupported }) => unsupported);
+    assert.equal(told?.key, 'EnvoyFilter/shop/x');
+    assert.match(told?.message ?? '', /there is no Envoy here/);
+    cluster.delete('EnvoyFilter', 'shop/x');
+    await until(() => changes.at(-1)?.removes.includes('EnvoyFilter/shop/x') === true);
+  });
+
+  it('loses nothing over a list after a gap, and sees what went meanwhile', async () => {
+    await using cluster = await new FakeCluster().start();
+    for (const name of ['a', 'b', 'c']) cluster.put(route(name));
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    await until(() => cluster.server.watchCount > 10);
+    cluster.server.deleteSilently('virtualservices', 'shop/a');
+    const gone = { type: 'ERROR', object: { kind: 'Status', code: 410 } };
+    cluster.server.send('virtualservices', `${JSON.stringify(gone)}\n`);
+    await until(() => inForce().size === 2);
+    assert.deepEqual(
+      changes.slice(1).flatMap(({ removes }) => removes),
+      ['VirtualService/shop/a'],
+    );
+    assert.deepEqual(
+      changes.slice(1).flatMap(({ upserts }) => upserts),
+      [],
+    );
+  });
+
+  it('says where an object is', async () => {
+    await using cluster = await new FakeCluster().start();
+    const stored = cluster.put(policy());
+    cluster.put(brokenRoute());
+    const { started, source } = cluster.replica();
+    await started;
+    assert.deepEqual(source.objectOf(POLICY), {
+      gvr: { group: 'security.istio.io', version: 'v1', resource: 'authorizationpolicies' },
+      ref: { namespace: 'shop', name: 'callers' },
+      uid: stored.metadata.uid,
+      resourceVersion: stored.metadata.resourceVersion,
+    });
+    assert.equal(source.objectOf('VirtualService/shop/broken')?.ref.name, 'broken');
+    for (const key of ['VirtualService/shop/none', 'Secret/shop/x', '']) {
+      assert.equal(source.objectOf(key), undefined, key);
+    }
+  });
+});
+
+describe('KubernetesSource with objects that are refused', () => {
+  it('keeps the accepted version in force, until the object is right or gone', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(policy());
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    const accepted = inForce().get(POLICY);
+    cluster.put(brokenPolicy());
+    await until(() => changes.some(({ invalid }) => invalid.length > 0));
+    const [refused] = changes.flatMap(({ invalid }) => invalid);
+    assert.equal(refused?.key, POLICY);
+    assert.match(JSON.stringify(refused?.findings), /spec\.rulez/);
+    assert.deepEqual(inForce().get(POLICY), accepted);
+    cluster.delete('AuthorizationPolicy', 'shop/callers');
+    await until(() => !inForce().has(POLICY));
+  });
+
+  it('holds up no other object by one that is refused, malformed or odd', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(brokenRoute());
+    cluster.put({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'shop', name: 'odd' } });
+    cluster.put({ ...pod('odd2', '1'), spec: { containers: 'none', hostNetwork: 7 } });
+    cluster.put({
+      ...pod('odd3', '1'),
+      metadata: { namespace: 'shop', name: 'odd3', labels: 5, annotations: 'a' },
+    } as unknown as KubeObject);
+    cluster.put(pod('a', '10.0.0.1'));
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    assert.deepEqual([...inForce().keys()], ['Pod/shop/a']);
+    const refused = changes.flatMap(({ invalid }) => invalid.map(({ key }) => key));
+    assert.deepEqual([...refused].sort(), [
+      'Pod/shop/odd',
+      'Pod/shop/odd2',
+      'Pod/shop/odd3',
+      'VirtualService/shop/broken',
+    ]);
+    await until(() => cluster.server.watchCount > 10);
+    const huge = {
+      ...route('huge'),
+      metadata: { namespace: 'shop', name: 'huge', labels: { x: 'x'.repeat(5_000_000) } },
+    };
+    cluster.put(huge);
+    cluster.put(route('after'));
+    await until(() => inForce().has('VirtualService/shop/after'));
+    const said = changes.flatMap(({ invalid }) => invalid).find(({ key }) => key.endsWith('huge'));
+    assert.match(said?.findings[0]?.message ?? '', /cannot be read: .*bytes, at most/);
+  });
+
+  it('lets a policy that was never right refuse what it could refuse', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(brokenPolicy({ selector: { matchLabels: { app: 'reviews' } } }));
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    const standIn = inForce().get(POLICY);
+    assert.deepEqual(specOf(standIn)?.rules, []);
+    assert.equal(specOf(standIn)?.action, 'ALLOW');
+    assert.deepEqual(specOf(standIn)?.selector, { matchLabels: { app: 'reviews' } });
+    assert.equal(changes[0]?.invalid[0]?.key, POLICY);
+    cluster.put(policy());
+    await until(() => specOf(inForce().get(POLICY))?.rules.length === 1);
+    assert.deepEqual(inForce().get(POLICY)?.metadata.annotations, {});
+  });
+
+  it('takes nothing over from an object that was deleted', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(route('reviews'));
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    cluster.delete('VirtualService', 'shop/reviews');
+    cluster.put({ ...brokenRoute(), metadata: { namespace: 'shop', name: 'reviews' } });
+    await until(() => changes.some(({ invalid }) => invalid.length > 0));
+    assert.equal(inForce().size, 0);
+  });
+});
+
+function brokenRoute(): KubeObject {
+  return namespaced('VirtualService', 'broken', { hosts: ['a'], http: [{ tmeout: '1s' }] });
+}
+
+function nameOf({ metadata }: MeshObject): string {
+  return metadata.name;
+}

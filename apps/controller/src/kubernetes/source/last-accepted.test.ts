@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { KubeObject } from '@ambit/kube';
+import { fail } from '@ambit/kube/testing';
+
+import { LAST_ACCEPTED } from './last-accepted.ts';
+import { brokenPolicy, FakeCluster, namespaced, policy, until } from './source.testing.ts';
+
+const POLICY = 'AuthorizationPolicy/shop/callers';
+const PLACE = `istio-system/${LAST_ACCEPTED}`;
+
+function kept(cluster: FakeCluster): readonly KubeObject[] | undefined {
+  const data = cluster.server.get('configmaps', PLACE)?.['data'];
+  return data && JSON.parse((data as Record<string, string>)['objects.json'] ?? '');
+}
+
+const names = (cluster: FakeCluster): readonly string[] | undefined =>
+  kept(cluster)?.map(({ metadata }) => metadata.name);
+
+/** A cluster in which a policy was accepted and then broken, and what was in force was kept. */
+async function withBrokenPolicy(): Promise<FakeCluster> {
+  const cluster = await new FakeCluster().start();
+  cluster.put(policy());
+  const first = cluster.replica();
+  const leading = new AbortController();
+  await first.started;
+  first.lastAccepted.lead(leading.signal);
+  cluster.put(brokenPolicy());
+  await until(() => names(cluster)?.[0] === 'callers');
+  leading.abort();
+  await first.lastAccepted.idle();
+  await first.stop();
+  return cluster;
+}
+
+describe('LastAccepted', () => {
+  it('opens nothing by a restart while an edit is broken', async () => {
+    await using cluster = await withBrokenPolicy();
+    const second = cluster.replica();
+    await second.started;
+    const inForce = second.inForce().get(POLICY);
+    assert.ok(JSON.stringify(inForce).includes('sa/web'));
+    assert.equal(second.changes[0]?.invalid[0]?.key, POLICY);
+    assert.equal(inForce?.metadata.annotations['ambit.io/stand-in'], undefined);
+  });
+
+  it('keeps the entry over restarts, and takes it away when the object is right or gone', async () => {
+    for (const end of ['right', 'gone']) {
+      await using cluster = await withBrokenPolicy();
+      const second = cluster.replica();
+      const leading = new AbortController();
+      second.lastAccepted.lead(leading.signal);
+      await second.started;
+      cluster.put({ ...brokenPolicy(), spec: { rulez: [] } });
+      await until(() => second.changes.length > 1);
+      assert.deepEqual(names(cluster), ['callers']);
+      if (end === 'right') cluster.put(policy('other'));
+      else cluster.delete('AuthorizationPolicy', 'shop/callers');
+      await until(() => names(cluster)?.length === 0);
+      leading.abort();
+      await second.lastAccepted.idle();
+    }
+  });
+
+  it('says nothing of another incarnation of the name', async () => {
+    await using cluster = await withBrokenPolicy();
+    cluster.delete('AuthorizationPolicy', 'shop/callers');
+    cluster.put(brokenPolicy());
+    const second = cluster.replica();
+    await second.started;
+    assert.equal(second.inForce().get(POLICY)?.metadata.annotations['ambit.io/stand-in'], 'true');
+  });
+
+  it('writes on no replica but the leader, and nothing where nothing is refused', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(policy());
+    const follower = cluster.replica();
+    const leader = cluster.replica();
+    await Promise.all([follower.started, leader.started]);
+    const leading = new AbortController();
+    leader.lastAccepted.lead(leading.signal);
+    await until(() =>
+      cluster.server.requests.some(({ url }) => url.pathname.includes('configmaps')),
+    );
+    leading.abort();
+    await leader.lastAccepted.idle();
+    cluster.put(brokenPolicy());
+    await until(() => leader.changes.length > 1 && follower.changes.length > 1);
+    const writes = cluster.server.requests.filter(({ method }) => method !== 'GET');
+    assert.deepEqual(writes, []);
+  });
+
+  it('lets a leader that came too late learn what the one before it kept', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(policy());
+    const first = cluster.replica();
+    await first.started;
+    cluster.put(brokenPolicy());
+    await until(() => first.changes.length > 1);
+    const late = cluster.replica();
+    await late.started;
+    assert.equal(late.inForce().get(POLICY)?.metadata.annotations['ambit.io/stand-in'], 'true');
+    const leading = new AbortController();
+    first.lastAccepted.lead(leading.signal);
+    await until(() => names(cluster)?.length === 1);
+    leading.abort();
+    await first.stop();
+    const next = new AbortController();
+    late.lastAccepted.lead(next.signal);
+    await until(() => JSON.stringify(late.inForce().get(POLICY)).includes('sa/web'));
+    assert.equal(names(cluster)?.length, 1);
+    next.abort();
+    await late.lastAccepted.idle();
+  });
+
+  it('keeps within its bound what refuses, and says what it left out', async () => {
+    await using cluster = await new FakeCluster().start();
+    const route = (name: string, http: unknown): KubeObject =>
+      namespaced('VirtualService', name, { hosts: ['a'], http });
+    const good = [{ route: [{ destination: { host: 'a' } }] }];
+    for (let n = 0; n < 10; n += 1) cluster.put(route(`a${n}`, good));
+    cluster.put(policy());
+    const { started, lastAccepted, changes } = cluster.replica({ keptBytesMax: 2_000 });
+    await started;
+    for (let n = 0; n < 10; n += 1) cluster.put(route(`a${n}`, [{ tmeout: 1 }]));
+    cluster.put(brokenPolicy());
+    await until(() => changes.flatMap(({ invalid }) => invalid).length === 11);
+    const leading = new AbortController();
+    lastAccepted.lead(leading.signal);
+    await until(() => names(cluster) !== undefined);
+    assert.equal(names(cluster)?.[0], 'callers');
+    assert.equal(lastAccepted.leftOut, 11 - (names(cluster)?.length ?? 0));
+    assert.ok(lastAccepted.leftOut > 0);
+    const data = cluster.server.get('configmaps', PLACE)?.['data'] as Record<string, string>;
+    assert.ok((data['objects.json'] ?? '').length <= 2_000);
+    leading.abort();
+    await lastAccepted.idle();
+  });
+
+  it('serves nothing before it could be read, and takes no harm from what is no JSON', async () => {
+    await using cluster = await new FakeCluster().start();
+    const metadata = { namespace: 'istio-system', name: LAST_ACCEPTED };
+    cluster.server.put('configmaps', { metadata, data: { 'objects.json': '[{"kind"' } });
+    let isDown = true;
+    cluster.server.intercept = ({ url }, response) => {
+      if (!isDown || !url.pathname.includes('/configmaps')) return false;
+      fail(response, 503, 'ServiceUnavailable');
+      return true;
+    };
+    const replica = cluster.replica();
+    await until(() => replica.problems.length > 0);
+    assert.match(replica.problems[0] ?? '', /accepted last cannot be read: .*503/);
+    assert.equal(replica.changes.length, 0);
+    isDown = false;
+    await replica.started;
+    assert.equal(replica.changes.length, 1);
+    assert.deepEqual(replica.problems, []);
+  });
+});

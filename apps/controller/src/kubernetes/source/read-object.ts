@@ -1,0 +1,89 @@
+/**
+ * One object of the cluster as the controller keeps it: accepted, refused with what is in force instead, or of
+ * a kind that is not served.
+ *
+ * Nothing here throws, whatever the cluster says: an object that cannot be read is refused like any other.
+ */
+import { type Finding, type MeshObject, parseObject } from '@ambit/api';
+import type { KubeObject } from '@ambit/kube';
+
+import type { FollowedKind } from './followed-kinds.ts';
+import type { SharedValues } from './shared-values.ts';
+import { standInFor } from './stand-in.ts';
+import { type Json, trimObject } from './trim-object.ts';
+
+export type ReadObject =
+  | {
+      readonly kind: 'accepted';
+      readonly object: MeshObject;
+      /** Warnings. */
+      readonly findings: readonly Finding[];
+    }
+  | {
+      readonly kind: 'refused';
+      readonly findings: readonly Finding[];
+      readonly uid: string;
+      /** The version that was accepted last, or what stands in for a policy that never was. */
+      readonly inForce: MeshObject | undefined;
+      readonly isStandIn: boolean;
+    }
+  | { readonly kind: 'unsupported'; readonly message: string };
+
+export interface ReadContext {
+  readonly followed: FollowedKind;
+  readonly shared: SharedValues;
+  /** What is kept of an earlier version of the same incarnation. */
+  readonly before: ReadObject | undefined;
+  /** What an earlier process had accepted of this incarnation. */
+  readonly lastAccepted: () => MeshObject | undefined;
+}
+
+const NO_FINDINGS: readonly Finding[] = [];
+
+export function readObject(object: KubeObject, context: ReadContext): ReadObject {
+  const { followed, shared } = context;
+  let trimmed: Json = object;
+  try {
+    trimmed = followed.isServed ? trimObject(object) : withoutSpec(object);
+    const parsed = parseObject(trimmed);
+    if (parsed.unsupported !== undefined) {
+      return { kind: 'unsupported', message: parsed.unsupported.condition.message };
+    }
+    if (parsed.object !== undefined) {
+      const findings = parsed.findings.length === 0 ? NO_FINDINGS : parsed.findings;
+      return { kind: 'accepted', object: shared.share(parsed.object), findings };
+    }
+    return refused(object, trimmed, parsed.findings, context);
+  } catch (error) {
+    const message = `cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    const finding: Finding = { code: 'OBJECT_UNREADABLE', severity: 'error', path: '', message };
+    return refused(object, trimmed, [finding], context);
+  }
+}
+
+function withoutSpec({ apiVersion, kind, metadata }: KubeObject): Json {
+  const { name, namespace, uid } = metadata;
+  return { apiVersion, kind, metadata: { name, namespace, uid } };
+}
+
+function refused(
+  { metadata }: KubeObject,
+  trimmed: Json,
+  findings: readonly Finding[],
+  context: ReadContext,
+): ReadObject {
+  const uid = metadata.uid ?? '';
+  const accepted = acceptedBefore(uid, context.before) ?? context.lastAccepted();
+  const inForce = accepted ?? standInFor(trimmed);
+  const isStandIn = accepted === undefined && inForce !== undefined;
+  return { kind: 'refused', findings, uid, inForce, isStandIn };
+}
+
+/** Of another incarnation nothing is taken over: whoever deleted it meant that. */
+function acceptedBefore(uid: string, before: ReadObject | undefined): MeshObject | undefined {
+  if (before?.kind === 'accepted') {
+    return before.object.metadata.uid === uid ? before.object : undefined;
+  }
+  if (before?.kind !== 'refused' || before.isStandIn || before.uid !== uid) return undefined;
+  return before.inForce;
+}

@@ -1,0 +1,178 @@
+/** A cluster that is a fake server, a source that follows it, and what the source told. Tests only. */
+import type { MeshObject } from '@ambit/api';
+import { type Clock, systemClock } from '@ambit/core';
+import { createKubeMetrics, Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
+import { FakeApiServer, type FakeKind } from '@ambit/kube/testing';
+import { keyOf } from '@ambit/model';
+import { createRegistry, silentLogger } from '@ambit/telemetry';
+
+import type { SourceChange } from '../../source/config-source.ts';
+import type { KubernetesContext } from '../context.ts';
+import { FOLLOWED_KINDS } from './followed-kinds.ts';
+import { KubernetesSource } from './kubernetes-source.ts';
+import { LastAccepted } from './last-accepted.ts';
+
+export const CONFIG_MAPS: FakeKind = {
+  group: '',
+  versions: ['v1'],
+  resource: 'configmaps',
+  kind: 'ConfigMap',
+};
+/** Every kind that the source follows. */
+export const KINDS: readonly FakeKind[] = [
+  CONFIG_MAPS,
+  ...FOLLOWED_KINDS.map(({ kind, resource }) => ({ ...resource, kind })),
+];
+
+/** Resources of one name in two groups are one to the fake server: `gateways` are those of one group only. */
+export function withoutKinds(...plurals: readonly string[]): readonly FakeKind[] {
+  return KINDS.filter(
+    ({ resource, group }) =>
+      !plurals.includes(resource) && !(resource === 'gateways' && group.endsWith('istio.io')),
+  );
+}
+
+export interface Replica {
+  readonly source: KubernetesSource;
+  readonly lastAccepted: LastAccepted;
+  readonly context: KubernetesContext;
+  readonly changes: SourceChange[];
+  /** What it said last. */
+  problems: readonly string[];
+  /** Resolves with the first change, or when stopped. */
+  readonly started: Promise<void>;
+  /** What is in force after all changes. */
+  inForce(): ReadonlyMap<string, MeshObject>;
+  stop(): Promise<void>;
+}
+
+export class FakeCluster implements AsyncDisposable {
+  readonly server: FakeApiServer;
+  readonly #replicas: Replica[] = [];
+
+  constructor(kinds: readonly FakeKind[] = withoutKinds()) {
+    this.server = new FakeApiServer(kinds);
+  }
+
+  async start(): Promise<this> {
+    await this.server.start();
+    return this;
+  }
+
+  /** `object` as written; the resource is found by its kind. */
+  put(object: KubeObject): KubeObject {
+    return this.server.put(pluralOf(object.kind ?? ''), object);
+  }
+
+  delete(kind: string, place: string): void {
+    this.server.delete(pluralOf(kind), place);
+  }
+
+  /** A controller that starts now. */
+  replica(options: { readonly clock?: Clock; readonly keptBytesMax?: number } = {}): Replica {
+    const { clock = systemClock } = options;
+    const http = new KubeHttp({ credentials: this.server.credentials, clock: systemClock });
+    const discovery = new Discovery({ http, clock: systemClock, pollMs: 20 });
+    discovery.start();
+    const context: KubernetesContext = {
+      http,
+      client: new KubeClient({ http }),
+      discovery,
+      metrics: createKubeMetrics(createRegistry()),
+      clock,
+      log: silentLogger(),
+      namespace: 'istio-system',
+      podName: 'controller-0',
+    };
+    const lastAccepted = new LastAccepted(context, options);
+    const source = new KubernetesSource({ context, lastAccepted });
+    const changes: SourceChange[] = [];
+    const replica: Replica = {
+      source,
+      lastAccepted,
+      context,
+      changes,
+      problems: [],
+      started: source.start(
+        (change) => void changes.push(change),
+        (problems) => {
+          replica.problems = problems;
+        },
+      ),
+      inForce: () => inForceAfter(changes),
+      async stop() {
+        await source.stop();
+        await discovery.stop();
+        http.close();
+      },
+    };
+    this.#replicas.push(replica);
+    return replica;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#replicas.map((replica) => replica.stop()));
+    await this.server[Symbol.asyncDispose]();
+  }
+}
+
+function pluralOf(kind: string): string {
+  return KINDS.find((known) => known.kind === kind)?.resource ?? '';
+}
+
+function inForceAfter(changes: readonly SourceChange[]): ReadonlyMap<string, MeshObject> {
+  const objects = new Map<string, MeshObject>();
+  for (const { removes, upserts } of changes) {
+    for (const key of removes) objects.delete(key);
+    for (const object of upserts) objects.set(keyOf(object), object);
+  }
+  return objects;
+}
+
+type Spec = Readonly<Record<string, unknown>>;
+
+export function namespaced(kind: string, name: string, spec: Spec): KubeObject {
+  return { apiVersion: apiVersionOf(kind), kind, metadata: { namespace: 'shop', name }, spec };
+}
+
+function apiVersionOf(kind: string): string {
+  const found = FOLLOWED_KINDS.find((known) => known.kind === kind);
+  const { group = '', versions = ['v1'] } = found?.resource ?? {};
+  return group === '' ? (versions[0] ?? '') : `${group}/${versions[0]}`;
+}
+
+/** Refuses everybody but one account. */
+export const policy = (account = 'web'): KubeObject =>
+  namespaced('AuthorizationPolicy', 'callers', {
+    action: 'ALLOW',
+    rules: [{ from: [{ source: { principals: [`cluster.local/ns/shop/sa/${account}`] } }] }],
+  });
+
+/** The same object with a spelling mistake in it. */
+export const brokenPolicy = (spec: Spec = {}): KubeObject =>
+  namespaced('AuthorizationPolicy', 'callers', { action: 'ALLOW', rulez: [], ...spec });
+
+export function pod(name: string, ip: string): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: 'shop', name, labels: { app: name } },
+    spec: { nodeName: 'node1', serviceAccountName: 'web', containers: [] },
+    status: {
+      phase: 'Running',
+      podIPs: [{ ip }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
+  } as unknown as KubeObject;
+}
+
+const WAIT_MS_MAX = 20_000;
+
+/** Waits for a claim to become true. Throws when it has not after 20 s. */
+export async function until(isTrue: () => boolean): Promise<void> {
+  const end = systemClock.now() + WAIT_MS_MAX;
+  while (!isTrue()) {
+    if (systemClock.now() > end) throw new Error(`not within ${WAIT_MS_MAX} ms: ${isTrue}`);
+    await systemClock.sleep(2);
+  }
+}

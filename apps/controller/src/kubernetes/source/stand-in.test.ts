@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { type MeshObject, parseObject } from '@ambit/api';
+import { MeshModel } from '@ambit/model';
+
+import { standInFor } from './stand-in.ts';
+import type { Json } from './trim-object.ts';
+
+const SELECTOR = { matchLabels: { app: 'reviews' } };
+const TARGETS = [{ group: '', kind: 'Service', name: 'reviews' }];
+const ALL = [{ from: [], to: [], when: [] }];
+
+function written(kind: string, spec: unknown, annotations: Json = {}): Json {
+  const metadata = { namespace: 'shop', name: 'p', uid: 'u1', annotations };
+  return { apiVersion: 'security.istio.io/v1', kind, metadata, spec };
+}
+
+const policy = (spec: unknown, annotations?: Json): Json =>
+  written('AuthorizationPolicy', spec, annotations);
+
+describe('standInFor', () => {
+  for (const [title, spec, action, rules] of [
+    ['ALLOW names nobody', { action: 'ALLOW', rulez: [] }, 'ALLOW', []],
+    ['no action is ALLOW', { rules: [{ form: [] }] }, 'ALLOW', []],
+    ['DENY takes everybody', { action: 'DENY', rules: [{ form: [] }] }, 'DENY', ALL],
+    ['CUSTOM takes everybody', { action: 'CUSTOM', rules: 1 }, 'DENY', ALL],
+    ['an action that nobody knows takes everybody', { action: 'DENNY' }, 'DENY', ALL],
+    ['a spec that is none', 'nonsense', 'ALLOW', []],
+    ['no spec', undefined, 'ALLOW', []],
+  ] as const) {
+    it(`${title}`, () => {
+      const object = standInFor(policy(spec));
+      assert.ok(object?.kind === 'AuthorizationPolicy');
+      assert.deepEqual([object.spec.action, object.spec.rules], [action, rules]);
+      assert.equal(object.metadata.uid, 'u1');
+    });
+  }
+
+  for (const [title, scope, selector, targets] of [
+    ['a selector', { selector: SELECTOR }, SELECTOR, 0],
+    ['targets', { targetRefs: TARGETS }, undefined, 1],
+    ['nothing', {}, undefined, 0],
+    ['a selector that cannot be read', { selector: { matchLabel: {} } }, undefined, 0],
+    ['both, which is refused', { selector: SELECTOR, targetRefs: TARGETS }, undefined, 0],
+  ] as const) {
+    it(`has the scope that was written, or the whole namespace: ${title}`, () => {
+      const object = standInFor(policy({ ...scope, action: 'DENY', rules: 'x' }));
+      assert.ok(object?.kind === 'AuthorizationPolicy');
+      assert.deepEqual(object.spec.selector, selector);
+      assert.equal(object.spec.targetRefs.length, targets);
+    });
+  }
+
+  for (const [title, object] of [
+    ['a policy that only takes notes', policy({ action: 'AUDIT', rules: 1 })],
+    ['a dry run', policy({ action: 'DENY', rules: 1 }, { 'istio.io/dry-run': 'true' })],
+    ['tokens', written('RequestAuthentication', { jwtRules: 1 })],
+    ['a route', written('VirtualService', {})],
+    ['a name that is none', { ...policy({}), metadata: { name: 'NO' } }],
+  ] as const) {
+    it(`stands in for nothing that could not refuse: ${title}`, () => {
+      assert.equal(standInFor(object), undefined);
+    });
+  }
+
+  it('demands identities where a PeerAuthentication cannot be read', () => {
+    const object = standInFor(
+      written('PeerAuthentication', { selector: SELECTOR, mtls: { mode: 'STRIKT' } }),
+    );
+    assert.ok(object?.kind === 'PeerAuthentication');
+    assert.deepEqual([object.spec.mtls.mode, object.spec.selector], ['STRICT', SELECTOR]);
+  });
+
+  it('reads the scope although other metadata cannot be', () => {
+    const metadata = { namespace: 'shop', name: 'p', uid: 'u1', creationTimestamp: 'no time' };
+    const object = standInFor({ ...policy({ selector: SELECTOR, rules: 1 }), metadata });
+    assert.ok(object?.kind === 'AuthorizationPolicy');
+    assert.deepEqual(object.spec.selector, SELECTOR);
+  });
+});
+
+describe('a refused policy of which no version was ever accepted', () => {
+  function object(value: Json): MeshObject {
+    const { object: found, findings } = parseObject(value);
+    assert.ok(found, JSON.stringify(findings));
+    return found;
+  }
+  const AMBIENT = object({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
+  });
+  const REVIEWS = object({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace: 'shop', name: 'reviews', labels: { app: 'reviews' } },
+    spec: { nodeName: 'n', containers: [] },
+    status: { phase: 'Running', podIP: '10.0.0.1' },
+  });
+
+  it('closes its scope in the model, and says why', () => {
+    const model = new MeshModel({
+      trustDomain: 'cluster.local',
+      rootNamespace: 'istio-system',
+      clusterDomain: 'cluster.local',
+      clusterId: 'Kubernetes',
+      network: '',
+    });
+    const standIn = standInFor(policy({ selector: SELECTOR, action: 'DENY', rules: 1 }));
+    assert.ok(standIn);
+    const key = 'AuthorizationPolicy/shop/p';
+    const findings = [
+      { code: 'X', severity: 'error', path: 'spec.rules', message: 'is no list' },
+    ] as const;
+    model.apply({ upserts: [AMBIENT, REVIEWS, standIn], invalid: [{ key, findings }] });
+    const { authorizations, addresses, statuses } = model.outputs;
+    assert.equal(authorizations.get('shop/p')?.action, 'DENY');
+    const address = addresses.get('Kubernetes//Pod/shop/reviews');
+    assert.ok(address?.kind === 'workload');
+    assert.deepEqual(address.workload.authorizationPolicies, ['shop/p']);
+    const [condition] = statuses.get(key)?.conditions ?? [];
+    assert.equal(condition?.status, 'False');
+    assert.match(condition?.message ?? '', /no version was accepted yet, so until it is fixed/);
+  });
+});

@@ -1,0 +1,60 @@
+/**
+ * What is in force instead of a security object that is refused and of which no version was ever accepted.
+ *
+ * The cluster took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
+ * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace.
+ */
+import { type MeshObject, parseObject } from '@ambit/api';
+import { STAND_IN } from '@ambit/model';
+
+import type { Json } from './trim-object.ts';
+
+const YES: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
+
+/** Undefined where nothing that is refused can open anything: only policies close. */
+export function standInFor(written: Json): MeshObject | undefined {
+  const spec = recordOf(written['spec']);
+  const meaning = meaningOf(written, spec);
+  if (meaning === undefined) return undefined;
+  const { selector, targetRef, targetRefs } = spec;
+  const isPolicy = written['kind'] === 'AuthorizationPolicy';
+  const scope = isPolicy ? { selector, targetRef, targetRefs } : { selector };
+  for (const metadata of metadataOf(recordOf(written['metadata']))) {
+    for (const where of [scope, {}]) {
+      const { apiVersion, kind } = written;
+      const { object } = parseObject({
+        apiVersion,
+        kind,
+        metadata,
+        spec: { ...where, ...meaning },
+      });
+      if (object !== undefined) return object;
+    }
+  }
+  return undefined;
+}
+
+/** A refused RequestAuthentication leaves its callers without a principal, which is closed already. */
+function meaningOf(written: Json, spec: Json): Json | undefined {
+  if (written['kind'] === 'PeerAuthentication') return { mtls: { mode: 'STRICT' } };
+  if (written['kind'] !== 'AuthorizationPolicy') return undefined;
+  const { action } = spec;
+  const dryRun = recordOf(recordOf(written['metadata'])['annotations'])['istio.io/dry-run'];
+  if (action === 'AUDIT' || YES.has(dryRun)) return undefined;
+  // Nobody is named: what others allow stays allowed.
+  if (action === undefined || action === 'ALLOW') return { action: 'ALLOW' };
+  return { action: 'DENY', rules: [{}] };
+}
+
+/** As written where that can be read; else what names the object. */
+function metadataOf({ name, namespace, uid, ...rest }: Json): readonly Json[] {
+  const { creationTimestamp, generation } = rest;
+  const named = { name, namespace, uid, annotations: { [STAND_IN]: 'true' } };
+  return [{ ...named, creationTimestamp, generation }, named];
+}
+
+function recordOf(value: unknown): Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Json)
+    : {};
+}
