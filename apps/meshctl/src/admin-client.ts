@@ -70,6 +70,13 @@ export class AdminClient {
     }
   }
 
+  /** The text of a 200. Throws a UserError for anything else. */
+  async post(path: string): Promise<string> {
+    const { status, text } = await this.#fetch(path, 'POST');
+    if (status !== 200) throw this.#unexpected(`${path} answered with ${status}`, { error: text });
+    return text;
+  }
+
   /** The `items` of a list. */
   async list(path: string): Promise<readonly unknown[]> {
     const body = await this.get(path);
@@ -79,12 +86,16 @@ export class AdminClient {
     throw this.#unexpected(`${path} is no list`, body);
   }
 
-  async #fetch(path: string): Promise<{ readonly status: number; readonly text: string }> {
+  async #fetch(
+    path: string,
+    method: 'GET' | 'POST' = 'GET',
+  ): Promise<{ readonly status: number; readonly text: string }> {
     const { connect, clock = systemClock } = this.#options;
     const done = new AbortController();
     const outgoing = request({
       ...(connect === undefined ? this.#dialled() : await this.#connected(connect)),
       path,
+      method,
       headers: { accept: 'application/json' },
     });
     try {

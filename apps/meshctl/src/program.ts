@@ -12,6 +12,7 @@ import { registerVersion } from './commands/version-show.ts';
 import { registerCheck } from './install/check-command.ts';
 import { registerEnroll } from './install/enroll-command.ts';
 import { registerInstall } from './install/install-commands.ts';
+import { registerProxyConfig } from './proxy-config/proxy-config-command.ts';
 
 const HELP = `
 Examples:
@@ -34,6 +35,7 @@ export function createProgram(): Command {
     registerStatus,
     registerGet,
     registerWhy,
+    registerProxyConfig,
     registerValidate,
     registerFix,
     registerLab,
