@@ -110,3 +110,28 @@ export function shortType(typeUrl: string): string {
   );
   return known?.[1] ?? 'other';
 }
+
+/** Of what only the holder of the lease does. */
+export interface DutyMetrics {
+  readonly taintChanges: Counter<'change'>;
+  readonly events: Counter<'result'>;
+}
+
+/** Once per registry. */
+export function createDutyMetrics(registry: Registry): DutyMetrics {
+  const registers = [registry];
+  return {
+    taintChanges: new Counter({
+      name: 'ambit_controller_node_taint_changes_total',
+      help: 'Nodes on which the taint for a missing agent was set, and from which it was removed',
+      labelNames: ['change'],
+      registers,
+    }),
+    events: new Counter({
+      name: 'ambit_controller_events_total',
+      help: 'Kubernetes Events by what became of them; dropped ones were more than may be written',
+      labelNames: ['result'],
+      registers,
+    }),
+  };
+}
