@@ -151,10 +151,10 @@ export const CLUSTER_RULES: readonly Rule[] = [
     verbs: ['get', 'list', 'watch', 'create', 'delete'],
   },
   {
-    why: 'Events on pods and objects: refused, not enforced, not captured.',
+    why: 'Events on pods and objects: refused, not enforced, not captured; counted up where one is there.',
     groups: ['', 'events.k8s.io'],
     resources: ['events'],
-    verbs: ['create', 'patch'],
+    verbs: ['get', 'create', 'patch'],
   },
 ];
 
