@@ -3,7 +3,8 @@
  * true while it is gone, also for the next process here: the rules in the pods' namespaces outlive both.
  *
  * A claim may come before its pod is known, so claims are kept as they came and count once they fit. An agent
- * that starts names its pods one after another; what it said before holds for a while after it came back.
+ * that starts names its pods one after another; what it said before holds for a while after it came back. It may
+ * come back to another replica: of several streams that speak for a node, here or elsewhere, the newest is right.
  */
 import type { MeshObject, ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
@@ -13,18 +14,45 @@ export interface CaptureChange {
   readonly remove: readonly string[];
 }
 
+/** A stream of an agent. */
+export interface Speaker {
+  readonly id: string;
+  readonly sinceMs: number;
+  /** Its stream is to another replica, which says it. */
+  readonly isElsewhere?: boolean;
+  /** What that replica still holds of earlier streams. */
+  readonly earlier?: readonly string[];
+}
+
 /** Uids that one node may claim; what is over is not counted. */
 const UIDS_PER_NODE_MAX = 2_000;
+/** Streams that may speak for one node at a time; beyond, the oldest is forgotten. */
+const SPEAKERS_PER_NODE_MAX = 8;
 /** Until an agent that came back has said all that it holds; taking over a full node takes seconds. */
 export const RECLAIM_MS = 60_000;
 const POD_UID = /\/\/Pod\/([^/]+)\/([^/]+)$/;
 const NOTHING: ReadonlySet<string> = new Set();
+const NO_CHANGE: CaptureChange = { add: [], remove: [] };
+
+interface Voice {
+  readonly speaker: Speaker;
+  readonly uids: ReadonlySet<string>;
+}
 
 interface Claims {
-  /** The stream that speaks; nothing after a start. */
-  readonly stream: number | undefined;
+  /** The stream that speaks; nothing after a start, and while the agent is gone. */
+  readonly speaker: Speaker | undefined;
   readonly now: ReadonlySet<string>;
   /** Said on an earlier stream and not on this one yet. */
+  readonly earlier: ReadonlySet<string>;
+}
+
+/** What one node claims, for other replicas. */
+export interface NodeClaims {
+  readonly node: string;
+  /** Nothing while its agent is gone. */
+  readonly sinceMs: number | undefined;
+  readonly now: ReadonlySet<string>;
   readonly earlier: ReadonlySet<string>;
 }
 
@@ -41,6 +69,10 @@ export type SavedCaptures = Readonly<Record<string, readonly string[]>>;
 export class Captures {
   readonly #options: CapturesOptions;
   readonly #claims = new Map<string, Claims>();
+  /** Streams that are open, by node and id. */
+  readonly #voices = new Map<string, Map<string, Voice>>();
+  /** Id of a stream to the node that it speaks for. */
+  readonly #places = new Map<string, string>();
   /** Uid to the node that holds it. */
   readonly #captured = new Map<string, string>();
   readonly #stopping = new AbortController();
@@ -57,7 +89,7 @@ export class Captures {
     for (const [node, uids] of Object.entries(json)) {
       if (!Array.isArray(uids)) continue;
       const earlier = new Set(uids.filter((uid) => typeof uid === 'string'));
-      this.#claims.set(node, { stream: undefined, now: NOTHING, earlier });
+      this.#claims.set(node, { speaker: undefined, now: NOTHING, earlier });
     }
   }
 
@@ -72,22 +104,60 @@ export class Captures {
     this.#stopping.abort();
   }
 
-  /** Pods that run on a node and that its agent has captured. */
+  /** Pods that run on a node and that its agent has captured, in order. */
   of(node: string): readonly string[] {
-    return [...this.#captured].filter(([, holder]) => holder === node).map(([uid]) => uid);
+    const claims = this.#claims.get(node);
+    if (claims === undefined) return [];
+    const isHeld = (uid: string): boolean => this.#captured.get(uid) === node;
+    return [...claims.now, ...claims.earlier].filter(isHeld).sort();
+  }
+
+  /** By node, what nobody else can say better: of nodes that speak here, and of those that speak nowhere. */
+  own(): ReadonlyMap<string, NodeClaims> {
+    const own = new Map<string, NodeClaims>();
+    for (const [node, { speaker, now, earlier }] of this.#claims) {
+      if (speaker?.isElsewhere === true) continue;
+      own.set(node, { node, sinceMs: speaker?.sinceMs, now, earlier });
+    }
+    return own;
   }
 
   /** What an agent claims now on one stream, whole. */
-  claim(node: string, uids: ReadonlySet<string>, stream: number): CaptureChange {
-    const before = this.#claims.get(node);
+  claim(node: string, uids: ReadonlySet<string>, speaker: Speaker): CaptureChange {
     const now = new Set([...uids].slice(0, UIDS_PER_NODE_MAX));
     this.refused += uids.size - now.size;
-    const isSame = before?.stream === stream;
-    const held = [...(before?.earlier ?? []), ...(isSame ? [] : (before?.now ?? []))];
-    const earlier = new Set(held.filter((uid) => !now.has(uid)).slice(0, UIDS_PER_NODE_MAX));
-    this.#claims.set(node, { stream, now, earlier });
-    if (!isSame && earlier.size > 0) this.#lapseLater(node, stream);
-    return this.#settle([...(before?.now ?? []), ...held, ...now]);
+    const voices = this.#voices.get(node) ?? new Map<string, Voice>();
+    this.#voices.set(node, voices);
+    voices.set(speaker.id, { speaker, uids: now });
+    this.#places.set(speaker.id, node);
+    const oldest = voices.size > SPEAKERS_PER_NODE_MAX ? newest(voices, -1) : undefined;
+    if (oldest !== undefined) {
+      voices.delete(oldest.speaker.id);
+      this.#places.delete(oldest.speaker.id);
+    }
+    return this.#listen(node);
+  }
+
+  /** A stream has ended. What it said holds until another one speaks. */
+  release(id: string): CaptureChange {
+    const node = this.#places.get(id);
+    const voices = node === undefined ? undefined : this.#voices.get(node);
+    if (node === undefined || voices === undefined) return NO_CHANGE;
+    this.#places.delete(id);
+    voices.delete(id);
+    if (voices.size > 0) return this.#listen(node);
+    this.#voices.delete(node);
+    const claims = this.#claims.get(node);
+    if (claims !== undefined) this.#claims.set(node, { ...claims, speaker: undefined });
+    return NO_CHANGE;
+  }
+
+  /** What another replica remembers of a node that nobody here has heard of. */
+  adopt(node: string, uids: readonly string[]): CaptureChange {
+    if (this.#claims.has(node) || uids.length === 0) return NO_CHANGE;
+    const earlier = new Set(uids.slice(0, UIDS_PER_NODE_MAX));
+    this.#claims.set(node, { speaker: undefined, now: NOTHING, earlier });
+    return this.#settle(uids);
   }
 
   /** Pods that were written or taken away. */
@@ -98,12 +168,29 @@ export class Captures {
     return this.#settle(uids);
   }
 
-  #lapseLater(node: string, stream: number): void {
+  /** Takes the word of the newest stream of a node. */
+  #listen(node: string): CaptureChange {
+    const voice = newest(this.#voices.get(node) ?? new Map(), 1);
+    if (voice === undefined) return NO_CHANGE;
+    const { speaker, uids: now } = voice;
+    const before = this.#claims.get(node);
+    const isSame = before?.speaker?.id === speaker.id;
+    const held = [
+      ...(before?.earlier ?? []),
+      ...(isSame ? [] : [...(before?.now ?? []), ...(speaker.earlier ?? [])]),
+    ];
+    const earlier = new Set(held.filter((uid) => !now.has(uid)).slice(0, UIDS_PER_NODE_MAX));
+    this.#claims.set(node, { speaker, now, earlier });
+    if (!isSame && earlier.size > 0) this.#lapseLater(node, speaker.id);
+    return this.#settle([...(before?.now ?? []), ...held, ...now]);
+  }
+
+  #lapseLater(node: string, id: string): void {
     const { clock, onLapse } = this.#options;
     clock.sleep(RECLAIM_MS, this.#stopping.signal).then(
       () => {
         const claims = this.#claims.get(node);
-        if (claims?.stream !== stream) return;
+        if (claims?.speaker?.id !== id) return;
         this.#claims.set(node, { ...claims, earlier: NOTHING });
         const change = this.#settle([...claims.earlier]);
         if (change.remove.length > 0) onLapse(change);
@@ -132,4 +219,14 @@ export class Captures {
     const pod = this.#options.objects.get(`Pod/${match?.[1] ?? ''}/${match?.[2] ?? ''}`);
     return pod?.kind === 'Pod' ? pod.spec.nodeName : undefined;
   }
+}
+
+/** The voice that began last, or with `-1` first. */
+function newest(voices: ReadonlyMap<string, Voice>, order: 1 | -1): Voice | undefined {
+  let found: Voice | undefined;
+  for (const voice of voices.values()) {
+    const later = voice.speaker.sinceMs - (found?.speaker.sinceMs ?? 0);
+    if (found === undefined || later * order > 0 || (later === 0 && order === 1)) found = voice;
+  }
+  return found;
 }

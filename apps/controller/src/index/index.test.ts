@@ -7,7 +7,7 @@ import { keyOf } from '@ambit/model';
 
 import { pod } from '../controller.testing.ts';
 import { Generations } from '../status/generations.ts';
-import { type CaptureChange, Captures, RECLAIM_MS } from './captures.ts';
+import { type CaptureChange, Captures, RECLAIM_MS, type Speaker } from './captures.ts';
 import { ObjectPodIndex } from './pod-index.ts';
 
 function object(value: unknown): MeshObject {
@@ -53,6 +53,7 @@ describe('Captures', () => {
   const A = 'Kubernetes//Pod/shop/a';
   const B = 'Kubernetes//Pod/shop/b';
   const NONE = { add: [], remove: [] };
+  const stream = (at: number): Speaker => ({ id: `stream ${at}`, sinceMs: at });
   const turn = (): Promise<unknown> => new Promise(setImmediate);
 
   function capturesOf(objects: Map<string, MeshObject>) {
@@ -64,16 +65,16 @@ describe('Captures', () => {
 
   it('counts a claim of the node that the pod runs on, and of no other', () => {
     const { captures } = capturesOf(objectsOf(pod('a')));
-    assert.deepEqual(captures.claim('node2', new Set([A]), 1), NONE);
-    assert.deepEqual(captures.claim('node1', new Set([A]), 2), { add: [A], remove: [] });
+    assert.deepEqual(captures.claim('node2', new Set([A]), stream(1)), NONE);
+    assert.deepEqual(captures.claim('node1', new Set([A]), stream(2)), { add: [A], remove: [] });
     assert.deepEqual(captures.of('node1'), [A]);
-    assert.deepEqual(captures.claim('node1', new Set(), 2), { add: [], remove: [A] });
+    assert.deepEqual(captures.claim('node1', new Set(), stream(2)), { add: [], remove: [A] });
   });
 
   it('counts a claim once its pod is known, and no longer once it is gone', () => {
     const objects = objectsOf();
     const { captures } = capturesOf(objects);
-    assert.deepEqual(captures.claim('node1', new Set([A]), 1), NONE);
+    assert.deepEqual(captures.claim('node1', new Set([A]), stream(1)), NONE);
     objects.set('Pod/shop/a', object(pod('a')));
     assert.deepEqual(captures.update(['Pod/shop/a'], 'Kubernetes'), { add: [A], remove: [] });
     objects.delete('Pod/shop/a');
@@ -83,9 +84,9 @@ describe('Captures', () => {
   // An agent that starts names its pods one by one; each would have been plain for that long.
   it('lets what an agent said hold for a while after it came back, then no longer', async () => {
     const { captures, clock, lapsed } = capturesOf(objectsOf(pod('a'), pod('b')));
-    captures.claim('node1', new Set([A, B]), 1);
-    assert.deepEqual(captures.claim('node1', new Set(), 2), NONE);
-    assert.deepEqual(captures.claim('node1', new Set([B]), 2), NONE);
+    captures.claim('node1', new Set([A, B]), stream(1));
+    assert.deepEqual(captures.claim('node1', new Set(), stream(2)), NONE);
+    assert.deepEqual(captures.claim('node1', new Set([B]), stream(2)), NONE);
     clock.advance(RECLAIM_MS - 1);
     await turn();
     assert.deepEqual(captures.of('node1'), [A, B]);
@@ -97,31 +98,75 @@ describe('Captures', () => {
 
   it('starts the time again with each new stream, and says nothing of what came in time', async () => {
     const { captures, clock, lapsed } = capturesOf(objectsOf(pod('a')));
-    captures.claim('node1', new Set([A]), 1);
-    captures.claim('node1', new Set(), 2);
+    captures.claim('node1', new Set([A]), stream(1));
+    captures.claim('node1', new Set(), stream(2));
     clock.advance(RECLAIM_MS / 2);
     await turn();
-    captures.claim('node1', new Set(), 3);
+    captures.claim('node1', new Set(), stream(3));
     clock.advance(RECLAIM_MS / 2);
     await turn();
     assert.deepEqual(captures.of('node1'), [A]);
-    captures.claim('node1', new Set([A]), 3);
+    captures.claim('node1', new Set([A]), stream(3));
     clock.advance(RECLAIM_MS);
     await turn();
     assert.deepEqual(lapsed, []);
     captures.stop();
   });
 
+  it('believes the newest stream of a node, here or elsewhere, and the other when that ends', () => {
+    const { captures } = capturesOf(objectsOf(pod('a'), pod('b')));
+    const here = stream(1);
+    const there: Speaker = { id: 'controller-2/node1/5', sinceMs: 5, isElsewhere: true };
+    captures.claim('node1', new Set([A]), here);
+    assert.deepEqual([...captures.own().keys()], ['node1']);
+    assert.deepEqual(captures.claim('node1', new Set([B]), there), { add: [B], remove: [] });
+    assert.equal(captures.own().size, 0, 'the other replica says it');
+    assert.deepEqual(captures.claim('node1', new Set([A, B]), here), NONE, 'an old stream');
+    assert.deepEqual(captures.of('node1'), [A, B]);
+    captures.release(there.id);
+    assert.equal(captures.own().get('node1')?.sinceMs, 1);
+    captures.release(here.id);
+    captures.release(here.id);
+    const kept = captures.own().get('node1');
+    assert.equal(kept?.sinceMs, undefined);
+    assert.deepEqual(captures.of('node1'), [A, B], 'what was said holds while nobody speaks');
+  });
+
+  it('holds what another replica holds of earlier streams, for as long', async () => {
+    const { captures, clock, lapsed } = capturesOf(objectsOf(pod('a'), pod('b')));
+    const there: Speaker = { id: 's', sinceMs: 5, isElsewhere: true, earlier: [B] };
+    assert.deepEqual(captures.claim('node1', new Set([A]), there), { add: [B, A], remove: [] });
+    captures.claim('node1', new Set([A]), there);
+    clock.advance(RECLAIM_MS);
+    await turn();
+    assert.deepEqual(lapsed, [{ add: [], remove: [B] }]);
+  });
+
+  it('takes over what others remember of a node that it knows nothing of, and no more', () => {
+    const { captures } = capturesOf(objectsOf(pod('a'), pod('b')));
+    assert.deepEqual(captures.adopt('node1', [A]), { add: [A], remove: [] });
+    assert.deepEqual(captures.adopt('node1', [A, B]), NONE);
+    captures.claim('node1', new Set([B]), stream(1));
+    assert.deepEqual(captures.adopt('node1', [A]), NONE);
+  });
+
+  it('forgets the oldest of too many streams that speak for one node', () => {
+    const { captures } = capturesOf(objectsOf(pod('a')));
+    for (let at = 1; at <= 20; at += 1) captures.claim('node1', new Set([A]), stream(at));
+    for (let at = 20; at > 12; at -= 1) captures.release(`stream ${at}`);
+    assert.equal(captures.own().get('node1')?.sinceMs, undefined, 'twelve were forgotten');
+  });
+
   it('knows after a restart what it knew, until the agent says otherwise', () => {
     const first = capturesOf(objectsOf(pod('a')));
-    first.captures.claim('node1', new Set([A]), 1);
+    first.captures.claim('node1', new Set([A]), stream(1));
     const objects = objectsOf();
     const second = capturesOf(objects);
     second.captures.restore(JSON.parse(JSON.stringify(first.captures.save())));
     objects.set('Pod/shop/a', object(pod('a')));
     assert.deepEqual(second.captures.update(['Pod/shop/a'], 'Kubernetes').add, [A]);
-    assert.deepEqual(second.captures.claim('node1', new Set([A]), 1), NONE);
-    assert.deepEqual(second.captures.claim('node1', new Set(), 1).remove, [A]);
+    assert.deepEqual(second.captures.claim('node1', new Set([A]), stream(1)), NONE);
+    assert.deepEqual(second.captures.claim('node1', new Set(), stream(1)).remove, [A]);
     for (const json of [undefined, null, 1, 'x', { node1: 'x' }, { node1: [1, null] }]) {
       const { captures } = capturesOf(objectsOf(pod('a')));
       captures.restore(json);
@@ -131,13 +176,17 @@ describe('Captures', () => {
 
   it('has a bound for one node, and counts what is over', () => {
     const { captures } = capturesOf(objectsOf());
-    captures.claim('node1', new Set(Array.from({ length: 2_003 }, (_, index) => `u${index}`)), 1);
+    captures.claim(
+      'node1',
+      new Set(Array.from({ length: 2_003 }, (_, index) => `u${index}`)),
+      stream(1),
+    );
     assert.equal(captures.refused, 3);
   });
 
   it('passes over names that are no uid of a pod', () => {
     const { captures } = capturesOf(objectsOf(pod('a')));
-    assert.deepEqual(captures.claim('node1', new Set(['', 'x', '//Pod/', '*']), 1), NONE);
+    assert.deepEqual(captures.claim('node1', new Set(['', 'x', '//Pod/', '*']), stream(1)), NONE);
   });
 });
 

@@ -2,13 +2,15 @@
  * Proxies as people see them: connected ones by their streams, expected ones by their pods.
  *
  * Pods say which proxies should be there: agents by their account, waypoints by the Gateway's label. A
- * proxy whose pod runs and that has no stream is unreachable.
+ * proxy whose pod runs and that has no stream, here or to another replica, is unreachable. Of two streams of one
+ * proxy the newest is right.
  */
 import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
 import type { AdminProxy, AdminProxyKind, AdminSubscription } from '@ambit/model';
-import type { DeltaServerEvent, StreamView, XdsNode } from '@ambit/xds';
+import type { DeltaServerEvent, ReplicaProxy, StreamView, XdsNode } from '@ambit/xds';
 
 import { accountOf } from '../index/pod-index.ts';
+import type { RemoteProxy } from '../replicas/remote-book.ts';
 
 const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
@@ -27,6 +29,7 @@ interface Gone {
 /** A proxy of a kind that has no pod here is shown for this long after it went; others while their pod is. */
 const GONE_MS_MAX = 10 * 60_000;
 const GONE_MAX = 1_000;
+const NO_REMOTE: ReadonlyMap<string, RemoteProxy> = new Map();
 
 export interface ProxyTableOptions {
   readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
@@ -34,6 +37,8 @@ export interface ProxyTableOptions {
   readonly wallNow: () => number;
   readonly capturedOf: (node: string) => readonly string[];
   readonly waypointOf: (node: XdsNode) => string | undefined;
+  /** Those of other replicas, by id. Default: there are none. */
+  readonly remote?: () => ReadonlyMap<string, RemoteProxy>;
 }
 
 /** A proxy that runs, by its pod. */
@@ -55,8 +60,36 @@ export class ProxyTable {
     this.#options = options;
   }
 
+  /** Of each proxy its newest, unless another replica has a newer one. */
   get streams(): readonly StreamView[] {
-    return [...this.#streams.values()];
+    const remote = this.#remote();
+    const newest = new Map<string | number, StreamView>();
+    for (const stream of this.#streams.values()) {
+      const id = stream.node?.id ?? stream.id;
+      const there = remote.get(stream.node?.id ?? '');
+      const isMoved =
+        there !== undefined &&
+        there.lostAtMs === undefined &&
+        there.proxy.connectedAtMs > stream.connectedAtMs;
+      const other = newest.get(id);
+      const isNewest = other === undefined || stream.connectedAtMs >= other.connectedAtMs;
+      if (!isMoved && isNewest) newest.set(id, stream);
+    }
+    return [...newest.values()];
+  }
+
+  /** What is said to other replicas. */
+  own(): readonly ReplicaProxy[] {
+    return this.streams.flatMap((stream): readonly ReplicaProxy[] => {
+      const { node, connectedAtMs } = stream;
+      const described = this.#describe(stream);
+      if (node === undefined || described === undefined) return [];
+      const { id, kind, name, address, subscriptions } = described;
+      const pod = `${node.namespace}/${node.podName}`;
+      const waypoint = this.#options.waypointOf(node);
+      const place = { pod, node: node.nodeName, waypoint };
+      return [{ id, kind, name, address, connectedAtMs, ...place, subscriptions }];
+    });
   }
 
   /** To be called for every object that was written or taken away. */
@@ -73,6 +106,9 @@ export class ProxyTable {
     const connected = new Set(
       this.streams.flatMap(({ node }) => (node === undefined ? [] : [podKey(node)])),
     );
+    for (const { proxy, lostAtMs } of this.#remote().values()) {
+      if (lostAtMs === undefined) connected.add(`Pod/${proxy.pod}`);
+    }
     return [...this.#proxyPods.values()].filter(({ pod }) => !connected.has(pod));
   }
 
@@ -110,7 +146,8 @@ export class ProxyTable {
 
   list(): readonly AdminProxy[] {
     const nowMs = this.#options.wallNow();
-    const connected = this.streams.flatMap((stream) => this.#describe(stream) ?? []);
+    const here = this.streams.flatMap((stream) => this.#describe(stream) ?? []);
+    const connected = [...here, ...this.#elsewhere(new Set(here.map(({ id }) => id)))];
     const ids = new Set(connected.map(({ id }) => id));
     for (const [id, { proxy, pod }] of this.#gone) {
       const isStale =
@@ -134,6 +171,30 @@ export class ProxyTable {
         }),
       );
     return [...connected, ...gone, ...missing].sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  #remote(): ReadonlyMap<string, RemoteProxy> {
+    return this.#options.remote?.() ?? NO_REMOTE;
+  }
+
+  /** Proxies of other replicas; those of a replica that cannot be asked are away as long as it is. */
+  #elsewhere(here: ReadonlySet<string>): readonly AdminProxy[] {
+    return [...this.#remote().values()]
+      .filter(({ proxy }) => !here.has(proxy.id))
+      .map(({ replica, lostAtMs, proxy }): AdminProxy => {
+        const { id, kind, name, address, connectedAtMs, node, subscriptions } = proxy;
+        return {
+          ...{ id, kind, name, address, replica, subscriptions },
+          ...(lostAtMs === undefined
+            ? { connectedSinceMs: connectedAtMs }
+            : { disconnectedSinceMs: lostAtMs }),
+          captured: this.#capturedOf(kind, node),
+        };
+      });
+  }
+
+  #capturedOf(kind: AdminProxyKind, node: string): readonly string[] {
+    return kind === 'node-agent' ? [...this.#options.capturedOf(node)].sort() : [];
   }
 
   #expectedOf(key: ObjectKey, pod: Pod): ExpectedProxy | undefined {
@@ -187,7 +248,7 @@ export class ProxyTable {
           ...(error === undefined ? {} : { error }),
         };
       }),
-      captured: kind === 'node-agent' ? [...this.#options.capturedOf(node.nodeName)].sort() : [],
+      captured: this.#capturedOf(kind, node.nodeName),
     };
   }
 

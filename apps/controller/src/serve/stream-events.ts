@@ -21,8 +21,11 @@ export function onStreamEvent(event: DeltaServerEvent, to: StreamEventTargets): 
   const proxy = stream.node?.id ?? `${stream.caller.namespace}/${stream.caller.pod.name}`;
   switch (event.kind) {
     case 'opened':
+      to.log.info('stream opened', { proxy });
+      return;
     case 'closed':
-      to.log.info(`stream ${event.kind}`, { proxy });
+      to.log.info('stream closed', { proxy });
+      releaseClaims(stream, to);
       return;
     case 'sent': {
       const { typeUrl, resources, removed } = event;
@@ -52,6 +55,16 @@ function takeClaims(stream: StreamView, to: StreamEventTargets): void {
   const place = node === '' ? (to.pods.pod(namespace, pod.name)?.node ?? '') : node;
   if (place === '') return;
   const uids = stream.types.get(TYPE_URL.capture)?.names ?? new Set<string>();
-  const captured = to.captures.claim(place, uids, stream.id);
+  const speaker = { id: speakerOf(stream), sinceMs: stream.connectedAtMs };
+  const captured = to.captures.claim(place, uids, speaker);
   if (captured.add.length + captured.remove.length > 0) to.store.apply({ captured });
+}
+
+function releaseClaims(stream: StreamView, to: StreamEventTargets): void {
+  const captured = to.captures.release(speakerOf(stream));
+  if (captured.add.length + captured.remove.length > 0) to.store.apply({ captured });
+}
+
+function speakerOf({ id }: StreamView): string {
+  return `stream ${id}`;
 }

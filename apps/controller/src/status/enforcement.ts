@@ -1,14 +1,18 @@
 /**
  * `Enforced`: whether the proxies that an object concerns have it in force.
  *
- * True only when every one of them has acknowledged the resources that the object became. A proxy that
- * should be there and is not makes it Unknown; one that refuses makes it False, with its own words.
+ * True only when every one of them has acknowledged the resources that the object became, wherever its stream is. A
+ * proxy that should be there and is not makes it Unknown, and so does a replica of the controller that cannot be
+ * asked or has not seen this version; one that refuses makes it False, with its own words.
  */
 import type { ObjectKey } from '@ambit/api';
 import { type Condition, type MeshDelta, type MeshOutputs, NOT_CAPTURED } from '@ambit/model';
-import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
+import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
+import type { RemoteReplica } from '../replicas/remote-book.ts';
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
+import { type AskedStream, answerOf, hasEverything, type Names, unite } from './stream-answer.ts';
+import { addReplica, awayOf, note, some, type Tally } from './tally.ts';
 
 export type EnforcedReason =
   | 'Enforced'
@@ -30,26 +34,31 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'TCPRoute',
 ]);
 
-/** Names that are remembered for one object and type; beyond, the whole type has to be acknowledged. */
-const NAMES_MAX = 5_000;
-const NAMED_MAX = 5;
-
-type Names = ReadonlySet<string> | 'all';
-
 export interface EnforcementOptions {
   readonly outputs: () => MeshOutputs;
   readonly generation: (key: ObjectKey) => number;
+  /** Tells an object from one that had its name before. Default: nothing does. */
+  readonly uid?: (key: ObjectKey) => string;
   readonly version: (typeUrl: string, name: string, node: XdsNode) => string | undefined;
   readonly streams: () => readonly StreamView[];
   readonly unreachable: () => readonly ExpectedProxy[];
   readonly waypointOf: (node: XdsNode) => string | undefined;
+  /** Default: there is no other replica. */
+  readonly remote?: () => readonly RemoteReplica[];
 }
 
-/** One proxy's answer to one object. */
-type Answer =
-  | { readonly kind: 'in-force' }
-  | { readonly kind: 'waiting' }
-  | { readonly kind: 'refused'; readonly reason: string };
+/** What is the same for all objects of one evaluation. */
+interface Evaluation {
+  /** How many have everything: of agents under '', of waypoints under their names. */
+  readonly settled: ReadonlyMap<string, number>;
+  readonly unsettled: readonly (AskedStream & { readonly waypoint: string | undefined })[];
+  readonly unreachable: readonly ExpectedProxy[];
+  readonly remote: readonly RemoteReplica[];
+  /** Waypoints that have a stream, anywhere. */
+  readonly reached: ReadonlySet<string>;
+  /** Waypoints in whose scope an object is. */
+  readonly scopesOf: ReadonlyMap<ObjectKey, readonly string[]>;
+}
 
 export class Enforcement {
   readonly #options: EnforcementOptions;
@@ -78,26 +87,21 @@ export class Enforcement {
 
   /** Conditions of all objects that proxies may have in force. */
   evaluate(): ReadonlyMap<ObjectKey, Condition> {
-    const { outputs, streams, unreachable } = this.#options;
-    const { statuses, scopes } = outputs();
-    const context: EvaluationContext = {
-      streams: streams().flatMap((view) =>
-        view.node === undefined ? [] : [{ view, node: view.node }],
-      ),
-      unreachable: unreachable(),
-      scopesOf: invert(scopes),
-    };
+    const { statuses } = this.#options.outputs();
+    const evaluation = this.#begin();
     const conditions = new Map<ObjectKey, Condition>();
-    for (const [key, status] of statuses) {
-      if (!isEnforced(key) || (!outputs().objects.has(key) && !isPeer(key))) continue;
+    for (const key of this.#keys()) {
+      const status = statuses.get(key);
+      if (status === undefined) continue;
       const isAccepted = status.conditions.some(({ type }) => type === 'Accepted');
       // Every proxy may have it, and none of them stands before what it is about.
       const outside = status.conditions.find(({ reason }) => reason === 'NotEnrolled');
       const uncaptured = status.findings.find(({ code }) => code === NOT_CAPTURED);
-      if (outside !== undefined) conditions.set(key, this.#not('NotEnrolled', key, outside));
-      else if (uncaptured !== undefined) {
-        conditions.set(key, this.#not('NotCaptured', key, uncaptured));
-      } else if (isAccepted) conditions.set(key, this.#conditionOf(key, context));
+      if (outside !== undefined) {
+        conditions.set(key, this.#say(key, 'False', 'NotEnrolled', outside.message));
+      } else if (uncaptured !== undefined) {
+        conditions.set(key, this.#say(key, 'False', 'NotCaptured', uncaptured.message));
+      } else if (isAccepted) conditions.set(key, this.#conditionOf(key, evaluation));
     }
     for (const key of this.#related.keys()) {
       if (!statuses.has(key)) this.#related.delete(key);
@@ -105,117 +109,125 @@ export class Enforcement {
     return conditions;
   }
 
-  #not(
-    reason: EnforcedReason,
+  /** What the proxies that have a stream here have, of every object; for other replicas. */
+  own(): ReadonlyMap<ObjectKey, ReplicaAnswer> {
+    const evaluation = this.#begin();
+    const answers = new Map<ObjectKey, ReplicaAnswer>();
+    for (const key of this.#keys()) {
+      const { inForce: _, ...tally } = this.#tally(key, evaluation);
+      const generation = this.#options.generation(key);
+      answers.set(key, { key, uid: this.#uid(key), generation, ...tally });
+    }
+    return answers;
+  }
+
+  *#keys(): Iterable<ObjectKey> {
+    const { statuses, objects } = this.#options.outputs();
+    for (const key of statuses.keys()) {
+      if (isEnforced(key) && (objects.has(key) || isPeer(key))) yield key;
+    }
+  }
+
+  #uid(key: ObjectKey): string {
+    return this.#options.uid?.(key) ?? '';
+  }
+
+  #begin(): Evaluation {
+    const { outputs, streams, unreachable, waypointOf, remote } = this.#options;
+    const settled = new Map<string, number>();
+    const unsettled: Evaluation['unsettled'][number][] = [];
+    const reached = new Set<string>();
+    /** When the stream began that a proxy has here. */
+    const sinceMs = new Map<string, number>();
+    for (const view of streams()) {
+      const { node } = view;
+      if (node === undefined) continue;
+      sinceMs.set(node.id, view.connectedAtMs);
+      const waypoint = waypointOf(node);
+      if (waypoint !== undefined) reached.add(waypoint);
+      // A waypoint that is nobody's is concerned by nothing.
+      if (node.type === 'waypoint' && waypoint === undefined) continue;
+      const name = node.type === 'waypoint' ? (waypoint ?? '') : '';
+      if (!hasEverything({ view, node })) unsettled.push({ view, node, waypoint });
+      else settled.set(name, (settled.get(name) ?? 0) + 1);
+    }
+    const replicas = (remote?.() ?? []).map((replica) => ({
+      ...replica,
+      proxies: replica.proxies.filter(({ id, connectedAtMs }) => {
+        const here = sinceMs.get(id);
+        return here === undefined || (replica.isHeard && connectedAtMs > here);
+      }),
+    }));
+    for (const { isHeard, proxies } of replicas) {
+      for (const { waypoint } of isHeard ? proxies : []) {
+        if (waypoint !== undefined) reached.add(waypoint);
+      }
+    }
+    const scopesOf = invert(outputs().scopes);
+    return { settled, unsettled, unreachable: unreachable(), remote: replicas, reached, scopesOf };
+  }
+
+  #say(
     key: ObjectKey,
-    { message }: { readonly message: string },
+    status: Condition['status'],
+    reason: EnforcedReason,
+    message: string,
   ): Condition {
     const observedGeneration = this.#options.generation(key);
-    return { type: 'Enforced', status: 'False', reason, message, observedGeneration };
+    return { type: 'Enforced', status, reason, message, observedGeneration };
   }
 
-  #conditionOf(key: ObjectKey, context: EvaluationContext): Condition {
-    const observedGeneration = this.#options.generation(key);
-    const say = (
-      status: Condition['status'],
-      reason: EnforcedReason,
-      message: string,
-    ): Condition => ({ type: 'Enforced', status, reason, message, observedGeneration });
-    const waypoints = context.scopesOf.get(key) ?? [];
-    let inForce = 0;
-    const waiting: string[] = [];
-    const refused: string[] = [];
-    const reached = new Set<string>();
-    for (const { view, node } of context.streams) {
-      const waypoint = this.#options.waypointOf(node);
-      if (waypoint !== undefined) reached.add(waypoint);
-      const isConcerned =
-        node.type !== 'waypoint' || (waypoint !== undefined && waypoints.includes(waypoint));
-      const answer = isConcerned ? this.#answerOf(key, view, node) : undefined;
-      if (answer === undefined) continue;
-      if (answer.kind === 'in-force') inForce += 1;
-      else if (answer.kind === 'waiting') waiting.push(node.podName);
-      else refused.push(`${node.podName}: ${answer.reason}`);
+  #conditionOf(key: ObjectKey, evaluation: Evaluation): Condition {
+    const waypoints = evaluation.scopesOf.get(key) ?? [];
+    const tally = this.#tally(key, evaluation);
+    const version = { key, uid: this.#uid(key), generation: this.#options.generation(key) };
+    for (const replica of evaluation.remote) {
+      if (replica.isHeard) addReplica(tally, replica, { version, waypoints });
     }
-    if (refused.length > 0) return say('False', 'Refused', shorten(refused, '; '));
-    const away = [
-      ...waypoints.filter((name) => !reached.has(name)).map((name) => `waypoint ${name}`),
-      ...context.unreachable
-        .filter(
-          ({ kind, name }) =>
-            kind === 'node-agent' || (waypoints.includes(name) && reached.has(name)),
-        )
-        .map(({ kind, name }) => `${kind} ${name}`),
-    ];
-    const all = inForce + waiting.length + away.length;
+    const { inForce, waiting, waitingNames, refused, refusals } = tally;
+    if (refused > 0) return this.#say(key, 'False', 'Refused', some(refusals, refused, '; '));
+    const away = awayOf(evaluation, waypoints);
+    const all = inForce + waiting + away.length;
     if (away.length > 0) {
-      const text = `${away.length} of ${all} proxies cannot be reached: ${shorten(away, ', ')}`;
-      return say('Unknown', 'Unreachable', text);
+      const text = `${away.length} of ${all} proxies cannot be reached: ${some(away, away.length)}`;
+      return this.#say(key, 'Unknown', 'Unreachable', text);
     }
-    if (waiting.length > 0) {
-      const text = `${waiting.length} of ${all} proxies have not acknowledged: ${shorten(waiting, ', ')}`;
-      return say('Unknown', 'Waiting', text);
+    const silent = evaluation.remote.filter(({ isHeard, isServing }) => isServing && !isHeard);
+    if (silent.length > 0) {
+      const names = silent.map(({ name }) => name);
+      const text = `what proxies of other replicas have cannot be asked: ${some(names, names.length)}`;
+      return this.#say(key, 'Unknown', 'Unreachable', text);
     }
-    if (inForce === 0) return say('Unknown', 'NoProxy', 'no proxy is connected');
+    if (waiting > 0) {
+      const text = `${waiting} of ${all} proxies have not acknowledged: ${some(waitingNames, waiting)}`;
+      return this.#say(key, 'Unknown', 'Waiting', text);
+    }
+    if (inForce === 0) return this.#say(key, 'Unknown', 'NoProxy', 'no proxy is connected');
     this.#related.delete(key);
-    return say(
-      'True',
-      'Enforced',
-      `acknowledged by ${inForce} ${inForce === 1 ? 'proxy' : 'proxies'}`,
-    );
+    const text = `acknowledged by ${inForce} ${inForce === 1 ? 'proxy' : 'proxies'}`;
+    return this.#say(key, 'True', 'Enforced', text);
   }
 
-  #answerOf(key: ObjectKey, view: StreamView, node: XdsNode): Answer {
-    if (hasEverything(view, node)) return { kind: 'in-force' };
-    const related = this.#related.get(key) ?? new Map<string, Names>();
-    const natural = new Map<string, Names>(related);
-    const own = new Set([key.slice(key.indexOf('/') + 1)]);
-    natural.set(TYPE_URL.authorization, unite(related.get(TYPE_URL.authorization), own, new Set()));
-    natural.set(TYPE_URL.object, new Set([key]));
-    let isWaiting = false;
-    for (const [typeUrl, names] of natural) {
-      const type = view.types.get(typeUrl);
-      if (type === undefined) {
-        // A proxy that has not asked for what it needs yet.
-        isWaiting ||=
-          typeUrl === (node.type === 'waypoint' ? TYPE_URL.object : TYPE_URL.address) &&
-          names !== 'all';
-        continue;
-      }
-      if (type.isSettled && type.rejected.size === 0) continue;
-      if (names === 'all') {
-        isWaiting ||= !type.isSettled;
-        continue;
-      }
-      for (const name of names) {
-        if (!type.isWildcard && !type.names.has(name)) continue;
-        const version = this.#options.version(typeUrl, name, node);
-        const rejected = type.rejected.get(name);
-        if (rejected !== undefined && rejected.version === version) {
-          return { kind: 'refused', reason: rejected.reason };
-        }
-        isWaiting ||= type.acked.get(name) !== version;
+  #tally(key: ObjectKey, { settled, unsettled, scopesOf }: Evaluation): Tally {
+    const waypoints = scopesOf.get(key) ?? [];
+    const inForce = ['', ...waypoints].reduce((sum, name) => sum + (settled.get(name) ?? 0), 0);
+    const tally: Tally = { inForce, waiting: 0, waitingNames: [], refused: 0, refusals: [] };
+    const known = { related: this.#related.get(key), version: this.#options.version };
+    for (const stream of unsettled) {
+      const { node, waypoint } = stream;
+      if (node.type === 'waypoint' && !waypoints.includes(waypoint ?? '')) continue;
+      const answer = answerOf(key, stream, known);
+      if (answer.kind === 'in-force') tally.inForce += 1;
+      else if (answer.kind === 'waiting') {
+        tally.waiting += 1;
+        note(tally.waitingNames, node.podName);
+      } else {
+        tally.refused += 1;
+        note(tally.refusals, `${node.podName}: ${answer.reason}`);
       }
     }
-    return { kind: isWaiting ? 'waiting' : 'in-force' };
+    return tally;
   }
-}
-
-/** Nothing is on its way and nothing was refused: whatever the object is, the proxy has it. */
-function hasEverything({ types }: StreamView, node: XdsNode): boolean {
-  const needed = node.type === 'waypoint' ? TYPE_URL.object : TYPE_URL.address;
-  if (!types.has(needed)) return false;
-  for (const type of types.values()) {
-    if (type.rejected.size > 0 || (!type.isSettled && type.lastSequence > 0)) return false;
-  }
-  return types.get(needed)?.isSettled === true;
-}
-
-interface EvaluationContext {
-  readonly streams: readonly { readonly view: StreamView; readonly node: XdsNode }[];
-  readonly unreachable: readonly ExpectedProxy[];
-  /** Waypoints in whose scope an object is. */
-  readonly scopesOf: ReadonlyMap<ObjectKey, readonly string[]>;
 }
 
 function isEnforced(key: ObjectKey): boolean {
@@ -225,16 +237,6 @@ function isEnforced(key: ObjectKey): boolean {
 /** Not among the objects of waypoints, and in force at agents all the same. */
 function isPeer(key: ObjectKey): boolean {
   return key.startsWith('PeerAuthentication/');
-}
-
-function unite(
-  before: Names | undefined,
-  changed: ReadonlySet<string>,
-  removed: ReadonlySet<string>,
-): Names {
-  if (before === 'all') return 'all';
-  const names = new Set([...(before ?? []), ...changed, ...removed]);
-  return names.size > NAMES_MAX ? 'all' : names;
 }
 
 function invert(
@@ -249,9 +251,4 @@ function invert(
     }
   }
   return found;
-}
-
-function shorten(parts: readonly string[], separator: string): string {
-  const shown = parts.slice(0, NAMED_MAX).join(separator);
-  return parts.length > NAMED_MAX ? `${shown} and ${parts.length - NAMED_MAX} more` : shown;
 }

@@ -65,6 +65,8 @@ export interface AdminProxy {
   /** Absent: not connected now. */
   readonly connectedSinceMs?: number;
   readonly disconnectedSinceMs?: number;
+  /** The controller's replica that has, or had, its stream; absent: the one that was asked. */
+  readonly replica?: string;
   readonly subscriptions: readonly AdminSubscription[];
   /** Uids of pods that an agent has captured. */
   readonly captured: readonly string[];

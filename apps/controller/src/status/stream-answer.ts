@@ -1,0 +1,80 @@
+/** What one proxy has of one object, by what was sent to it, acknowledged and refused. */
+import type { ObjectKey } from '@ambit/api';
+import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
+
+/** Names that are remembered for one object and type; beyond, the whole type has to be acknowledged. */
+const NAMES_MAX = 5_000;
+
+export type Names = ReadonlySet<string> | 'all';
+
+/** One proxy's answer to one object. */
+export type Answer =
+  | { readonly kind: 'in-force' }
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export interface AskedStream {
+  readonly view: StreamView;
+  readonly node: XdsNode;
+}
+
+/** `related`: names of resources that the object changed, by type. */
+export function answerOf(
+  key: ObjectKey,
+  { view, node }: AskedStream,
+  known: {
+    readonly related: ReadonlyMap<string, Names> | undefined;
+    readonly version: (typeUrl: string, name: string, node: XdsNode) => string | undefined;
+  },
+): Answer {
+  const natural = new Map<string, Names>(known.related);
+  const own = new Set([key.slice(key.indexOf('/') + 1)]);
+  natural.set(TYPE_URL.authorization, unite(natural.get(TYPE_URL.authorization), own, new Set()));
+  natural.set(TYPE_URL.object, new Set([key]));
+  let isWaiting = false;
+  for (const [typeUrl, names] of natural) {
+    const type = view.types.get(typeUrl);
+    if (type === undefined) {
+      // A proxy that has not asked for what it needs yet.
+      isWaiting ||=
+        typeUrl === (node.type === 'waypoint' ? TYPE_URL.object : TYPE_URL.address) &&
+        names !== 'all';
+      continue;
+    }
+    if (type.isSettled && type.rejected.size === 0) continue;
+    if (names === 'all') {
+      isWaiting ||= !type.isSettled;
+      continue;
+    }
+    for (const name of names) {
+      if (!type.isWildcard && !type.names.has(name)) continue;
+      const version = known.version(typeUrl, name, node);
+      const rejected = type.rejected.get(name);
+      if (rejected !== undefined && rejected.version === version) {
+        return { kind: 'refused', reason: rejected.reason };
+      }
+      isWaiting ||= type.acked.get(name) !== version;
+    }
+  }
+  return { kind: isWaiting ? 'waiting' : 'in-force' };
+}
+
+/** Nothing is on its way and nothing was refused: whatever the object is, the proxy has it. */
+export function hasEverything({ view: { types }, node }: AskedStream): boolean {
+  const needed = node.type === 'waypoint' ? TYPE_URL.object : TYPE_URL.address;
+  if (!types.has(needed)) return false;
+  for (const type of types.values()) {
+    if (type.rejected.size > 0 || (!type.isSettled && type.lastSequence > 0)) return false;
+  }
+  return types.get(needed)?.isSettled === true;
+}
+
+export function unite(
+  before: Names | undefined,
+  changed: ReadonlySet<string>,
+  removed: ReadonlySet<string>,
+): Names {
+  if (before === 'all') return 'all';
+  const names = new Set([...(before ?? []), ...changed, ...removed]);
+  return names.size > NAMES_MAX ? 'all' : names;
+}
