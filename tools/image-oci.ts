@@ -22,6 +22,8 @@ export interface ImageSettings {
   readonly env: readonly string[];
   readonly ports: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Default: the root. */
+  readonly workingDir?: string;
   /** Seconds since 1970: the time of every file and of the image. */
   readonly epoch: number;
 }
@@ -76,7 +78,7 @@ function configOf(arch: Arch, layers: readonly PackedLayer[], settings: ImageSet
       ExposedPorts: Object.fromEntries(settings.ports.map((port) => [port, {}])),
       Env: settings.env,
       Entrypoint: settings.entrypoint,
-      WorkingDir: '/',
+      WorkingDir: settings.workingDir ?? '/',
       Labels: settings.labels,
       StopSignal: 'SIGTERM',
     },

@@ -245,7 +245,8 @@ function parseArguments(argv: readonly string[]): BuildOptions & { readonly load
   return { names, arches, tag, out, rootfs, load, epoch, revision };
 }
 
-function loadArchive(file: string): void {
+/** Hands an archive to the command of AMBIT_IMAGE_LOADER. */
+export function loadArchive(file: string): void {
   const loader = process.env['AMBIT_IMAGE_LOADER'] ?? '';
   if (loader === '') {
     throw new Error('--load needs AMBIT_IMAGE_LOADER, for instance "kind load image-archive"');

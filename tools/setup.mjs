@@ -2,7 +2,8 @@
  * Makes a fresh clone ready to run: system tools, packages, the pinned Node. Silent when nothing is missing.
  *
  * Plain JavaScript for Node 18 and later, because it runs before `npm ci` brings the pinned one.
- * System tools come first: without them it prints one command and touches nothing.
+ * System tools come first: without them it prints one command and touches nothing. With the argument `cluster` it also
+ * asks for what `npm run test:cluster` needs: compilers of the programs that run in pods, and of the cluster itself.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stampFile = join(root, 'node_modules', '.ambit-setup');
 const pinnedNode = join(root, 'node_modules', '.bin', 'node');
+const isForCluster = process.argv.includes('cluster');
 
 /** Command → Debian package. */
 const TOOLS = {
@@ -23,7 +25,15 @@ const TOOLS = {
   setpriv: 'util-linux',
   nsenter: 'util-linux',
   mount: 'mount',
+  openssl: 'openssl',
+  xz: 'xz-utils',
 };
+
+/** For tests on Kubernetes; the last two only where no cluster is given and one is built. */
+const CLUSTER_TOOLS = { go: 'golang-go', gcc: 'gcc libc6-dev' };
+const CLUSTER_BUILD_TOOLS = { 'pkg-config': 'pkg-config', iptables: 'iptables', curl: 'curl' };
+/** From this on Go fetches by itself the version that a module asks for. */
+const GO_MINOR_MIN = 21;
 
 function isExecutable(path) {
   try {
@@ -59,9 +69,17 @@ function outputOf(result) {
   return `${result.error ?? ''}${result.stdout ?? ''}${result.stderr ?? ''}`.trim();
 }
 
+function wantedTools() {
+  if (!isForCluster) {
+    return TOOLS;
+  }
+  const isGiven = Boolean(process.env.AMBIT_TEST_KUBECONFIG || process.env.KUBECONFIG);
+  return { ...TOOLS, ...CLUSTER_TOOLS, ...(isGiven ? {} : CLUSTER_BUILD_TOOLS) };
+}
+
 function missingPackages() {
-  const missing = Object.entries(TOOLS).filter(([command]) => !hasCommand(command));
-  return [...new Set(missing.map(([, debianPackage]) => debianPackage))];
+  const missing = Object.entries(wantedTools()).filter(([command]) => !hasCommand(command));
+  return [...new Set(missing.flatMap(([, debianPackages]) => debianPackages.split(' ')))];
 }
 
 function installTools() {
@@ -94,6 +112,17 @@ function installTools() {
   const left = missingPackages();
   if (left.length > 0) {
     stop(`setup: still missing after apt-get: ${left.join(' ')}`);
+  }
+}
+
+/** Debian's own Go may be too old. */
+function checkGo() {
+  const said = outputOf(run('go', ['version']));
+  const minor = Number(/go1\.(\d+)/.exec(said)?.[1] ?? 0);
+  if (minor < GO_MINOR_MIN) {
+    stop(
+      `setup: tests on Kubernetes need Go 1.${GO_MINOR_MIN} or later, found: ${said || 'none'}\n  see https://go.dev/doc/install`,
+    );
   }
 }
 
@@ -162,4 +191,7 @@ function installPackages() {
 }
 
 installTools();
+if (isForCluster) {
+  checkGo();
+}
 installPackages();

@@ -85,8 +85,7 @@ describe('objects under the CRDs of Istio', () => {
   let namespace: string;
   before(async () => {
     // A cluster of its own: the CRDs have the names of ours.
-    delete process.env['KUBECONFIG'];
-    cluster = await openTestCluster('istio-crds');
+    cluster = await openTestCluster('istio-crds', { isOwn: true });
     await applyCrds(cluster, CRDS);
     namespace = await cluster.namespace();
   });

@@ -72,8 +72,7 @@ async function until(isSo: () => Promise<boolean>, what: string): Promise<void> 
 }
 
 before(async () => {
-  delete process.env['KUBECONFIG'];
-  cluster = await openTestCluster('webhook');
+  cluster = await openTestCluster('webhook', { isOwn: true });
   await applyCrds(cluster, customResourceDefinitions());
   namespace = await cluster.namespace();
   const spawn = threadSpawner(new URL('./endless-worker.testing.ts', import.meta.url));
