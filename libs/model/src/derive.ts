@@ -40,6 +40,7 @@ import { allocateVips } from './service/vip-allocation.ts';
 import type { Enrolment, NetworkAddress, PodFacts } from './types.ts';
 import { routingOf } from './waypoint/routes.ts';
 import { waypointFromGateway } from './waypoint/waypoints.ts';
+import { readBypass } from './workload/bypass.ts';
 import { enrolmentOf, type PodMode, podMode } from './workload/enrolment.ts';
 import { podFacts } from './workload/pod-facts.ts';
 import {
@@ -71,7 +72,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     .flatMap('pod-modes', sources.pods, (pod) => {
       const namespace = sources.namespaces.get(objectKey('Namespace', '', pod.metadata.namespace));
       const uid = podUid(pod.metadata.namespace, pod.metadata.name, options);
-      return [[uid, podMode(pod, namespace)]];
+      return [[uid, podMode(pod, namespace, isBypassed(sources, pod.metadata.namespace))]];
     })
     .addIndex('exceptions', (mode) => (mode.differs ? [mode.namespace] : []));
   const policies = graph.map('policies', sources.policies, (policy) => policyInfo(policy, options));
@@ -225,12 +226,18 @@ function deriveEnrolments(
   const fromPods = graph.group('excepted-namespaces', podModes, 'exceptions', () => true as const);
   const names = graph.merge('enrolment-names', [fromNamespaces, fromPods]);
   return graph.map('enrolments', names, (_, name) =>
-    enrolmentOf(
-      name,
-      sources.namespaces.get(objectKey('Namespace', '', name)),
-      podModes.lookup('exceptions', name),
-    ),
+    enrolmentOf(name, sources.namespaces.get(objectKey('Namespace', '', name)), {
+      exceptions: podModes.lookup('exceptions', name),
+      isBypassed: isBypassed(sources, name),
+    }),
   );
+}
+
+/** Said of a namespace whose annotations no longer say it, it does not count. */
+function isBypassed(sources: Sources, name: string): boolean {
+  if (sources.bypassed.get(name) !== true) return false;
+  const namespace = sources.namespaces.get(objectKey('Namespace', '', name));
+  return namespace !== undefined && readBypass(namespace.metadata.annotations).bypass !== undefined;
 }
 
 function derivePodFacts(graph: Graph, sources: Sources): Collection<PodFacts> {

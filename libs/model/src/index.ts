@@ -91,5 +91,15 @@ export {
   type WaypointTarget,
   WaypointView,
 } from './view/waypoint-view.ts';
-export { namespaceMode } from './workload/enrolment.ts';
+export {
+  BYPASS_BY,
+  BYPASS_MS_MAX,
+  BYPASS_REASON,
+  BYPASS_SINCE,
+  BYPASS_UNTIL,
+  type Bypass,
+  type ReadBypass,
+  readBypass,
+} from './workload/bypass.ts';
+export { namespaceMode, podMode } from './workload/enrolment.ts';
 export { CAPTURE_ANNOTATIONS, STATIC_POD_HASH } from './workload/pod-facts.ts';

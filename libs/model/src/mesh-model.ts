@@ -37,6 +37,14 @@ export interface MeshBatch {
   readonly notes?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
   /** Objects of kinds that are known but not served; `removes` takes them away. */
   readonly unsupported?: readonly { readonly key: ObjectKey; readonly message: string }[];
+  /**
+   * Names of namespaces whose bypass (`readBypass`) began or is over, by whoever has a clock. What nobody says is
+   * bypassed is not.
+   */
+  readonly bypassed?: {
+    readonly add?: readonly string[];
+    readonly remove?: readonly string[];
+  };
   /** Uids of pods that an agent has captured, or holds no longer. */
   readonly captured?: {
     readonly add?: readonly string[];
@@ -130,6 +138,8 @@ export class MeshModel {
     for (const { key, message } of batch.unsupported ?? []) {
       this.#sources.unsupported.set(key, message);
     }
+    for (const name of batch.bypassed?.remove ?? []) this.#sources.bypassed.set(name, undefined);
+    for (const name of batch.bypassed?.add ?? []) this.#sources.bypassed.set(name, true);
     for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
     for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
     this.#graph.run();

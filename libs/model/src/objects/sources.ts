@@ -47,6 +47,8 @@ export interface Sources {
   readonly notes: Source<readonly Finding[]>;
   /** Objects of kinds that are not served: what is to be said. */
   readonly unsupported: Source<string>;
+  /** Names of namespaces that are let out of the mesh now. */
+  readonly bypassed: Source<true>;
   /** Uids of pods that an agent has captured. */
   readonly captured: Source<true>;
   /** Uids of pods that were published outside of the mesh and that no agent has captured yet. */
@@ -97,6 +99,7 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
     refused: graph.source('refused'),
     notes: graph.source('notes'),
     unsupported: graph.source('unsupported'),
+    bypassed: graph.source('bypassed'),
     captured: graph.source('captured'),
     pending: graph.source('pending'),
   };

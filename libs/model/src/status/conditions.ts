@@ -14,7 +14,8 @@ export type ConditionType =
   | 'Attached'
   | 'ResolvedRefs'
   | 'WaypointReady'
-  | 'Programmed';
+  | 'Programmed'
+  | 'Bypassed';
 
 export type ConditionReason =
   | 'Accepted'
@@ -41,7 +42,9 @@ export type ConditionReason =
   | 'Pending'
   | 'AddressNotFound'
   | 'HostNetwork'
-  | 'WrongServiceAccount';
+  | 'WrongServiceAccount'
+  | 'BreakGlass'
+  | 'BypassOver';
 
 export function condition(
   type: ConditionType,

@@ -1,14 +1,15 @@
 /**
  * What the model says about each object: accepted or not, what it attaches to, what it lacks.
  */
-import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
+import type { Finding, MeshObject, Namespace, ObjectKey } from '@ambit/api';
 import { isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { STAND_IN } from '../objects/labels.ts';
 import type { ObjectStatus } from '../types.ts';
-import { condition } from './conditions.ts';
+import { readBypass } from '../workload/bypass.ts';
+import { condition, warning } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
 import {
   acceptedCondition,
@@ -64,7 +65,7 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     statusOf('services', sources.services, serviceStatus),
     statusOf('service-entries', sources.serviceEntries, serviceStatus),
     statusOf('workload-entries', sources.workloadEntries, accepted),
-    statusOf('namespaces', sources.namespaces, labelled),
+    statusOf('namespaces', sources.namespaces, namespaceStatus),
     statusOf('pods', sources.pods, labelled),
     statusOf('nodes', sources.nodes, () => undefined),
   ]);
@@ -187,6 +188,40 @@ function causeOf(
     (readyGateways.get(waypoint) === true || waypoints.get(waypoint)?.isUnmanaged === true);
   return [[id, { waypoint, reason, subject, isReady, because }]];
 }
+
+/** Who opened it, why and until when is said for as long as the annotations are there. */
+function namespaceStatus(namespace: Namespace, context: StatusContext): StatusParts | undefined {
+  const { name, annotations, generation } = namespace.metadata;
+  const { bypass, findings } = readBypass(annotations);
+  const labels = labelled(namespace, context);
+  if (bypass === undefined) {
+    return findings.length === 0
+      ? labels
+      : {
+          conditions: labels?.conditions ?? [],
+          findings: [...findings, ...(labels?.findings ?? [])],
+        };
+  }
+  const isOpen = context.derived.sources.bypassed.get(name) === true;
+  const { by, reason, untilMs } = bypass;
+  const text = `${isOpen ? 'out of the mesh until' : 'was out of the mesh until'} ${new Date(untilMs).toISOString()}, by ${by}: ${reason}`;
+  const opened = condition(
+    'Bypassed',
+    isOpen ? 'True' : 'False',
+    isOpen ? 'BreakGlass' : 'BypassOver',
+    text,
+    generation,
+  );
+  return {
+    conditions: [opened, ...(labels?.conditions ?? [])],
+    findings: [
+      ...(isOpen ? [warning('BYPASSED', 'metadata.annotations', text, END_BYPASS)] : []),
+      ...(labels?.findings ?? []),
+    ],
+  };
+}
+
+const END_BYPASS = 'end it: meshctl bypass NAMESPACE --end';
 
 /** Of objects that have nothing else to say. */
 function labelled(object: MeshObject, { derived }: StatusContext): StatusParts | undefined {

@@ -30,17 +30,21 @@ export interface PodMode {
   readonly isEnrolled: boolean;
 }
 
-/** The mode of pods that say nothing. The mesh's own label beats the one of the sidecar age. */
-export function namespaceMode(namespace: Namespace | undefined): DataplaneMode {
+/**
+ * The mode of pods that say nothing. The mesh's own label beats the one of the sidecar age; a bypass beats both for
+ * as long as it lasts.
+ */
+export function namespaceMode(namespace: Namespace | undefined, isBypassed = false): DataplaneMode {
+  if (isBypassed) return 'none';
   const labels = namespace?.metadata.labels ?? {};
   const own = modeOf(labels[DATAPLANE_MODE]);
   if (own !== undefined) return own;
   return labels[INJECTION] === 'enabled' ? 'ambient' : 'none';
 }
 
-export function podMode(pod: Pod, namespace: Namespace | undefined): PodMode {
+export function podMode(pod: Pod, namespace: Namespace | undefined, isBypassed = false): PodMode {
   const { metadata, spec } = pod;
-  const base = namespaceMode(namespace);
+  const base = namespaceMode(namespace, isBypassed);
   const wanted = modeOf(metadata.labels[DATAPLANE_MODE]) ?? base;
   const mode = canBeEnrolled(pod) ? wanted : 'none';
   return {
@@ -61,9 +65,12 @@ export function ownMode(pod: Pod): DataplaneMode | undefined {
 export function enrolmentOf(
   name: string,
   namespace: Namespace | undefined,
-  exceptions: readonly PodMode[],
+  {
+    exceptions,
+    isBypassed,
+  }: { readonly exceptions: readonly PodMode[]; readonly isBypassed: boolean },
 ): Enrolment | undefined {
-  const mode = namespaceMode(namespace);
+  const mode = namespaceMode(namespace, isBypassed);
   if (mode === 'none' && exceptions.length === 0) return undefined;
   return {
     namespace: name,

@@ -5,7 +5,14 @@
  * arriving, so that ten thousand pods never exist whole.
  */
 import type { KubeObject, ObjectMeta } from '@ambit/kube';
-import { CAPTURE_ANNOTATIONS, STATIC_POD_HASH } from '@ambit/model';
+import {
+  BYPASS_BY,
+  BYPASS_REASON,
+  BYPASS_SINCE,
+  BYPASS_UNTIL,
+  CAPTURE_ANNOTATIONS,
+  STATIC_POD_HASH,
+} from '@ambit/model';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
@@ -16,6 +23,10 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
 const NAMESPACE_ANNOTATIONS: ReadonlySet<string> = new Set([
   'ambient.istio.io/dns-capture',
   'networking.istio.io/traffic-distribution',
+  BYPASS_UNTIL,
+  BYPASS_SINCE,
+  BYPASS_BY,
+  BYPASS_REASON,
 ]);
 
 export type Json = Readonly<Record<string, unknown>>;
