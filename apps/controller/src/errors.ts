@@ -3,6 +3,8 @@ import { MeshError, type MeshErrorOptions } from '@ambit/core';
 
 export type ControllerErrorCode =
   | 'CONTROLLER_CONFIG_INVALID'
+  | 'CONTROLLER_CA_SECRET_INVALID'
+  | 'CONTROLLER_REPLICA_LIMIT'
   | 'CONTROLLER_SOURCE_UNREADABLE'
   | 'CONTROLLER_STATE_UNWRITABLE';
 
