@@ -72,15 +72,18 @@ export class ServingRenewal {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
+  #unsubscribe: (() => void) | undefined;
 
-  constructor(options: {
-    readonly authority: CertificateAuthority;
-    readonly config: ControllerConfig;
-    readonly clock: Clock;
-    readonly log: Logger;
-  }) {
+  /** `names`: DNS names and addresses of the certificate. */
+  constructor(
+    options: {
+      readonly authority: CertificateAuthority;
+      readonly clock: Clock;
+      readonly log: Logger;
+    } & ({ readonly config: ControllerConfig } | { readonly names: readonly string[] }),
+  ) {
     this.#authority = options.authority;
-    this.#names = servingNames(options.config);
+    this.#names = 'names' in options ? options.names : servingNames(options.config);
     this.#clock = options.clock;
     this.#log = options.log;
   }
@@ -91,11 +94,12 @@ export class ServingRenewal {
 
   /** Until `stop`. `use` gets every new certificate. */
   start(use: (certificate: ServingCertificate) => void): void {
-    this.#authority.onChange(() => this.#renew(use));
+    this.#unsubscribe = this.#authority.onChange(() => this.#renew(use));
     void this.#run(use);
   }
 
   stop(): void {
+    this.#unsubscribe?.();
     this.#stopping.abort();
   }
 

@@ -26,7 +26,9 @@ export function verifyChain(options: ChainOptions): X509Certificate[] {
   const chain = [leaf];
   let current = leaf;
   while (chain.length <= DEPTH_MAX) {
-    const root = roots.find((candidate) => isIssuedBy(current, candidate));
+    const issuers = roots.filter((candidate) => isIssuedBy(current, candidate));
+    // A renewed root has the key of the old one, which may have expired and still be in the bundle.
+    const root = issuers.find((one) => dateProblem(one, options) === undefined) ?? issuers[0];
     if (root !== undefined) {
       requireDates(root, options, 'root');
       return current.fingerprint256 === root.fingerprint256 ? chain : [...chain, root];
@@ -48,17 +50,24 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
   return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
-function requireDates(
+function requireDates(certificate: X509Certificate, options: ChainOptions, what: string): void {
+  const problem = dateProblem(certificate, options);
+  if (problem !== undefined) {
+    throw invalid(`the ${what} ${problem}`);
+  }
+}
+
+function dateProblem(
   certificate: X509Certificate,
   { nowMs, skewMs = 0 }: ChainOptions,
-  what: string,
-): void {
+): string | undefined {
   if (nowMs >= certificate.validToDate.getTime()) {
-    throw invalid(`the ${what} expired at ${certificate.validToDate.toISOString()}`);
+    return `expired at ${certificate.validToDate.toISOString()}`;
   }
   if (nowMs + skewMs < certificate.validFromDate.getTime()) {
-    throw invalid(`the ${what} is not valid before ${certificate.validFromDate.toISOString()}`);
+    return `is not valid before ${certificate.validFromDate.toISOString()}`;
   }
+  return undefined;
 }
 
 function invalid(why: string): IdentityError {

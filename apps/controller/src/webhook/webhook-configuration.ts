@@ -10,6 +10,10 @@ import { WEBHOOK_PATH } from './review-handler.ts';
 /** Above the validator's own deadlines, so that the answer is ours and not a timeout. */
 const TIMEOUT_SECONDS = 5;
 const REVISION_LABEL = 'istio.io/rev';
+/** Of the reference's default revision; older ones have no selector. */
+const REFERENCE_WEBHOOK = 'validation.istio.io';
+/** Uninstalling finds it by this. */
+export const PART_OF = { 'app.kubernetes.io/part-of': 'ambit' } as const;
 const SYSTEM_NAMESPACES: readonly string[] = ['kube-system', 'kube-public', 'kube-node-lease'];
 
 export interface WebhookConfigurationOptions {
@@ -20,7 +24,13 @@ export interface WebhookConfigurationOptions {
   /** PEM; while roots rotate, both. */
   readonly rootBundlePem: string;
   readonly target:
-    | { readonly kind: 'service'; readonly name: string; readonly port: number }
+    | {
+        readonly kind: 'service';
+        /** Default: the root namespace. */
+        readonly namespace?: string;
+        readonly name: string;
+        readonly port: number;
+      }
     /** `https://host:port`, for a controller outside of the cluster. */
     | { readonly kind: 'url'; readonly url: string };
 }
@@ -70,19 +80,56 @@ export interface ValidatingWebhookConfiguration {
   readonly webhooks: readonly ValidatingWebhook[];
 }
 
+/** What is looked at in another's configuration; everything may be absent. */
+export interface ForeignConfiguration {
+  readonly webhooks?: readonly {
+    readonly name?: string;
+    readonly objectSelector?: Partial<Selector> & {
+      readonly matchLabels?: Readonly<Record<string, string>>;
+    };
+    readonly rules?: readonly { readonly apiGroups?: readonly string[] }[];
+  }[];
+}
+
+export function configurationName({
+  revision,
+  rootNamespace,
+}: Pick<WebhookConfigurationOptions, 'revision' | 'rootNamespace'>): string {
+  return `ambit-validator-${revision}-${rootNamespace}`;
+}
+
+/**
+ * Whether another mesh's webhook (or another revision's) is asked about objects without a revision label: then they
+ * are its, and ours is asked only about its own.
+ */
+export function ownsUnlabelled(configuration: ForeignConfiguration): boolean {
+  return (configuration.webhooks ?? []).some(({ name, objectSelector, rules = [] }) => {
+    const groups = rules.flatMap(({ apiGroups = [] }) => apiGroups);
+    const { matchLabels = {}, matchExpressions = [] } = objectSelector ?? {};
+    return (
+      groups.some((group) => MESH_GROUPS.includes(group)) &&
+      matchLabels[REVISION_LABEL] === undefined &&
+      (name === REFERENCE_WEBHOOK ||
+        matchExpressions.some(
+          ({ key, operator }) => key === REVISION_LABEL && operator === 'DoesNotExist',
+        ))
+    );
+  });
+}
+
 /** Pure: apply it when any of the options change, above all the root bundle. */
 export function webhookConfiguration(
   options: WebhookConfigurationOptions,
 ): ValidatingWebhookConfiguration {
-  const { rootNamespace, revision, isDefaultRevision } = options;
+  const { revision, isDefaultRevision } = options;
   const owned: LabelRequirement = { key: REVISION_LABEL, operator: 'In', values: [revision] };
   const unlabelled: LabelRequirement = { key: REVISION_LABEL, operator: 'DoesNotExist' };
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'ValidatingWebhookConfiguration',
     metadata: {
-      name: `ambit-validator-${revision}-${rootNamespace}`,
-      labels: { 'app.kubernetes.io/part-of': 'ambit', [REVISION_LABEL]: revision },
+      name: configurationName(options),
+      labels: { ...PART_OF, [REVISION_LABEL]: revision },
     },
     webhooks: [
       webhook('rev.validation.ambit.io', owned, options),
@@ -106,7 +153,7 @@ function webhook(
         ? { url: `${target.url}${WEBHOOK_PATH}` }
         : {
             service: {
-              namespace: rootNamespace,
+              namespace: target.namespace ?? rootNamespace,
               name: target.name,
               port: target.port,
               path: WEBHOOK_PATH,

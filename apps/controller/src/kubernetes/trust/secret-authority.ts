@@ -1,0 +1,177 @@
+/**
+ * The CA whose key is in a Secret of the controller's namespace, the same for every replica.
+ *
+ * The one rule: what the watch says is used, by every replica alike; the only thing written is a Secret that is not
+ * there at all, and of replicas that try at once the API server lets one win. A Secret that cannot be used is left as
+ * it is: before the first good one nothing is served, later the material before stays in use.
+ */
+import { type Clock, MeshError } from '@ambit/core';
+import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
+import { isKubeError, Reflector, WorkQueue } from '@ambit/kube';
+
+import type { KubernetesContext } from '../context.ts';
+import { type CaSecret, caSecretOf, caTextsOf, ownSecret, SECRETS } from './ca-secret.ts';
+
+/** Until the Secrets are known, for saying why they are not. */
+const ASK_AGAIN_MS = 1_000;
+
+export interface SecretAuthorityOptions {
+  readonly context: Pick<
+    KubernetesContext,
+    'http' | 'client' | 'discovery' | 'metrics' | 'clock' | 'log' | 'namespace'
+  >;
+  /** AMBIT_CA_SECRET. Empty: only `cacertsName` is used, and nothing is made. */
+  readonly secretName: string;
+  /** A CA that somebody else brings; used while the Secret above is not there. Default `cacerts`, as the reference. */
+  readonly cacertsName?: string;
+  readonly trustDomain: string;
+  readonly defaultTtlSeconds: number;
+  /** What keeps the Secret from being used; undefined when it is in use as it is. Told of changes only. */
+  readonly onProblem: (problem: string | undefined) => void;
+}
+
+export class SecretAuthority {
+  /** There from the beginning; signs nothing before `whenOpen`. */
+  readonly authority: CertificateAuthority;
+  readonly #options: SecretAuthorityOptions;
+  readonly #clock: Clock;
+  readonly #secrets: readonly Reflector<CaSecret>[];
+  readonly #queue: WorkQueue;
+  readonly #opened = Promise.withResolvers<void>();
+  /** In use, as it was read. */
+  #source: CaSecret | undefined;
+  #problem: string | undefined;
+
+  constructor(options: SecretAuthorityOptions) {
+    const { context, trustDomain, defaultTtlSeconds } = options;
+    this.#options = options;
+    this.#clock = context.clock;
+    this.authority = CertificateAuthority.pending({
+      trustDomain,
+      clock: context.clock,
+      defaultTtlSeconds,
+    });
+    this.#queue = new WorkQueue({
+      name: 'ca-secret',
+      clock: context.clock,
+      metrics: context.metrics,
+      reconcile: async (_key, { signal }) => await this.#reconcile(signal),
+      onFailure: (_key, error) =>
+        this.#tell(error instanceof Error ? error.message : String(error)),
+    });
+    const { secretName, cacertsName = 'cacerts' } = options;
+    const names = [...new Set([secretName, cacertsName])].filter((name) => name !== '');
+    this.#secrets = names.map((name) => this.#reflector(name));
+    // Whoever waits handles it; nobody may be waiting.
+    this.#opened.promise.catch(() => undefined);
+  }
+
+  /** The Secret in use. */
+  get source(): CaSecret | undefined {
+    return this.#source;
+  }
+
+  /** Begins to follow the Secrets. */
+  start(): void {
+    for (const reflector of this.#secrets) reflector.start();
+    this.#queue.start();
+    this.#queue.add('ca');
+  }
+
+  /** Resolves when the CA can sign. Rejects when it was stopped before. */
+  async whenOpen(): Promise<void> {
+    await this.#opened.promise;
+  }
+
+  async stop(): Promise<void> {
+    this.#opened.reject(new Error('the CA was stopped'));
+    await this.#queue.stop();
+    await Promise.all(this.#secrets.map((reflector) => reflector.stop()));
+  }
+
+  #reflector(name: string): Reflector<CaSecret> {
+    const { http, discovery, clock, metrics, namespace } = this.#options.context;
+    return new Reflector({
+      http,
+      discovery,
+      clock,
+      metrics,
+      resource: { group: '', resource: 'secrets', versions: ['v1'] },
+      namespace,
+      fieldSelector: `metadata.name=${name}`,
+      prune: (secret) => (secret.metadata.name === name ? caSecretOf(secret) : undefined),
+      onEvent: () => void this.#queue.add('ca'),
+    });
+  }
+
+  async #reconcile(signal: AbortSignal): Promise<number | undefined> {
+    const unsynced = this.#secrets.map((one) => one.health()).find((one) => !one.isSynced);
+    if (unsynced !== undefined) {
+      const { lastError } = unsynced;
+      if (lastError !== undefined) this.#tell(`the Secrets of the CA cannot be read: ${lastError}`);
+      return ASK_AGAIN_MS;
+    }
+    const found = this.#secrets
+      .map((reflector) => [...reflector.entries()][0]?.[1])
+      .find((secret) => secret !== undefined);
+    if (found !== undefined) {
+      this.#use(found);
+      return undefined;
+    }
+    return await this.#missing(signal);
+  }
+
+  #use(secret: CaSecret): void {
+    try {
+      const texts = caTextsOf(secret);
+      const isNew = this.authority.use(texts);
+      const before = this.#source;
+      this.#source = secret;
+      this.#tell(undefined);
+      this.#opened.resolve();
+      if (isNew) {
+        const from = before === undefined ? {} : { before: before.name };
+        this.#options.context.log.info('CA in use', { secret: secret.name, ...from });
+      }
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error;
+      const message = error.message.includes(secret.name)
+        ? error.message
+        : `Secret ${secret.name}: ${error.message}`;
+      this.#tell(message);
+    }
+  }
+
+  /** A Secret that went is not made again: whoever trusts the root that was in it could not follow. */
+  async #missing(signal: AbortSignal): Promise<number | undefined> {
+    const { context, secretName, cacertsName = 'cacerts', trustDomain } = this.#options;
+    const { namespace, client } = context;
+    if (this.#source !== undefined) {
+      this.#tell(
+        `Secret ${this.#source.name} is gone; what was in it stays in use until this process ends`,
+      );
+      return undefined;
+    }
+    if (secretName === '') {
+      this.#tell(`Secret ${namespace}/${cacertsName} is not there`);
+      return undefined;
+    }
+    const made = createOwnRoot({ trustDomain, nowMs: this.#clock.wallNow() });
+    try {
+      await client.create(SECRETS, ownSecret({ namespace, name: secretName }, made), { signal });
+      context.log.info('CA made', { secret: `${namespace}/${secretName}` });
+    } catch (error) {
+      if (!isKubeError(error, 'KUBE_ALREADY_EXISTS')) throw error;
+    }
+    // Ours or another replica's: the watch brings it.
+    return ASK_AGAIN_MS;
+  }
+
+  #tell(problem: string | undefined): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    const { log } = this.#options.context;
+    if (problem !== undefined) log.error('the CA cannot be used as it is', { problem });
+    this.#options.onProblem(problem);
+  }
+}
