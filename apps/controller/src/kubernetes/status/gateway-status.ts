@@ -16,6 +16,9 @@ import { mergedConditions } from './own-conditions.ts';
 
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 const ISTIO_GROUP = 'networking.istio.io';
+const CLASSES: ReadonlySet<unknown> = new Set(['istio-waypoint', 'ambit-waypoint']);
+/** Of versions and kinds that the model has nothing of. */
+const UNREAD_REASONS: ReadonlySet<string> = new Set(['Invalid', 'UnsupportedKind']);
 /** What the API takes in one entry. */
 const ENTRY_CONDITIONS_MAX = 8;
 
@@ -32,7 +35,9 @@ export interface GatewayStatusInput {
 /** Undefined for what is not ours to say. */
 export function gatewayApiStatusOf(input: GatewayStatusInput): Status | undefined {
   const { stanza, wanted } = input;
-  const refused = wanted.find(({ type, reason }) => type === 'Accepted' && reason === 'Invalid');
+  const refused = wanted.find(
+    ({ type, reason }) => type === 'Accepted' && UNREAD_REASONS.has(reason),
+  );
   if (refused !== undefined) return refusedStatus(input, refused);
   switch (stanza?.kind) {
     case 'parents':
@@ -47,7 +52,10 @@ export function gatewayApiStatusOf(input: GatewayStatusInput): Status | undefine
       return { ...conditionsStatus(input, conditions), supportedFeatures };
     }
     case 'ancestors':
-      return ancestorsStatus(input, stanza);
+      return ancestorsStatus(
+        input,
+        stanza.ancestors.map(({ ancestorRef, ...rest }) => ({ ...rest, parentRef: ancestorRef })),
+      );
     case undefined:
       return undefined;
   }
@@ -109,21 +117,18 @@ function parentsStatus(
 
 function ancestorsStatus(
   { current, wallNowMs }: GatewayStatusInput,
-  { ancestors }: GatewayApiStanza & { readonly kind: 'ancestors' },
-): Status {
+  entries: readonly ParentEntry<WantedCondition>[],
+): Status | undefined {
   const before = listOf(current['ancestors']).map(({ ancestorRef, ...rest }) => ({
     ...rest,
     parentRef: ancestorRef,
   })) as unknown as readonly ParentEntry<TimedCondition>[];
-  const entries = ancestors.map(({ ancestorRef, ...rest }) => ({
-    ...rest,
-    parentRef: ancestorRef,
-  }));
-  const merged = merge(before, entries, wallNowMs).map(({ parentRef, ...rest }) => ({
+  if (before.length === 0 && entries.length === 0) return undefined;
+  const ancestors = merge(before, entries, wallNowMs).map(({ parentRef, ...rest }) => ({
     ancestorRef: parentRef,
     ...rest,
   }));
-  return { ...current, ancestors: merged };
+  return { ...current, ancestors };
 }
 
 function merge(
@@ -139,22 +144,35 @@ function merge(
   return mergeParents(next, before, { controllerName: GATEWAY_CONTROLLER, now });
 }
 
-/** The parents of a refused version are only in the object itself. */
+/** What a refused version names is only in the object itself; so it is with kinds that are not served. */
 function refusedStatus(input: GatewayStatusInput, refused: WantedCondition): Status | undefined {
-  const { spec } = input;
-  const parentRefs = listOf((spec as { readonly parentRefs?: unknown } | undefined)?.parentRefs);
-  const condition = { ...refused, reason: 'UnsupportedValue' };
-  if (input.stanza?.kind === 'gateway') return conditionsStatus(input, [condition]);
-  const entries = parentRefs.flatMap((ref): readonly ParentEntry<WantedCondition>[] => {
-    const { kind = 'Gateway', group = GATEWAY_GROUP, name } = ref;
-    const isOfMesh =
-      (kind === 'Service' && (group === '' || group === 'core')) ||
-      (kind === 'ServiceEntry' && group === ISTIO_GROUP);
-    if (!isOfMesh || typeof name !== 'string') return [];
-    const parentRef = { ...ref, kind, group, name } as ParentRefFacts;
-    return [{ parentRef, controllerName: GATEWAY_CONTROLLER, conditions: [condition] }];
-  });
-  return parentsStatus(input, entries);
+  const spec = (input.spec ?? {}) as Readonly<Record<string, unknown>>;
+  const { parentRefs, targetRefs, gatewayClassName } = spec;
+  if (gatewayClassName !== undefined) {
+    return CLASSES.has(gatewayClassName) ? conditionsStatus(input, [refused]) : undefined;
+  }
+  const entriesOf = (refs: unknown, fallback: Readonly<Record<string, string>>, reason: string) =>
+    listOf(refs).flatMap((ref): readonly ParentEntry<WantedCondition>[] => {
+      const parentRef = { ...fallback, ...ref } as unknown as ParentRefFacts;
+      const conditions = [{ ...refused, reason }];
+      return isOfMesh(parentRef)
+        ? [{ parentRef, controllerName: GATEWAY_CONTROLLER, conditions }]
+        : [];
+    });
+  if (targetRefs !== undefined) {
+    return ancestorsStatus(input, entriesOf(targetRefs, {}, 'Invalid'));
+  }
+  const fallback = { group: GATEWAY_GROUP, kind: 'Gateway' };
+  return parentsStatus(input, entriesOf(parentRefs, fallback, 'UnsupportedValue'));
+}
+
+/** What hangs on a Gateway is the affair of its controller. */
+function isOfMesh({ group, kind, name }: Partial<ParentRefFacts>): boolean {
+  return (
+    typeof name === 'string' &&
+    ((kind === 'Service' && (group === '' || group === 'core')) ||
+      (kind === 'ServiceEntry' && group === ISTIO_GROUP))
+  );
 }
 
 function listOf(value: unknown): readonly Readonly<Record<string, unknown>>[] {

@@ -15,6 +15,8 @@ const GROUPS: Readonly<Record<string, readonly [group: string, resource: string]
   Pod: ['', 'pods'],
   HTTPRoute: ['gateway.networking.k8s.io', 'httproutes'],
   Gateway: ['gateway.networking.k8s.io', 'gateways'],
+  TLSRoute: ['gateway.networking.k8s.io', 'tlsroutes'],
+  BackendTLSPolicy: ['gateway.networking.k8s.io', 'backendtlspolicies'],
 };
 const KINDS = Object.entries(GROUPS).map(([kind, [group, resource]]) => ({
   kind,
@@ -235,6 +237,39 @@ describe('StatusDuty', () => {
       [accepted?.['status'], accepted?.['reason'], accepted?.['observedGeneration']],
       ['False', 'UnsupportedValue', 3],
     );
+  });
+
+  it('says of kinds that are not served that they are not', async () => {
+    await using bed = await rig();
+    const unsupported = condition('Accepted', 'False', {
+      reason: 'UnsupportedKind',
+      observedGeneration: 0,
+    });
+    const parentRef = { group: '', kind: 'Service', name: 'reviews' };
+    bed.put('TLSRoute/shop/t', { spec: { parentRefs: [parentRef] } });
+    bed.put('BackendTLSPolicy/shop/b', { spec: { targetRefs: [parentRef, { kind: 'X' }] } });
+    bed.put('Gateway/shop/w', { spec: { gatewayClassName: 'istio-waypoint' } });
+    bed.put('Gateway/shop/edge', { spec: { gatewayClassName: 'other' } });
+    for (const key of ['TLSRoute/shop/t', 'BackendTLSPolicy/shop/b']) bed.say(key, [unsupported]);
+    const refused = condition('Accepted', 'False', { reason: 'Invalid' });
+    for (const key of ['Gateway/shop/w', 'Gateway/shop/edge']) bed.say(key, [refused]);
+    bed.duty.lead(bed.term.signal);
+    await until(() => bed.writes() === 3);
+    const [parent] = bed.status('TLSRoute/shop/t')['parents'] as readonly Told[];
+    const [ancestor, ...others] = bed.status('BackendTLSPolicy/shop/b')[
+      'ancestors'
+    ] as readonly Told[];
+    assert.deepEqual(parent?.['parentRef'], parentRef);
+    assert.deepEqual(ancestor?.['ancestorRef'], parentRef);
+    assert.deepEqual(others, []);
+    for (const entry of [parent, ancestor]) {
+      const [accepted] = (entry?.['conditions'] ?? []) as readonly Told[];
+      assert.equal(accepted?.['status'], 'False');
+      assert.equal(accepted['observedGeneration'], 3);
+    }
+    const [gateway] = bed.status('Gateway/shop/w')['conditions'] as readonly Told[];
+    assert.equal(gateway?.['reason'], 'Invalid');
+    assert.deepEqual(bed.status('Gateway/shop/edge'), {});
   });
 
   it('leaves Gateways of other classes and pods to others', async () => {
