@@ -41,6 +41,7 @@ export type {
   Container,
   ContainerPort,
   Deployment,
+  EndpointSlice,
   LabelSelector,
   LocalTargetRef,
   Namespace,
@@ -55,6 +56,7 @@ export type {
   Service,
   ServiceAccount,
   ServicePort,
+  SliceEndpoint,
 } from './types/meta.ts';
 export type {
   ClientTlsSettings,

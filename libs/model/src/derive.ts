@@ -36,6 +36,7 @@ import {
   serviceFromService,
   servicesFromEntry,
 } from './service/services.ts';
+import { BY_WORKLOAD, type SliceMember, sliceMembers } from './service/slices.ts';
 import { allocateVips } from './service/vip-allocation.ts';
 import type { Enrolment, NetworkAddress, PodFacts } from './types.ts';
 import { routingOf } from './waypoint/routes.ts';
@@ -67,7 +68,7 @@ export interface Derived extends AddressInputs, DerivedAddresses {
 export function derive(graph: Graph, sources: Sources, options: ModelOptions): Derived {
   const services = deriveServices(graph, sources, options);
   const vips = deriveVips(graph, services, options);
-  const workloadSpecs = deriveWorkloadSpecs(graph, sources, options);
+  const { workloadSpecs, slices } = deriveWorkloadSpecs(graph, sources, services, options);
   const podModes = graph
     .flatMap('pod-modes', sources.pods, (pod) => {
       const namespace = sources.namespaces.get(objectKey('Namespace', '', pod.metadata.namespace));
@@ -81,7 +82,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     .map('attachments', workloadSpecs, (workload) => attachPolicies(workload, context))
     .addIndex(BY_POLICY, (attachment) => attachment.selectedBy);
   const memberships = graph
-    .map('memberships', workloadSpecs, (workload) => membershipsOf(workload, services))
+    .map('memberships', workloadSpecs, (workload) => membershipsOf(workload, services, slices))
     .addIndex(BY_KEY, (found) => Object.keys(found));
   const waypoints = graph.map('waypoints', sources.gateways, (gateway) =>
     waypointFromGateway(gateway, options),
@@ -167,8 +168,9 @@ function deriveVips(
 function deriveWorkloadSpecs(
   graph: Graph,
   sources: Sources,
+  services: Collection<ServiceSpec>,
   options: ModelOptions,
-): Collection<WorkloadSpec> {
+): { readonly workloadSpecs: Collection<WorkloadSpec>; readonly slices: Collection<SliceMember> } {
   const fromPods = graph.flatMap('workloads-from-pods', sources.pods, (pod) => {
     const node = sources.nodes.get(objectKey('Node', '', pod.spec.nodeName));
     const workload = workloadFromPod(pod, node, options);
@@ -181,10 +183,21 @@ function deriveWorkloadSpecs(
   const inline = graph.flatMap('workloads-inline', sources.serviceEntries, (entry) =>
     workloadsFromServiceEntry(entry, options),
   );
-  return graph
-    .merge('workload-specs', [fromPods, fromEntries, inline])
+  const known = [fromPods, fromEntries].map((workloads) =>
+    workloads.addIndex(BY_ADDRESS, ({ addresses }) => addresses),
+  );
+  const context = { services, sources, known, byAddress: BY_ADDRESS, options };
+  const slices = graph
+    .flatMap('slice-members', sources.endpointSlices, (slice) => sliceMembers(slice, context))
+    .addIndex(BY_WORKLOAD, ({ workload }) => [workload]);
+  const outside = graph.flatMap('workloads-from-slices', slices, ({ own }) =>
+    own === undefined ? [] : [[own.uid, own]],
+  );
+  const workloadSpecs = graph
+    .merge('workload-specs', [fromPods, fromEntries, inline, outside])
     .addIndex(BY_GATEWAY, ({ gateway }) => (gateway === undefined ? [] : [gateway]))
     .addIndex(BY_ADDRESS, ({ addresses }) => addresses);
+  return { workloadSpecs, slices };
 }
 
 /** Policies of people, of PeerAuthentication, and those that keep guards at foreign agents. */

@@ -20,6 +20,7 @@ import {
   pod,
   policy,
   service,
+  slice,
   uid,
   waypointPod,
 } from './objects.testing.ts';
@@ -153,7 +154,24 @@ function universe(): readonly MeshObject[] {
         httpRoute(name, name, 'b', space),
       );
     }
+    for (const endpoints of [
+      [{ addresses: [`10.${space.length}.0.1`] }, { addresses: ['192.0.2.7'], nodeName: 'node1' }],
+      [{ addresses: ['10.4.0.2'], conditions: { ready: false } }, { addresses: ['192.0.2.1'] }],
+      [{ addresses: ['10.4.0.3'], targetRef: { kind: 'Pod', name: 'c', namespace: 'shop' } }],
+    ]) {
+      objects.push(
+        slice('bare', endpoints, { namespace: space, service: 'bare' }),
+        slice('of-a', endpoints, { namespace: space, service: 'a' }),
+      );
+    }
     objects.push(
+      service('bare', '10.9.0.7', { namespace: space, selector: {} }),
+      service('bare', '10.9.0.7', { namespace: space, selector: { app: 'b' } }),
+      service('bare', '10.9.0.7', {
+        namespace: space,
+        selector: {},
+        labels: { 'istio.io/use-waypoint': 'shared', 'istio.io/use-waypoint-namespace': 'infra' },
+      }),
       policy('wide', {}, { namespace: space }),
       policy('wide', { rules: METHODS }, { namespace: space }),
       peer('default', { mtls: { mode: 'STRICT' } }, space),

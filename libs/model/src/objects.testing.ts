@@ -92,6 +92,28 @@ export function service(
   });
 }
 
+/** Of a Service without selector. */
+export function slice(
+  name: string,
+  endpoints: readonly Readonly<Record<string, unknown>>[],
+  options: {
+    readonly namespace?: string;
+    readonly service?: string;
+    readonly ports?: readonly Readonly<Record<string, unknown>>[];
+    readonly addressType?: string;
+  } = {},
+): MeshObject {
+  const labels = { 'kubernetes.io/service-name': options.service ?? name };
+  return parsed({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace: options.namespace ?? 'shop', labels },
+    addressType: options.addressType ?? 'IPv4',
+    endpoints,
+    ports: options.ports ?? [{ name: 'http', port: 9090 }],
+  });
+}
+
 export function policy(
   name: string,
   spec: unknown,

@@ -22,10 +22,6 @@ const OPTIONS = {
 
 /** Resources that are not compared, and why. */
 const NOT_COMPARED: Readonly<Record<string, string>> = {
-  'Kubernetes/discovery.k8s.io/EndpointSlice/default/kubernetes/10.90.0.1':
-    'EndpointSlices are not read: endpoints come from pods and entries',
-  'Kubernetes/discovery.k8s.io/EndpointSlice/kube-system/kube-dns/10.90.0.1':
-    'EndpointSlices are not read: endpoints come from pods and entries',
   'bookshop/http-allow': 'needs the request: decided at the waypoint, never weakened for agents',
   'bookshop/http-deny': 'needs the request: decided at the waypoint, never weakened for agents',
   'Kubernetes//Pod/bookshop/extra': 'gone at the end',

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { knownUnsupportedPaths } from '../unsupported.ts';
 import { deploymentSpec, podBody, serviceSpec } from './core.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
+import { endpointSliceBody } from './endpoint-slice.ts';
 import { buildFieldIndex, type FieldIndex } from './field-index.ts';
 import { gatewaySpec, httpRouteSpec, tcpRouteSpec } from './gateway.ts';
 import {
@@ -66,6 +67,7 @@ const DEFINITIONS: readonly KindDefinition[] = [
   core('ServiceAccount', '', nothing),
   core('Service', '', z.object({ spec: serviceSpec })),
   core('Pod', '', podBody),
+  core('EndpointSlice', 'discovery.k8s.io', endpointSliceBody),
   core('Deployment', 'apps', z.object({ spec: deploymentSpec })),
   mesh('VirtualService', 'networking.istio.io', NETWORKING, virtualServiceSpec),
   mesh('DestinationRule', 'networking.istio.io', NETWORKING, destinationRuleSpec),

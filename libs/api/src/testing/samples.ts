@@ -88,6 +88,18 @@ export const SAMPLES: readonly Record<string, unknown>[] = [
     },
   },
   {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { ...meta('reviews-1'), labels: { 'kubernetes.io/service-name': 'reviews' } },
+    addressType: 'IPv4',
+    endpoints: [
+      { addresses: ['192.0.2.1'], conditions: { ready: true }, nodeName: 'n1' },
+      { addresses: ['10.0.0.7'], conditions: {}, targetRef: { kind: 'Pod', name: 'reviews-1' } },
+      { addresses: ['192.0.2.2'], conditions: { ready: false } },
+    ],
+    ports: [{ name: 'http', port: 9080, protocol: 'TCP' }],
+  },
+  {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: meta('reviews'),

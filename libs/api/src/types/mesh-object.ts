@@ -1,6 +1,14 @@
 /** Every kind the mesh reads, discriminated by `kind`. */
 import type { Gateway, HTTPRoute, TCPRoute } from './gateway.ts';
-import type { Deployment, Namespace, Node, Pod, Service, ServiceAccount } from './meta.ts';
+import type {
+  Deployment,
+  EndpointSlice,
+  Namespace,
+  Node,
+  Pod,
+  Service,
+  ServiceAccount,
+} from './meta.ts';
 import type { DestinationRule, ServiceEntry, VirtualService, WorkloadEntry } from './networking.ts';
 import type { AuthorizationPolicy, PeerAuthentication, RequestAuthentication } from './security.ts';
 
@@ -11,6 +19,7 @@ export type MeshObject =
   | Pod
   | Deployment
   | Node
+  | EndpointSlice
   | VirtualService
   | DestinationRule
   | ServiceEntry

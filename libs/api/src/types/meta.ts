@@ -127,6 +127,29 @@ export interface Deployment extends ObjectBase<'Deployment'> {
 
 export interface Node extends ObjectBase<'Node'> {}
 
+/** One backend of a Service without selector: an address, and the pod behind it where the writer says so. */
+export interface SliceEndpoint {
+  /** Addresses of one and the same backend, or names (`addressType: FQDN`). */
+  readonly addresses: readonly string[];
+  /** Absent in the slice means yes. */
+  readonly ready: boolean;
+  /** Without a namespace that of the slice. */
+  readonly pod?: { readonly name: string; readonly namespace?: string };
+  readonly nodeName: string;
+}
+
+/** Which Service it is of is in its label `kubernetes.io/service-name`. */
+export interface EndpointSlice extends ObjectBase<'EndpointSlice'> {
+  readonly addressType: 'IPv4' | 'IPv6' | 'FQDN';
+  readonly endpoints: readonly SliceEndpoint[];
+  /** Of all endpoints; the names are those of the Service's ports. */
+  readonly ports: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly protocol: 'TCP' | 'UDP' | 'SCTP';
+  }[];
+}
+
 /** `group` may be '' (core). Namespace defaults to the referring object's. */
 export interface LocalTargetRef {
   readonly group: string;

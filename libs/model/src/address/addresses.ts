@@ -41,8 +41,8 @@ export function buildWorkload(parts: WorkloadParts, options: ModelOptions): Work
     node: spec.node,
     canonicalName: spec.canonicalName,
     canonicalRevision: spec.canonicalRevision,
-    // What the reference says of every workload, whatever owns it.
-    workloadType: 'POD',
+    // What the reference says of every workload, whatever owns it, but for mere addresses.
+    workloadType: spec.kind === 'EndpointSlice' ? 'DEPLOYMENT' : 'POD',
     workloadName: spec.workloadName,
     nativeTunnel: spec.nativeTunnel,
     authorizationPolicies: [...attachment.names, ...parts.guardPolicies],

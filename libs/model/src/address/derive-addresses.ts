@@ -8,7 +8,7 @@ import { type ModelOptions, objectKey } from '../objects/keys.ts';
 import type { Sources } from '../objects/sources.ts';
 import { type GuardPolicyRequest, guardPolicies } from '../policy/guard-policies.ts';
 import type { Attachment, PolicyInfo } from '../policy/policies.ts';
-import type { Memberships } from '../service/memberships.ts';
+import { type Memberships, ownMemberships } from '../service/memberships.ts';
 import {
   addressBucket,
   compareServices,
@@ -83,7 +83,7 @@ export function deriveAddresses(graph: Graph, inputs: AddressInputs): DerivedAdd
     .map('guarded-members', attachments, (attachment, uid): GuardedMember | undefined => {
       const workload = workloadSpecs.get(uid);
       if (workload === undefined || !isInMesh(workload, inputs)) return undefined;
-      return guardedMember(attachment, Object.keys(memberships.get(uid) ?? {}));
+      return guardedMember(attachment, ownMemberships(workload, memberships.get(uid)));
     })
     .addIndex(MEMBERS_BY_SERVICE, (member) => member.services);
   const serviceBindings = deriveServiceBindings(graph, inputs, members);
@@ -217,7 +217,7 @@ function guardFor(
   const isOutside = isGatewayProxy(workload, inputs) || !isInMesh(workload, inputs);
   if (attachment === undefined || isOutside) return undefined;
   const memberships = inputs.memberships.get(workload.uid) ?? {};
-  const services = Object.keys(memberships).flatMap((key) => {
+  const services = ownMemberships(workload, memberships).flatMap((key) => {
     const binding = serviceBindings.get(key);
     const isHeadless = inputs.services.get(key)?.isHeadless === true;
     return binding === undefined ? [] : [{ ...binding, isHeadless }];

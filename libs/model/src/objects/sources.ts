@@ -4,6 +4,7 @@
 import type {
   AuthorizationPolicy,
   DestinationRule,
+  EndpointSlice,
   Finding,
   Gateway,
   HTTPRoute,
@@ -32,6 +33,7 @@ export interface Sources {
   readonly nodes: Source<Node>;
   readonly pods: Source<Pod>;
   readonly services: Source<Service>;
+  readonly endpointSlices: Source<EndpointSlice>;
   readonly serviceEntries: Source<ServiceEntry>;
   readonly workloadEntries: Source<WorkloadEntry>;
   readonly policies: Source<AuthorizationPolicy>;
@@ -72,6 +74,7 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
     nodes: graph.source('nodes'),
     pods: graph.source('pods'),
     services: graph.source('services'),
+    endpointSlices: graph.source('endpoint-slices'),
     serviceEntries: graph.source('service-entries'),
     workloadEntries: graph.source('workload-entries'),
     policies: withScopes(graph.source<AuthorizationPolicy>('policies')),
@@ -112,6 +115,7 @@ export function sourceOf(sources: Sources, kind: MeshObject['kind']): Source<nev
     Node: sources.nodes,
     Pod: sources.pods,
     Service: sources.services,
+    EndpointSlice: sources.endpointSlices,
     ServiceEntry: sources.serviceEntries,
     WorkloadEntry: sources.workloadEntries,
     AuthorizationPolicy: sources.policies,

@@ -138,7 +138,8 @@ function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
   return graph
     .map('reached', derived.attachments, ({ selectedBy }, uid): Reached | undefined => {
       const workload = derived.workloadSpecs.get(uid);
-      if (workload === undefined || workload.gateway !== undefined) return undefined;
+      const isOurs = workload !== undefined && workload.kind !== 'EndpointSlice';
+      if (!isOurs || workload.gateway !== undefined) return undefined;
       const { object, namespace } = workload;
       return { object, namespace, selectedBy, isInMesh: isInMesh(workload, derived) };
     })

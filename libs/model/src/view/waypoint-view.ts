@@ -210,6 +210,7 @@ export class WaypointView {
       case 'Pod':
       case 'Deployment':
       case 'Service':
+      case 'EndpointSlice':
       case 'ServiceAccount':
       case 'ServiceEntry':
       case 'WorkloadEntry':

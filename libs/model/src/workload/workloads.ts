@@ -21,7 +21,7 @@ import type { Workload } from '../types.ts';
 export interface WorkloadSpec {
   readonly uid: string;
   readonly object: ObjectKey;
-  readonly kind: 'Pod' | 'WorkloadEntry' | 'ServiceEntry';
+  readonly kind: 'Pod' | 'WorkloadEntry' | 'ServiceEntry' | 'EndpointSlice';
   readonly name: string;
   readonly namespace: string;
   readonly addresses: readonly string[];
@@ -216,7 +216,7 @@ function containerPorts({ spec }: Pod): Readonly<Record<string, number>> {
   return ports;
 }
 
-function localityOfNode({ metadata }: Node): WorkloadSpec['locality'] | undefined {
+export function localityOfNode({ metadata }: Node): WorkloadSpec['locality'] | undefined {
   const region = metadata.labels['topology.kubernetes.io/region'] ?? '';
   const zone = metadata.labels['topology.kubernetes.io/zone'] ?? '';
   const subzone = metadata.labels['topology.istio.io/subzone'] ?? '';
