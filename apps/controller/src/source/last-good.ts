@@ -11,7 +11,7 @@ import { keyOf } from '@ambit/model';
 import type { StateFile } from '../status/state-file.ts';
 
 /** What the cluster writes all the time and writes again by itself. */
-const NOT_KEPT: ReadonlySet<MeshObject['kind']> = new Set(['Pod', 'Node']);
+const NOT_KEPT: ReadonlySet<MeshObject['kind']> = new Set(['Pod', 'Node', 'EndpointSlice']);
 
 export function isKept({ kind }: MeshObject): boolean {
   return !NOT_KEPT.has(kind);

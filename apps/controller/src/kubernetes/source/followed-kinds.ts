@@ -9,6 +9,8 @@ export interface FollowedKind {
   readonly kind: string;
   readonly group: string;
   readonly resource: WantedResource;
+  /** Only objects with these labels are read. */
+  readonly labelSelector?: string;
   /** False: known and not served; only its metadata is read. */
   readonly isServed: boolean;
   /** What its keys begin with: the kind, where that belongs to one group only. */
@@ -26,6 +28,12 @@ const LEFT_ALONE: ReadonlySet<string> = new Set([
 const NETWORKING = 'networking.istio.io';
 const SECURITY = 'security.istio.io';
 const GATEWAY = 'gateway.networking.k8s.io';
+
+/** Slices of Services with a selector are left alone: there the pods themselves say who is ready. */
+const SELECTORS: Readonly<Record<string, string>> = {
+  'discovery.k8s.io/EndpointSlice':
+    'kubernetes.io/service-name,endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io',
+};
 
 const PLURALS: Readonly<Record<string, string>> = {
   '/Namespace': 'namespaces',
@@ -70,7 +78,9 @@ function servedKinds(): readonly FollowedKind[] {
     if (LEFT_ALONE.has(`${group}/${kind}`)) return [];
     if (resource === undefined) throw new TypeError(`no resource is known of ${group}/${kind}`);
     const wanted = { group, resource, versions };
-    return [{ kind, group, resource: wanted, isServed: true, keyPrefix: kind }];
+    const labelSelector = SELECTORS[`${group}/${kind}`];
+    const selecting = labelSelector === undefined ? {} : { labelSelector };
+    return [{ kind, group, resource: wanted, ...selecting, isServed: true, keyPrefix: kind }];
   });
 }
 

@@ -8,12 +8,12 @@ import {
   type MeshObject,
 } from '@ambit/api';
 import { systemClock } from '@ambit/core';
-import { type CreatedObject, createKubeMetrics, type KubeObject } from '@ambit/kube';
+import { type CreatedObject, createKubeMetrics, isKubeError, type KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { keyOf } from '@ambit/model';
 import { createRegistry, silentLogger } from '@ambit/telemetry';
 
-import { applyCrds } from '../../crd/crds.testing.ts';
+import { applyCrds, refuseForeignCrds } from '../../crd/crds.testing.ts';
 import type { SourceChange } from '../../source/config-source.ts';
 import type { KubernetesContext } from '../context.ts';
 import { KubernetesSource } from './kubernetes-source.ts';
@@ -27,6 +27,12 @@ const POLICIES = {
   version: 'v1beta1',
   resource: 'authorizationpolicies',
 };
+const SLICES = { group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' };
+const DEFINITIONS = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  resource: 'customresourcedefinitions',
+};
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 
 let cluster: TestCluster;
@@ -37,6 +43,10 @@ const named = (name: string): readonly CustomResourceDefinition[] =>
 
 before(async () => {
   cluster = await openTestCluster('source');
+  await refuseForeignCrds(cluster);
+  if ((await cluster.client.find(DEFINITIONS, { name: LATE })) !== undefined) {
+    await cluster.client.delete(DEFINITIONS, { name: LATE });
+  }
   await applyCrds(
     cluster,
     crds.filter(({ metadata }) => metadata.name !== LATE),
@@ -96,16 +106,15 @@ describe('KubernetesSource on a real API server', () => {
     assert.ok(r.objects.has('Service/default/kubernetes'));
     const metadata = { namespace, name: 'web', labels: { app: 'web' } };
     const containers = [{ name: 'c', image: 'x', ports: [{ name: 'http', containerPort: 80 }] }];
+    // Where nobody runs the controllers of Kubernetes.
+    const account = {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { namespace, name: 'default' },
+    };
     await cluster.client
-      .create(
-        { ...PODS, resource: 'serviceaccounts' },
-        {
-          apiVersion: 'v1',
-          kind: 'ServiceAccount',
-          metadata: { namespace, name: 'default' },
-        },
-      )
-      .catch(() => undefined);
+      .create({ ...PODS, resource: 'serviceaccounts' }, account)
+      .catch((error: unknown) => assert.ok(isKubeError(error, 'KUBE_ALREADY_EXISTS')));
     await cluster.client.create(PODS, {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -127,6 +136,29 @@ describe('KubernetesSource on a real API server', () => {
       r.changes.flatMap(({ invalid }) => invalid),
       [],
     );
+  });
+
+  it('reads slices that nobody makes from selectors, and leaves the others alone', async () => {
+    await using r = await replica();
+    const slice = async (name: string, labels: Readonly<Record<string, string>>): Promise<void> => {
+      await cluster.client.create(SLICES, {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { namespace, name, labels: { 'kubernetes.io/service-name': 'db', ...labels } },
+        addressType: 'IPv4',
+        endpoints: [{ addresses: ['192.0.2.1'] }],
+        ports: [{ name: 'tcp', port: 5432 }],
+      });
+    };
+    await slice('made', {
+      'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+    });
+    await slice('written', {});
+    await until(() => r.objects.has(`EndpointSlice/${namespace}/written`));
+    const found = r.objects.get(`EndpointSlice/${namespace}/written`);
+    assert.ok(found?.kind === 'EndpointSlice');
+    assert.equal(found.endpoints[0]?.ready, true);
+    assert.equal(r.objects.has(`EndpointSlice/${namespace}/made`), false);
   });
 
   it('follows a kind whose definition comes later', async () => {

@@ -198,6 +198,39 @@ describe('KubernetesSource while it follows', () => {
   });
 });
 
+describe('KubernetesSource of EndpointSlices', () => {
+  it('asks only for those that the cluster does not make from selectors', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        namespace: 'default',
+        name: 'kubernetes',
+        labels: { 'kubernetes.io/service-name': 'kubernetes' },
+      },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['10.90.0.1'], conditions: { ready: true }, zone: 'z' }],
+      ports: [{ name: 'https', port: 6443, protocol: 'TCP' }],
+    });
+    const { started, inForce } = cluster.replica();
+    await started;
+    const found = inForce().get('EndpointSlice/default/kubernetes');
+    assert.ok(found?.kind === 'EndpointSlice');
+    assert.deepEqual(found.endpoints, [{ addresses: ['10.90.0.1'], ready: true, nodeName: '' }]);
+    const asked = cluster.server.requests.filter(({ url }) =>
+      url.pathname.endsWith('/endpointslices'),
+    );
+    assert.ok(asked.length > 0);
+    for (const { url } of asked) {
+      assert.match(
+        url.searchParams.get('labelSelector') ?? '',
+        /managed-by!=endpointslice-controller\.k8s\.io/,
+      );
+    }
+  });
+});
+
 describe('KubernetesSource with objects that are refused', () => {
   it('keeps the accepted version in force, until the object is right or gone', async () => {
     await using cluster = await new FakeCluster().start();

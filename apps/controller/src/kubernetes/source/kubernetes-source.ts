@@ -145,6 +145,7 @@ export class KubernetesSource implements ConfigSource {
       metrics,
       resource: followed.resource,
       metadataOnly: !followed.isServed,
+      ...(followed.labelSelector === undefined ? {} : { labelSelector: followed.labelSelector }),
       prune: (object) => {
         const { namespace, name, uid = '' } = object.metadata;
         const place = namespace === undefined ? name : `${namespace}/${name}`;

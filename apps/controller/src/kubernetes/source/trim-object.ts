@@ -49,6 +49,11 @@ export function trimObject(object: KubeObject): Json {
       const annotations = picked(metadata.annotations, NAMESPACE_ANNOTATIONS);
       return { apiVersion, kind, metadata: { ...bare(metadata), annotations } };
     }
+    case 'EndpointSlice': {
+      const { addressType, ports } = object;
+      const endpoints = listOf(object['endpoints']).map(endpoint);
+      return { apiVersion, kind, metadata: bare(metadata), addressType, endpoints, ports };
+    }
     default: {
       const { status: _status, ...rest } = object;
       return { ...rest, metadata: withoutBulk(metadata) };
@@ -107,6 +112,10 @@ function podStatus(written: unknown): unknown {
     podIPs,
     conditions: ready.map(({ type, status }) => ({ type, status })),
   };
+}
+
+function endpoint({ addresses, conditions, targetRef, nodeName }: Json): Json {
+  return { addresses, conditions, targetRef, nodeName };
 }
 
 function withoutBulk(metadata: ObjectMeta): Json {
