@@ -5,6 +5,7 @@ import { registerWhy } from './commands/connection-why.ts';
 import { registerDemo } from './commands/demo.ts';
 import { registerFix } from './commands/file-fix.ts';
 import { registerValidate } from './commands/file-validate.ts';
+import { registerKubeInject } from './commands/kube-inject.ts';
 import { registerLab } from './commands/lab-commands.ts';
 import { registerStatus } from './commands/mesh-status.ts';
 import { registerGet } from './commands/object-get.ts';
@@ -12,6 +13,8 @@ import { registerVersion } from './commands/version-show.ts';
 import { registerCheck } from './install/check-command.ts';
 import { registerEnroll } from './install/enroll-command.ts';
 import { registerInstall } from './install/install-commands.ts';
+import { registerBypass } from './kubernetes/bypass-command.ts';
+import { registerWaypoint } from './kubernetes/waypoint-command.ts';
 import { registerProxyConfig } from './proxy-config/proxy-config-command.ts';
 
 const HELP = `
@@ -43,6 +46,9 @@ export function createProgram(): Command {
     registerInstall,
     registerCheck,
     registerEnroll,
+    registerWaypoint,
+    registerBypass,
+    registerKubeInject,
     registerVersion,
     registerCompletion,
   ]) {

@@ -1,0 +1,319 @@
+/** `meshctl waypoint apply|generate|list|status|delete`, as people know them of istioctl. */
+import { isKubeError, type KubeObject } from '@ambit/kube';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { stringify } from 'yaml';
+import { outputOption } from '../commands/shared-options.ts';
+import { EXIT, UserError } from '../errors.ts';
+import {
+  addClusterOptions,
+  type Cluster,
+  type ClusterOptions,
+  withCluster,
+} from '../install/cluster.ts';
+import { parseTimeout } from '../install/options.ts';
+import { waitUntil } from '../install/rollout.ts';
+import { note, type OutputFormat, print, printAs, table } from '../output.ts';
+import { labelsOf, NAMESPACES, namespaceOr, readNamespace } from './namespaces.ts';
+import {
+  GATEWAYS,
+  isWaypoint,
+  TRAFFIC_TYPES,
+  type TrafficType,
+  USE_WAYPOINT,
+  USE_WAYPOINT_NAMESPACE,
+  usersOf,
+  waypointFacts,
+  waypointGateway,
+} from './waypoint-objects.ts';
+
+interface WaypointOptions extends ClusterOptions {
+  readonly namespace?: string;
+  readonly name: string;
+  readonly for?: TrafficType;
+  readonly revision?: string;
+  readonly enrollNamespace: boolean;
+  readonly overwrite: boolean;
+  readonly wait: boolean;
+  readonly waypointTimeout: number;
+  readonly all: boolean;
+  readonly allNamespaces: boolean;
+  readonly output: OutputFormat;
+}
+
+const EXAMPLES = `
+Examples:
+  meshctl waypoint apply -n shop --enroll-namespace --wait
+  meshctl waypoint generate --for workload > waypoint.yaml
+  meshctl waypoint list -A
+  meshctl waypoint status waypoint -n shop
+  meshctl waypoint delete waypoint -n shop
+
+A namespace needs none to begin with: where a policy or route asks for HTTP, one is made by itself.`;
+
+export function registerWaypoint(program: Command): void {
+  const waypoint = program
+    .command('waypoint')
+    .summary('apply, list and delete waypoints')
+    .description('Manages waypoints: the proxies that decide about HTTP.')
+    .addHelpText('after', EXAMPLES);
+  registerApply(waypoint);
+  registerGenerate(waypoint);
+  registerList(waypoint);
+  registerStatus(waypoint);
+  registerDelete(waypoint);
+}
+
+function addWantedOptions(command: Command): Command {
+  return command
+    .option('-n, --namespace <name>', "where (default: the context's)")
+    .option('--name <name>', 'name of the waypoint', parseName, 'waypoint')
+    .addOption(
+      new Option('--for <type>', 'traffic that goes through it').choices([...TRAFFIC_TYPES]),
+    )
+    .option('-r, --revision <name>', 'revision of the control plane');
+}
+
+/** `none` means no waypoint where it is a label's value. */
+function parseName(written: string): string {
+  if (written === 'none')
+    throw new InvalidArgumentError('"none" means no waypoint; take another name');
+  if (!/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(written)) {
+    throw new InvalidArgumentError('allowed: a DNS label, such as waypoint');
+  }
+  return written;
+}
+
+function registerApply(waypoint: Command): void {
+  addWantedOptions(addClusterOptions(waypoint.command('apply')))
+    .summary('make a waypoint')
+    .description('Makes a waypoint, or brings it to what is asked for.')
+    .option('--enroll-namespace', 'label the namespace to use it', false)
+    .option('--overwrite', 'also if the namespace uses another one', false)
+    .option('-w, --wait', 'wait until it runs', false)
+    .option('--waypoint-timeout <time>', 'how long to wait', parseTimeout, 90_000)
+    .addHelpText('after', '\nExample:\n  meshctl waypoint apply -n shop --enroll-namespace --wait')
+    .action(async (options: WaypointOptions) => {
+      await withCluster(options, async (cluster) => await applyWaypoint(cluster, options));
+    });
+}
+
+async function applyWaypoint(cluster: Cluster, options: WaypointOptions): Promise<void> {
+  const { name, wait } = options;
+  const namespace = namespaceOr(cluster, options.namespace);
+  const found = await readNamespace(cluster, namespace);
+  if (options.enrollNamespace) checkEnrolment(found, options);
+  const gateway = waypointGateway({
+    namespace,
+    name,
+    trafficType: options.for,
+    revision: options.revision,
+  });
+  try {
+    await cluster.client.apply(GATEWAYS, gateway as unknown as KubeObject, { force: true });
+  } catch (error) {
+    if (!isKubeError(error, 'KUBE_NOT_FOUND')) throw error;
+    throw new UserError('this cluster does not know Gateway objects', {
+      why: error.message,
+      fix: 'install the standard channel of the Gateway API; meshctl check --pre tests it',
+    });
+  }
+  if (wait) await waitForWaypoint(cluster, { namespace, name, timeoutMs: options.waypointTimeout });
+  print(`✅ waypoint ${namespace}/${name} applied`);
+  if (!options.enrollNamespace) return;
+  const labels = { [USE_WAYPOINT]: name, [USE_WAYPOINT_NAMESPACE]: null };
+  await cluster.client.patch(
+    NAMESPACES,
+    { name: namespace },
+    { type: 'merge', patch: { metadata: { labels } } },
+  );
+  print(`✅ namespace ${namespace} labeled with "${USE_WAYPOINT}: ${name}"`);
+  if (labelsOf(found)['istio.io/dataplane-mode'] !== 'ambient') {
+    note(
+      `‼ namespace ${namespace} is not enrolled: its waypoint decides nothing until meshctl enroll ${namespace}`,
+    );
+  }
+}
+
+function checkEnrolment(namespace: KubeObject, { name, overwrite }: WaypointOptions): void {
+  const used = labelsOf(namespace)[USE_WAYPOINT];
+  if (used === undefined || used === name || overwrite) return;
+  throw new UserError(`namespace ${namespace.metadata.name} uses waypoint "${used}"`, {
+    fix: 'say --overwrite to replace it',
+  });
+}
+
+async function waitForWaypoint(
+  cluster: Cluster,
+  of: { readonly namespace: string; readonly name: string; readonly timeoutMs: number },
+): Promise<void> {
+  const { namespace, name, timeoutMs } = of;
+  const deadline = cluster.clock.now() + timeoutMs;
+  await waitUntil(cluster, { deadline, what: `waypoint ${namespace}/${name}` }, async () => {
+    const found = await cluster.client.find(GATEWAYS, { namespace, name });
+    if (found === undefined) return 'it is not there';
+    const { isProgrammed, reason, message } = waypointFacts(found);
+    return isProgrammed ? undefined : `${reason}: ${message}`;
+  });
+}
+
+function registerGenerate(waypoint: Command): void {
+  addWantedOptions(waypoint.command('generate'))
+    .summary('print what apply would make')
+    .description('Prints the YAML of a waypoint; asks no cluster.')
+    .addHelpText(
+      'after',
+      '\nExample:\n  meshctl waypoint generate --for all -n shop > waypoint.yaml',
+    )
+    .action(({ namespace, name, for: trafficType, revision }: WaypointOptions) => {
+      print(stringify(waypointGateway({ namespace, name, trafficType, revision })));
+    });
+}
+
+function registerList(waypoint: Command): void {
+  addClusterOptions(waypoint.command('list'))
+    .summary('list waypoints')
+    .description('Lists waypoints, whether they run, and who uses them.')
+    .option('-n, --namespace <name>', "where (default: the context's)")
+    .option('-A, --all-namespaces', 'everywhere', false)
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  meshctl waypoint list -A')
+    .action(async (options: WaypointOptions) => {
+      await withCluster(options, async (cluster) => await listWaypoints(cluster, options));
+    });
+}
+
+async function listWaypoints(cluster: Cluster, options: WaypointOptions): Promise<void> {
+  const namespace = namespaceOr(cluster, options.namespace);
+  const all = options.allNamespaces;
+  const found = await findWaypoints(cluster, all ? undefined : namespace);
+  const items = await Promise.all(
+    found.map(async (gateway) => {
+      const facts = waypointFacts(gateway);
+      return { ...facts, usedBy: await usersOf(cluster, facts) };
+    }),
+  );
+  if (items.length === 0 && options.output === 'table') {
+    note(all ? 'no waypoints found' : `no waypoints found in namespace ${namespace}`);
+    return;
+  }
+  printAs(options.output, { items }, () =>
+    table(
+      [...(all ? ['NAMESPACE'] : []), 'NAME', 'REVISION', 'PROGRAMMED', 'TRAFFIC TYPE', 'USED BY'],
+      items.map((item) => [
+        ...(all ? [item.namespace] : []),
+        item.name,
+        item.revision,
+        item.isProgrammed ? 'True' : 'False',
+        item.trafficType,
+        item.usedBy.join(', ') || 'nobody by label',
+      ]),
+    ),
+  );
+}
+
+async function findWaypoints(
+  { client }: Cluster,
+  namespace: string | undefined,
+): Promise<readonly KubeObject[]> {
+  try {
+    const all = await client.list(GATEWAYS, namespace === undefined ? {} : { namespace });
+    return all.filter(isWaypoint);
+  } catch (error) {
+    if (isKubeError(error, 'KUBE_NOT_FOUND')) return [];
+    throw error;
+  }
+}
+
+function registerStatus(waypoint: Command): void {
+  addClusterOptions(waypoint.command('status'))
+    .argument('[name]', 'only this one')
+    .summary('say whether waypoints run')
+    .description('Says whether waypoints run, and why not. Exit code 1 if one does not.')
+    .option('-n, --namespace <name>', "where (default: the context's)")
+    .option('-w, --wait', 'wait until they run', false)
+    .option('--waypoint-timeout <time>', 'how long to wait', parseTimeout, 90_000)
+    .addOption(outputOption())
+    .addHelpText('after', '\nExample:\n  meshctl waypoint status waypoint -n shop --wait')
+    .action(async (name: string | undefined, options: WaypointOptions) => {
+      await withCluster(options, async (cluster) => await waypointStatus(cluster, name, options));
+    });
+}
+
+async function waypointStatus(
+  cluster: Cluster,
+  name: string | undefined,
+  options: WaypointOptions,
+): Promise<void> {
+  const namespace = namespaceOr(cluster, options.namespace);
+  const timeoutMs = options.waypointTimeout;
+  const read = async (): Promise<readonly KubeObject[]> =>
+    (await findWaypoints(cluster, namespace)).filter(
+      ({ metadata }) => name === undefined || metadata.name === name,
+    );
+  for (const { metadata } of options.wait ? await read() : []) {
+    await waitForWaypoint(cluster, { namespace, name: metadata.name, timeoutMs });
+  }
+  const items = (await read()).map(waypointFacts);
+  if (items.length === 0) {
+    throw new UserError(
+      `no waypoint${name === undefined ? '' : ` "${name}"`} in namespace ${namespace}`,
+      {
+        fix: 'meshctl waypoint list -A shows all',
+      },
+    );
+  }
+  printAs(options.output, { items }, () =>
+    table(
+      ['NAMESPACE', 'NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'],
+      items.map(({ isProgrammed, reason, message, ...item }) => [
+        item.namespace,
+        item.name,
+        isProgrammed ? 'True' : 'False',
+        'Programmed',
+        reason,
+        message,
+      ]),
+    ),
+  );
+  if (items.some(({ isProgrammed }) => !isProgrammed)) process.exitCode = EXIT.finding;
+}
+
+function registerDelete(waypoint: Command): void {
+  addClusterOptions(waypoint.command('delete'))
+    .argument('[names...]', 'which')
+    .summary('delete waypoints')
+    .description(
+      'Deletes waypoints. What is labelled to use one refuses callers afterwards: it says who.',
+    )
+    .option('-n, --namespace <name>', "where (default: the context's)")
+    .option('--all', 'all of the namespace', false)
+    .addHelpText('after', '\nExample:\n  meshctl waypoint delete waypoint -n shop')
+    .action(async (names: readonly string[], options: WaypointOptions) => {
+      if ((names.length === 0) === !options.all) {
+        throw new UserError('which?', { fix: 'name some, or say --all', exitCode: EXIT.usage });
+      }
+      await withCluster(options, async (cluster) => await deleteWaypoints(cluster, names, options));
+    });
+}
+
+async function deleteWaypoints(
+  cluster: Cluster,
+  names: readonly string[],
+  options: WaypointOptions,
+): Promise<void> {
+  const namespace = namespaceOr(cluster, options.namespace);
+  const found = (await findWaypoints(cluster, namespace)).map(({ metadata }) => metadata.name);
+  for (const name of options.all ? found : names) {
+    if (!found.includes(name)) {
+      note(`✘ there is no waypoint ${namespace}/${name}`);
+      process.exitCode = EXIT.finding;
+      continue;
+    }
+    const users = await usersOf(cluster, { namespace, name });
+    await cluster.client.delete(GATEWAYS, { namespace, name });
+    print(`✅ waypoint ${namespace}/${name} deleted`);
+    if (users.length > 0) {
+      note(`‼ still labelled ${USE_WAYPOINT}=${name}, and refusing callers: ${users.join(', ')}`);
+    }
+  }
+}
