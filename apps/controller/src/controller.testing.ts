@@ -204,8 +204,14 @@ export class TestProxy {
   readonly held = new Map<string, Map<string, Uint8Array>>();
   refuse: (name: string) => string | undefined = () => undefined;
   readonly #client: DeltaClient;
+  #controller: Pick<TestController, 'address'>;
 
-  constructor(controller: TestController, identity: ProxyIdentity, gateway?: string) {
+  constructor(
+    controller: Pick<TestController, 'address'>,
+    identity: ProxyIdentity,
+    gateway?: string,
+  ) {
+    this.#controller = controller;
     const types =
       identity.type === 'ztunnel'
         ? [TYPE_URL.enrolment, TYPE_URL.authorization, TYPE_URL.address]
@@ -213,7 +219,7 @@ export class TestProxy {
     const { type, namespace, pod, serviceAccount, node } = identity;
     this.#client = new DeltaClient({
       clock: systemClock,
-      open: openDeltaStream(controller.address(identity)),
+      open: (signal) => openDeltaStream(this.#controller.address(identity))(signal),
       node: buildNode({
         type,
         ip: '127.0.0.1',
@@ -238,6 +244,11 @@ export class TestProxy {
       () => Promise.resolve(this.#client.status().isSynced),
       () => `not synced: ${this.#client.status().lastError ?? ''}`,
     );
+  }
+
+  /** From its next connection on. */
+  moveTo(controller: Pick<TestController, 'address'>): void {
+    this.#controller = controller;
   }
 
   capture(...uids: readonly string[]): void {

@@ -135,3 +135,32 @@ export function createDutyMetrics(registry: Registry): DutyMetrics {
     }),
   };
 }
+
+export interface ReplicaMetricSources {
+  /** Other replicas by what is known of them. */
+  readonly peers: () => Readonly<Record<'heard' | 'silent', number>>;
+  /** Other replicas that listen to this one. */
+  readonly watchers: () => number;
+}
+
+/** Once per registry. */
+export function createReplicaMetrics(registry: Registry, sources: ReplicaMetricSources): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'ambit_controller_peers',
+    help: 'Other replicas, by whether they can be asked what their proxies have',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, count] of Object.entries(sources.peers())) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'ambit_controller_peer_watchers',
+    help: 'Other replicas that are told what the proxies of this one have',
+    registers,
+    collect() {
+      this.set(sources.watchers());
+    },
+  });
+}

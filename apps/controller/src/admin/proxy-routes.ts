@@ -15,10 +15,12 @@ export interface ProxyRouteSources {
   readonly issued: IssuedCertificates;
   readonly resources: ModelResources;
   readonly controller: () => AdminController;
+  /** What is known of other replicas. Default: there are none. */
+  readonly replicas?: () => unknown;
 }
 
 export function proxyRoutes(sources: ProxyRouteSources): readonly AdminRoute[] {
-  const { config, proxies, issued, resources, controller } = sources;
+  const { config, proxies, issued, resources, controller, replicas } = sources;
   return [
     {
       method: 'GET',
@@ -50,6 +52,7 @@ export function proxyRoutes(sources: ProxyRouteSources): readonly AdminRoute[] {
             ]),
           ),
           streams: proxies.streams.map(describeStream),
+          ...(replicas === undefined ? {} : { replicas: replicas() }),
         }),
     },
   ];

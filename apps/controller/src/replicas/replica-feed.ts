@@ -1,0 +1,241 @@
+/**
+ * What this replica tells the others: its proxies, what their agents have captured, what they have in force.
+ *
+ * Changes are gathered, and only what differs from what a watcher was told is sent. A watcher that reads slowly costs
+ * a set of names and never a queue. Where there is more to tell than the bounds allow nothing is told, so that others
+ * take it for a replica that cannot be asked.
+ */
+import type { Clock } from '@ambit/core';
+import { deepEqual } from '@ambit/model';
+import type { Logger } from '@ambit/telemetry';
+import {
+  type OpenReplicaCall,
+  type ReplicaAnswer,
+  type ReplicaCall,
+  type ReplicaProxy,
+  XdsError,
+} from '@ambit/xds';
+
+import type { NodeClaims } from '../index/captures.ts';
+import { type FeedNames, type FeedTables, splitBatch } from './feed-batch.ts';
+import { ANSWERS_MAX, NODES_MAX, PROXIES_MAX } from './remote-state.ts';
+
+const GATHER_MS = 50;
+/** Counts and times of subscriptions change with every push, and are for people. */
+const DETAILS_MS = 2_000;
+const WATCHERS_MAX = 32;
+
+export interface ReplicaFeedOptions {
+  /** Name of the pod that this is. */
+  readonly self: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly proxies: () => readonly ReplicaProxy[];
+  readonly captures: () => ReadonlyMap<string, NodeClaims>;
+  readonly answers: () => ReadonlyMap<string, ReplicaAnswer>;
+}
+
+export class ReplicaFeed {
+  readonly #options: ReplicaFeedOptions;
+  readonly #watchers = new Map<string, Watcher>();
+  readonly #stopping = new AbortController();
+  readonly #tables = {
+    proxies: new Map<string, ReplicaProxy>(),
+    captures: new Map<string, NodeClaims>(),
+    answers: new Map<string, ReplicaAnswer>(),
+  };
+  /** When a gathering is due; nothing: none is. */
+  #dueAtMs: number | undefined;
+  #detailsAtMs = 0;
+  #overBound: string | undefined;
+
+  constructor(options: ReplicaFeedOptions) {
+    this.#options = options;
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /** Something that others are told may have changed. */
+  touch(): void {
+    if (this.#watchers.size > 0) this.#gatherIn(GATHER_MS);
+  }
+
+  /** Takes the call of another replica. Throws XDS_FORBIDDEN, XDS_LIMIT. */
+  watch(call: ReplicaCall): OpenReplicaCall {
+    const { self } = this.#options;
+    if (call.watcher === self || (call.replica !== '' && call.replica !== self)) {
+      throw new XdsError('XDS_FORBIDDEN', `this is ${self}`, { side: 'downstream' });
+    }
+    const before = this.#watchers.get(call.watcher);
+    if (before === undefined && this.#watchers.size >= WATCHERS_MAX) {
+      throw new XdsError('XDS_LIMIT', `more than ${WATCHERS_MAX} replicas`, { retryable: true });
+    }
+    before?.call.fail(new XdsError('XDS_STOPPED', 'asked again', { retryable: true }));
+    this.#gather();
+    if (this.#overBound !== undefined) throw new XdsError('XDS_LIMIT', this.#overBound);
+    const watcher = new Watcher(call, this.#tables, self);
+    this.#watchers.set(call.watcher, watcher);
+    return {
+      resume: () => watcher.resume(),
+      close: () => {
+        if (this.#watchers.get(call.watcher) === watcher) this.#watchers.delete(call.watcher);
+      },
+    };
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    for (const { call } of [...this.#watchers.values()]) {
+      call.fail(new XdsError('XDS_STOPPED', 'stopping', { retryable: true }));
+    }
+    this.#watchers.clear();
+  }
+
+  #gatherIn(ms: number): void {
+    const { clock } = this.#options;
+    const dueAtMs = clock.now() + ms;
+    if (this.#stopping.signal.aborted || (this.#dueAtMs ?? Number.POSITIVE_INFINITY) <= dueAtMs) {
+      return;
+    }
+    this.#dueAtMs = dueAtMs;
+    clock.sleep(ms, this.#stopping.signal).then(
+      () => {
+        // A sooner one has taken its place.
+        if (this.#dueAtMs === dueAtMs && this.#watchers.size > 0) this.#gather();
+        else if (this.#dueAtMs === dueAtMs) this.#dueAtMs = undefined;
+      },
+      () => undefined, // stopping
+    );
+  }
+
+  /** Marks what differs at every watcher, and sends what can be sent. */
+  #gather(): void {
+    this.#dueAtMs = undefined;
+    const { proxies, captures, answers } = this.#options;
+    const changed: FeedNames = {
+      proxies: this.#takeProxies(proxies()),
+      captures: take(this.#tables.captures, captures(), isSameClaims),
+      answers: take(this.#tables.answers, answers(), deepEqual),
+    };
+    this.#checkBounds();
+    for (const watcher of [...this.#watchers.values()]) watcher.mark(changed);
+  }
+
+  /** What only people look at is kept back for a while. */
+  #takeProxies(now: readonly ReplicaProxy[]): ReadonlySet<string> {
+    const { clock } = this.#options;
+    const isDue = clock.now() >= this.#detailsAtMs;
+    if (isDue) this.#detailsAtMs = clock.now() + DETAILS_MS;
+    const next = new Map<string, ReplicaProxy>();
+    let isOwed = false;
+    for (const proxy of now) {
+      const before = this.#tables.proxies.get(proxy.id);
+      const isKept =
+        before !== undefined &&
+        !isDue &&
+        deepEqual({ ...before, subscriptions: [] }, { ...proxy, subscriptions: [] });
+      isOwed ||= isKept && !deepEqual(before, proxy);
+      next.set(proxy.id, isKept ? before : proxy);
+    }
+    if (isOwed) this.#gatherIn(this.#detailsAtMs - clock.now());
+    return take(this.#tables.proxies, next, deepEqual);
+  }
+
+  #checkBounds(): void {
+    const { proxies, captures, answers } = this.#tables;
+    const over = [
+      proxies.size > PROXIES_MAX ? `${proxies.size} proxies` : '',
+      captures.size > NODES_MAX ? `${captures.size} nodes` : '',
+      answers.size > ANSWERS_MAX ? `${answers.size} objects` : '',
+    ].filter((text) => text !== '');
+    const before = this.#overBound;
+    this.#overBound = over.length === 0 ? undefined : `too many to tell: ${over.join(', ')}`;
+    if (this.#overBound === undefined) return;
+    if (before === undefined) this.#options.log.error('other replicas are told nothing', { over });
+    for (const { call } of [...this.#watchers.values()]) {
+      call.fail(new XdsError('XDS_LIMIT', this.#overBound));
+    }
+  }
+}
+
+/** One other replica that listens: what it must still be told. */
+class Watcher {
+  readonly call: ReplicaCall;
+  readonly #tables: FeedTables;
+  readonly #self: string;
+  #pending: { readonly [K in keyof FeedNames]: Set<string> };
+  #parts: ReturnType<typeof splitBatch> = [];
+  #canSend = false;
+
+  constructor(call: ReplicaCall, tables: FeedTables, self: string) {
+    this.call = call;
+    this.#tables = tables;
+    this.#self = self;
+    const { proxies, captures, answers } = tables;
+    const all = {
+      proxies: new Set(proxies.keys()),
+      captures: new Set(captures.keys()),
+      answers: new Set(answers.keys()),
+    };
+    this.#pending = emptyNames();
+    // Also when there is nothing: that is something to know.
+    this.#parts = splitBatch(all, tables, self);
+  }
+
+  mark({ proxies, captures, answers }: FeedNames): void {
+    for (const id of proxies) this.#pending.proxies.add(id);
+    for (const node of captures) this.#pending.captures.add(node);
+    for (const key of answers) this.#pending.answers.add(key);
+    this.#flush();
+  }
+
+  resume(): void {
+    this.#canSend = true;
+    this.#flush();
+  }
+
+  #flush(): void {
+    while (this.#canSend) {
+      const part = this.#parts.shift();
+      if (part !== undefined) {
+        this.#canSend = this.call.send(part);
+        continue;
+      }
+      const { proxies, captures, answers } = this.#pending;
+      if (proxies.size + captures.size + answers.size === 0) return;
+      this.#parts = splitBatch(this.#pending, this.#tables, this.#self);
+      this.#pending = emptyNames();
+    }
+  }
+}
+
+function emptyNames(): { readonly [K in keyof FeedNames]: Set<string> } {
+  return { proxies: new Set(), captures: new Set(), answers: new Set() };
+}
+
+/** Makes one table the other; the names of what differs. */
+function take<V>(
+  table: Map<string, V>,
+  next: ReadonlyMap<string, V>,
+  isSame: (a: V, b: V) => boolean,
+): ReadonlySet<string> {
+  const changed = new Set<string>();
+  for (const name of table.keys()) {
+    if (!next.has(name)) changed.add(name);
+  }
+  for (const name of changed) table.delete(name);
+  for (const [name, value] of next) {
+    const before = table.get(name);
+    if (before !== undefined && isSame(before, value)) continue;
+    table.set(name, value);
+    changed.add(name);
+  }
+  return changed;
+}
+
+/** The sets of a claim are never written to. */
+function isSameClaims(a: NodeClaims, b: NodeClaims): boolean {
+  return a.sinceMs === b.sinceMs && a.now === b.now && a.earlier === b.earlier;
+}
