@@ -119,7 +119,7 @@ export class ReplicaFeed {
       captures: take(this.#tables.captures, captures(), isSameClaims),
       answers: take(this.#tables.answers, answers(), deepEqual),
     };
-    this.#checkBounds();
+    if (!this.#isInBounds()) return;
     for (const watcher of [...this.#watchers.values()]) watcher.mark(changed);
   }
 
@@ -143,7 +143,7 @@ export class ReplicaFeed {
     return take(this.#tables.proxies, next, deepEqual);
   }
 
-  #checkBounds(): void {
+  #isInBounds(): boolean {
     const { proxies, captures, answers } = this.#tables;
     const over = [
       proxies.size > PROXIES_MAX ? `${proxies.size} proxies` : '',
@@ -152,11 +152,13 @@ export class ReplicaFeed {
     ].filter((text) => text !== '');
     const before = this.#overBound;
     this.#overBound = over.length === 0 ? undefined : `too many to tell: ${over.join(', ')}`;
-    if (this.#overBound === undefined) return;
+    if (this.#overBound === undefined) return true;
     if (before === undefined) this.#options.log.error('other replicas are told nothing', { over });
     for (const { call } of [...this.#watchers.values()]) {
       call.fail(new XdsError('XDS_LIMIT', this.#overBound));
     }
+    this.#watchers.clear();
+    return false;
   }
 }
 
