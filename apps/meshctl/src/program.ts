@@ -15,6 +15,7 @@ import { registerEnroll } from './install/enroll-command.ts';
 import { registerInstall } from './install/install-commands.ts';
 import { registerBypass } from './kubernetes/bypass-command.ts';
 import { registerWaypoint } from './kubernetes/waypoint-command.ts';
+import { registerLogs } from './logs/logs-command.ts';
 import { registerProxyConfig } from './proxy-config/proxy-config-command.ts';
 
 const HELP = `
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     registerGet,
     registerWhy,
     registerProxyConfig,
+    registerLogs,
     registerValidate,
     registerFix,
     registerLab,

@@ -52,6 +52,7 @@ const ROUTE_KINDS: ReadonlySet<string> = new Set([
   'VirtualService',
   'DestinationRule',
   'HTTPRoute',
+  'GRPCRoute',
   'TCPRoute',
 ]);
 

@@ -54,6 +54,7 @@ function labMesh(name: string, paths: LabPaths): LabMesh {
     socket,
     where: `lab "${name}"`,
     meshNamespace: ROOT_NAMESPACE,
+    logsFolder: paths.logs,
     controllers: () => Promise.resolve([{ name: 'controller', client, isReady: true }]),
     proxies: () => Promise.resolve(proxiesOf(paths)),
     nodeOf: (namespace, pod) => nodeOfPod(client, namespace, pod),

@@ -32,6 +32,8 @@ export interface MeshTarget {
   /** Of a mesh on Kubernetes. */
   readonly cluster?: Cluster;
   readonly meshNamespace: string;
+  /** Of a lab. */
+  readonly logsFolder?: string;
   /** Of the context; names without one are looked for there. Absent: everywhere. */
   readonly namespace?: string;
   /** Replicas, those that are ready first. Throws a UserError when there is none. */
