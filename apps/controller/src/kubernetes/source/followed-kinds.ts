@@ -35,33 +35,31 @@ const SELECTORS: Readonly<Record<string, string>> = {
     'kubernetes.io/service-name,endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io',
 };
 
-const PLURALS: Readonly<Record<string, string>> = {
-  '/Namespace': 'namespaces',
-  '/Node': 'nodes',
-  '/Service': 'services',
-  '/Pod': 'pods',
-  'discovery.k8s.io/EndpointSlice': 'endpointslices',
-  [`${NETWORKING}/VirtualService`]: 'virtualservices',
-  [`${NETWORKING}/DestinationRule`]: 'destinationrules',
-  [`${NETWORKING}/ServiceEntry`]: 'serviceentries',
-  [`${NETWORKING}/WorkloadEntry`]: 'workloadentries',
-  [`${SECURITY}/AuthorizationPolicy`]: 'authorizationpolicies',
-  [`${SECURITY}/PeerAuthentication`]: 'peerauthentications',
-  [`${SECURITY}/RequestAuthentication`]: 'requestauthentications',
-  [`${GATEWAY}/Gateway`]: 'gateways',
-  [`${GATEWAY}/HTTPRoute`]: 'httproutes',
-  [`${GATEWAY}/TCPRoute`]: 'tcproutes',
-};
-
-const UNSERVED: Readonly<Record<string, readonly [plural: string, ...versions: string[]]>> = {
+/** As they are called in paths, and the versions of those that are not served. */
+const RESOURCES: Readonly<Record<string, readonly [plural: string, ...versions: string[]]>> = {
+  '/Namespace': ['namespaces'],
+  '/Node': ['nodes'],
+  '/Service': ['services'],
+  '/Pod': ['pods'],
+  'discovery.k8s.io/EndpointSlice': ['endpointslices'],
+  [`${NETWORKING}/VirtualService`]: ['virtualservices'],
+  [`${NETWORKING}/DestinationRule`]: ['destinationrules'],
+  [`${NETWORKING}/ServiceEntry`]: ['serviceentries'],
+  [`${NETWORKING}/WorkloadEntry`]: ['workloadentries'],
   [`${NETWORKING}/EnvoyFilter`]: ['envoyfilters', 'v1alpha3'],
   [`${NETWORKING}/Sidecar`]: ['sidecars', 'v1', 'v1beta1', 'v1alpha3'],
   [`${NETWORKING}/Gateway`]: ['gateways', 'v1', 'v1beta1', 'v1alpha3'],
   [`${NETWORKING}/WorkloadGroup`]: ['workloadgroups', 'v1', 'v1beta1', 'v1alpha3'],
   [`${NETWORKING}/ProxyConfig`]: ['proxyconfigs', 'v1beta1'],
+  [`${SECURITY}/AuthorizationPolicy`]: ['authorizationpolicies'],
+  [`${SECURITY}/PeerAuthentication`]: ['peerauthentications'],
+  [`${SECURITY}/RequestAuthentication`]: ['requestauthentications'],
   'telemetry.istio.io/Telemetry': ['telemetries', 'v1', 'v1alpha1'],
   'extensions.istio.io/WasmPlugin': ['wasmplugins', 'v1alpha1'],
   'extensions.istio.io/TrafficExtension': ['trafficextensions', 'v1alpha1'],
+  [`${GATEWAY}/Gateway`]: ['gateways'],
+  [`${GATEWAY}/HTTPRoute`]: ['httproutes'],
+  [`${GATEWAY}/TCPRoute`]: ['tcproutes'],
   [`${GATEWAY}/GRPCRoute`]: ['grpcroutes', 'v1', 'v1alpha2'],
   [`${GATEWAY}/TLSRoute`]: ['tlsroutes', 'v1', 'v1alpha3', 'v1alpha2'],
   [`${GATEWAY}/UDPRoute`]: ['udproutes', 'v1', 'v1alpha2'],
@@ -74,26 +72,31 @@ export const FOLLOWED_KINDS: readonly FollowedKind[] = [...servedKinds(), ...uns
 
 function servedKinds(): readonly FollowedKind[] {
   return supportedKinds().flatMap(({ kind, group, versions }): readonly FollowedKind[] => {
-    const resource = PLURALS[`${group}/${kind}`];
-    if (LEFT_ALONE.has(`${group}/${kind}`)) return [];
-    if (resource === undefined) throw new TypeError(`no resource is known of ${group}/${kind}`);
-    const wanted = { group, resource, versions };
-    const labelSelector = SELECTORS[`${group}/${kind}`];
+    const name = `${group}/${kind}`;
+    if (LEFT_ALONE.has(name)) return [];
+    const [plural] = resourceOf(name);
+    const resource = { group, resource: plural, versions };
+    const labelSelector = SELECTORS[name];
     const selecting = labelSelector === undefined ? {} : { labelSelector };
-    return [{ kind, group, resource: wanted, ...selecting, isServed: true, keyPrefix: kind }];
+    return [{ kind, group, resource, ...selecting, isServed: true, keyPrefix: kind }];
   });
 }
 
 function unservedKinds(): readonly FollowedKind[] {
   const served = new Set(supportedKinds().map(({ kind }) => kind));
   return unsupportedKinds().flatMap((name): readonly FollowedKind[] => {
-    const [group = '', kind = ''] = name.split('/');
-    const found = UNSERVED[name];
     if (LEFT_ALONE.has(name)) return [];
-    if (found === undefined) throw new TypeError(`no resource is known of ${name}`);
-    const [resource, ...versions] = found;
+    const [group = '', kind = ''] = name.split('/');
+    const [plural, ...versions] = resourceOf(name);
+    const resource = { group, resource: plural, versions };
     // Gateway is of two groups, and the going of one must not take the other away.
     const keyPrefix = served.has(kind) ? `${kind}.${group}` : kind;
-    return [{ kind, group, resource: { group, resource, versions }, isServed: false, keyPrefix }];
+    return [{ kind, group, resource, isServed: false, keyPrefix }];
   });
+}
+
+function resourceOf(name: string): readonly [plural: string, ...versions: string[]] {
+  const found = RESOURCES[name];
+  if (found === undefined) throw new TypeError(`no resource is known of ${name}`);
+  return found;
 }

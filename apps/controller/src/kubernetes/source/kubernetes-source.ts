@@ -21,7 +21,7 @@ import type { KubernetesContext } from '../context.ts';
 import { ChangeGatherer } from './change-gatherer.ts';
 import { FOLLOWED_KINDS, type FollowedKind } from './followed-kinds.ts';
 import type { LastAccepted } from './last-accepted.ts';
-import { type ReadObject, readObject } from './read-object.ts';
+import { type ReadObject, type RefusedObject, readObject } from './read-object.ts';
 import { type KindHealth, ReadingProblems } from './reading-problems.ts';
 import { SharedValues } from './shared-values.ts';
 
@@ -192,12 +192,21 @@ export class KubernetesSource implements ConfigSource {
         break;
       case 'refused':
         if (now.inForce !== undefined && !now.isStandIn) lastAccepted.keep(key, now.inForce);
+        this.#sayStandIn(key, now, before);
         this.#gatherer?.refused(
           key,
           now.findings,
           isInForce(before, now) ? undefined : now.inForce,
         );
     }
+  }
+
+  #sayStandIn(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
+    if (!now.isStandIn || (before?.kind === 'refused' && before.isStandIn)) return;
+    const message =
+      'a policy is refused and was never accepted; what it could refuse in its scope is refused until it is fixed';
+    const findings = now.findings.map(({ path, message: found }) => `${path} ${found}`);
+    this.#options.context.log.warn(message, { key, findings });
   }
 
   /** Too long, or no JSON. Its last good version stays where it is. */

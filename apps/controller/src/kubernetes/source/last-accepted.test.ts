@@ -114,6 +114,39 @@ describe('LastAccepted', () => {
     await late.lastAccepted.idle();
   });
 
+  it('tries again what another writer, or nobody, let through, and ends with the lease', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(policy());
+    const { started, lastAccepted, changes } = cluster.replica();
+    await started;
+    cluster.put(brokenPolicy());
+    await until(() => changes.length > 1);
+    let refusals = 2;
+    cluster.server.intercept = ({ method }, response) => {
+      if (method !== 'POST' || refusals === 0) return false;
+      refusals -= 1;
+      fail(response, refusals === 1 ? 409 : 503, 'Conflict');
+      return true;
+    };
+    const leading = new AbortController();
+    lastAccepted.lead(leading.signal);
+    await until(() => names(cluster)?.[0] === 'callers');
+    leading.abort();
+    await lastAccepted.idle();
+    const before = cluster.server.requests.length;
+    cluster.put(policy());
+    await until(() => changes.length > 2);
+    await lastAccepted.idle();
+    const writes = cluster.server.requests.slice(before).filter(({ method }) => method !== 'GET');
+    assert.deepEqual(writes, []);
+    assert.deepEqual(names(cluster), ['callers']);
+    const again = new AbortController();
+    lastAccepted.lead(again.signal);
+    await until(() => names(cluster)?.length === 0);
+    again.abort();
+    await lastAccepted.idle();
+  });
+
   it('keeps within its bound what refuses, and says what it left out', async () => {
     await using cluster = await new FakeCluster().start();
     const route = (name: string, http: unknown): KubeObject =>

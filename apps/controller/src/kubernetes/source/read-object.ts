@@ -12,6 +12,15 @@ import type { SharedValues } from './shared-values.ts';
 import { standInFor } from './stand-in.ts';
 import { type Json, trimObject } from './trim-object.ts';
 
+export interface RefusedObject {
+  readonly kind: 'refused';
+  readonly findings: readonly Finding[];
+  readonly uid: string;
+  /** The version that was accepted last, or what stands in for a policy that never was. */
+  readonly inForce: MeshObject | undefined;
+  readonly isStandIn: boolean;
+}
+
 export type ReadObject =
   | {
       readonly kind: 'accepted';
@@ -19,14 +28,7 @@ export type ReadObject =
       /** Warnings. */
       readonly findings: readonly Finding[];
     }
-  | {
-      readonly kind: 'refused';
-      readonly findings: readonly Finding[];
-      readonly uid: string;
-      /** The version that was accepted last, or what stands in for a policy that never was. */
-      readonly inForce: MeshObject | undefined;
-      readonly isStandIn: boolean;
-    }
+  | RefusedObject
   | { readonly kind: 'unsupported'; readonly message: string };
 
 export interface ReadContext {
