@@ -5,7 +5,7 @@
  * ends without touching any pod's rules, so that nothing leaves in clear while it is gone.
  */
 import type { Clock } from '@ambit/core';
-import type { CertificateManager } from '@ambit/identity';
+import type { CertificateManager, RootWatch } from '@ambit/identity';
 import type { Enrolment } from '@ambit/model';
 import { closeFd, currentNetns, openNetns, tcpSocket } from '@ambit/netns';
 import {
@@ -59,6 +59,7 @@ export interface AgentParts {
   /** The connection to the certificate authority. */
   readonly authority: { close(): void };
   readonly manager: CertificateManager;
+  readonly roots: RootWatch;
   readonly identities: PodIdentities;
   readonly store: PodStore;
   readonly registry: PodRegistry;
@@ -103,6 +104,7 @@ export class Agent {
       this.#holds.state[Symbol.dispose]();
     } else {
       client.start();
+      this.#parts.roots.start();
       void client.firstSync.then(() => this.#onFirstSync());
       await this.#waitForSync(client);
     }
@@ -191,6 +193,7 @@ export class Agent {
     // Ends what still waits for a worker, as a capture that is under way does.
     workers.stop();
     await left;
+    await this.#parts.roots.stop();
     manager.stop();
     authority.close();
     await client?.stop();

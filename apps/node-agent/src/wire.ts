@@ -1,7 +1,7 @@
 /** Builds the agent from its settings: plain constructor calls, defaults written out. Starts nothing. */
 import { readFileSync } from 'node:fs';
 import type { Clock } from '@ambit/core';
-import { CertificateManager } from '@ambit/identity';
+import { CertificateManager, RootWatch } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
 import {
   certificateAuthorityOf,
@@ -9,6 +9,7 @@ import {
   createProxyClient,
   type DeltaClient,
   type Subscription,
+  TYPE_URL,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { AgentServers } from './admin/agent-servers.ts';
@@ -68,10 +69,8 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
       certificates: () => identities.certificates(),
     },
   });
-  const authority = createCertificateClient({
-    ...certificateAuthorityOf(config, config.caHeaders),
-    impersonate: true,
-  });
+  const authorityAddress = certificateAuthorityOf(config, config.caHeaders);
+  const authority = createCertificateClient({ ...authorityAddress, impersonate: true });
   const manager = new CertificateManager({
     clock,
     sign: authority.sign,
@@ -144,6 +143,15 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     around,
     subscriptionsOf(state, (changed, removed) => cni.applyFacts(changed, removed)),
   );
+  const rootsLog = log.scoped('roots');
+  const roots = new RootWatch({
+    clock,
+    manager,
+    read: authorityAddress.rootCa,
+    announce: (said) => client?.setNames(TYPE_URL.trust, said),
+    onChange: () => rootsLog.info('the roots of the mesh changed'),
+    onError: (reason) => rootsLog.warn('the roots of the mesh cannot be read', { reason }),
+  });
   registerAgentMetrics(metrics, { registry, workers, client: () => client });
   registerCniMetrics(metrics, { pods: cni, installer });
   const parts: AgentParts = {
@@ -153,6 +161,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     workers,
     authority,
     manager,
+    roots,
     identities,
     store,
     registry,

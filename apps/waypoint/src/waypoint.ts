@@ -5,7 +5,7 @@
  * are refused by the kernel, and the readiness page says what is missing.
  */
 import type { Clock } from '@ambit/core';
-import type { CertificateManager } from '@ambit/identity';
+import type { CertificateManager, RootWatch } from '@ambit/identity';
 import {
   type AdminRoute,
   AdminServer,
@@ -42,6 +42,7 @@ export interface WaypointParts {
   readonly workers: WorkerPool;
   readonly authority: CertificateClient;
   readonly manager: CertificateManager;
+  readonly roots: RootWatch;
   readonly certificate: OwnCertificate;
   readonly client: DeltaClient;
 }
@@ -70,10 +71,11 @@ export class Waypoint {
 
   /** Resolves when it serves or was stopped before, which may take as long as the controller is away. */
   async start(): Promise<void> {
-    const { workers, client, manager, certificate, config, log } = this.#parts;
+    const { workers, client, manager, roots, certificate, config, log } = this.#parts;
     await this.#listenForPeople();
     await workers.start();
     client.start();
+    roots.start();
     manager.prefetch(identityOf(config));
     await Promise.all([
       client.firstSync.then(() => this.#holds.configuration[Symbol.dispose]()),
@@ -105,6 +107,7 @@ export class Waypoint {
       log.warn('connections were cut off by the drain', { count: cutOff });
     }
     workers.stop();
+    await this.#parts.roots.stop();
     manager.stop();
     authority.close();
     await client.stop();

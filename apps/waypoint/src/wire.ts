@@ -1,8 +1,13 @@
 /** Builds the waypoint from its settings: plain constructor calls, defaults written out. Starts nothing. */
 import type { Clock } from '@ambit/core';
-import { CertificateManager } from '@ambit/identity';
+import { CertificateManager, RootWatch } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
-import { certificateAuthorityOf, createCertificateClient, createProxyClient } from '@ambit/xds';
+import {
+  certificateAuthorityOf,
+  createCertificateClient,
+  createProxyClient,
+  TYPE_URL,
+} from '@ambit/xds';
 import { identityOf, type WaypointConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
 import { MeshState } from './control/mesh-state.ts';
@@ -42,8 +47,9 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     log: log.scoped('certificates'),
     tell: (message) => workers.broadcast(message),
   });
+  const authorityAddress = certificateAuthorityOf(config);
   const authority = createCertificateClient({
-    ...certificateAuthorityOf(config),
+    ...authorityAddress,
     // The waypoint asks for its own identity alone: its token says who it is.
     impersonate: false,
   });
@@ -64,6 +70,15 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     },
     subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
   });
+  const rootsLog = log.scoped('roots');
+  const roots = new RootWatch({
+    clock,
+    manager,
+    read: authorityAddress.rootCa,
+    announce: (said) => client.setNames(TYPE_URL.trust, said),
+    onChange: () => rootsLog.info('the roots of the mesh changed'),
+    onError: (reason) => rootsLog.warn('the roots of the mesh cannot be read', { reason }),
+  });
   const waypoint: Waypoint = new Waypoint({
     ...around,
     config,
@@ -71,6 +86,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     workers,
     authority,
     manager,
+    roots,
     certificate,
     client,
   });

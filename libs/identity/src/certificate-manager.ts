@@ -66,6 +66,8 @@ type State =
 interface Entry {
   readonly identity: string;
   readonly stop: AbortController;
+  /** Ends the wait for the next fetch; replaced by each fetch. */
+  renew: AbortController;
   readonly backoff: Backoff;
   /** Settled with the first result; later callers look at `state`. */
   readonly first: PromiseWithResolvers<void>;
@@ -143,6 +145,23 @@ export class CertificateManager {
     this.#emit({ kind: 'evicted', identity });
   }
 
+  /** Those that serve now. */
+  certificates(): readonly WorkloadCertificate[] {
+    return [...this.#entries.values()].flatMap((entry) => this.#serving(entry) ?? []);
+  }
+
+  /** Asks for every certificate again, each at a time of its own within `withinMs`. The old ones serve meanwhile. */
+  renewAll({ withinMs }: { readonly withinMs: number }): void {
+    for (const entry of this.#entries.values()) {
+      const at = this.#clock.wallNow() + this.#random() * withinMs;
+      sleepUntil(this.#clock, at, entry.stop.signal).then(
+        () => entry.renew.abort(),
+        // Evicted or stopped.
+        () => undefined,
+      );
+    }
+  }
+
   /** Ends all renewals. Idempotent. */
   stop(): void {
     this.#isStopped = true;
@@ -186,6 +205,7 @@ export class CertificateManager {
     const entry: Entry = {
       identity,
       stop: new AbortController(),
+      renew: new AbortController(),
       backoff: new Backoff({ ...BACKOFF, random: this.#random }),
       first: Promise.withResolvers<void>(),
       state: { kind: 'initializing' },
@@ -203,10 +223,12 @@ export class CertificateManager {
     while (!signal.aborted) {
       const waitMs = await this.#attempt(entry);
       try {
-        await sleepUntil(this.#clock, this.#clock.wallNow() + waitMs, signal);
+        const early = AbortSignal.any([signal, entry.renew.signal]);
+        await sleepUntil(this.#clock, this.#clock.wallNow() + waitMs, early);
       } catch {
-        // Only the abort of `stop` ends the sleep early, and the loop looks at it.
+        // Stopped, at which the loop looks, or to be renewed now.
       }
+      entry.renew = new AbortController();
     }
   }
 

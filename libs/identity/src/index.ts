@@ -32,6 +32,7 @@ export {
 export { type CertificateDump, type CertificateEntry, describeCertificates } from './dump.ts';
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
 export { decodePem, encodePem, parseCertificates } from './pem.ts';
+export { RootWatch, type RootWatchOptions } from './root-watch.ts';
 export {
   formatSpiffeId,
   parseSpiffeId,
@@ -46,6 +47,7 @@ export {
   type TokenCaller,
   type TokenVerifier,
 } from './token.ts';
+export { type TrustMark, trustMark, trustNames, trustProblem } from './trust-names.ts';
 export {
   type BuiltCertificate,
   buildCa,

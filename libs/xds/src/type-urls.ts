@@ -9,6 +9,8 @@ export const TYPE_URL = {
   enrolment: `${PREFIX}ambit.mesh.v1.Enrolment`,
   /** Never pushed: an agent subscribes to the uids of pods that it has captured. */
   capture: `${PREFIX}ambit.mesh.v1.Capture`,
+  /** Never pushed: a proxy subscribes to names that say which roots it has. */
+  trust: `${PREFIX}ambit.mesh.v1.Trust`,
   object: `${PREFIX}ambit.mesh.v1.Object`,
   /** An agent gets those of its node. */
   pod: `${PREFIX}ambit.mesh.v1.Pod`,

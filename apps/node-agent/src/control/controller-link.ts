@@ -65,6 +65,7 @@ export function subscriptionsOf(
       apply: async (update) => rejections(await state.applyAddresses(changeOf(update))),
     }),
     announceNames(TYPE_URL.capture),
+    announceNames(TYPE_URL.trust),
   ];
 }
 

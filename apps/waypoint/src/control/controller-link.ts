@@ -7,6 +7,7 @@
 import type { MeshObject } from '@ambit/api';
 import { type Address, SEMANTICS_VERSION } from '@ambit/model';
 import {
+  announceNames,
   decodeAddress,
   decodeObject,
   type ObjectResource,
@@ -50,5 +51,6 @@ export function subscriptionsOf(
         return rejected.map(({ key, error }) => ({ name: key, reason: error }));
       },
     }),
+    announceNames(TYPE_URL.trust),
   ];
 }

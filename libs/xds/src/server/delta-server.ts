@@ -62,7 +62,7 @@ export interface DeltaServerOptions {
   readonly onEvent?: (event: DeltaServerEvent) => void;
   readonly streamsMax?: number;
   readonly limits?: Partial<StreamLimits>;
-  /** Default: only Capture. */
+  /** Default: Capture and Trust. */
   readonly silentTypeUrls?: readonly string[];
 }
 
@@ -155,7 +155,7 @@ export class DeltaServer {
   }
 
   #makeEntry(call: DeltaCall, caller: TokenCaller, connectedAtMs: number): Entry {
-    const { source, limits, silentTypeUrls = [TYPE_URL.capture] } = this.#options;
+    const { source, limits, silentTypeUrls = [TYPE_URL.capture, TYPE_URL.trust] } = this.#options;
     const id = this.#nextId;
     this.#nextId += 1;
     const stream = new DeltaStream({
