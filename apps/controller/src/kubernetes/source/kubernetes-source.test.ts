@@ -182,16 +182,20 @@ describe('KubernetesSource while it follows', () => {
   it('says where an object is', async () => {
     await using cluster = await new FakeCluster().start();
     const stored = cluster.put(policy());
-    cluster.put(brokenRoute());
+    const { metadata, ...rest } = brokenRoute();
+    cluster.put({ ...rest, metadata: { ...metadata, generation: 7 } });
     const { started, source } = cluster.replica();
     await started;
     assert.deepEqual(source.objectOf(POLICY), {
+      kind: 'AuthorizationPolicy',
       gvr: { group: 'security.istio.io', version: 'v1', resource: 'authorizationpolicies' },
       ref: { namespace: 'shop', name: 'callers' },
       uid: stored.metadata.uid,
       resourceVersion: stored.metadata.resourceVersion,
+      generation: 0,
     });
-    assert.equal(source.objectOf('VirtualService/shop/broken')?.ref.name, 'broken');
+    const refused = source.objectOf('VirtualService/shop/broken');
+    assert.deepEqual([refused?.ref.name, refused?.generation], ['broken', 7]);
     for (const key of ['VirtualService/shop/none', 'Secret/shop/x', '']) {
       assert.equal(source.objectOf(key), undefined, key);
     }

@@ -37,10 +37,13 @@ export interface KubernetesSourceOptions {
 
 /** Where an object is in the cluster, for whoever writes to it. */
 export interface ClusterObject {
+  readonly kind: string;
   readonly gvr: GroupVersionResource;
   readonly ref: ObjectRef;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** Of the version that was judged last, also if it was refused; 0 for kinds without one. */
+  readonly generation: number;
 }
 
 interface Following {
@@ -126,8 +129,11 @@ export class KubernetesSource implements ConfigSource {
     const version = following?.reflector.health().version;
     if (following === undefined || identity === undefined || version === undefined)
       return undefined;
-    const { group, resource } = following.followed.resource;
-    return { gvr: { group, version, resource }, ref: parseKey(place), ...identity };
+    const { kind, resource: wanted } = following.followed;
+    const gvr = { group: wanted.group, version, resource: wanted.resource };
+    const read = following.reflector.get(place);
+    const generation = read === undefined ? 0 : generationOf(read);
+    return { kind, gvr, ref: parseKey(place), ...identity, generation };
   }
 
   #find(key: ObjectKey): { readonly following: Following | undefined; readonly place: string } {
@@ -259,6 +265,10 @@ export class KubernetesSource implements ConfigSource {
       await clock.sleep(PROBLEMS_EVERY_MS, signal).catch(() => undefined);
     }
   }
+}
+
+function generationOf(read: ReadObject): number {
+  return read.kind === 'accepted' ? read.object.metadata.generation : read.generation;
 }
 
 /** Whether the version in force was so before the refused one came. */

@@ -16,6 +16,8 @@ export interface RefusedObject {
   readonly kind: 'refused';
   readonly findings: readonly Finding[];
   readonly uid: string;
+  /** Of the version that is refused; 0 for kinds without one. */
+  readonly generation: number;
   /** The version that was accepted last, or what stands in for a policy that never was. */
   readonly inForce: MeshObject | undefined;
   readonly isStandIn: boolean;
@@ -29,7 +31,7 @@ export type ReadObject =
       readonly findings: readonly Finding[];
     }
   | RefusedObject
-  | { readonly kind: 'unsupported'; readonly message: string };
+  | { readonly kind: 'unsupported'; readonly message: string; readonly generation: number };
 
 export interface ReadContext {
   readonly followed: FollowedKind;
@@ -49,7 +51,8 @@ export function readObject(object: KubeObject, context: ReadContext): ReadObject
     trimmed = followed.isServed ? trimObject(object) : withoutSpec(object);
     const parsed = parseObject(trimmed);
     if (parsed.unsupported !== undefined) {
-      return { kind: 'unsupported', message: parsed.unsupported.condition.message };
+      const { message } = parsed.unsupported.condition;
+      return { kind: 'unsupported', message, generation: generationOf(object) };
     }
     if (parsed.object !== undefined) {
       const findings = parsed.findings.length === 0 ? NO_FINDINGS : parsed.findings;
@@ -69,16 +72,21 @@ function withoutSpec({ apiVersion, kind, metadata }: KubeObject): Json {
 }
 
 function refused(
-  { metadata }: KubeObject,
+  object: KubeObject,
   trimmed: Json,
   findings: readonly Finding[],
   context: ReadContext,
 ): ReadObject {
-  const uid = metadata.uid ?? '';
+  const uid = object.metadata.uid ?? '';
   const accepted = acceptedBefore(uid, context.before) ?? context.lastAccepted();
   const inForce = accepted ?? standInFor(trimmed);
   const isStandIn = accepted === undefined && inForce !== undefined;
-  return { kind: 'refused', findings, uid, inForce, isStandIn };
+  const generation = generationOf(object);
+  return { kind: 'refused', findings, uid, generation, inForce, isStandIn };
+}
+
+function generationOf({ metadata: { generation } }: KubeObject): number {
+  return typeof generation === 'number' ? generation : 0;
 }
 
 /** Of another incarnation nothing is taken over: whoever deleted it meant that. */
