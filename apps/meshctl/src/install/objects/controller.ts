@@ -30,6 +30,9 @@ import {
 
 const STATE_DIR = '/var/lib/ambit';
 const CACERTS_DIR = '/etc/ambit/cacerts';
+const TOKEN_DIR = '/var/run/secrets/tokens';
+/** The CA refuses longer ones; the kubelet renews at four fifths. */
+const TOKEN_SECONDS = 43_200;
 /** Of nobody in the image; files it may write are in an emptyDir. */
 const USER = 65_532;
 
@@ -105,6 +108,20 @@ export function controllerDeployment(): Node {
           containers: [controllerContainer()],
           volumes: [
             { name: 'state', emptyDir: { medium: 'Memory', sizeLimit: '64Mi' } },
+            comment('By which the other replicas know it as one of them.', {
+              name: 'token',
+              projected: {
+                sources: [
+                  {
+                    serviceAccountToken: {
+                      audience: 'istio-ca',
+                      expirationSeconds: TOKEN_SECONDS,
+                      path: 'istio-token',
+                    },
+                  },
+                ],
+              },
+            }),
             when(value('ca.cacertsSecret'), {
               name: 'cacerts',
               secret: { secretName: value('ca.cacertsSecret') },
@@ -147,6 +164,7 @@ function controllerContainer(): Node {
     },
     volumeMounts: [
       { name: 'state', mountPath: STATE_DIR },
+      { name: 'token', mountPath: TOKEN_DIR, readOnly: true },
       when(value('ca.cacertsSecret'), { name: 'cacerts', mountPath: CACERTS_DIR, readOnly: true }),
     ],
   };
@@ -159,6 +177,8 @@ function controllerEnv(): Node {
     plainEnv('AMBIT_CONFIG_SOURCE', 'kubernetes'),
     fieldEnv('POD_NAME', 'metadata.name'),
     fieldEnv('POD_NAMESPACE', 'metadata.namespace'),
+    fieldEnv('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
+    plainEnv('AMBIT_TOKEN_PATH', `${TOKEN_DIR}/istio-token`),
     plainEnv('REVISION', orElse(value('revision'), 'default')),
     plainEnv('ROOT_NAMESPACE', rootNamespace),
     plainEnv('TRUST_DOMAIN', value('trustDomain')),
