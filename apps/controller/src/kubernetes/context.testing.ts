@@ -60,11 +60,14 @@ export function contextOf(
 
 const WAIT_MS_MAX = 20_000;
 
-/** Waits for a claim to become true. Throws when it has not after 20 s. */
-export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  const end = systemClock.now() + WAIT_MS_MAX;
+/** Waits for a claim to become true. Throws when it has not after 20 s, or what is given. */
+export async function until(
+  isTrue: () => boolean | Promise<boolean>,
+  waitMsMax = WAIT_MS_MAX,
+): Promise<void> {
+  const end = systemClock.now() + waitMsMax;
   while (!(await isTrue())) {
-    if (systemClock.now() > end) throw new Error(`not within ${WAIT_MS_MAX} ms: ${isTrue}`);
+    if (systemClock.now() > end) throw new Error(`not within ${waitMsMax} ms: ${isTrue}`);
     await systemClock.sleep(5);
   }
 }

@@ -33,4 +33,27 @@ describe('waypointObjects', () => {
       );
     });
   }
+
+  it('carries the labels and annotations of its Gateway, and keeps those that find it', () => {
+    const labels = { team: 'a', 'istio.io/dataplane-mode': 'ambient' };
+    const objects = waypointObjects({
+      namespace: 'shop',
+      name: 'door',
+      serviceAccount: 'door',
+      className: 'istio-waypoint',
+      onDemand: false,
+      because: ['Gateway/shop/door'],
+      infrastructure: { labels, annotations: { note: 'b' } },
+    }).map((object) => parseObject(object).object);
+    for (const object of objects) {
+      assert.equal(object?.metadata.labels['team'], 'a', object?.kind);
+      assert.equal(object?.metadata.annotations['note'], 'b', object?.kind);
+    }
+    const deployment = objects.find((object) => object?.kind === 'Deployment');
+    assert.ok(deployment?.kind === 'Deployment');
+    const { metadata } = deployment.spec.template;
+    assert.equal(metadata.labels['team'], 'a');
+    assert.equal(metadata.annotations['note'], 'b');
+    assert.equal(metadata.labels['istio.io/dataplane-mode'], 'none');
+  });
 });

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { type Finding, formatFinding } from '@ambit/api';
+
+import { buildWaypoint } from './build-waypoint.ts';
+import { type Overlays, parseOverlays, valueAt } from './overlays.ts';
+import type { PartKind } from './parts.ts';
+import { onDemand, SETTINGS } from './provision.testing.ts';
+
+function build(
+  data: Readonly<Record<string, string>> = {},
+  more: Partial<Parameters<typeof buildWaypoint>[0]> = {},
+) {
+  const findings: Finding[] = [];
+  const overlays: Overlays = parseOverlays(data, findings);
+  const input = { spec: onDemand('shop'), settings: SETTINGS, serviceType: 'ClusterIP', ...more };
+  const built = buildWaypoint(input, [overlays]);
+  const part = (kind: PartKind): unknown => built.parts.find((one) => one.kind === kind)?.object;
+  return {
+    part,
+    kinds: built.parts.map(({ kind }) => kind),
+    findings: [...findings, ...built.findings],
+  };
+}
+
+function containerOf(deployment: unknown): unknown {
+  return (valueAt(deployment, 'spec.template.spec.containers') as readonly unknown[])[0];
+}
+
+function environmentOf(deployment: unknown): ReadonlyMap<string, unknown> {
+  const env = valueAt(containerOf(deployment), 'env') as readonly Record<string, unknown>[];
+  return new Map(env.map(({ name, value, valueFrom }) => [String(name), value ?? valueFrom]));
+}
+
+describe('buildWaypoint', () => {
+  it('gives the program what it needs to start, and no rights', () => {
+    const { part, kinds, findings } = build();
+    assert.deepEqual(findings, []);
+    assert.deepEqual(kinds, ['serviceAccount', 'service', 'podDisruptionBudget', 'deployment']);
+    const deployment = part('deployment');
+    const env = environmentOf(deployment);
+    for (const name of [
+      'POD_NAME',
+      'POD_NAMESPACE',
+      'SERVICE_ACCOUNT',
+      'INSTANCE_IP',
+      'NODE_NAME',
+    ]) {
+      assert.notEqual(valueAt(env.get(name), 'fieldRef.fieldPath'), undefined, name);
+    }
+    assert.equal(env.get('GATEWAY'), 'shop/waypoint');
+    assert.equal(env.get('XDS_ADDRESS'), SETTINGS.controllerAddress);
+    assert.equal(env.has('AMBIT_WORKERS'), false, 'nothing bounds its CPUs');
+    assert.equal(valueAt(deployment, 'spec.replicas'), undefined, 'whoever scales has it');
+    assert.deepEqual(valueAt(deployment, 'spec.strategy.rollingUpdate'), {
+      maxSurge: 1,
+      maxUnavailable: 0,
+    });
+    const pod = valueAt(deployment, 'spec.template.spec');
+    assert.equal(valueAt(pod, 'automountServiceAccountToken'), false);
+    assert.deepEqual(valueAt(containerOf(deployment), 'securityContext.capabilities'), {
+      drop: ['ALL'],
+    });
+    const podLabels = valueAt(deployment, 'spec.template.metadata.labels') as Record<
+      string,
+      string
+    >;
+    assert.equal(podLabels['istio.io/dataplane-mode'], 'none');
+    assert.equal(podLabels['app.kubernetes.io/managed-by'], 'ambit-controller');
+  });
+
+  it('puts the labels and annotations of its Gateway on everything, ours before theirs', () => {
+    const infrastructure = {
+      labels: {
+        team: 'a',
+        'istio.io/dataplane-mode': 'ambient',
+        'app.kubernetes.io/managed-by': 'x',
+      },
+      annotations: { note: 'b' },
+    };
+    const { part, kinds } = build({}, { spec: onDemand('shop', { infrastructure }) });
+    for (const kind of kinds) {
+      assert.equal(valueAt(part(kind), 'metadata.labels.team'), 'a', kind);
+      assert.equal(valueAt(part(kind), 'metadata.annotations.note'), 'b', kind);
+      const labels = valueAt(part(kind), 'metadata.labels') as Record<string, string>;
+      assert.equal(labels['app.kubernetes.io/managed-by'], 'ambit-controller', kind);
+    }
+    const template = valueAt(part('deployment'), 'spec.template.metadata');
+    assert.equal(valueAt(template, 'labels.team'), 'a');
+    assert.equal(valueAt(template, 'annotations.note'), 'b');
+    const labels = valueAt(template, 'labels') as Record<string, string>;
+    assert.equal(labels['istio.io/dataplane-mode'], 'none');
+  });
+
+  it('gives a thread to each CPU that an overlay allows, unless it says how many', () => {
+    const limits = (more = ''): string =>
+      `spec: {template: {spec: {containers: [{name: istio-proxy, resources: {limits: {cpu: "2"}}${more}}]}}}`;
+    const bounded = environmentOf(build({ deployment: limits() }).part('deployment'));
+    assert.deepEqual(bounded.get('AMBIT_WORKERS'), {
+      resourceFieldRef: { resource: 'limits.cpu', divisor: '1' },
+    });
+    const said = build({ deployment: limits(', env: [{name: AMBIT_WORKERS, value: "3"}]') });
+    assert.equal(environmentOf(said.part('deployment')).get('AMBIT_WORKERS'), '3');
+  });
+
+  it('lays one overlay over another, and makes an autoscaler where one gives its bounds', () => {
+    const findings: Finding[] = [];
+    const [ofClass, own] = [
+      { service: 'metadata: {annotations: {a: class, b: class}}' },
+      {
+        service:
+          'metadata: {annotations: {b: own, networking.istio.io/traffic-distribution: PreferSameZone}}',
+        horizontalPodAutoscaler: 'spec: {maxReplicas: 4}',
+      },
+    ].map((data) => parseOverlays(data as unknown as Record<string, string>, findings));
+    assert.ok(ofClass !== undefined && own !== undefined);
+    const input = { spec: onDemand('shop'), settings: SETTINGS, serviceType: 'ClusterIP' };
+    const built = buildWaypoint(input, [ofClass, own]);
+    assert.deepEqual([...findings, ...built.findings], []);
+    const service = built.parts.find(({ kind }) => kind === 'service')?.object.metadata.annotations;
+    assert.equal(service?.['a'], 'class');
+    assert.equal(service?.['b'], 'own');
+    assert.equal(service?.['networking.istio.io/traffic-distribution'], 'PreferSameZone');
+    const scaler = built.parts.find(({ kind }) => kind === 'horizontalPodAutoscaler')?.object;
+    assert.equal(valueAt(scaler, 'spec.scaleTargetRef.name'), 'waypoint');
+    assert.equal(valueAt(scaler, 'spec.maxReplicas'), 4);
+  });
+
+  const pod = (text: string): Readonly<Record<string, string>> => ({
+    deployment: `spec: {template: {spec: ${text}}}`,
+  });
+  const taken: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+    ['nothing', {}],
+    ['an empty overlay', { deployment: '' }],
+    ['replicas', { deployment: 'spec: {replicas: 3}' }],
+    ['where it runs', pod('{nodeSelector: {a: b}, tolerations: [{operator: Exists}]}')],
+    ['another container', pod('{containers: [{name: logs, image: x}]}')],
+    ['a volume of the pod', pod('{volumes: [{name: x, emptyDir: {}}]}')],
+    ['what is said as it is', { deployment: 'kind: Deployment' }],
+    ['labels of its own', { serviceAccount: 'metadata: {labels: {a: b}}' }],
+    ['a budget', { podDisruptionBudget: 'spec: {maxUnavailable: null, minAvailable: 1}' }],
+  ];
+  for (const [what, data] of taken) {
+    it(`takes ${what}`, () => assert.deepEqual(build(data).findings, []));
+  }
+
+  const refused: readonly (readonly [string, Readonly<Record<string, string>>, RegExp])[] = [
+    [
+      'a key that is no part',
+      { deploy: '' },
+      /data\.deploy is no part.*allowed: serviceAccount, service/,
+    ],
+    ['what is no YAML', { deployment: 'a: [' }, /data\.deployment line 1 /],
+    [
+      'a list',
+      { deployment: '[1]' },
+      /data\.deployment is no overlay \(found \[1\]; allowed: one YAML object/,
+    ],
+    [
+      'two documents',
+      { service: 'a: 1\n---\nb: 2' },
+      /data\.service is no overlay \(found 2 documents/,
+    ],
+    [
+      'another name',
+      { service: 'metadata: {name: x}' },
+      /service\.metadata\.name .*found "x"; allowed: "waypoint".*take it out/,
+    ],
+    ['another namespace', { service: 'metadata: {namespace: x}' }, /service\.metadata\.namespace/],
+    ['owners', { service: 'metadata: {ownerReferences: [{uid: x}]}' }, /metadata\.ownerReferences/],
+    ['another account', pod('{serviceAccountName: admin}'), /serviceAccountName/],
+    ['the network of the node', pod('{hostNetwork: true}'), /hostNetwork/],
+    ['processes of the node', pod('{hostPID: true}'), /hostPID/],
+    [
+      'a folder of the node',
+      pod('{volumes: [{name: x, hostPath: {path: /}}]}'),
+      /volumes\[3\]\.hostPath/,
+    ],
+    [
+      'a privileged container',
+      pod('{containers: [{name: istio-proxy, securityContext: {privileged: true}}]}'),
+      /containers\[0\]\.securityContext\.privileged/,
+    ],
+    [
+      'a privileged init container',
+      pod('{initContainers: [{name: x, securityContext: {privileged: true}}]}'),
+      /initContainers\[0\]/,
+    ],
+    [
+      'the end of the waypoint',
+      pod('{containers: [{name: istio-proxy, $patch: delete}]}'),
+      /lacks the waypoint/,
+    ],
+    [
+      'the end of its pods',
+      { deployment: 'spec: {template: null}' },
+      /spec\.template\.spec\.serviceAccountName/,
+    ],
+    [
+      'another selector',
+      { deployment: 'spec: {selector: {matchLabels: {a: b}}}' },
+      /deployment\.spec\.selector/,
+    ],
+    [
+      'the end of the tunnels',
+      { service: 'spec: {ports: [{port: 15008, $patch: delete}]}' },
+      /lacks the port/,
+    ],
+    [
+      'a target of the autoscaler',
+      { horizontalPodAutoscaler: 'spec: {scaleTargetRef: {name: x}}' },
+      /scaleTargetRef/,
+    ],
+    [
+      'replicas beside an autoscaler',
+      { deployment: 'spec: {replicas: 2}', horizontalPodAutoscaler: 'spec: {maxReplicas: 3}' },
+      /deployment\.spec\.replicas.*minReplicas/,
+    ],
+    [
+      'a shape that does not fit',
+      { deployment: 'spec: []' },
+      /deployment\.spec cannot be merged \(found \[\]; allowed: an object\)/,
+    ],
+  ];
+  for (const [what, data, said] of refused) {
+    it(`refuses ${what}`, () => {
+      const text = build(data).findings.map((finding) => formatFinding(finding));
+      assert.ok(
+        text.some((line) => said.test(line)),
+        text.join('\n'),
+      );
+    });
+  }
+});
