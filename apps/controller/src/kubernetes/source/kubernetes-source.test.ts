@@ -4,6 +4,8 @@ import type { AuthorizationPolicy, MeshObject } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 import { fail } from '@ambit/kube/testing';
 
+import { KubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.ts';
+import { LastAccepted } from './last-accepted.ts';
 import {
   brokenPolicy,
   FakeCluster,
@@ -44,6 +46,33 @@ describe('KubernetesSource at its start', () => {
       source.health().flatMap(({ lastError }) => lastError ?? []),
       [],
     );
+  });
+
+  it('fails where the first change cannot be taken, and goes on where a later one cannot', async () => {
+    await using cluster = await new FakeCluster().start();
+    cluster.put(SHOP);
+    const { source, started } = cluster.replica();
+    await started;
+    const again = new KubernetesSource(sourceOptions(cluster));
+    await assert.rejects(
+      again.start(() => {
+        throw new Error('no room');
+      }),
+      /no room/,
+    );
+    await again.stop();
+    await source.stop();
+    let taken = 0;
+    const third = new KubernetesSource(sourceOptions(cluster));
+    await third.start(() => {
+      taken += 1;
+      if (taken === 2) throw new Error('no room');
+    });
+    cluster.put(route('a'));
+    await until(() => taken === 2);
+    cluster.put(route('b'));
+    await until(() => taken === 3);
+    await third.stop();
   });
 
   it('delivers an empty cluster too', async () => {
@@ -310,6 +339,11 @@ describe('KubernetesSource with objects that are refused', () => {
     assert.equal(inForce().size, 0);
   });
 });
+
+function sourceOptions(cluster: FakeCluster): KubernetesSourceOptions {
+  const { context } = cluster.replica();
+  return { context, lastAccepted: new LastAccepted(context) };
+}
 
 function brokenRoute(): KubeObject {
   return namespaced('VirtualService', 'broken', { hosts: ['a'], http: [{ tmeout: '1s' }] });

@@ -6,24 +6,17 @@
  */
 import type { MeshObject, ObjectKey } from '@ambit/api';
 import { Backoff } from '@ambit/core';
-import {
-  type GroupVersionResource,
-  type ObjectRef,
-  parseKey,
-  Reflector,
-  type ReflectorEvent,
-  watchDefinitions,
-} from '@ambit/kube';
+import type { ReflectorEvent } from '@ambit/kube';
 import { deepEqual } from '@ambit/model';
 
 import type { ConfigSource, SourceChange } from '../../source/config-source.ts';
 import type { KubernetesContext } from '../context.ts';
 import { ChangeGatherer } from './change-gatherer.ts';
 import { FOLLOWED_KINDS, type FollowedKind } from './followed-kinds.ts';
+import { type ClusterObject, Followers } from './followers.ts';
 import type { LastAccepted } from './last-accepted.ts';
-import { type ReadObject, type RefusedObject, readObject } from './read-object.ts';
+import type { ReadObject, RefusedObject } from './read-object.ts';
 import { type KindHealth, ReadingProblems } from './reading-problems.ts';
-import { SharedValues } from './shared-values.ts';
 
 const PROBLEMS_EVERY_MS = 1_000;
 const RESTORE_BACKOFF = { initialMs: 500, maxMs: 10_000, jitter: 0.2 };
@@ -35,44 +28,26 @@ export interface KubernetesSourceOptions {
   readonly kinds?: readonly FollowedKind[];
 }
 
-/** Where an object is in the cluster, for whoever writes to it. */
-export interface ClusterObject {
-  readonly kind: string;
-  readonly gvr: GroupVersionResource;
-  readonly ref: ObjectRef;
-  readonly uid: string;
-  readonly resourceVersion: string;
-  /** Of the version that was judged last, also if it was refused; 0 for kinds without one. */
-  readonly generation: number;
-}
-
-interface Following {
-  readonly followed: FollowedKind;
-  readonly reflector: Reflector<ReadObject>;
-}
-
 export class KubernetesSource implements ConfigSource {
   readonly #options: KubernetesSourceOptions;
-  readonly #shared = new SharedValues();
+  readonly #followers: Followers;
   readonly #stopping = new AbortController();
-  readonly #following: ReadonlyMap<string, Following>;
-  readonly #definitions: Reflector<true>;
   #gatherer: ChangeGatherer | undefined;
+  #hasLoaded = false;
   #running: Promise<void> | undefined;
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options;
-    const { http, discovery, clock } = options.context;
-    const kinds = options.kinds ?? FOLLOWED_KINDS;
-    this.#following = new Map(
-      kinds.map((followed) => [
-        followed.keyPrefix,
-        { followed, reflector: this.#reflectorOf(followed) },
-      ]),
-    );
-    this.#definitions = watchDefinitions({ http, discovery, clock });
+    const { context, lastAccepted, kinds = FOLLOWED_KINDS } = options;
+    this.#followers = new Followers({
+      context,
+      kinds,
+      onEvent: (followed, event) => this.#take(followed, event),
+      lastAccepted: (key, uid) => lastAccepted.of(key, uid),
+    });
   }
 
+  /** Rejects with what `onChange` throws for the first change: without it nothing can be served. */
   async start(
     onChange: (change: SourceChange) => void,
     onProblems: (problems: readonly string[]) => void = () => undefined,
@@ -83,6 +58,7 @@ export class KubernetesSource implements ConfigSource {
       try {
         onChange(change);
       } catch (error) {
+        if (!this.#hasLoaded) throw error;
         log.error('a change of the cluster could not be taken', { error });
       }
     };
@@ -90,81 +66,34 @@ export class KubernetesSource implements ConfigSource {
     const problems = new ReadingProblems({ log, onProblems });
     await this.#restore(problems);
     if (signal.aborted) return;
-    this.#definitions.start();
-    for (const { reflector } of this.#following.values()) reflector.start();
+    this.#followers.start();
     this.#running = this.#watchProblems(problems);
-    const served = [...this.#following.values()].filter(({ followed }) => followed.isServed);
-    const synced = served.map(({ reflector }) => reflector.whenSynced());
     try {
-      await Promise.all(synced);
+      await this.#followers.whenRead();
     } catch {
       return; // stopped before
     }
     this.#options.lastAccepted.finishLoading((key) => this.#takeFound(key));
     this.#gatherer.release();
+    this.#hasLoaded = true;
     problems.update(this.health(), clock.now());
   }
 
   /** Idempotent. What was delivered stays true as far as anybody knows. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    const reflectors = [...this.#following.values()].map(({ reflector }) => reflector);
-    await Promise.all([...reflectors, this.#definitions].map((reflector) => reflector.stop()));
+    await this.#followers.stop();
     await this.#running;
   }
 
   /** Of every kind, also of those that the cluster does not have. */
   health(): readonly KindHealth[] {
-    return [...this.#following.values()].map(({ followed, reflector }) => ({
-      kind: followed.kind,
-      resource: nameOf(followed),
-      ...reflector.health(),
-    }));
+    return this.#followers.health();
   }
 
   /** Also of refused objects. Undefined if there is none, or its kind is not served now. */
   objectOf(key: ObjectKey): ClusterObject | undefined {
-    const { following, place } = this.#find(key);
-    const identity = following?.reflector.identityOf(place);
-    const version = following?.reflector.health().version;
-    if (following === undefined || identity === undefined || version === undefined)
-      return undefined;
-    const { kind, resource: wanted } = following.followed;
-    const gvr = { group: wanted.group, version, resource: wanted.resource };
-    const read = following.reflector.get(place);
-    const generation = read === undefined ? 0 : generationOf(read);
-    return { kind, gvr, ref: parseKey(place), ...identity, generation };
-  }
-
-  #find(key: ObjectKey): { readonly following: Following | undefined; readonly place: string } {
-    const slash = key.indexOf('/');
-    return { following: this.#following.get(key.slice(0, slash)), place: key.slice(slash + 1) };
-  }
-
-  #reflectorOf(followed: FollowedKind): Reflector<ReadObject> {
-    const { http, discovery, clock, metrics } = this.#options.context;
-    const { lastAccepted } = this.#options;
-    const reflector: Reflector<ReadObject> = new Reflector({
-      http,
-      discovery,
-      clock,
-      metrics,
-      resource: followed.resource,
-      metadataOnly: !followed.isServed,
-      ...(followed.labelSelector === undefined ? {} : { labelSelector: followed.labelSelector }),
-      prune: (object) => {
-        const { namespace, name, uid = '' } = object.metadata;
-        const place = namespace === undefined ? name : `${namespace}/${name}`;
-        return readObject(object, {
-          followed,
-          shared: this.#shared,
-          before: reflector.get(place),
-          lastAccepted: () => lastAccepted.of(`${followed.keyPrefix}/${place}`, uid),
-        });
-      },
-      onEvent: (event) => this.#take(followed, event),
-    });
-    return reflector;
+    return this.#followers.objectOf(key);
   }
 
   #take({ keyPrefix, kind }: FollowedKind, event: ReflectorEvent<ReadObject>): void {
@@ -229,8 +158,7 @@ export class KubernetesSource implements ConfigSource {
 
   /** Another replica kept what this one came too late to see accepted. */
   #takeFound(key: ObjectKey): void {
-    const { following, place } = this.#find(key);
-    const now = following?.reflector.get(place);
+    const now = this.#followers.get(key);
     if (now?.kind !== 'refused' || (now.inForce !== undefined && !now.isStandIn)) return;
     const { lastAccepted } = this.#options;
     const found = lastAccepted.of(key, now.uid);
@@ -267,10 +195,6 @@ export class KubernetesSource implements ConfigSource {
   }
 }
 
-function generationOf(read: ReadObject): number {
-  return read.kind === 'accepted' ? read.object.metadata.generation : read.generation;
-}
-
 /** Whether the version in force was so before the refused one came. */
 function isInForce(
   before: ReadObject | undefined,
@@ -278,8 +202,4 @@ function isInForce(
 ): boolean {
   if (before?.kind === 'accepted') return before.object === inForce;
   return before?.kind === 'refused' && deepEqual(before.inForce, inForce);
-}
-
-function nameOf({ resource: { group, resource } }: FollowedKind): string {
-  return group === '' ? resource : `${resource}.${group}`;
 }
