@@ -9,7 +9,7 @@ import { accessSync, constants } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { record, root } from './check-report.ts';
-import { runTests } from './check-tests.ts';
+import { runTests, stopTests } from './check-tests.ts';
 
 const TOOL = '../shared/cluster/cluster';
 const SCENARIOS = 'libs/testkit/src/cluster/';
@@ -107,6 +107,7 @@ class ClusterTool {
 
   async run(args: readonly string[], use: (kubeconfig: string) => Promise<void>): Promise<void> {
     const stop = (): void => {
+      stopTests();
       this.#down();
       process.exit(130);
     };

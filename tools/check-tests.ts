@@ -5,6 +5,13 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { counts, failures, record, root } from './check-report.ts';
 
+const stopping = new AbortController();
+
+/** Ends the processes of test files that run, for a run that was told to end. */
+export function stopTests(): void {
+  stopping.abort();
+}
+
 /** What is kept of a test file's own output, shown when it fails. */
 const OUTPUT_CHARS_MAX = 8_000;
 
@@ -51,7 +58,8 @@ export async function runTests({ name, files, concurrency, timeoutMs }: TestStep
   }
   const waiting = new Set(files.map((file) => join(root, file)));
   const tallies = new Map<string, FileTally>();
-  const options = { files: [...waiting], cwd: root, concurrency, timeout: timeoutMs };
+  const { signal } = stopping;
+  const options = { files: [...waiting], cwd: root, concurrency, timeout: timeoutMs, signal };
   for await (const { type, data } of run(options)) {
     const fields = data as EventFields;
     const path = fields.file ?? '';

@@ -1,7 +1,13 @@
-/** A client in a pod of a lab, for tests: `programs/caller.mjs` behind typed methods. */
+/** A client in a pod, for tests: `programs/caller.mjs` behind typed methods. The pod is of a lab, or of a cluster. */
 import { createInterface } from 'node:readline';
-import type { Lab } from '../lab.ts';
 import type { LabProcess } from '../process.ts';
+
+type CallerProcess = Pick<LabProcess, 'child' | 'ended' | 'signal'>;
+
+/** Where processes are started in pods; `caller.mjs` lies in their working folder. */
+export interface PodProcesses {
+  spawn(pod: string, argv: readonly string[]): CallerProcess;
+}
 
 export interface HttpCall {
   readonly url: string;
@@ -67,12 +73,12 @@ export interface TcpAnswer {
 }
 
 export class Caller implements AsyncDisposable {
-  readonly #process: LabProcess;
+  readonly #process: CallerProcess;
   readonly #waiting = new Map<number, (answer: unknown) => void>();
   #last = 0;
 
-  constructor(lab: Lab, pod: string) {
-    this.#process = lab.spawn(pod, ['node', 'caller.mjs']);
+  constructor(pods: PodProcesses, pod: string) {
+    this.#process = pods.spawn(pod, ['node', 'caller.mjs']);
     const { stdout, stderr } = this.#process.child;
     if (stdout === null || stderr === null) {
       throw new Error('the caller has no pipes');

@@ -86,10 +86,14 @@ function handle(request, response) {
   });
 }
 
+const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
+/** `HealthCheckResponse{status: SERVING}`, framed. */
+const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
+
 /** One message with an empty length-prefixed frame, then the status as trailers. */
 function answerGrpc(request, response) {
   response.writeHead(200, { 'content-type': 'application/grpc', 'x-version': VERSION });
-  response.write(Buffer.from([0, 0, 0, 0, 0]));
+  response.write(request.url === HEALTH_CHECK ? SERVING : Buffer.from([0, 0, 0, 0, 0]));
   response.addTrailers({ 'grpc-status': '0', 'x-pod': POD, 'x-path': request.url });
   response.end();
 }

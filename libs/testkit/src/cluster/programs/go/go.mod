@@ -1,0 +1,3 @@
+module ambit.example/program
+
+go 1.21
