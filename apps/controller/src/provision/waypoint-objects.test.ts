@@ -46,8 +46,9 @@ describe('waypointObjects', () => {
       infrastructure: { labels, annotations: { note: 'b' } },
     }).map((object) => parseObject(object).object);
     for (const object of objects) {
-      assert.equal(object?.metadata.labels['team'], 'a', object?.kind);
-      assert.equal(object?.metadata.annotations['note'], 'b', object?.kind);
+      assert.ok(object !== undefined);
+      assert.equal(object.metadata.labels['team'], 'a', object.kind);
+      assert.equal(object.metadata.annotations['note'], 'b', object.kind);
     }
     const deployment = objects.find((object) => object?.kind === 'Deployment');
     assert.ok(deployment?.kind === 'Deployment');
