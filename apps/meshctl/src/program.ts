@@ -7,7 +7,6 @@ import { registerFix } from './commands/file-fix.ts';
 import { registerValidate } from './commands/file-validate.ts';
 import { registerKubeInject } from './commands/kube-inject.ts';
 import { registerLab } from './commands/lab-commands.ts';
-import { registerStatus } from './commands/mesh-status.ts';
 import { registerGet } from './commands/object-get.ts';
 import { registerVersion } from './commands/version-show.ts';
 import { registerCheck } from './install/check-command.ts';
@@ -17,6 +16,7 @@ import { registerBypass } from './kubernetes/bypass-command.ts';
 import { registerWaypoint } from './kubernetes/waypoint-command.ts';
 import { registerLogs } from './logs/logs-command.ts';
 import { registerProxyConfig } from './proxy-config/proxy-config-command.ts';
+import { registerStatus } from './status/mesh-status.ts';
 
 const HELP = `
 Examples:

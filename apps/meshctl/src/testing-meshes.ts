@@ -50,7 +50,7 @@ const AGENT: AdminProxy = {
     { type: 'Address', resources: 3, pending: 0, acknowledgedAtMs: NOW_MS - 1000 },
     { type: 'Authorization', resources: 1, pending: 0, acknowledgedAtMs: NOW_MS - 1000 },
   ],
-  captured: ['Kubernetes//Pod/shop/client-1'],
+  captured: ['Kubernetes//Pod/shop/client-1', 'Kubernetes//Pod/shop/reviews-1'],
 };
 const CERTIFICATE = {
   identity: 'spiffe://cluster.local/ns/shop/sa/client',

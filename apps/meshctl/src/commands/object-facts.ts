@@ -15,11 +15,7 @@ export function appliesTo(object: MeshObject | undefined): readonly [string, str
 export function routeHosts(object: MeshObject | undefined): string {
   if (object?.kind === 'VirtualService') return object.spec.hosts.join(' ');
   if (object?.kind === 'DestinationRule') return object.spec.host;
-  if (
-    object?.kind === 'HTTPRoute' ||
-    object?.kind === 'GRPCRoute' ||
-    object?.kind === 'TCPRoute'
-  ) {
+  if (object?.kind === 'HTTPRoute' || object?.kind === 'GRPCRoute' || object?.kind === 'TCPRoute') {
     return object.spec.parentRefs
       .map(({ kind, name, port }) => `${kind}/${name}${port === undefined ? '' : `:${port}`}`)
       .join(' ');

@@ -119,7 +119,7 @@ shop       reviews  DestinationRule  reviews  True      True      -
 spiffe://cluster.local/ns/shop/sa/client  n1     valid  60m ago  in 23h   01ab
 `,
   GET_PROXIES: `PROXY  KIND        STATE      FOR  BEHIND  PODS  ADDRESS            RESOURCES
-n1     node-agent  connected  5m   -       1     192.168.0.1:40000  Address 3, Authorization 1
+n1     node-agent  connected  5m   -       2     192.168.0.1:40000  Address 3, Authorization 1
 `,
   GET_DESTINATION_RULES: `NAMESPACE  NAME     ACCEPTED  ENFORCED  MESSAGE
 shop       reviews  True      True      -

@@ -1,8 +1,8 @@
 /** `meshctl get proxies`: agents and waypoints, and what they have not acknowledged. */
 import type { AdminProxy } from '@ambit/model';
 import { getProxies } from '../admin-answers.ts';
+import { proxyRow } from '../status/proxy-rows.ts';
 import { type GetQuery, showView } from './get-query.ts';
-import { proxyRow } from './mesh-status.ts';
 
 export async function getProxiesView(query: GetQuery): Promise<void> {
   const { proxies, controller } = await getProxies(query.client);

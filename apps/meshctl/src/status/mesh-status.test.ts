@@ -45,8 +45,11 @@ const STATUS_FINE = `controller    0.1.0, up 10m, trust domain cluster.local
 configuration 6 objects, changed 30s ago
 certificates  1, next expiry in 23h; root valid for 3650d
 
-PROXY  KIND        STATE      FOR  BEHIND  PODS
-n1     node-agent  connected  5m   -       1
+PROXY  KIND        STATE      FOR  BEHIND  PODS  CONFIG
+n1     node-agent  connected  5m   -       2     1s
+
+NAMESPACE  MODE     PODS  CAPTURED
+shop       ambient  2     2
 
 everything is in force
 `;
@@ -55,9 +58,12 @@ const STATUS_TROUBLED = `controller    0.1.0, up 10m, trust domain cluster.local
 configuration 6 objects, 1 refused, changed 30s ago
 certificates  1, 1 expired; root valid for 3650d
 
-PROXY          KIND        STATE        FOR  BEHIND                       PODS
-n1             node-agent  connected    5m   Address 60s, Object refused  1
-shop/waypoint  waypoint    unreachable  -    -                            -
+PROXY          KIND        STATE        FOR  BEHIND                       PODS  CONFIG
+n1             node-agent  connected    5m   Address 60s, Object refused  2     -
+shop/waypoint  waypoint    unreachable  -    -                            -     -
+
+NAMESPACE  MODE     PODS  CAPTURED
+shop       ambient  2     2
 
 PROBLEMS
 node-agent n1 has not acknowledged Address for 60s

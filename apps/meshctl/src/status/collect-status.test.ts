@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { AdminProxy } from '@ambit/model';
+import { AdminClient } from '../admin-client.ts';
+import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
+import { FakeController, type FakeState, NOW_MS } from '../testing.ts';
+import { FINE_MESH } from '../testing-meshes.ts';
+import { collectStatus } from './collect-status.ts';
+
+const [AGENT] = FINE_MESH.proxies ?? [];
+assert.ok(AGENT);
+const UNREACHABLE: AdminProxy = (({ connectedSinceMs: _, ...rest }) => rest)(AGENT);
+
+function meshWith(
+  controllers: readonly AdminOf[],
+  versions: Readonly<Record<string, string>> = {},
+): MeshTarget {
+  return {
+    where: 'here',
+    meshNamespace: 'istio-system',
+    controllers: () => Promise.resolve(controllers),
+    proxies: () =>
+      Promise.resolve(
+        Object.entries(versions).map(([name, version]) => ({
+          kind: 'node-agent' as const,
+          name,
+          version,
+          isReady: true,
+          client: new AdminClient('/nobody.sock'),
+        })),
+      ),
+    nodeOf: () => Promise.resolve(undefined),
+  };
+}
+
+async function replica(
+  name: string,
+  state: FakeState,
+): Promise<AdminOf & { readonly fake: FakeController }> {
+  const fake = await FakeController.start(state);
+  return { name, fake, client: new AdminClient(fake.socket), isReady: true };
+}
+
+describe('collectStatus', () => {
+  it('believes the replica that a proxy is connected to', async () => {
+    const a = await replica('a', {
+      ...FINE_MESH,
+      proxies: [{ ...UNREACHABLE, id: 'Pod/istio-system/agent' }],
+    });
+    const b = await replica('b', FINE_MESH);
+    await using _a = a.fake;
+    await using _b = b.fake;
+    const { proxies, problems, replicas } = await collectStatus(meshWith([a, b]));
+    assert.deepEqual(proxies, [AGENT]);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(
+      replicas.map(({ name }) => name),
+      ['a', 'b'],
+    );
+  });
+
+  it('says which replica does not answer, and goes on with the others', async () => {
+    const b = await replica('b', FINE_MESH);
+    await using _b = b.fake;
+    const gone = { name: 'a', client: new AdminClient('/nobody.sock'), isReady: false };
+    const { problems } = await collectStatus(meshWith([gone, b]));
+    assert.deepEqual(problems, ['controller a does not answer: there is no such socket']);
+    await assert.rejects(collectStatus(meshWith([gone])), /does not answer/);
+  });
+
+  it('counts a certificate by its last issue, wherever it was', async () => {
+    const [certificate] = FINE_MESH.certificates ?? [];
+    assert.ok(certificate);
+    const old = { ...certificate, notAfterMs: NOW_MS - 1 };
+    const a = await replica('a', { ...FINE_MESH, certificates: [old] });
+    const b = await replica('b', FINE_MESH);
+    await using _a = a.fake;
+    await using _b = b.fake;
+    const { certificates, problems } = await collectStatus(meshWith([a, b]));
+    assert.deepEqual(certificates, { count: 1, expired: 0, next: certificate });
+    assert.deepEqual(problems, []);
+  });
+
+  for (const [title, state, versions, expected] of [
+    [
+      'a pod that is not captured',
+      { proxies: [{ ...AGENT, captured: [] }] },
+      {},
+      '2 of 2 pods of namespace shop are not captured: client-1, reviews-1',
+    ],
+    [
+      'a root that ends',
+      { controller: { root: { notAfterMs: NOW_MS + 86_400_000 } } },
+      {},
+      'the root certificate ends in 24h',
+    ],
+    [
+      'an agent of another version',
+      {},
+      { n1: '0.0.9' },
+      'n1 is of version 0.0.9, the controller of 0.1.0',
+    ],
+    [
+      'a bypass',
+      {
+        proxies: [{ ...AGENT, captured: [] }],
+        statuses: [
+          ...(FINE_MESH.statuses ?? []),
+          {
+            key: 'Namespace/shop',
+            conditions: [
+              {
+                type: 'Bypassed',
+                status: 'True',
+                reason: 'BreakGlass',
+                message: 'until noon',
+                observedGeneration: 0,
+              },
+            ],
+            findings: [],
+          },
+        ],
+      },
+      {},
+      'namespace shop is bypassed: until noon',
+    ],
+  ] as const) {
+    it(`finds ${title}`, async () => {
+      const a = await replica('a', { ...FINE_MESH, ...state });
+      await using _a = a.fake;
+      const { problems } = await collectStatus(meshWith([a], versions));
+      assert.deepEqual(problems, [expected]);
+    });
+  }
+});

@@ -1,0 +1,188 @@
+/**
+ * Everything that `meshctl status` shows, from all replicas of the controller: each knows the proxies that are connected
+ * to it, and the certificates that it issued. One that does not answer is a problem, not the end of the answer.
+ */
+import { isKubeError, type KubeObject } from '@ambit/kube';
+import type {
+  AdminCertificate,
+  AdminController,
+  AdminObject,
+  AdminProxies,
+  AdminProxy,
+} from '@ambit/model';
+import { getCertificates, getObjects, getProxies } from '../admin-answers.ts';
+import { UserError } from '../errors.ts';
+import { type Cluster, fieldAt, gvr, textAt } from '../install/cluster.ts';
+import { CONTROLLER } from '../install/objects/common.ts';
+import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
+import { type EnrolledNamespace, enrolledNamespaces } from './enrolled.ts';
+import { byName } from './proxy-rows.ts';
+import { problemsOf } from './status-problems.ts';
+
+export interface Replica {
+  readonly name: string;
+  readonly version?: string;
+  readonly isReady: boolean;
+  /** Writes to the cluster; the others only serve. Absent where there is no lease. */
+  readonly isLeader?: boolean;
+  readonly node?: string;
+  readonly startedAtMs?: number;
+}
+
+export interface MeshStatus extends AdminProxies {
+  readonly replicas: readonly Replica[];
+  /** Image tags by proxy: node, or `namespace/name`. */
+  readonly versions: Readonly<Record<string, string>>;
+  readonly certificates: {
+    readonly count: number;
+    readonly expired: number;
+    readonly next?: AdminCertificate;
+  };
+  readonly namespaces: readonly EnrolledNamespace[];
+  readonly problems: readonly string[];
+}
+
+const LEASES = gvr('coordination.k8s.io/v1', 'leases');
+
+export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
+  const replicas = await mesh.controllers();
+  const asked = await Promise.all(replicas.map(askReplica));
+  const [first] = asked.flatMap(({ answer }) => answer ?? []);
+  if (first === undefined) {
+    const [failed] = asked;
+    if (failed?.error !== undefined) throw failed.error;
+    throw new UserError(`no controller of ${mesh.where} answers`);
+  }
+  const objects = await getObjects(first.client);
+  const proxies = mergeProxies(asked.flatMap(({ answer }) => answer?.proxies ?? []));
+  const [leader, admins] = await Promise.all([leaderOf(mesh), mesh.proxies()]);
+  const { controller } = first;
+  const certificates = describeCertificates(asked, controller.nowMs);
+  const namespaces = enrolledNamespaces(objects, proxies);
+  const versions = Object.fromEntries(
+    admins.flatMap(({ name, version }) => (version === undefined ? [] : [[name, version]])),
+  );
+  const shown = asked.map(({ of, answer }) => describeReplica(of, answer?.controller, leader));
+  const parts = { controller, proxies, replicas: shown, versions, certificates, namespaces };
+  return {
+    ...parts,
+    problems: problemsOf({
+      ...parts,
+      asked,
+      objects,
+      leader,
+    }),
+  };
+}
+
+export interface Asked {
+  readonly of: AdminOf;
+  readonly answer?: AdminProxies & {
+    readonly client: AdminOf['client'];
+    readonly certificates: readonly AdminCertificate[];
+  };
+  readonly error?: UserError;
+}
+
+async function askReplica(of: AdminOf): Promise<Asked> {
+  try {
+    const { controller, proxies } = await getProxies(of.client);
+    const certificates = await getCertificates(of.client);
+    return { of, answer: { client: of.client, controller, proxies, certificates } };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { of, error };
+  }
+}
+
+/** Connected to any replica is connected; gone from all is gone since the last. */
+function mergeProxies(all: readonly AdminProxy[]): readonly AdminProxy[] {
+  const best = new Map<string, AdminProxy>();
+  const named = new Set(
+    all.flatMap(({ kind, name, connectedSinceMs }) =>
+      connectedSinceMs === undefined ? [] : [`${kind} ${name}`],
+    ),
+  );
+  for (const proxy of all) {
+    const { id, kind, name } = proxy;
+    // Without a stream its id is that of its pod: it may be connected elsewhere under its own.
+    if (proxy.connectedSinceMs === undefined && named.has(`${kind} ${name}`)) continue;
+    const key = proxy.connectedSinceMs === undefined ? `${kind} ${name}` : id;
+    const known = best.get(key);
+    if (known === undefined || timeOf(proxy) > timeOf(known)) best.set(key, proxy);
+  }
+  return [...best.values()].sort(byName);
+}
+
+function timeOf({ connectedSinceMs, disconnectedSinceMs }: AdminProxy): number {
+  return connectedSinceMs ?? disconnectedSinceMs ?? 0;
+}
+
+function describeCertificates(asked: readonly Asked[], nowMs: number): MeshStatus['certificates'] {
+  const last = new Map<string, AdminCertificate>();
+  for (const one of asked.flatMap(({ answer }) => answer?.certificates ?? [])) {
+    const key = `${one.identity} ${one.proxy}`;
+    const known = last.get(key);
+    if (known === undefined || known.notAfterMs < one.notAfterMs) last.set(key, one);
+  }
+  const all = [...last.values()].sort((a, b) => a.notAfterMs - b.notAfterMs);
+  const next = all.find(({ notAfterMs }) => notAfterMs > nowMs);
+  return {
+    count: all.length,
+    expired: all.filter(({ notAfterMs }) => notAfterMs <= nowMs).length,
+    ...(next === undefined ? {} : { next }),
+  };
+}
+
+function describeReplica(
+  { name, node, version, isReady }: AdminOf,
+  controller: AdminController | undefined,
+  leader: string | undefined,
+): Replica {
+  const said = controller?.version ?? version;
+  return {
+    name,
+    isReady: isReady && controller !== undefined,
+    ...(said === undefined ? {} : { version: said }),
+    ...(leader === undefined ? {} : { isLeader: leader === name }),
+    ...(node === undefined ? {} : { node }),
+    ...(controller === undefined ? {} : { startedAtMs: controller.startedAtMs }),
+  };
+}
+
+/** Pod that holds the lease; empty if nobody does; undefined where there is none to hold. */
+async function leaderOf({ cluster, meshNamespace }: MeshTarget): Promise<string | undefined> {
+  if (cluster === undefined) return undefined;
+  const leases = await readLeases(cluster, meshNamespace);
+  if (leases === undefined) return undefined;
+  const own = leases.filter(
+    ({ metadata: { name } }) => name === CONTROLLER || name.startsWith(`${CONTROLLER}-`),
+  );
+  const nowMs = cluster.clock.wallNow();
+  for (const lease of own) {
+    const spec = fieldAt(lease, 'spec');
+    const renewedMs = Date.parse(textAt(spec, 'renewTime'));
+    const seconds = fieldAt(spec, 'leaseDurationSeconds');
+    const holder = textAt(spec, 'holderIdentity').replace(/_[0-9a-f]+$/, '');
+    // A clock that differs by minutes makes nobody a leader who is none: the controllers say who writes.
+    const isHeld =
+      typeof seconds === 'number' && nowMs - renewedMs < seconds * 1_000 + CLOCK_SLACK_MS;
+    if (holder !== '' && isHeld) return holder;
+  }
+  return '';
+}
+
+/** Undefined for whoever may not see them: the rest is worth showing. */
+async function readLeases(
+  { client }: Cluster,
+  namespace: string,
+): Promise<readonly KubeObject[] | undefined> {
+  try {
+    return await client.list(LEASES, { namespace });
+  } catch (error) {
+    if (isKubeError(error)) return undefined;
+    throw error;
+  }
+}
+
+const CLOCK_SLACK_MS = 60_000;

@@ -1,0 +1,143 @@
+/** `meshctl status`: is the mesh as it should be? Everything that is not makes exit code 1. */
+import { systemClock } from '@ambit/core';
+import type { Command } from 'commander';
+import { outputOption } from '../commands/shared-options.ts';
+import { EXIT, UserError } from '../errors.ts';
+import { parseTimeout } from '../install/options.ts';
+import { formatSpan, note, type OutputFormat, printAs, table } from '../output.ts';
+import { type MeshTarget, meshOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
+import { collectStatus, type MeshStatus } from './collect-status.ts';
+import type { EnrolledNamespace } from './enrolled.ts';
+import { byName, configAge, PROXY_COLUMNS, proxyRow } from './proxy-rows.ts';
+
+const EXAMPLES = `
+Examples:
+  meshctl status
+  meshctl status --context prod -o json
+  meshctl status --wait --timeout 5m
+
+CONFIG: since a proxy last took configuration. BEHIND: what it has not acknowledged, and for how long.
+Exit code 0: everything is in force everywhere. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
+
+/** Problems listed of each kind; more are counted. */
+const PROBLEMS_SHOWN_MAX = 20;
+const POLL_MS = 1_000;
+
+interface StatusOptions {
+  readonly output: OutputFormat;
+  readonly wait: boolean;
+  readonly timeout: number;
+}
+
+export function registerStatus(program: Command): void {
+  addTargetOptions(program.command('status'))
+    .summary('show controllers, agents, waypoints, certificates, namespaces and what is wrong')
+    .description(
+      'Shows whether configuration is in force everywhere, and what is not as it should be.',
+    )
+    .option('--wait', 'until nothing is wrong', false)
+    .option('--timeout <time>', 'how long to wait, as 90s or 5m', parseTimeout, 300_000)
+    .addOption(outputOption())
+    .addHelpText('after', EXAMPLES)
+    .action(meshStatus);
+}
+
+async function meshStatus(options: StatusOptions, command: Command): Promise<void> {
+  const mesh = meshOf(command);
+  const status = options.wait
+    ? await healthyStatus(mesh, options.timeout)
+    : await collectStatus(mesh);
+  printAs(options.output, status, () => describe(status));
+  if (status.problems.length > 0) process.exitCode = EXIT.finding;
+}
+
+/** The last status when time is up. Also waits for a controller that does not answer yet. */
+async function healthyStatus(mesh: MeshTarget, timeoutMs: number): Promise<MeshStatus> {
+  const deadline = systemClock.now() + timeoutMs;
+  let said = '';
+  for (;;) {
+    const isLast = systemClock.now() >= deadline;
+    try {
+      const status = await collectStatus(mesh);
+      const [first] = status.problems;
+      if (first === undefined || isLast) return status;
+      if (first !== said) note(`waiting: ${first}`);
+      said = first;
+    } catch (error) {
+      if (isLast || !(error instanceof UserError)) throw error;
+      if (error.message !== said) note(`waiting: ${error.message}`);
+      said = error.message;
+    }
+    await systemClock.sleep(POLL_MS);
+  }
+}
+
+function describe(status: MeshStatus): string {
+  const { controller, proxies, certificates, namespaces, problems, versions } = status;
+  const { nowMs, version, startedAtMs, changedAtMs, trustDomain, objects, refused, root } =
+    controller;
+  const head = [
+    `controller    ${version}, up ${formatSpan(nowMs - startedAtMs)}, trust domain ${trustDomain}`,
+    `configuration ${objects} objects${refused === 0 ? '' : `, ${refused} refused`}, changed ${formatSpan(nowMs - changedAtMs)} ago`,
+    `certificates  ${describeCertificates(certificates, nowMs)}; root valid for ${formatSpan(root.notAfterMs - nowMs)}`,
+  ].join('\n');
+  const hasVersions = Object.keys(versions).length > 0;
+  const rows = [...proxies]
+    .sort(byName)
+    .map((proxy) => [
+      ...proxyRow(proxy, nowMs),
+      configAge(proxy, nowMs),
+      ...(hasVersions ? [versions[proxy.name] ?? '-'] : []),
+    ]);
+  const proxyTable =
+    rows.length === 0
+      ? 'no agent and no waypoint is known'
+      : table([...PROXY_COLUMNS, 'CONFIG', ...(hasVersions ? ['VERSION'] : [])], rows);
+  const shown = problems.slice(0, PROBLEMS_SHOWN_MAX);
+  const more = problems.length - shown.length;
+  const problemText =
+    problems.length === 0
+      ? 'everything is in force'
+      : ['PROBLEMS', ...shown, ...(more > 0 ? [`and ${more} more (-o json has all)`] : [])].join(
+          '\n',
+        );
+  return [head, ...replicaTable(status), proxyTable, namespaceTable(namespaces), problemText].join(
+    '\n\n',
+  );
+}
+
+/** Only where there is more to say of them than the first line does. */
+function replicaTable({ replicas, controller: { nowMs } }: MeshStatus): readonly string[] {
+  if (replicas.every(({ isLeader }) => isLeader === undefined)) return [];
+  const rows = replicas.map(({ name, node, version, isReady, isLeader, startedAtMs }) => [
+    name,
+    isReady ? 'ready' : 'not ready',
+    isLeader === true ? 'leads' : 'serves',
+    startedAtMs === undefined ? '-' : formatSpan(nowMs - startedAtMs),
+    version ?? '-',
+    node ?? '-',
+  ]);
+  return [table(['CONTROLLER', 'STATE', 'ROLE', 'UP', 'VERSION', 'NODE'], rows)];
+}
+
+function namespaceTable(namespaces: readonly EnrolledNamespace[]): string {
+  if (namespaces.length === 0) return 'no namespace is enrolled (meshctl enroll NAMESPACE)';
+  const rows = namespaces.map(({ namespace, mode, pods, captured, bypassed }) => [
+    namespace,
+    bypassed === undefined ? mode : 'bypassed',
+    String(pods),
+    String(captured),
+  ]);
+  return table(['NAMESPACE', 'MODE', 'PODS', 'CAPTURED'], rows);
+}
+
+function describeCertificates(
+  { count, expired, next }: MeshStatus['certificates'],
+  nowMs: number,
+): string {
+  const outdated = expired === 0 ? '' : `, ${expired} expired`;
+  const soonest =
+    next === undefined ? '' : `, next expiry in ${formatSpan(next.notAfterMs - nowMs)}`;
+  return `${count}${outdated}${soonest}`;
+}
