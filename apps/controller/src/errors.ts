@@ -4,6 +4,7 @@ import { MeshError, type MeshErrorOptions } from '@ambit/core';
 export type ControllerErrorCode =
   | 'CONTROLLER_CONFIG_INVALID'
   | 'CONTROLLER_CA_SECRET_INVALID'
+  | 'CONTROLLER_ROTATION_REFUSED'
   | 'CONTROLLER_REPLICA_LIMIT'
   | 'CONTROLLER_SOURCE_UNREADABLE'
   | 'CONTROLLER_STATE_UNWRITABLE';

@@ -1,6 +1,12 @@
 /** Objects in, mesh model out, incrementally: attachment, precedence, conditions, findings. Pure. */
 
 export type {
+  AdminCa,
+  AdminCaRoot,
+  AdminCaWaiting,
+  AdminRotationStep,
+} from './admin/admin-ca.ts';
+export type {
   AdminCertificate,
   AdminController,
   AdminItems,
