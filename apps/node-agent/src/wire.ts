@@ -142,6 +142,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     config,
     around,
     subscriptionsOf(state, (changed, removed) => cni.applyFacts(changed, removed)),
+    () => manager.retryFailed(),
   );
   const rootsLog = log.scoped('roots');
   const roots = new RootWatch({
@@ -181,6 +182,7 @@ function buildClient(
   config: AgentConfig,
   { clock, log }: Surroundings,
   subscriptions: readonly Subscription[],
+  onConnected: () => void,
 ): DeltaClient | undefined {
   if (config.xdsAddress === '') {
     return undefined;
@@ -193,6 +195,7 @@ function buildClient(
     metadata: { NODE_NAME: config.nodeName, ...config.metadata },
     headers: config.xdsHeaders,
     subscriptions,
+    onConnected,
   });
 }
 

@@ -69,6 +69,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
       ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
     },
     subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
+    onConnected: () => manager.retryFailed(),
   });
   const rootsLog = log.scoped('roots');
   const roots = new RootWatch({

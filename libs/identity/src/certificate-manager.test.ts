@@ -193,6 +193,21 @@ describe('CertificateManager', () => {
     it.manager.stop();
   });
 
+  it('asks at once for what failed, and for nothing else, when told that the CA is back', async () => {
+    const it = await rig({ ttlSeconds: 86_400 });
+    await it.manager.get(idOf(1));
+    it.ca = 'down';
+    await assert.rejects(it.manager.get(ID), /connection refused/);
+    await it.pass(600_000, 500);
+    const before = it.times.length;
+    it.ca = 'ok';
+    it.manager.retryFailed();
+    await it.pass(1, 1);
+    assert.equal(it.times.length, before + 1);
+    assert.ok(it.manager.current(ID) !== undefined);
+    it.manager.stop();
+  });
+
   it('lets several callers wait for one fetch', async () => {
     const it = await rig();
     const all = await Promise.all([it.manager.get(ID), it.manager.get(ID), it.manager.get(ID)]);

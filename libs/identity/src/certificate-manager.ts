@@ -162,6 +162,15 @@ export class CertificateManager {
     }
   }
 
+  /** The control plane can be reached again: asks now for what it last failed to give. */
+  retryFailed(): void {
+    for (const entry of this.#entries.values()) {
+      if (entry.backoff.failures === 0) continue;
+      entry.backoff.reset();
+      entry.renew.abort();
+    }
+  }
+
   /** Ends all renewals. Idempotent. */
   stop(): void {
     this.#isStopped = true;

@@ -27,6 +27,8 @@ export interface ProxyClientOptions {
   readonly metadata: Headers;
   readonly headers?: Headers;
   readonly subscriptions: readonly Subscription[];
+  /** For each stream that was opened. */
+  readonly onConnected?: () => void;
 }
 
 /** Starts nothing. */
@@ -52,7 +54,10 @@ export function createProxyClient(
       },
     }),
     subscriptions,
-    onConnected: () => log.info('connected to the controller', { address }),
+    onConnected: () => {
+      log.info('connected to the controller', { address });
+      options.onConnected?.();
+    },
     onDisconnected: (reason) => log.warn('no connection to the controller', { reason }),
   });
 }

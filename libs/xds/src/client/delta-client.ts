@@ -15,7 +15,8 @@ import type {
 import type { Subscription } from './subscription.ts';
 import { TypeRecord, type TypeStatus } from './type-record.ts';
 
-const BACKOFF = { initialMs: 10, maxMs: 15_000, jitter: 0.2 } as const;
+/** The reference waits up to 15 s. Another replica is there within seconds, and each attempt asks for its address anew. */
+const BACKOFF = { initialMs: 10, maxMs: 5_000, jitter: 0.2 } as const;
 
 /** One stream to the server. */
 export interface DeltaTransport {

@@ -13,7 +13,8 @@ import { grpcTarget } from './target.ts';
 
 export const MESSAGE_BYTES_MAX = 200 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
-const KEEPALIVE_MS = 30_000;
+/** A machine that is gone says nothing. Other servers allow pings no closer than 15 s. */
+const KEEPALIVE_MS = 20_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 
 export interface ControlPlaneAddress {
