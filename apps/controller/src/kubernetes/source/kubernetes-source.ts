@@ -126,14 +126,17 @@ export class KubernetesSource implements ConfigSource {
         this.#gatherer?.unsupported(key, now.message);
         break;
       case 'refused':
-        if (now.inForce !== undefined && !now.isStandIn) lastAccepted.keep(key, now.inForce);
-        this.#sayStandIn(key, now, before);
-        this.#gatherer?.refused(
-          key,
-          now.findings,
-          isInForce(before, now) ? undefined : now.inForce,
-        );
+        this.#takeRefused(key, now, before);
     }
+  }
+
+  #takeRefused(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
+    const { inForce, findings, isStandIn } = now;
+    if (inForce !== undefined && !isStandIn) this.#options.lastAccepted.keep(key, inForce);
+    this.#sayStandIn(key, now, before);
+    // What stood in for a version that could refuse goes with it.
+    if (inForce === undefined && before?.kind === 'refused') this.#gatherer?.removed(key);
+    this.#gatherer?.refused(key, findings, isInForce(before, now) ? undefined : inForce);
   }
 
   #sayStandIn(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
