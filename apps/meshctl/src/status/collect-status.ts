@@ -6,7 +6,6 @@ import { isKubeError, type KubeObject } from '@ambit/kube';
 import type {
   AdminCertificate,
   AdminController,
-  AdminObject,
   AdminProxies,
   AdminProxy,
 } from '@ambit/model';
