@@ -75,9 +75,14 @@ function emptyLists(): Lists {
   };
 }
 
-function lengthOfProxy({ id, name, pod, node, subscriptions }: ReplicaProxy): number {
+function lengthOfProxy(proxy: ReplicaProxy): number {
+  const { id, name, pod, node, subscriptions, trust = [] } = proxy;
   const texts = subscriptions.map(({ type, error = '' }) => type + error);
-  return lengthOf([id, name, pod, node]) + lengthOf(texts) + subscriptions.length * ENTRY_LENGTH;
+  return (
+    lengthOf([id, name, pod, node, ...trust]) +
+    lengthOf(texts) +
+    subscriptions.length * ENTRY_LENGTH
+  );
 }
 
 function lengthOfAnswer({ key, uid, waitingNames, refusals }: ReplicaAnswer): number {

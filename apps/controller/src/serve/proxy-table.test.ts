@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
-import type { StreamView, XdsNode } from '@ambit/xds';
+import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import { ProxyTable } from './proxy-table.ts';
 
@@ -67,6 +67,23 @@ function table() {
 }
 
 describe('ProxyTable', () => {
+  it('says which roots a proxy says it has, and that nobody knows of one that is away', () => {
+    const { proxies, setPod } = table();
+    setPod(true);
+    const away = { name: 'waypoint shop/waypoint', names: undefined };
+    assert.deepEqual(proxies.trust(), [away]);
+    const names = new Set(['file/a', 'certificate/b/a']);
+    const view = stream('waypoint-1', 'waypoint');
+    proxies.onEvent({ kind: 'opened', stream: view });
+    assert.deepEqual(proxies.trust(), [away]);
+    const types = new Map([[TYPE_URL.trust, { names }]]) as unknown as StreamView['types'];
+    const speaking = { ...view, types };
+    proxies.onEvent({ kind: 'opened', stream: speaking });
+    assert.deepEqual(proxies.trust(), [{ ...away, names }]);
+    proxies.onEvent({ kind: 'closed', stream: speaking });
+    assert.deepEqual(proxies.trust(), [away]);
+  });
+
   it('shows a waypoint that went as unreachable while its pod runs', () => {
     const { proxies, setPod, setNow } = table();
     setPod(true);

@@ -7,7 +7,13 @@
  */
 import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
 import type { AdminProxy, AdminProxyKind, AdminSubscription } from '@ambit/model';
-import type { DeltaServerEvent, ReplicaProxy, StreamView, XdsNode } from '@ambit/xds';
+import {
+  type DeltaServerEvent,
+  type ReplicaProxy,
+  type StreamView,
+  TYPE_URL,
+  type XdsNode,
+} from '@ambit/xds';
 
 import { accountOf } from '../index/pod-index.ts';
 import type { RemoteProxy } from '../replicas/remote-book.ts';
@@ -39,6 +45,13 @@ export interface ProxyTableOptions {
   readonly waypointOf: (node: XdsNode) => string | undefined;
   /** Those of other replicas, by id. Default: there are none. */
   readonly remote?: () => ReadonlyMap<string, RemoteProxy>;
+}
+
+export interface ProxyTrust {
+  /** `node-agent NODE`, `waypoint NS/NAME`. */
+  readonly name: string;
+  /** `trustNames`; undefined: nobody knows. */
+  readonly names: ReadonlySet<string> | undefined;
 }
 
 /** A proxy that runs, by its pod. */
@@ -88,8 +101,25 @@ export class ProxyTable {
       const pod = `${node.namespace}/${node.podName}`;
       const waypoint = this.#options.waypointOf(node);
       const place = { pod, node: node.nodeName, waypoint };
-      return [{ id, kind, name, address, connectedAtMs, ...place, subscriptions }];
+      const names = [...(stream.types.get(TYPE_URL.trust)?.names ?? [])].sort();
+      const trust = names.length === 0 ? {} : { trust: names };
+      return [{ id, kind, name, address, connectedAtMs, ...place, subscriptions, ...trust }];
     });
+  }
+
+  /** What every proxy says of the roots it has: here, at other replicas, and those that should be there and are not. */
+  trust(): readonly ProxyTrust[] {
+    const here = this.own();
+    const ids = new Set(here.map(({ id }) => id));
+    // One whose replica is away is among the unreachable.
+    const elsewhere = [...this.#remote().values()].flatMap(({ proxy, lostAtMs }) =>
+      ids.has(proxy.id) || lostAtMs !== undefined ? [] : [proxy],
+    );
+    const unreachable = this.unreachable().map((one) => ({ ...one, trust: undefined }));
+    return [...here, ...elsewhere, ...unreachable].map(({ kind, name, trust }) => ({
+      name: `${kind} ${name}`,
+      names: trust === undefined ? undefined : new Set(trust),
+    }));
   }
 
   /** To be called for every object that was written or taken away. */

@@ -35,6 +35,8 @@ export interface ReplicaProxy {
   /** `namespace/name` of the waypoint that it is, by its token. */
   readonly waypoint: string | undefined;
   readonly subscriptions: readonly AdminSubscription[];
+  /** Which roots it has, as it says itself (`trustNames`); absent: it says nothing. */
+  readonly trust?: readonly string[];
 }
 
 /** What the agent of a node has captured. */
@@ -80,6 +82,8 @@ const UID_LENGTH_MAX = 600;
 const REASON_LENGTH_MAX = 300;
 const NAMED_MAX = 5;
 const SUBSCRIPTIONS_MAX = 16;
+/** More than that are cut from the end, which is where the roots are that a proxy should have. */
+const TRUST_MAX = 64;
 const UIDS_MAX = 2_000;
 /** One message, as received. The largest thing that is never cut in two is a node's captures. */
 export const REPLICA_UPDATE_BYTES_MAX = 8 * 1024 * 1024;
@@ -146,6 +150,7 @@ function encodeProxy(proxy: ReplicaProxy): WireProxy {
     node: cut(proxy.node),
     ...(waypoint === undefined ? {} : { waypoint: cut(waypoint) }),
     subscriptions: proxy.subscriptions.slice(0, SUBSCRIPTIONS_MAX).map(encodeSubscription),
+    trust: [...(proxy.trust ?? [])].sort().slice(0, TRUST_MAX).map(cut),
   });
 }
 
@@ -162,6 +167,7 @@ function decodeProxy(message: WireProxy): ReplicaProxy {
     node: text(message.node),
     waypoint: message.waypoint === undefined ? undefined : text(message.waypoint),
     subscriptions: list(message.subscriptions, SUBSCRIPTIONS_MAX).map(decodeSubscription),
+    ...(message.trust.length === 0 ? {} : { trust: list(message.trust, TRUST_MAX).map(text) }),
   };
 }
 

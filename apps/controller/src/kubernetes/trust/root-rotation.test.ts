@@ -16,6 +16,7 @@ import {
   type WorkloadCertificate,
 } from '@ambit/identity';
 
+import type { ProxyTrust } from '../../serve/proxy-table.ts';
 import {
   type CaSecret,
   caSecretOf,
@@ -23,7 +24,7 @@ import {
   ownSecret,
   ROTATION_ANNOTATION,
 } from './ca-secret.ts';
-import { type ProxyTrust, RootRotation } from './root-rotation.ts';
+import { RootRotation } from './root-rotation.ts';
 import { abortChange, applied, nextChange } from './rotation-steps.ts';
 import { type FakeBed, openFakeBed } from './trust.testing.ts';
 

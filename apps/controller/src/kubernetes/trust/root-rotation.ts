@@ -12,6 +12,7 @@ import { isKubeError, type KubeObject } from '@ambit/kube';
 import type { AdminCa, AdminCaRoot, AdminCaWaiting } from '@ambit/model';
 
 import { ControllerError } from '../../errors.ts';
+import type { ProxyTrust } from '../../serve/proxy-table.ts';
 import type { KubernetesContext } from '../context.ts';
 import { type CaSecret, caSecretOf, caTextsOf, encode, SECRETS } from './ca-secret.ts';
 import {
@@ -29,18 +30,12 @@ import {
 /** Of proxies in a message. */
 const NAMED_MAX = 5;
 
-export interface ProxyTrust {
-  readonly name: string;
-  /** What it says, see `trustNames`; undefined: nothing, or nobody here knows. */
-  readonly names: ReadonlySet<string> | undefined;
-}
-
 export interface RootRotationOptions {
   readonly context: Pick<KubernetesContext, 'client' | 'clock' | 'log' | 'namespace'>;
   /** AMBIT_CA_SECRET */
   readonly secretName: string;
   readonly trustDomain: string;
-  /** All that are connected, to whichever replica. */
+  /** `ProxyTable.trust()`: all there are, whichever replica they are connected to. */
   readonly proxies: () => readonly ProxyTrust[];
 }
 
