@@ -25,8 +25,13 @@ export type { Finding, ObjectKey, Severity } from './types/finding.ts';
 export type {
   BackendRef,
   Gateway,
+  GatewayClass,
   GatewayInfrastructure,
   GatewayListener,
+  GRPCRoute,
+  GrpcMethodMatch,
+  GrpcRouteMatch,
+  GrpcRouteRule,
   HTTPRoute,
   HttpHeaderFilter,
   HttpPathModifier,
@@ -34,6 +39,7 @@ export type {
   HttpRouteMatch,
   HttpRouteRule,
   ParentRef,
+  ReferenceGrant,
   TCPRoute,
 } from './types/gateway.ts';
 export type { MeshObject } from './types/mesh-object.ts';
@@ -105,6 +111,7 @@ export type {
 } from './types/security.ts';
 export { UNSUPPORTED_FIELDS, type UnsupportedField, WAYPOINT_CLASSES } from './unsupported.ts';
 export { formatDuration, parseDuration } from './value/duration.ts';
+export { grpcMethodPath } from './value/grpc-method.ts';
 export { compareHostSpecificity, completeHost, hostMatches, isHostname } from './value/host.ts';
 export {
   type Cidr,

@@ -162,7 +162,7 @@ export const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
     'spec.allowedListeners': ignored('listeners of other objects are not added'),
     'spec.defaultScope': ignored('routes attach where they say so'),
   }),
-  ...['HTTPRoute', 'TCPRoute'].flatMap((kind) =>
+  ...['GRPCRoute', 'HTTPRoute', 'TCPRoute'].flatMap((kind) =>
     rows(kind, {
       'spec.parentRefs[]': {
         ...carried('ingress gateways are not served yet: attach the route to a Service'),
@@ -176,6 +176,11 @@ export const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
       'requests of a session may reach different backends',
     ),
     'spec.rules[].timeouts.streamIdle': ignored('streams are limited by request only'),
+  }),
+  ...rows('GRPCRoute', {
+    'spec.rules[].sessionPersistence': ignored(
+      'requests of a session may reach different backends',
+    ),
   }),
   ...rows('Service', {
     'spec.type': {

@@ -148,13 +148,13 @@ describe('identification', () => {
   it('keeps an unsupported kind with a condition', () => {
     const { unsupported, object } = parseObject({
       apiVersion: 'gateway.networking.k8s.io/v1',
-      kind: 'GRPCRoute',
+      kind: 'TLSRoute',
       metadata,
     });
     assert.equal(object, undefined);
     assert.deepEqual(unsupported?.metadata, metadata);
     assert.equal(unsupported?.condition.reason, 'UnsupportedKind');
-    assert.match(unsupported?.condition.message ?? '', /HTTPRoute/);
+    assert.match(unsupported?.condition.message ?? '', /TCPRoute/);
   });
 
   it('takes the namespace of the context where none is written', () => {

@@ -31,6 +31,7 @@ const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'VirtualService',
   'DestinationRule',
   'HTTPRoute',
+  'GRPCRoute',
   'TCPRoute',
 ]);
 

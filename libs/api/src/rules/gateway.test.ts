@@ -144,7 +144,97 @@ const TCP_ROUTE: readonly RuleRow[] = [
   ['no backend', { parentRefs, rules: [{}] }, ['REQUIRED_FIELD spec.rules[0].backendRefs']],
 ];
 
-const TABLES = { Gateway: GATEWAY, HTTPRoute: HTTP_ROUTE, TCPRoute: TCP_ROUTE };
+const grpcRoute = (method: object | undefined, more: object = {}) => ({
+  parentRefs,
+  rules: [{ matches: [{ ...(method === undefined ? {} : { method }) }], ...more }],
+});
+const METHOD = 'spec.rules[0].matches[0].method';
+const GRPC_ROUTE: readonly RuleRow[] = [
+  ['every method', grpcRoute(undefined), []],
+  ['no matches', { parentRefs, rules: [{ backendRefs: [{ name: 'a', port: 1 }] }] }, []],
+  ['a service and a method', grpcRoute({ service: 'shop.v1.Reviews', method: 'Get' }), []],
+  ['a service alone', grpcRoute({ type: 'Exact', service: '.shop.Reviews' }), []],
+  ['a method alone', grpcRoute({ method: 'Get' }), []],
+  ['patterns', grpcRoute({ type: 'RegularExpression', service: 'a.*', method: 'Get|List' }), []],
+  ['neither service nor method', grpcRoute({}), [`REQUIRED_FIELD ${METHOD}`]],
+  ['empty names', grpcRoute({ service: '', method: '' }), [`REQUIRED_FIELD ${METHOD}`]],
+  [
+    'a path as a service',
+    grpcRoute({ service: '/shop.Reviews' }),
+    [`INVALID_VALUE ${METHOD}.service`],
+  ],
+  ['a pattern that is none', grpcRoute({ method: 'Get|List' }), [`INVALID_VALUE ${METHOD}.method`]],
+  [
+    'a broken pattern',
+    grpcRoute({ type: 'RegularExpression', service: '(' }),
+    [`INVALID_REGEX ${METHOD}.service`],
+  ],
+  [
+    'patterns that balance only together',
+    grpcRoute({ type: 'RegularExpression', service: 'a)(', method: 'b' }),
+    [`INVALID_REGEX ${METHOD}.service`],
+  ],
+  [
+    'patterns that are too long together',
+    grpcRoute({ type: 'RegularExpression', service: 'a'.repeat(600), method: 'b'.repeat(600) }),
+    [`INVALID_REGEX ${METHOD}`],
+  ],
+  [
+    'an unknown type',
+    grpcRoute({ type: 'Prefix', method: 'Get' }),
+    [`INVALID_VALUE ${METHOD}.type`],
+  ],
+  [
+    'a redirect',
+    grpcRoute(undefined, { filters: [{ type: 'RequestRedirect', requestRedirect: {} }] }),
+    [
+      'INVALID_VALUE spec.rules[0].filters[0].type',
+      'UNKNOWN_FIELD spec.rules[0].filters[0].requestRedirect',
+    ],
+  ],
+  [
+    'a filter without its field',
+    grpcRoute(undefined, { filters: [{ type: 'RequestMirror' }] }),
+    ['REQUIRED_FIELD spec.rules[0].filters[0].requestMirror'],
+  ],
+  [
+    'a header that is none',
+    { parentRefs, rules: [{ matches: [{ headers: [{ name: 'a b', value: '1' }] }] }] },
+    ['INVALID_HEADER_NAME spec.rules[0].matches[0].headers[0].name'],
+  ],
+  [
+    'an unknown field',
+    grpcRoute(undefined, { timeouts: {} }),
+    ['UNKNOWN_FIELD spec.rules[0].timeouts'],
+  ],
+];
+const from = [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'a' }];
+const to = [{ group: '', kind: 'Service' }];
+const REFERENCE_GRANT: readonly RuleRow[] = [
+  ['all of a kind', { from, to }, []],
+  ['one by name', { from, to: [{ ...to[0], name: 'x' }] }, []],
+  ['nobody', { from: [], to }, ['REQUIRED_FIELD spec.from']],
+  ['nothing', { from }, ['REQUIRED_FIELD spec.to']],
+  [
+    'someone without a namespace',
+    { from: [{ ...from[0], namespace: '' }], to },
+    ['REQUIRED_FIELD spec.from[0].namespace'],
+  ],
+  ['an unknown field', { from, to, for: [] }, ['UNKNOWN_FIELD spec.for']],
+];
+const GATEWAY_CLASS: readonly RuleRow[] = [
+  ['a controller', { controllerName: 'ambit.io/mesh-controller' }, []],
+  ['nobody', {}, ['REQUIRED_FIELD spec.controllerName']],
+];
+
+const TABLES = {
+  Gateway: GATEWAY,
+  GatewayClass: GATEWAY_CLASS,
+  HTTPRoute: HTTP_ROUTE,
+  GRPCRoute: GRPC_ROUTE,
+  TCPRoute: TCP_ROUTE,
+  ReferenceGrant: REFERENCE_GRANT,
+};
 for (const [kind, table] of Object.entries(TABLES)) {
   describe(`rules of ${kind}`, () => {
     for (const [title, spec, says] of table) {

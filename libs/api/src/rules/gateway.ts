@@ -1,7 +1,8 @@
-/** Rules of Gateway, HTTPRoute and TCPRoute (semantics §3.1 to §3.3). */
+/** Rules of Gateway, of the routes and of ReferenceGrant (semantics §3.1 to §3.4). */
 import { isHeaderName } from '../schema/values.ts';
 import { WAYPOINT_CLASSES } from '../unsupported.ts';
 import { parseDuration } from '../value/duration.ts';
+import { grpcMethodPath } from '../value/grpc-method.ts';
 import { compileRegex } from '../value/regex.ts';
 import { filterRules, filterShapeRules } from './route-filters.ts';
 import { complainDuplicates, type View } from './view.ts';
@@ -81,6 +82,73 @@ export function httpRouteRules(root: View): void {
   }
 }
 
+/** Rules of a GRPCRoute. */
+export function grpcRouteRules(root: View): void {
+  const spec = root.at('spec');
+  if (!spec.exists) return;
+  parentRules(spec);
+  for (const rule of spec.at('rules').items) {
+    rule.at('filters').items.forEach(filterShapeRules);
+    for (const backend of rule.at('backendRefs').items) {
+      backendRules(backend);
+      backend.at('filters').items.forEach(filterShapeRules);
+    }
+    for (const match of rule.at('matches').items) {
+      methodRules(match.at('method'));
+      namedMatchRules(match, 'headers');
+    }
+  }
+}
+
+const GRPC_SERVICE = /^\.?[a-z_]\w*(?:\.[a-z_]\w*)*$/i;
+const GRPC_METHOD = /^[a-z_]\w*$/i;
+
+function methodRules(match: View): void {
+  if (!match.exists) return;
+  const [service, method] = [match.at('service'), match.at('method')];
+  if ((service.text ?? '') === '' && (method.text ?? '') === '') {
+    match.complain({
+      code: 'REQUIRED_FIELD',
+      message: 'names neither a service nor a method',
+      fix: 'write service, method or both, or leave it out to match every method',
+    });
+    return;
+  }
+  if (match.at('type').text === 'RegularExpression') {
+    const areValid = [service, method].map(regexRule).every(Boolean);
+    const parts = { service: service.text ?? '', method: method.text ?? '' };
+    const path = grpcMethodPath({ type: 'RegularExpression', ...parts });
+    const whole = compileRegex(path.value);
+    if (areValid && whole.kind === 'error')
+      match.complain({ code: 'INVALID_REGEX', message: whole.message });
+    return;
+  }
+  for (const [part, pattern, example] of [
+    [service, GRPC_SERVICE, 'package.Service'],
+    [method, GRPC_METHOD, 'Method'],
+  ] as const) {
+    if (part.text === undefined || part.text === '' || pattern.test(part.text)) continue;
+    part.complain({
+      code: 'INVALID_VALUE',
+      message: `is no name of a gRPC ${part === service ? 'service' : 'method'}`,
+      allowed: `letters, digits and _, such as ${example}`,
+    });
+  }
+}
+
+/** Rules of a ReferenceGrant. */
+export function referenceGrantRules(root: View): void {
+  const spec = root.at('spec');
+  if (!spec.exists) return;
+  for (const side of ['from', 'to']) {
+    if (spec.at(side).items.length === 0) {
+      spec
+        .at(side)
+        .complain({ code: 'REQUIRED_FIELD', message: 'is required', allowed: 'at least one' });
+    }
+  }
+}
+
 /** Rules of a TCPRoute. */
 export function tcpRouteRules(root: View): void {
   const spec = root.at('spec');
@@ -139,7 +207,6 @@ function parentRules(spec: View): void {
 
 const BACKEND_GROUPS: Readonly<Record<string, readonly string[]>> = {
   Service: ['', 'core'],
-  ServiceEntry: ['networking.istio.io'],
   Hostname: ['networking.istio.io'],
 };
 
@@ -153,10 +220,11 @@ function backendRules(backend: View): void {
       code: 'INVALID_BACKEND',
       severity: 'warning',
       message: 'is no backend that can be reached: its share is answered with 500',
-      allowed: 'Service, or ServiceEntry and Hostname of networking.istio.io',
+      allowed: 'Service, or Hostname of networking.istio.io',
+      ...(kind === 'ServiceEntry' ? { fix: 'name a host of it, with kind: Hostname' } : {}),
     });
   }
-  if (!backend.at('port').exists && kind !== 'ServiceEntry') {
+  if (!backend.at('port').exists) {
     backend.complain({
       code: 'INVALID_BACKEND',
       severity: 'warning',
@@ -177,27 +245,31 @@ function matchRules(match: View): void {
       fix: `write /${path.text}`,
     });
   }
-  for (const list of ['headers', 'queryParams']) {
-    const items = match.at(list).items;
-    if (items.length > 16)
-      match
-        .at(list)
-        .complain({ code: 'OUT_OF_RANGE', message: 'has too many entries', allowed: 'at most 16' });
-    for (const item of items) {
-      const name = item.at('name');
-      if (list === 'headers' && name.text !== undefined && !isHeaderName(name.text)) {
-        name.complain({ code: 'INVALID_HEADER_NAME', message: 'is not the name of a header' });
-      }
-      if (item.at('type').text === 'RegularExpression') regexRule(item.at('value'));
+  for (const list of ['headers', 'queryParams'] as const) namedMatchRules(match, list);
+}
+
+function namedMatchRules(match: View, list: 'headers' | 'queryParams'): void {
+  const items = match.at(list).items;
+  if (items.length > 16)
+    match
+      .at(list)
+      .complain({ code: 'OUT_OF_RANGE', message: 'has too many entries', allowed: 'at most 16' });
+  for (const item of items) {
+    const name = item.at('name');
+    if (list === 'headers' && name.text !== undefined && !isHeaderName(name.text)) {
+      name.complain({ code: 'INVALID_HEADER_NAME', message: 'is not the name of a header' });
     }
+    if (item.at('type').text === 'RegularExpression') regexRule(item.at('value'));
   }
 }
 
-function regexRule(view: View): void {
-  if (view.text === undefined) return;
+/** False for what is no regular expression. */
+function regexRule(view: View): boolean {
+  if (view.text === undefined) return true;
   const result = compileRegex(view.text);
-  if (result.kind === 'error')
-    view.complain({ code: 'INVALID_REGEX', message: result.message, allowed: 'RE2 syntax' });
+  if (result.kind !== 'error') return true;
+  view.complain({ code: 'INVALID_REGEX', message: result.message, allowed: 'RE2 syntax' });
+  return false;
 }
 
 function timeoutRules(timeouts: View): void {

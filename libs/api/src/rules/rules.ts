@@ -2,7 +2,13 @@
 import type { Finding } from '../types/finding.ts';
 import { authorizationPolicyRules } from './authorization-policy.ts';
 import { destinationRuleRules } from './destination-rule.ts';
-import { gatewayRules, httpRouteRules, tcpRouteRules } from './gateway.ts';
+import {
+  gatewayRules,
+  grpcRouteRules,
+  httpRouteRules,
+  referenceGrantRules,
+  tcpRouteRules,
+} from './gateway.ts';
 import { peerAuthenticationRules, requestAuthenticationRules } from './security.ts';
 import { serviceEntryRules, workloadEntryRules } from './service-entry.ts';
 import { View } from './view.ts';
@@ -18,7 +24,9 @@ const RULES: ReadonlyMap<string, (root: View) => void> = new Map([
   ['RequestAuthentication', requestAuthenticationRules],
   ['Gateway', gatewayRules],
   ['HTTPRoute', httpRouteRules],
+  ['GRPCRoute', grpcRouteRules],
   ['TCPRoute', tcpRouteRules],
+  ['ReferenceGrant', referenceGrantRules],
 ]);
 
 /** Findings on the object of `kind`; tolerant of any shape, since the schema reports shapes. */

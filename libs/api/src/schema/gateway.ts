@@ -1,8 +1,11 @@
-/** gateway.networking.k8s.io: Gateway, HTTPRoute, TCPRoute (semantics §3.1 to §3.3). */
+/** gateway.networking.k8s.io: Gateway and its class, the routes, ReferenceGrant (semantics §3.1 to §3.4). */
 import * as z from 'zod';
 import type {
   BackendRef,
   Gateway,
+  GatewayClass,
+  GRPCRoute,
+  GrpcRouteMatch,
   HTTPRoute,
   HttpHeaderFilter,
   HttpPathModifier,
@@ -10,6 +13,7 @@ import type {
   HttpRouteMatch,
   HttpRouteRule,
   ParentRef,
+  ReferenceGrant,
   TCPRoute,
 } from '../types/gateway.ts';
 import { integer, listOf, name, oneOf, portNumber, renamed, reshape, text } from './build.ts';
@@ -228,6 +232,73 @@ export const httpRouteSpec: z.ZodType<HTTPRoute['spec']> = z.strictObject({
   parentRefs: listOf(parentRef),
   hostnames: listOf(host({ wildcard: true })),
   rules: listOf(rule),
+});
+
+const GRPC_FILTER_TYPES = [
+  'RequestHeaderModifier',
+  'ResponseHeaderModifier',
+  'RequestMirror',
+] as const;
+
+const writtenGrpcFilter = z.strictObject({
+  type: oneOf(GRPC_FILTER_TYPES),
+  requestHeaderModifier: headerFilter.exactOptional(),
+  responseHeaderModifier: headerFilter.exactOptional(),
+  requestMirror: requestMirror.exactOptional(),
+});
+const grpcFilter = reshape<z.output<typeof writtenGrpcFilter>, HttpRouteFilter>(
+  writtenGrpcFilter,
+  (value) => value as HttpRouteFilter,
+  (value) => value as z.output<typeof writtenGrpcFilter>,
+);
+
+const EVERY_METHOD: readonly GrpcRouteMatch[] = [{ headers: [] }];
+
+const grpcMatch: z.ZodType<GrpcRouteMatch> = z.strictObject({
+  method: z
+    .strictObject({
+      type: oneOf(['Exact', 'RegularExpression']).default('Exact'),
+      service: text.exactOptional(),
+      method: text.exactOptional(),
+    })
+    .exactOptional(),
+  headers: listOf(namedMatch),
+});
+
+export const grpcRouteSpec: z.ZodType<GRPCRoute['spec']> = z.strictObject({
+  parentRefs: listOf(parentRef),
+  hostnames: listOf(host({ wildcard: true })),
+  rules: listOf(
+    z.strictObject({
+      name: name.exactOptional(),
+      matches: reshape<readonly GrpcRouteMatch[], readonly GrpcRouteMatch[]>(
+        listOf(grpcMatch),
+        (value) => (value.length === 0 ? EVERY_METHOD : value),
+        (value) => value,
+      ),
+      filters: listOf(grpcFilter),
+      backendRefs: listOf(
+        z.strictObject({
+          ...backendFields,
+          weight: integer(0, 1_000_000).default(1),
+          filters: listOf(grpcFilter),
+        }),
+      ),
+    }),
+  ),
+});
+
+export const gatewayClassSpec: z.ZodType<GatewayClass['spec']> = z.strictObject({
+  controllerName: name,
+  description: text.exactOptional(),
+  parametersRef: z
+    .strictObject({ group: text, kind: name, name, namespace: name.exactOptional() })
+    .exactOptional(),
+});
+
+export const referenceGrantSpec: z.ZodType<ReferenceGrant['spec']> = z.strictObject({
+  from: listOf(z.strictObject({ group, kind: name, namespace: name })),
+  to: listOf(z.strictObject({ group, kind: name, name: name.exactOptional() })),
 });
 
 export const tcpRouteSpec: z.ZodType<TCPRoute['spec']> = z.strictObject({

@@ -8,7 +8,14 @@ import { deploymentSpec, podBody, serviceSpec } from './core.ts';
 import { destinationRuleSpec } from './destination-rule.ts';
 import { endpointSliceBody } from './endpoint-slice.ts';
 import { buildFieldIndex, type FieldIndex } from './field-index.ts';
-import { gatewaySpec, httpRouteSpec, tcpRouteSpec } from './gateway.ts';
+import {
+  gatewayClassSpec,
+  gatewaySpec,
+  grpcRouteSpec,
+  httpRouteSpec,
+  referenceGrantSpec,
+  tcpRouteSpec,
+} from './gateway.ts';
 import {
   authorizationPolicySpec,
   peerAuthenticationSpec,
@@ -38,9 +45,10 @@ function mesh(
   group: string,
   versions: readonly string[],
   spec: z.ZodType,
+  isNamespaced = true,
 ): KindDefinition {
   const shape = z.strictObject({ spec });
-  return define({ kind, group, versions, isNamespaced: true, isMeshKind: true, body: shape });
+  return define({ kind, group, versions, isNamespaced, isMeshKind: true, body: shape });
 }
 
 function core(
@@ -77,8 +85,11 @@ const DEFINITIONS: readonly KindDefinition[] = [
   mesh('PeerAuthentication', 'security.istio.io', SECURITY, peerAuthenticationSpec),
   mesh('RequestAuthentication', 'security.istio.io', SECURITY, requestAuthenticationSpec),
   mesh('Gateway', 'gateway.networking.k8s.io', GATEWAY, gatewaySpec),
+  mesh('GatewayClass', 'gateway.networking.k8s.io', GATEWAY, gatewayClassSpec, false),
   mesh('HTTPRoute', 'gateway.networking.k8s.io', GATEWAY, httpRouteSpec),
+  mesh('GRPCRoute', 'gateway.networking.k8s.io', GATEWAY, grpcRouteSpec),
   mesh('TCPRoute', 'gateway.networking.k8s.io', GATEWAY, tcpRouteSpec),
+  mesh('ReferenceGrant', 'gateway.networking.k8s.io', GATEWAY, referenceGrantSpec),
 ];
 
 const BY_NAME: ReadonlyMap<string, KindDefinition> = new Map(
@@ -112,16 +123,10 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
     'WebAssembly plugins are not served; use VirtualService or HTTPRoute filters and AuthorizationPolicy',
   'extensions.istio.io/TrafficExtension':
     'extensions are not served; use VirtualService or HTTPRoute filters and AuthorizationPolicy',
-  'gateway.networking.k8s.io/GRPCRoute':
-    'not served yet; an HTTPRoute with path /package.Service/Method does the same for gRPC',
   'gateway.networking.k8s.io/TLSRoute': 'not served yet; use a TCPRoute for the port',
   'gateway.networking.k8s.io/UDPRoute': 'UDP is not captured',
-  'gateway.networking.k8s.io/ReferenceGrant':
-    'not needed: routes inside the mesh may name backends of other namespaces, and ingress is not served yet',
   'gateway.networking.k8s.io/BackendTLSPolicy':
     'not served yet; inside the mesh every connection is mTLS already',
-  'gateway.networking.k8s.io/GatewayClass':
-    'classes are built in: istio-waypoint and ambit-waypoint; nothing has to be created',
   'gateway.networking.k8s.io/ListenerSet': 'ingress gateways are not served yet',
 };
 

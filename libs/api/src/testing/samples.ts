@@ -351,6 +351,50 @@ export const SAMPLES: readonly Record<string, unknown>[] = [
     },
   },
   {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GatewayClass',
+    metadata: { name: 'ambit-waypoint' },
+    spec: { controllerName: 'ambit.io/mesh-controller', description: 'Waypoints of the mesh.' },
+  },
+  {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GRPCRoute',
+    metadata: meta('ratings'),
+    spec: {
+      parentRefs: [{ group: '', kind: 'Service', name: 'ratings', port: 9090 }],
+      rules: [
+        {
+          matches: [
+            {
+              method: { type: 'Exact', service: 'shop.v1.Ratings', method: 'Get' },
+              headers: [{ name: 'version', value: 'two' }],
+            },
+            { method: { type: 'RegularExpression', service: 'shop\\.v[12]\\..+' } },
+          ],
+          filters: [
+            {
+              type: 'RequestHeaderModifier',
+              requestHeaderModifier: { set: [{ name: 'a', value: 'b' }], remove: ['c'] },
+            },
+          ],
+          backendRefs: [
+            { name: 'ratings-v1', port: 9090, weight: 9 },
+            { name: 'ratings-v2', port: 9090, weight: 1 },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: 'gateway.networking.k8s.io/v1beta1',
+    kind: 'ReferenceGrant',
+    metadata: meta('from-edge'),
+    spec: {
+      from: [{ group: 'gateway.networking.k8s.io', kind: 'HTTPRoute', namespace: 'edge' }],
+      to: [{ group: '', kind: 'Service', name: 'reviews' }],
+    },
+  },
+  {
     apiVersion: 'gateway.networking.k8s.io/v1alpha2',
     kind: 'TCPRoute',
     metadata: meta('db'),

@@ -1,5 +1,5 @@
 /**
- * gateway.networking.k8s.io: Gateway (as waypoint), HTTPRoute, TCPRoute.
+ * gateway.networking.k8s.io: Gateway (as waypoint) and its class, the routes, ReferenceGrant.
  *
  * Field names are those of Gateway API v1; durations are milliseconds after parsing.
  */
@@ -126,9 +126,64 @@ export interface HTTPRoute extends ObjectBase<'HTTPRoute'> {
   };
 }
 
+export interface GrpcMethodMatch {
+  readonly type: 'Exact' | 'RegularExpression';
+  /** With its package: `shop.v1.Reviews`. */
+  readonly service?: string;
+  readonly method?: string;
+}
+
+export interface GrpcRouteMatch {
+  /** Absent: every method. */
+  readonly method?: GrpcMethodMatch;
+  readonly headers: HttpRouteMatch['headers'];
+}
+
+export interface GrpcRouteRule extends Pick<HttpRouteRule, 'name' | 'filters' | 'backendRefs'> {
+  readonly matches: readonly GrpcRouteMatch[];
+}
+
+export interface GRPCRoute extends ObjectBase<'GRPCRoute'> {
+  readonly spec: {
+    readonly parentRefs: readonly ParentRef[];
+    readonly hostnames: readonly string[];
+    readonly rules: readonly GrpcRouteRule[];
+  };
+}
+
 export interface TCPRoute extends ObjectBase<'TCPRoute'> {
   readonly spec: {
     readonly parentRefs: readonly ParentRef[];
     readonly rules: readonly { readonly backendRefs: readonly BackendRef[] }[];
+  };
+}
+
+export interface GatewayClass extends ObjectBase<'GatewayClass'> {
+  readonly spec: {
+    readonly controllerName: string;
+    readonly description?: string;
+    readonly parametersRef?: {
+      readonly group: string;
+      readonly kind: string;
+      readonly name: string;
+      readonly namespace?: string;
+    };
+  };
+}
+
+/** Objects of its namespace that others may refer to. */
+export interface ReferenceGrant extends ObjectBase<'ReferenceGrant'> {
+  readonly spec: {
+    readonly from: readonly {
+      readonly group: string;
+      readonly kind: string;
+      readonly namespace: string;
+    }[];
+    /** Without a name: all of the kind. */
+    readonly to: readonly {
+      readonly group: string;
+      readonly kind: string;
+      readonly name?: string;
+    }[];
   };
 }

@@ -1,5 +1,12 @@
 /** Every kind the mesh reads, discriminated by `kind`. */
-import type { Gateway, HTTPRoute, TCPRoute } from './gateway.ts';
+import type {
+  Gateway,
+  GatewayClass,
+  GRPCRoute,
+  HTTPRoute,
+  ReferenceGrant,
+  TCPRoute,
+} from './gateway.ts';
 import type {
   Deployment,
   EndpointSlice,
@@ -28,5 +35,8 @@ export type MeshObject =
   | PeerAuthentication
   | RequestAuthentication
   | Gateway
+  | GatewayClass
   | HTTPRoute
-  | TCPRoute;
+  | GRPCRoute
+  | TCPRoute
+  | ReferenceGrant;

@@ -4,6 +4,7 @@
 import type {
   BackendRef,
   Destination,
+  GRPCRoute,
   HTTPRoute,
   ObjectKey,
   TCPRoute,
@@ -28,7 +29,7 @@ export interface NamedDestination {
 }
 
 export function destinationHosts(
-  object: VirtualService | HTTPRoute | TCPRoute,
+  object: VirtualService | GRPCRoute | HTTPRoute | TCPRoute,
   clusterDomain: string,
 ): Destinations {
   const named =
@@ -84,7 +85,7 @@ function virtualServiceDestinations(
 }
 
 function routeDestinations(
-  route: HTTPRoute | TCPRoute,
+  route: GRPCRoute | HTTPRoute | TCPRoute,
   clusterDomain: string,
 ): readonly NamedDestination[] {
   const found: NamedDestination[] = [];

@@ -7,6 +7,7 @@ import type {
   EndpointSlice,
   Finding,
   Gateway,
+  GRPCRoute,
   HTTPRoute,
   LocalTargetRef,
   MeshObject,
@@ -15,6 +16,7 @@ import type {
   ObjectKey,
   PeerAuthentication,
   Pod,
+  ReferenceGrant,
   RequestAuthentication,
   Service,
   ServiceEntry,
@@ -26,7 +28,7 @@ import type {
 import type { Graph, Source } from '../graph/graph.ts';
 import { type Labels, type ModelOptions, objectKey, resolveHost, selectorBucket } from './keys.ts';
 
-export type Route = HTTPRoute | TCPRoute;
+export type Route = GRPCRoute | HTTPRoute | TCPRoute;
 
 export interface Sources {
   readonly namespaces: Source<Namespace>;
@@ -43,6 +45,7 @@ export interface Sources {
   readonly destinationRules: Source<DestinationRule>;
   readonly gateways: Source<Gateway>;
   readonly routes: Source<Route>;
+  readonly grants: Source<ReferenceGrant>;
   /** Refused versions of objects: what is wrong with them. */
   readonly refused: Source<readonly Finding[]>;
   /** Warnings about accepted objects. */
@@ -99,6 +102,11 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
     routes: withIndex(graph.source<Route>('routes'), BY_TARGET, (object) =>
       object.spec.parentRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
     ),
+    grants: withIndex(
+      graph.source<ReferenceGrant>('reference-grants'),
+      BY_NAMESPACE,
+      ({ metadata }) => [metadata.namespace],
+    ),
     refused: graph.source('refused'),
     notes: graph.source('notes'),
     unsupported: graph.source('unsupported'),
@@ -124,8 +132,10 @@ export function sourceOf(sources: Sources, kind: MeshObject['kind']): Source<nev
     VirtualService: sources.virtualServices,
     DestinationRule: sources.destinationRules,
     Gateway: sources.gateways,
+    GRPCRoute: sources.routes,
     HTTPRoute: sources.routes,
     TCPRoute: sources.routes,
+    ReferenceGrant: sources.grants,
   };
   return byKind[kind] as Source<never> | undefined;
 }

@@ -3,11 +3,12 @@ import type { DestinationRule, Finding, MeshObject, VirtualService } from '@ambi
 import type { Derived } from '../derive.ts';
 import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
 import { byAge, hostBuckets, keyOf, resolveHost, selects } from '../objects/keys.ts';
-import { BY_HOST, BY_TARGET, type Route, targetBucket } from '../objects/sources.ts';
+import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
 import { destinationRulesFor } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
+import { winnerAt } from './gateway-api/index.ts';
 import {
   acceptedCondition,
   type StatusContext,
@@ -210,20 +211,11 @@ function parentCondition(route: Route, derived: Derived): Condition {
       generation,
     );
   }
-  const isBeaten =
-    route.kind === 'TCPRoute' &&
-    found.every((ref) =>
-      derived.sources.routes
-        .lookup(BY_TARGET, targetBucket(ref, namespace))
-        .some(({ kind }) => kind === 'HTTPRoute'),
-    );
-  return isBeaten
-    ? condition(
-        'Accepted',
-        'False',
-        'Conflicted',
-        'an HTTPRoute is bound to the same service',
-        generation,
-      )
-    : acceptedCondition(route as MeshObject, 'bound to its parents');
+  const winners = found.map((ref) => winnerAt(route, ref, derived));
+  const [winner] = winners;
+  if (winner === undefined || winners.includes(undefined)) {
+    return acceptedCondition(route as MeshObject, 'bound to its parents');
+  }
+  const message = `${winner} is bound to the same service and goes before it`;
+  return condition('Accepted', 'False', 'Conflicted', message, generation);
 }

@@ -192,6 +192,32 @@ describe('WaypointView routes', () => {
     assert.equal(view.cluster(ref), undefined, 'the subset went with its rule');
   });
 
+  it('compiles GRPCRoutes, and forgets them', () => {
+    const calls = parsed({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'GRPCRoute',
+      metadata: { name: 'calls', namespace: 'shop' },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
+        rules: [
+          {
+            matches: [{ method: { service: 'shop.Reviews', method: 'Get' } }],
+            backendRefs: [{ name: 'reviews', port: 80 }],
+          },
+        ],
+      },
+    });
+    const { view, index } = viewOf(calls);
+    const { producer, virtualServices } = view.routes(reviews(index)).http;
+    assert.equal(virtualServices, undefined);
+    assert.deepEqual(
+      producer?.rules.map(({ conditions }) => conditions),
+      ['path Exact "/shop.Reviews/Get"'],
+    );
+    view.apply({ changed: [], removed: ['GRPCRoute/shop/calls'] });
+    assert.equal(view.routes(reviews(index)).http.producer, undefined);
+  });
+
   it('refuses kinds that it has no use for', () => {
     const { view } = viewOf();
     const [refused] = view.apply({ changed: [namespace('x')], removed: [] });

@@ -6,6 +6,7 @@
  */
 import type {
   DestinationRule,
+  GRPCRoute,
   HTTPRoute,
   MeshObject,
   ObjectKey,
@@ -54,6 +55,7 @@ export class WaypointView {
   readonly #virtualServices = new Map<ObjectKey, VirtualService>();
   readonly #destinationRules = new Map<ObjectKey, DestinationRule>();
   readonly #httpRoutes = new Map<ObjectKey, HTTPRoute>();
+  readonly #grpcRoutes = new Map<ObjectKey, GRPCRoute>();
   readonly #tcpRoutes = new Map<ObjectKey, TCPRoute>();
   readonly #routes = new Map<string, ServiceRoutes>();
   readonly #clusters = new Map<string, Cluster | undefined>();
@@ -143,6 +145,7 @@ export class WaypointView {
         ...scope,
         virtualServices,
         httpRoutes: [...this.#httpRoutes.values()],
+        grpcRoutes: [...this.#grpcRoutes.values()],
       }),
       tcp: compileTcpRoutes({
         ...scope,
@@ -199,6 +202,9 @@ export class WaypointView {
       case 'HTTPRoute':
         this.#httpRoutes.set(keyOf(object), object);
         return undefined;
+      case 'GRPCRoute':
+        this.#grpcRoutes.set(keyOf(object), object);
+        return undefined;
       case 'TCPRoute':
         this.#tcpRoutes.set(keyOf(object), object);
         return undefined;
@@ -216,6 +222,8 @@ export class WaypointView {
       case 'WorkloadEntry':
       case 'PeerAuthentication':
       case 'Gateway':
+      case 'GatewayClass':
+      case 'ReferenceGrant':
         return `a waypoint has no use for kind "${object.kind}"`;
       default:
         // A newer controller may know kinds that this proxy does not; ignoring one could be a hole.
@@ -228,6 +236,7 @@ export class WaypointView {
     this.#virtualServices.delete(key);
     this.#destinationRules.delete(key);
     this.#httpRoutes.delete(key);
+    this.#grpcRoutes.delete(key);
     this.#tcpRoutes.delete(key);
   }
 

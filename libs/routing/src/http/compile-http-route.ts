@@ -24,9 +24,14 @@ import type {
 } from './route-table.ts';
 import { trimTrailingSlash } from './string-match.ts';
 
+/** An HTTPRoute, or another kind in its words. */
+export interface RouteObject extends Pick<HTTPRoute, 'metadata' | 'spec'> {
+  readonly kind: 'GRPCRoute' | 'HTTPRoute';
+}
+
 /** `undefined` when none of the routes is bound to the service. */
 export function compileHttpRouteGroup(
-  routes: readonly HTTPRoute[],
+  routes: readonly RouteObject[],
   scope: RouteScope,
 ): HttpRouteGroup | undefined {
   const entries: RankedEntry[] = [];
@@ -62,7 +67,7 @@ const EVERYTHING: HttpRouteMatch = {
 };
 
 function compileRoute(
-  route: HTTPRoute,
+  route: RouteObject,
   ports: readonly number[],
   scope: RouteScope,
 ): readonly RankedEntry[] {

@@ -2,12 +2,12 @@
  * Gateway API's questions answered from the model's collections, so that a status is computed again exactly
  * when an answer changes.
  */
-import type { Gateway, HTTPRoute, Service, ServiceEntry, TCPRoute } from '@ambit/api';
+import type { Gateway, Service, ServiceEntry } from '@ambit/api';
 
-import type { Derived } from '../../derive.ts';
+import { BY_HOSTNAME, type Derived } from '../../derive.ts';
 import { byAge, keyOf, objectKey, selects } from '../../objects/keys.ts';
 import { WAYPOINT_CLASSES } from '../../objects/labels.ts';
-import { BY_TARGET, type Route, targetBucket } from '../../objects/sources.ts';
+import { BY_NAMESPACE, BY_TARGET, type Route, targetBucket } from '../../objects/sources.ts';
 import type { ObjectStatus } from '../../types.ts';
 import { foundByAddress } from '../waypoint-address.ts';
 import { gatewayApiStatus } from './gateway-status.ts';
@@ -17,6 +17,7 @@ import type {
   GatewayApiWorld,
   GatewayFacts,
   GatewayState,
+  GrantQuestion,
   ListenerFacts,
   ParentRefFacts,
   RouteFacts,
@@ -29,9 +30,9 @@ export const GATEWAY_CONTROLLER = 'ambit.io/mesh-controller';
 
 /** The first of two kinds at one port of a service is served (semantics §3.1). */
 const PRECEDENCE: readonly RouteKind[] = ['GRPCRoute', 'HTTPRoute', 'TLSRoute', 'TCPRoute'];
-const SERVED: readonly RouteKind[] = ['HTTPRoute', 'TCPRoute'];
+const SERVED: readonly RouteKind[] = ['GRPCRoute', 'HTTPRoute', 'TCPRoute'];
 
-export function derivedWorld({ sources }: Derived): GatewayApiWorld {
+export function derivedWorld({ sources, services }: Derived): GatewayApiWorld {
   return {
     controllerName: GATEWAY_CONTROLLER,
     servedRoutes: SERVED,
@@ -42,10 +43,15 @@ export function derivedWorld({ sources }: Derived): GatewayApiWorld {
     service: (of) => factsOf(sources.services.get(objectKey('Service', of.namespace, of.name))),
     serviceEntry: (of) =>
       factsOf(sources.serviceEntries.get(objectKey('ServiceEntry', of.namespace, of.name))),
+    hostname: (name) => {
+      const [found] = services.lookup(BY_HOSTNAME, name.toLowerCase());
+      const ports = found?.ports.map(({ servicePort }) => servicePort);
+      return ports === undefined ? undefined : { ports, isExternalName: false };
+    },
     // Neither is read: waypoints have no certificates but the mesh's.
     secret: () => undefined,
     configMapHasCa: () => false,
-    isGranted: () => false,
+    isGranted: (question) => isGranted(question, sources),
     beatenBy: (route, parent) => winnerOver(route, parent, sources),
   };
 }
@@ -63,6 +69,15 @@ export function routeStanza(route: Route, derived: Derived): ObjectStatus['gatew
   return { kind: 'parents', parents };
 }
 
+/** The route that goes before this one everywhere at a parent. */
+export function winnerAt(
+  { kind, metadata }: Route,
+  parent: ParentRefFacts,
+  { sources }: Derived,
+): string | undefined {
+  return winnerOver({ kind, namespace: metadata.namespace }, parent, sources);
+}
+
 function routeFacts(route: Route): RouteFacts {
   const { kind, metadata, spec } = route;
   const { namespace, name, generation } = metadata;
@@ -77,7 +92,7 @@ function routeFacts(route: Route): RouteFacts {
   };
 }
 
-function backendsOf(route: HTTPRoute | TCPRoute): readonly BackendRefFacts[] {
+function backendsOf(route: Route): readonly BackendRefFacts[] {
   const own = route.spec.rules.flatMap(({ backendRefs }) => backendRefs);
   if (route.kind === 'TCPRoute') return own;
   const mirrors = route.spec.rules
@@ -169,7 +184,7 @@ function factsOf(object: Service | ServiceEntry | undefined): ServiceFacts | und
 }
 
 function winnerOver(
-  route: RouteFacts,
+  route: Pick<RouteFacts, 'kind' | 'namespace'>,
   parent: ParentRefFacts,
   { routes }: Derived['sources'],
 ): string | undefined {
@@ -177,17 +192,33 @@ function winnerOver(
   const bucket = targetBucket(parent, route.namespace);
   const winners = routes
     .lookup(BY_TARGET, bucket)
-    .filter((other) => PRECEDENCE.indexOf(other.kind) < rank && meets(other, bucket, parent.port))
+    .filter((other) => PRECEDENCE.indexOf(other.kind) < rank && covers(other, bucket, parent.port))
     .sort(byAge);
   const [first] = winners;
   return first === undefined ? undefined : keyOf(first);
 }
 
-/** They are bound to a port in common; without a number it is every port. */
-function meets({ metadata, spec }: Route, bucket: string, port: number | undefined): boolean {
+function isGranted({ from, to }: GrantQuestion, { grants }: Derived['sources']): boolean {
+  return grants
+    .lookup(BY_NAMESPACE, to.namespace)
+    .some(
+      ({ spec }) =>
+        spec.from.some(
+          ({ group, kind, namespace }) =>
+            group === from.group && kind === from.kind && namespace === from.namespace,
+        ) &&
+        spec.to.some(
+          ({ group, kind, name }) =>
+            group === to.group && kind === to.kind && (name === undefined || name === to.name),
+        ),
+    );
+}
+
+/** It is bound to every port that the parent means; without a number that is all. */
+function covers({ metadata, spec }: Route, bucket: string, port: number | undefined): boolean {
   return spec.parentRefs.some(
     (ref) =>
       targetBucket(ref, metadata.namespace) === bucket &&
-      (ref.port === undefined || port === undefined || ref.port === port),
+      (ref.port === undefined || ref.port === port),
   );
 }

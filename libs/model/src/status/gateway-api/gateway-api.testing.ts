@@ -28,6 +28,8 @@ export function worldOf(changes: Partial<GatewayApiWorld> = {}): GatewayApiWorld
     service: (of) => SERVICES[at(of)],
     serviceEntry: (of) =>
       at(of) === 'shop/api' ? { ports: [443], isExternalName: false } : undefined,
+    hostname: (name) =>
+      name === 'api.example' ? { ports: [443], isExternalName: false } : undefined,
     secret: (of) => (of.name === 'cert' ? 'tls' : of.name === 'opaque' ? 'other' : undefined),
     configMapHasCa: ({ name }) => name === 'ca',
     isGranted: () => false,

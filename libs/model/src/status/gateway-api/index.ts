@@ -1,5 +1,5 @@
 /** Statuses of Gateway API's objects, pure: facts in, status stanzas out. */
-export { GATEWAY_CONTROLLER, gatewayStanza, routeStanza } from './derived-world.ts';
+export { GATEWAY_CONTROLLER, gatewayStanza, routeStanza, winnerAt } from './derived-world.ts';
 export { SUPPORTED_FEATURES } from './features.ts';
 export {
   type GatewayClassStatus,

@@ -109,6 +109,34 @@ describe('routeParentStatuses', () => {
       'Accepted=True/Accepted ResolvedRefs=False/UnsupportedValue',
     ],
     [
+      'a Hostname',
+      {
+        backendRefs: [
+          { group: 'networking.istio.io', kind: 'Hostname', name: 'api.example', port: 443 },
+        ],
+      },
+      {},
+      `Accepted=True/Accepted ${OK}`,
+    ],
+    [
+      'a Hostname that nobody has',
+      {
+        backendRefs: [{ group: 'networking.istio.io', kind: 'Hostname', name: 'x', port: 443 }],
+      },
+      {},
+      'Accepted=True/Accepted ResolvedRefs=False/BackendNotFound',
+    ],
+    [
+      'a ServiceEntry as a backend',
+      {
+        backendRefs: [
+          { group: 'networking.istio.io', kind: 'ServiceEntry', name: 'api', port: 443 },
+        ],
+      },
+      {},
+      'Accepted=True/Accepted ResolvedRefs=False/InvalidKind',
+    ],
+    [
       'a backend of another kind',
       backend({ kind: 'Bucket', group: 'x.io' }),
       {},

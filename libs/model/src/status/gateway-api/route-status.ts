@@ -7,6 +7,7 @@ import {
   type GatewayApiWorld,
   gatewayCondition,
   isGateway,
+  isHostname,
   isService,
   isServiceEntry,
   type ParentRefFacts,
@@ -108,16 +109,24 @@ function backendProblem(
 ): { readonly reason: string; readonly message: string } | undefined {
   const target = { namespace: ref.namespace ?? route.namespace, name: ref.name };
   const named = `${ref.kind} ${target.namespace}/${target.name}`;
-  if (!isService(ref) && !isServiceEntry(ref)) {
-    return { reason: 'InvalidKind', message: `${named} is neither a Service nor a ServiceEntry` };
+  if (isHostname(ref)) return portProblem(ref, ref.name, world.hostname(ref.name));
+  if (!isService(ref)) {
+    return { reason: 'InvalidKind', message: `${named} is neither a Service nor a Hostname` };
   }
   const from = { group: GATEWAY_GROUP, kind: route.kind, namespace: route.namespace };
-  const to = { group: isService(ref) ? '' : ref.group, kind: ref.kind, ...target };
+  const to = { group: '', kind: ref.kind, ...target };
   // Before whether it exists: who may not refer to it may not learn that either.
   if (needsGrant && target.namespace !== route.namespace && !world.isGranted({ from, to })) {
     return { reason: 'RefNotPermitted', message: `no ReferenceGrant admits ${named}` };
   }
-  const service = isService(ref) ? world.service(target) : world.serviceEntry(target);
+  return portProblem(ref, named, world.service(target));
+}
+
+function portProblem(
+  ref: BackendRefFacts,
+  named: string,
+  service: ServiceFacts | undefined,
+): { readonly reason: string; readonly message: string } | undefined {
   if (service === undefined) return { reason: 'BackendNotFound', message: `there is no ${named}` };
   if (service.isExternalName) {
     return { reason: 'UnsupportedValue', message: `${named} is an ExternalName` };

@@ -95,6 +95,8 @@ export interface GatewayApiWorld {
   readonly gateway: (of: Named) => GatewayFacts | undefined;
   readonly service: (of: Named) => ServiceFacts | undefined;
   readonly serviceEntry: (of: Named) => ServiceFacts | undefined;
+  /** Whatever has this name, as backends of kind Hostname mean it. */
+  readonly hostname: (name: string) => ServiceFacts | undefined;
   readonly secret: (of: Named) => 'other' | 'tls' | undefined;
   readonly configMapHasCa: (of: Named) => boolean;
   /** By a ReferenceGrant of the target's namespace. */
@@ -124,6 +126,11 @@ export function isService({
 
 export function isServiceEntry({ group, kind }: { readonly group: string; readonly kind: string }) {
   return kind === 'ServiceEntry' && group === ISTIO_GROUP;
+}
+
+/** Of backends only. */
+export function isHostname({ group, kind }: { readonly group: string; readonly kind: string }) {
+  return kind === 'Hostname' && group === ISTIO_GROUP;
 }
 
 export function isGateway({
