@@ -76,7 +76,9 @@ describe('ProxyTable', () => {
     const view = stream('waypoint-1', 'waypoint');
     proxies.onEvent({ kind: 'opened', stream: view });
     assert.deepEqual(proxies.trust(), [away]);
-    const types = new Map([[TYPE_URL.trust, { names }]]) as unknown as StreamView['types'];
+    const none = { acked: new Map(), rejected: new Map(), lastSequence: 0, ackedSequence: 0 };
+    const type = { ...none, names, isWildcard: false, isSettled: true };
+    const types: StreamView['types'] = new Map([[TYPE_URL.trust, type]]);
     const speaking = { ...view, types };
     proxies.onEvent({ kind: 'opened', stream: speaking });
     assert.deepEqual(proxies.trust(), [{ ...away, names }]);
