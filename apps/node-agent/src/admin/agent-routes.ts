@@ -1,4 +1,5 @@
 /** The agent's admin pages: what it holds, whom it serves, how it is (wire.md §7.4). */
+import type { Clock } from '@ambit/core';
 import type { CertificateManager } from '@ambit/identity';
 import { type AdminRoute, jsonResponse, textResponse } from '@ambit/telemetry';
 import type { ClientStatus } from '@ambit/xds';
@@ -8,6 +9,7 @@ import { isRecord } from '../pods/pod.ts';
 import type { PodRegistry, PodRow } from '../pods/pod-registry.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
 import { configDump } from './config-dump.ts';
+import { nodeCheck } from './node-check.ts';
 
 export interface AgentPages {
   readonly config: AgentConfig;
@@ -16,6 +18,9 @@ export interface AgentPages {
   readonly manager: CertificateManager | undefined;
   readonly registry: PodRegistry;
   readonly workers: WorkerPool;
+  readonly clock: Clock;
+  /** Absent where pods are announced by others. */
+  readonly installer: { readonly problem: string | undefined } | undefined;
   readonly xdsStatus: () => ClientStatus | undefined;
   readonly quit: () => void;
 }
@@ -47,6 +52,12 @@ export function agentRoutes(pages: AgentPages): readonly AdminRoute[] {
       handle: () => jsonResponse(pages.registry.rows),
     },
     {
+      method: 'GET',
+      path: '/v1/node-check',
+      summary: 'kernel, network configuration, clock, and which other nodes can be reached',
+      handle: async () => jsonResponse(await check(pages)),
+    },
+    {
       method: 'POST',
       path: '/quitquitquit',
       summary: 'drain and end',
@@ -56,6 +67,19 @@ export function agentRoutes(pages: AgentPages): readonly AdminRoute[] {
       },
     },
   ];
+}
+
+async function check(pages: AgentPages): Promise<object> {
+  const { config, version, clock, state, registry, installer } = pages;
+  return await nodeCheck({
+    config,
+    version,
+    clock,
+    workloads: state.workloads.values(),
+    rows: registry.rows,
+    connection: pages.xdsStatus(),
+    cniProblem: installer?.problem,
+  });
 }
 
 async function dump(pages: AgentPages) {
