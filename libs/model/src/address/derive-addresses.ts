@@ -16,6 +16,7 @@ import {
   type ServiceSpec,
 } from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
+import { fallbackOf } from '../waypoint/fallback.ts';
 import {
   combineBinding,
   type GuardedMember,
@@ -147,6 +148,7 @@ function deriveServiceBindings(
     .map('service-bindings', services, (service): ServiceBinding => {
       const targeting = targetingPolicies(service.object, sources, policies);
       const needs = serviceNeeds(service, routings.get(service.key), targeting, members);
+      const context = bindingContext(service.namespace, inputs);
       const binding = bindWaypoint(
         {
           namespace: service.namespace,
@@ -154,7 +156,7 @@ function deriveServiceBindings(
           traffic: 'service',
           isNeeded: needs.hard.length + needs.soft.length > 0,
         },
-        bindingContext(service.namespace, inputs),
+        context,
       );
       const key = binding.waypoint;
       const definition = key === undefined ? undefined : definitionFor(key, inputs);
@@ -171,6 +173,11 @@ function deriveServiceBindings(
         },
         targeted: [...targeting.hard, ...atGateway.hard],
         isReady: definition !== undefined && isReady(definition, inputs),
+        fallback: fallbackOf(service.waypointFallback, {
+          binding,
+          definition,
+          namespaceObject: context.namespaceObject,
+        }),
       });
     })
     .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
@@ -181,6 +188,7 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
   const { hard, soft } = isInMesh(workload, inputs)
     ? (inputs.attachments.get(workload.uid) ?? NO_NEEDS)
     : NO_NEEDS;
+  const context = bindingContext(workload.namespace, inputs);
   const binding = bindWaypoint(
     {
       namespace: workload.namespace,
@@ -188,7 +196,7 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
       traffic: 'workload',
       isNeeded: hard.length + soft.length > 0,
     },
-    bindingContext(workload.namespace, inputs),
+    context,
   );
   const { waypoint } = binding;
   const definition = waypoint === undefined ? undefined : definitionFor(waypoint, inputs);
@@ -197,10 +205,12 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
   const atGateway =
     isBound && isMember ? gatewayPolicies(definition, inputs.sources, inputs.policies) : NO_NEEDS;
   const isHard = hard.length + atGateway.hard.length > 0;
+  const { namespaceObject } = context;
+  const fallback = fallbackOf(undefined, { binding, definition, namespaceObject });
   return {
     ...binding,
     isHard,
-    isActive: isBound && (isHard || isReady(definition, inputs)),
+    isActive: isBound && (isHard || isReady(definition, inputs) || fallback.mode === 'refuse'),
     isInMesh: isMember,
     targeted: atGateway.hard,
     because: [...hard, ...atGateway.hard, ...soft, ...atGateway.soft],

@@ -7,6 +7,8 @@ export const SIDECAR_STATUS = 'sidecar.istio.io/status';
 export const DNS_CAPTURE = 'ambient.istio.io/dns-capture';
 export const USE_WAYPOINT = 'istio.io/use-waypoint';
 export const USE_WAYPOINT_NAMESPACE = 'istio.io/use-waypoint-namespace';
+/** `direct` or `refuse`, on a Service, Namespace or Gateway, as annotation or label. Ours. */
+export const WAYPOINT_FALLBACK = 'ambit.io/waypoint-fallback';
 export const WAYPOINT_FOR = 'istio.io/waypoint-for';
 export const INGRESS_USE_WAYPOINT = 'istio.io/ingress-use-waypoint';
 export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';

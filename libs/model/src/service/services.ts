@@ -13,6 +13,7 @@ import {
   TRAFFIC_DISTRIBUTION,
 } from '../objects/labels.ts';
 import type { AppProtocol, LoadBalancing, MeshService, NetworkAddress } from '../types.ts';
+import { type WaypointFallback, writtenFallback } from '../waypoint/fallback.ts';
 import { entryPortProtocol, servicePortProtocol } from './app-protocol.ts';
 
 /** What provisions waypoints writes it on all that it makes (semantics §4.5). */
@@ -53,6 +54,7 @@ export interface ServiceSpec {
   /** A waypoint's service: only pods of this account serve it, whatever labels others wear. */
   readonly account?: string;
   readonly ingressUseWaypoint: boolean;
+  readonly waypointFallback?: WaypointFallback;
 }
 
 /** `undefined` for kinds of Service that have no part in the mesh (ExternalName, semantics §2.18). */
@@ -94,7 +96,13 @@ export function serviceFromService(
     isGateway: metadata.labels[GATEWAY_NAME] !== undefined,
     ...waypointAccount(metadata),
     ingressUseWaypoint: metadata.labels[INGRESS_USE_WAYPOINT] === 'true',
+    ...fallbackIn(metadata),
   };
+}
+
+function fallbackIn(metadata: Service['metadata']): { waypointFallback?: WaypointFallback } {
+  const waypointFallback = writtenFallback(metadata);
+  return waypointFallback === undefined ? {} : { waypointFallback };
 }
 
 /** Of a waypoint that a controller provisions: named by it, else the Gateway's name (semantics §4.5). */
@@ -144,6 +152,7 @@ export function servicesFromEntry(
       labels: metadata.labels,
       isGateway: false,
       ingressUseWaypoint: metadata.labels[INGRESS_USE_WAYPOINT] === 'true',
+      ...fallbackIn(metadata),
     },
   ]);
 }

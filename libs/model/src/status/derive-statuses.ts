@@ -8,6 +8,7 @@ import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { STAND_IN } from '../objects/labels.ts';
 import type { ObjectStatus } from '../types.ts';
+import { fallbackFindings } from '../waypoint/fallback.ts';
 import { readBypass } from '../workload/bypass.ts';
 import { condition, warning } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
@@ -226,9 +227,11 @@ const END_BYPASS = 'end it: meshctl bypass NAMESPACE --end';
 
 /** Of objects that have nothing else to say. */
 function labelled(object: MeshObject, { derived }: StatusContext): StatusParts | undefined {
-  const findings = labelFindings(object, derived);
-  const [first] = findings;
-  if (first === undefined) return undefined;
+  const missing = labelFindings(object, derived);
+  const findings = object.kind === 'Pod' ? missing : [...missing, ...fallbackFindings(object)];
+  const [first] = missing;
+  if (findings.length === 0) return undefined;
+  if (first === undefined) return { conditions: [], findings };
   const { generation } = object.metadata;
   const text = `${first.path} ${first.message}`;
   return {

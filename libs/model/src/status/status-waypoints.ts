@@ -1,11 +1,12 @@
 /** Statuses of Gateways, and of the services that waypoints stand before. */
-import type { Gateway, Service, ServiceEntry } from '@ambit/api';
+import type { Finding, Gateway, Service, ServiceEntry } from '@ambit/api';
 import { BY_OBJECT } from '../derive.ts';
 import { keyOf } from '../objects/keys.ts';
-import { WAYPOINT_CLASSES } from '../objects/labels.ts';
+import { WAYPOINT_CLASSES, WAYPOINT_FALLBACK } from '../objects/labels.ts';
 import type { Condition } from '../types.ts';
+import { fallbackFindings } from '../waypoint/fallback.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
-import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import { BINDING_REASONS, bindingText, condition, listKeys, warning } from './conditions.ts';
 import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
 import { foundByAddress } from './waypoint-address.ts';
 import { labelFindings } from './waypoint-labels.ts';
@@ -23,7 +24,10 @@ export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): Sta
   const definition = derived.waypoints.get(`${namespace}/${name}`);
   if (definition?.isUnmanaged === true) {
     const { programmed, findings } = foundByAddress(definition, generation, derived);
-    return { conditions: [acceptedCondition(gateway), programmed], findings };
+    return {
+      conditions: [acceptedCondition(gateway), programmed],
+      findings: [...findings, ...fallbackFindings(gateway)],
+    };
   }
   const isReady = derived.readyGateways.get(`${namespace}/${name}`) === true;
   return {
@@ -33,7 +37,7 @@ export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): Sta
         ? condition('Programmed', 'True', 'Programmed', 'it has a ready instance', generation)
         : condition('Programmed', 'False', 'Pending', 'it has no ready instance yet', generation),
     ],
-    findings: [],
+    findings: fallbackFindings(gateway),
   };
 }
 
@@ -45,13 +49,23 @@ export function serviceStatus(
   const { generation } = object.metadata;
   const accepted = object.kind === 'ServiceEntry' ? [acceptedCondition(object)] : [];
   const conditions: Condition[] = [...accepted];
+  const findings = [...labelFindings(object, derived), ...fallbackFindings(object)];
   for (const key of derived.services.keysOf(BY_OBJECT, keyOf(object))) {
     const binding = derived.serviceBindings.get(key);
     const found = binding === undefined ? undefined : bindingCondition(binding, generation);
-    if (found !== undefined && conditions.length === accepted.length) conditions.push(found);
+    if (found === undefined || conditions.length !== accepted.length) continue;
+    conditions.push(found);
+    if (binding !== undefined) findings.push(...closedFindings(binding));
   }
-  const findings = labelFindings(object, derived);
   return conditions.length + findings.length === 0 ? undefined : { conditions, findings };
+}
+
+/** Whoever wrote that callers go past the waypoint learns that they do not. */
+function closedFindings({ fallback, isHard, hard }: ServiceBinding): readonly Finding[] {
+  if (!isHard || !fallback.isWritten || fallback.mode !== 'direct') return [];
+  const message = `does not hold here: ${listKeys(hard)} must be evaluated at the waypoint, so callers are refused until it is ready`;
+  const path = `metadata.annotations["${WAYPOINT_FALLBACK}"]`;
+  return [warning('WAYPOINT_FALLBACK_CLOSED', path, message)];
 }
 
 function bindingCondition(binding: ServiceBinding, generation: number): Condition | undefined {

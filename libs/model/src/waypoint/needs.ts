@@ -2,7 +2,7 @@
  * What needs HTTP, and therefore which services and workloads stand behind a waypoint.
  *
  * Policy that refuses ("hard") sends callers there at once: until the waypoint is ready they are refused.
- * What only routes or takes notes ("soft") waits for a ready waypoint and lets traffic go direct till then.
+ * What only routes or takes notes ("soft") follows the fallback until the waypoint is ready.
  */
 import type { ObjectKey } from '@ambit/api';
 
@@ -11,6 +11,7 @@ import { objectKey } from '../objects/keys.ts';
 import { BY_TARGET, type Sources } from '../objects/sources.ts';
 import type { Attachment, PolicyInfo } from '../policy/policies.ts';
 import type { ServiceSpec } from '../service/services.ts';
+import type { FallbackChoice } from './fallback.ts';
 import type { ServiceRouting } from './routes.ts';
 import type { Binding, WaypointDefinition } from './waypoints.ts';
 
@@ -34,8 +35,12 @@ export interface ServiceBinding extends Binding {
   readonly isHard: boolean;
   /** The waypoint has a ready instance. */
   readonly isReady: boolean;
+  /** What callers do while it has none and no policy is its business. */
+  readonly fallback: FallbackChoice;
   /** Clients are sent to it. */
   readonly isActive: boolean;
+  /** Policies because of which callers are refused without it. */
+  readonly hard: readonly ObjectKey[];
   /** Refusing policies on the service itself; its own ports are guarded for them. */
   readonly targeted: readonly ObjectKey[];
   readonly because: readonly ObjectKey[];
@@ -97,16 +102,19 @@ export function combineBinding(input: {
   readonly needs: ServiceNeeds;
   readonly targeted: readonly ObjectKey[];
   readonly isReady: boolean;
+  readonly fallback: FallbackChoice;
 }): ServiceBinding {
-  const { key, binding, needs, targeted, isReady } = input;
+  const { key, binding, needs, targeted, isReady, fallback } = input;
   const isHard = needs.hard.length > 0;
   const isBound = binding.reason === 'Bound';
   return {
     ...binding,
     key,
     isHard,
+    hard: needs.hard,
     isReady,
-    isActive: isBound && (isHard || isReady),
+    fallback,
+    isActive: isBound && (isHard || isReady || fallback.mode === 'refuse'),
     targeted,
     because: [...needs.hard, ...needs.soft],
   };

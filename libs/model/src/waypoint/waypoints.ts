@@ -18,6 +18,7 @@ import {
 } from '../objects/labels.ts';
 import { parseAddress } from '../service/services.ts';
 import type { GatewayAddress } from '../types.ts';
+import { type WaypointFallback, writtenFallback } from './fallback.ts';
 
 /** The name of the waypoint that is made on demand. */
 export const ON_DEMAND_NAME = 'waypoint';
@@ -39,6 +40,8 @@ export interface WaypointDefinition {
   readonly isUnmanaged: boolean;
   readonly allowed: Gateway['spec']['listeners'][number]['allowedRoutes']['namespaces'];
   readonly infrastructure?: GatewayInfrastructure;
+  /** What its Gateway says of callers while it has no ready instance. */
+  readonly fallback?: WaypointFallback;
 }
 
 export type BindingReason =
@@ -69,6 +72,7 @@ export function waypointFromGateway(
   const serviceAccount = metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
   const [external] = spec.addresses;
   const definition = definitionOf(metadata.namespace, metadata.name, serviceAccount, options);
+  const fallback = writtenFallback(metadata);
   const waypoint = {
     key: definition.key,
     className: spec.gatewayClassName,
@@ -88,6 +92,7 @@ export function waypointFromGateway(
     isUnmanaged: external !== undefined,
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
     ...(spec.infrastructure === undefined ? {} : { infrastructure: spec.infrastructure }),
+    ...(fallback === undefined ? {} : { fallback }),
   };
 }
 
