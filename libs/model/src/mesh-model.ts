@@ -49,6 +49,8 @@ export interface MeshBatch {
   readonly captured?: {
     readonly add?: readonly string[];
     readonly remove?: readonly string[];
+    /** Uids of pods that wait for their agent, by somebody who was here before they were enrolled. */
+    readonly awaited?: readonly string[];
   };
 }
 
@@ -143,7 +145,7 @@ export class MeshModel {
     for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
     for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
     this.#graph.run();
-    this.#settlePending(batch.captured?.remove ?? []);
+    this.#settlePending(batch.captured ?? {});
     this.#graph.run();
     return this.#takeDelta();
   }
@@ -166,7 +168,7 @@ export class MeshModel {
    * A pod waits if it is enrolled and not captured, and was known outside of the mesh before. Where capture is
    * not promised it waits whatever it was before, and again when its agent holds it no longer.
    */
-  #settlePending(released: readonly string[]): void {
+  #settlePending({ remove = [], awaited = [] }: NonNullable<MeshBatch['captured']>): void {
     const { pending, captured } = this.#sources;
     for (const [uid, before] of this.#enrolledBefore) {
       const isEnrolled = this.#isEnrolled(uid);
@@ -174,7 +176,7 @@ export class MeshModel {
       else if (!this.#isPromised || before === false) pending.set(uid, true);
     }
     this.#enrolledBefore.clear();
-    for (const uid of this.#isPromised ? [] : released) {
+    for (const uid of this.#isPromised ? awaited : [...remove, ...awaited]) {
       if (this.#isEnrolled(uid)) pending.set(uid, true);
     }
     for (const uid of pending.all.keys()) {

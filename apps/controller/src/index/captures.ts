@@ -12,6 +12,8 @@ import type { Clock } from '@ambit/core';
 export interface CaptureChange {
   readonly add: readonly string[];
   readonly remove: readonly string[];
+  /** Pods that another replica knows to wait for their agent. */
+  readonly awaited?: readonly string[];
 }
 
 /** A stream of an agent. */

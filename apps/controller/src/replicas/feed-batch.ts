@@ -7,6 +7,8 @@ export interface FeedTables {
   readonly proxies: ReadonlyMap<string, ReplicaProxy>;
   readonly captures: ReadonlyMap<string, NodeClaims>;
   readonly answers: ReadonlyMap<string, ReplicaAnswer>;
+  /** Uids. One that waits no longer was captured or is gone, which is known by other ways. */
+  readonly awaited: ReadonlyMap<string, true>;
 }
 
 export type FeedNames = { readonly [K in keyof FeedTables]: ReadonlySet<string> };
@@ -61,6 +63,9 @@ export function splitBatch(names: FeedNames, tables: FeedTables, replica: string
     if (answer === undefined) place(key.length).goneKeys.push(key);
     else place(lengthOfAnswer(answer)).answers.push(answer);
   }
+  for (const uid of names.awaited) {
+    if (tables.awaited.has(uid)) place(uid.length).awaited.push(uid);
+  }
   return parts.map((lists, at) => ({ replica, isComplete: at === parts.length - 1, ...lists }));
 }
 
@@ -72,6 +77,7 @@ function emptyLists(): Lists {
     goneNodes: [],
     answers: [],
     goneKeys: [],
+    awaited: [],
   };
 }
 

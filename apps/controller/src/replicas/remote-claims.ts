@@ -15,12 +15,12 @@ export class RemoteClaims {
   }
 
   apply(batch: readonly ReplicaUpdate[]): CaptureChange {
-    return merge(
-      batch.flatMap(({ goneNodes, captures }) => [
-        ...goneNodes.map((node) => this.#release(node)),
-        ...captures.flatMap((claims) => this.#take(claims)),
-      ]),
-    );
+    const changes = batch.flatMap(({ goneNodes, captures }) => [
+      ...goneNodes.map((node) => this.#release(node)),
+      ...captures.flatMap((claims) => this.#take(claims)),
+    ]);
+    const awaited = batch.flatMap((part) => part.awaited);
+    return { ...merge(changes), ...(awaited.length === 0 ? {} : { awaited }) };
   }
 
   /** Nobody speaks there any more; what was said holds until somebody does, wherever that is. */

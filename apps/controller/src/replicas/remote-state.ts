@@ -13,8 +13,9 @@ import { ControllerError } from '../errors.ts';
 export const PROXIES_MAX = 10_000;
 export const NODES_MAX = 10_000;
 export const ANSWERS_MAX = 100_000;
+export const AWAITED_MAX = 100_000;
 /** Of one batch, of all kinds together; a first batch has everything. */
-const BATCH_ENTRIES_MAX = PROXIES_MAX + NODES_MAX + ANSWERS_MAX;
+const BATCH_ENTRIES_MAX = PROXIES_MAX + NODES_MAX + ANSWERS_MAX + AWAITED_MAX;
 
 export class RemoteState {
   readonly proxies = new Map<string, ReplicaProxy>();
@@ -59,8 +60,8 @@ export class RemoteState {
 }
 
 export function entriesOf(update: ReplicaUpdate): number {
-  const { proxies, goneProxies, captures, goneNodes, answers, goneKeys } = update;
-  return [proxies, goneProxies, captures, goneNodes, answers, goneKeys].reduce(
+  const { proxies, goneProxies, captures, goneNodes, answers, goneKeys, awaited } = update;
+  return [proxies, goneProxies, captures, goneNodes, answers, goneKeys, awaited].reduce(
     (sum, list) => sum + list.length,
     0,
   );

@@ -69,6 +69,7 @@ function feedOf() {
     proxies: [] as ReplicaProxy[],
     captures: new Map<string, NodeClaims>(),
     answers: new Map<string, ReplicaAnswer>(),
+    awaited: [] as string[],
   };
   const log = createLogger({
     scope: 'test',
@@ -81,6 +82,7 @@ function feedOf() {
     proxies: () => said.proxies,
     captures: () => said.captures,
     answers: () => said.answers,
+    awaited: () => said.awaited,
   });
   const change = async (ms = GATHER_MS): Promise<void> => {
     feed.touch();
@@ -118,6 +120,10 @@ describe('ReplicaFeed', () => {
     assert.deepEqual(last?.goneKeys, ['P/y']);
     assert.deepEqual(last?.answers, [answer('P/x', 3)]);
     assert.deepEqual(last?.captures[0]?.uids, ['u', 'v']);
+    said.awaited = ['u', 'v'];
+    await change();
+    assert.deepEqual(listener.updates.at(-1)?.awaited, ['u', 'v']);
+    said.awaited = ['v'];
     said.captures.clear();
     await change();
     assert.deepEqual(listener.updates.at(-1)?.goneNodes, ['a']);
@@ -223,7 +229,7 @@ describe('ReplicaFeed', () => {
 describe('RemoteState', () => {
   const part = (fields: Partial<ReplicaUpdate>): ReplicaUpdate => ({
     ...{ replica: 'controller-1', isComplete: false, proxies: [], goneProxies: [] },
-    ...{ captures: [], goneNodes: [], answers: [], goneKeys: [] },
+    ...{ captures: [], goneNodes: [], answers: [], goneKeys: [], awaited: [] },
     ...fields,
   });
 
@@ -231,7 +237,7 @@ describe('RemoteState', () => {
     const state = new RemoteState();
     assert.throws(
       () => {
-        for (let at = 0; at < 200_000; at += 1) state.receive(part({}));
+        for (let at = 0; at < 300_000; at += 1) state.receive(part({}));
       },
       { code: 'CONTROLLER_REPLICA_LIMIT' },
     );

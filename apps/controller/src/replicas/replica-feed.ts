@@ -18,7 +18,7 @@ import {
 
 import type { NodeClaims } from '../index/captures.ts';
 import { type FeedNames, type FeedTables, splitBatch } from './feed-batch.ts';
-import { ANSWERS_MAX, NODES_MAX, PROXIES_MAX } from './remote-state.ts';
+import { ANSWERS_MAX, AWAITED_MAX, NODES_MAX, PROXIES_MAX } from './remote-state.ts';
 
 const GATHER_MS = 50;
 /** Counts and times of subscriptions change with every push, and are for people. */
@@ -33,6 +33,8 @@ export interface ReplicaFeedOptions {
   readonly proxies: () => readonly ReplicaProxy[];
   readonly captures: () => ReadonlyMap<string, NodeClaims>;
   readonly answers: () => ReadonlyMap<string, ReplicaAnswer>;
+  /** Uids of pods that wait for their agent. */
+  readonly awaited: () => Iterable<string>;
 }
 
 export class ReplicaFeed {
@@ -43,6 +45,7 @@ export class ReplicaFeed {
     proxies: new Map<string, ReplicaProxy>(),
     captures: new Map<string, NodeClaims>(),
     answers: new Map<string, ReplicaAnswer>(),
+    awaited: new Map<string, true>(),
   };
   /** When a gathering is due; nothing: none is. */
   #dueAtMs: number | undefined;
@@ -113,11 +116,13 @@ export class ReplicaFeed {
   /** Marks what differs at every watcher, and sends what can be sent. */
   #gather(): void {
     this.#dueAtMs = undefined;
-    const { proxies, captures, answers } = this.#options;
+    const { proxies, captures, answers, awaited } = this.#options;
+    const waiting = new Map([...awaited()].map((uid) => [uid, true] as const));
     const changed: FeedNames = {
       proxies: this.#takeProxies(proxies()),
       captures: take(this.#tables.captures, captures(), isSameClaims),
       answers: take(this.#tables.answers, answers(), deepEqual),
+      awaited: take(this.#tables.awaited, waiting, () => true),
     };
     if (!this.#isInBounds()) return;
     for (const watcher of [...this.#watchers.values()]) watcher.mark(changed);
@@ -144,11 +149,12 @@ export class ReplicaFeed {
   }
 
   #isInBounds(): boolean {
-    const { proxies, captures, answers } = this.#tables;
+    const { proxies, captures, answers, awaited } = this.#tables;
     const over = [
       proxies.size > PROXIES_MAX ? `${proxies.size} proxies` : '',
       captures.size > NODES_MAX ? `${captures.size} nodes` : '',
       answers.size > ANSWERS_MAX ? `${answers.size} objects` : '',
+      awaited.size > AWAITED_MAX ? `${awaited.size} pods that wait` : '',
     ].filter((text) => text !== '');
     const before = this.#overBound;
     this.#overBound = over.length === 0 ? undefined : `too many to tell: ${over.join(', ')}`;
@@ -175,21 +181,22 @@ class Watcher {
     this.call = call;
     this.#tables = tables;
     this.#self = self;
-    const { proxies, captures, answers } = tables;
     const all = {
-      proxies: new Set(proxies.keys()),
-      captures: new Set(captures.keys()),
-      answers: new Set(answers.keys()),
+      proxies: new Set(tables.proxies.keys()),
+      captures: new Set(tables.captures.keys()),
+      answers: new Set(tables.answers.keys()),
+      awaited: new Set(tables.awaited.keys()),
     };
     this.#pending = emptyNames();
     // Also when there is nothing: that is something to know.
     this.#parts = splitBatch(all, tables, self);
   }
 
-  mark({ proxies, captures, answers }: FeedNames): void {
+  mark({ proxies, captures, answers, awaited }: FeedNames): void {
     for (const id of proxies) this.#pending.proxies.add(id);
     for (const node of captures) this.#pending.captures.add(node);
     for (const key of answers) this.#pending.answers.add(key);
+    for (const uid of awaited) if (this.#tables.awaited.has(uid)) this.#pending.awaited.add(uid);
     this.#flush();
   }
 
@@ -205,8 +212,8 @@ class Watcher {
         this.#canSend = this.call.send(part);
         continue;
       }
-      const { proxies, captures, answers } = this.#pending;
-      if (proxies.size + captures.size + answers.size === 0) return;
+      const { proxies, captures, answers, awaited } = this.#pending;
+      if (proxies.size + captures.size + answers.size + awaited.size === 0) return;
       this.#parts = splitBatch(this.#pending, this.#tables, this.#self);
       this.#pending = emptyNames();
     }
@@ -214,7 +221,7 @@ class Watcher {
 }
 
 function emptyNames(): { readonly [K in keyof FeedNames]: Set<string> } {
-  return { proxies: new Set(), captures: new Set(), answers: new Set() };
+  return { proxies: new Set(), captures: new Set(), answers: new Set(), awaited: new Set() };
 }
 
 /** Makes one table the other; the names of what differs. */

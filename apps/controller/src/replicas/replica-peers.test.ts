@@ -40,7 +40,7 @@ class Line {
   say(fields: Partial<ReplicaUpdate>): void {
     this.#put({
       ...{ replica: 'b', isComplete: true, proxies: [], goneProxies: [], captures: [] },
-      ...{ goneNodes: [], answers: [], goneKeys: [], ...fields },
+      ...{ goneNodes: [], answers: [], goneKeys: [], awaited: [], ...fields },
     });
   }
 

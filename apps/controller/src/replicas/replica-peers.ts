@@ -245,7 +245,8 @@ export class ReplicaPeers {
   }
 
   #captured(change: CaptureChange): void {
-    if (change.add.length + change.remove.length > 0) this.#options.onCaptured(change);
+    const { add, remove, awaited = [] } = change;
+    if (add.length + remove.length + awaited.length > 0) this.#options.onCaptured(change);
   }
 
   #tell(): void {

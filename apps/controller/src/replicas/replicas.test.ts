@@ -32,6 +32,17 @@ const OBJECTS = [
   policy(1),
 ];
 
+const protocol = (replica: TestReplica): string => {
+  const address = replica.store.model.outputs.addresses.get(UID);
+  return address?.kind === 'workload' ? address.workload.tunnelProtocol : '';
+};
+const waitForProtocol = async (replica: TestReplica, wanted: string): Promise<void> => {
+  await until(
+    () => Promise.resolve(protocol(replica) === wanted),
+    () => `${replica.name}: wanted ${wanted}, is ${protocol(replica)}`,
+  );
+};
+
 describe('Replicas', () => {
   let mesh: TestMesh;
   let a: TestReplica;
@@ -155,16 +166,6 @@ describe('Replicas', () => {
   });
 
   it('publishes as captured what an agent of another replica has captured', async () => {
-    const protocol = (replica: TestReplica): string => {
-      const address = replica.store.model.outputs.addresses.get(UID);
-      return address?.kind === 'workload' ? address.workload.tunnelProtocol : '';
-    };
-    const waitForProtocol = async (replica: TestReplica, wanted: string): Promise<void> => {
-      await until(
-        () => Promise.resolve(protocol(replica) === wanted),
-        () => `${replica.name}: wanted ${wanted}, is ${protocol(replica)}`,
-      );
-    };
     const agent = await connect(b, AGENT2);
     assert.equal(protocol(a), 'NONE');
     agent.capture(UID);
@@ -190,6 +191,21 @@ describe('Replicas', () => {
     back.capture();
     await waitForProtocol(c, 'NONE');
     await waitForProtocol(a, 'NONE');
+  });
+
+  it('learns of pods that were there before they were in the mesh and wait for their agent', async () => {
+    mesh.capture = 'promised';
+    mesh.list();
+    const before = { ...NAMESPACE, metadata: { name: 'shop' } };
+    const old = await mesh.add('controller-c', [...OBJECTS, before]);
+    old.apply(NAMESPACE);
+    assert.equal(protocol(old), 'NONE');
+    const fresh = await mesh.add('controller-d', OBJECTS);
+    await waitForProtocol(fresh, 'NONE');
+    const agent = await connect(old, AGENT2);
+    agent.capture(UID);
+    await waitForProtocol(old, 'HBONE');
+    await waitForProtocol(fresh, 'HBONE');
   });
 
   it('is one that cannot be asked if its account is not the controller’s', async () => {

@@ -62,7 +62,7 @@ export class TestReplica {
     this.#mesh = mesh;
     this.resources = made.resources;
     this.store = new MeshStore(
-      { ...MESH, capture: 'reported' },
+      { ...MESH, capture: mesh.capture },
       { pending: [], wallNow: () => clock.wallNow() },
     );
     const { store, resources, book } = this;
@@ -92,6 +92,7 @@ export class TestReplica {
     this.replicas = new Replicas({
       ...{ self: name, account: ACCOUNT, clock, log, book },
       ...{ proxies: this.proxies, captures: this.captures, enforcement: this.enforcement },
+      awaited: () => store.model.pending,
       peers: () => mesh.peers,
       target: mesh.target(name, made.account),
       onCaptured: (captured) => store.apply({ captured }),
@@ -177,6 +178,8 @@ export class TestMesh {
   readonly authority: CertificateAuthority;
   readonly #folder: string;
   readonly #running: TestReplica[] = [];
+  /** Of replicas that are added from now on. */
+  capture: 'reported' | 'promised' = 'reported';
   /** What the cluster says of the controller's pods. */
   peers: readonly Peer[] = [];
 

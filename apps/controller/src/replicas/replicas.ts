@@ -37,7 +37,9 @@ export interface ReplicasOptions {
   readonly proxies: Pick<ProxyTable, 'own'>;
   readonly captures: Captures;
   readonly enforcement: Pick<Enforcement, 'own'>;
-  /** Pods that agents of other replicas have captured, or hold no longer. */
+  /** Uids of pods that wait for their agent, as the model knows. Default: none. */
+  readonly awaited?: () => Iterable<string>;
+  /** Pods that agents of other replicas have captured, or hold no longer, or that wait for theirs. */
   readonly onCaptured: (change: CaptureChange) => void;
   /** What others say has changed: statuses may have. */
   readonly onChange: () => void;
@@ -60,6 +62,7 @@ export class Replicas {
       proxies: () => proxies.own(),
       captures: () => captures.own(),
       answers: () => enforcement.own(),
+      awaited: () => options.awaited?.() ?? [],
     });
     this.service = { account: options.account, watch: (call) => this.#feed.watch(call) };
     this.#peers = new ReplicaPeers({

@@ -84,7 +84,7 @@ async function target(claims: Partial<typeof CONTROLLER> = {}): Promise<ControlP
 }
 
 function update(replica: string): ReplicaUpdate {
-  const none = { proxies: [], captures: [], goneNodes: [], answers: [], goneKeys: [] };
+  const none = { proxies: [], captures: [], goneNodes: [], answers: [], goneKeys: [], awaited: [] };
   return { replica, isComplete: true, goneProxies: ['x'], ...none };
 }
 

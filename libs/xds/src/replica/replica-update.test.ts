@@ -22,6 +22,7 @@ const EMPTY: ReplicaUpdate = {
   goneNodes: [],
   answers: [],
   goneKeys: [],
+  awaited: [],
 };
 
 const PROXY: ReplicaUpdate['proxies'][number] = {
@@ -60,6 +61,7 @@ const FULL: ReplicaUpdate = {
     },
   ],
   goneKeys: ['AuthorizationPolicy/shop/q'],
+  awaited: ['c//Pod/shop/d'],
 };
 
 describe('replica updates', () => {

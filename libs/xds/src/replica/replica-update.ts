@@ -73,6 +73,8 @@ export interface ReplicaUpdate {
   readonly goneNodes: readonly string[];
   readonly answers: readonly ReplicaAnswer[];
   readonly goneKeys: readonly string[];
+  /** Uids of pods that wait for their agent, as far as they are new. */
+  readonly awaited: readonly string[];
 }
 
 /** Of names and ids. */
@@ -106,6 +108,7 @@ export function encodeReplicaUpdate(update: ReplicaUpdate): Uint8Array {
       goneNodes: update.goneNodes.map(cut),
       answers: update.answers.map(encodeAnswer),
       goneKeys: update.goneKeys.map(cut),
+      awaited: update.awaited.filter(isUid),
     }),
   );
 }
@@ -125,6 +128,7 @@ export function decodeReplicaUpdate(bytes: Uint8Array): ReplicaUpdate {
     goneNodes: message.goneNodes.map(text),
     answers: message.answers.map(decodeAnswer),
     goneKeys: message.goneKeys.map(text),
+    awaited: message.awaited.map(uid),
   };
 }
 
@@ -197,7 +201,6 @@ function decodeSubscription(message: ReplicaSubscription): AdminSubscription {
 
 /** A uid that is too long is no pod's. */
 function encodeCaptures({ node, connectedAtMs, uids, earlier }: ReplicaCaptures): WireCaptures {
-  const isUid = (uid: string): boolean => uid.length <= UID_LENGTH_MAX;
   return create(ReplicaCapturesSchema, {
     node: cut(node),
     ...(connectedAtMs === undefined ? {} : { connectedAtMs: encodeTime(connectedAtMs) }),
@@ -238,6 +241,10 @@ function decodeAnswer(message: WireAnswer): ReplicaAnswer {
     refused: message.refused,
     refusals: list(message.refusals, NAMED_MAX).map(text),
   };
+}
+
+function isUid(value: string): boolean {
+  return value.length <= UID_LENGTH_MAX;
 }
 
 function cut(value: string): string {
