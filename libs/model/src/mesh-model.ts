@@ -6,7 +6,6 @@
  * their agent (`pending`).
  */
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
-import type { CompiledPolicy } from '@ambit/policy';
 
 import { type Derived, derive } from './derive.ts';
 import type { Collection } from './graph/collection.ts';
@@ -15,16 +14,7 @@ import { Graph } from './graph/graph.ts';
 import { keyOf, type ModelOptions, splitKey } from './objects/keys.ts';
 import { createSources, type Sources, sourceOf } from './objects/sources.ts';
 import { deriveStatuses } from './status/derive-statuses.ts';
-import type {
-  Address,
-  AddressKey,
-  Enrolment,
-  MeshDelta,
-  MeshOutputs,
-  ObjectStatus,
-  PodFacts,
-  WaypointSpec,
-} from './types.ts';
+import type { Address, MeshDelta, MeshOutputs } from './types.ts';
 import { deriveWaypoints } from './waypoint/derive-waypoints.ts';
 
 export interface MeshBatch {
@@ -114,19 +104,16 @@ export class MeshModel {
     return new Set(this.#sources.pending.all.keys());
   }
 
-  /** Snapshots; the same map until a batch changes something in it. */
+  /** Snapshots, made when they are looked at; the same map until a batch changes something in it. */
   get outputs(): MeshOutputs {
     const outputs = this.#outputs;
-    return {
-      addresses: snapshotOf(outputs.addresses) as ReadonlyMap<AddressKey, Address>,
-      authorizations: snapshotOf(outputs.authorizations) as ReadonlyMap<string, CompiledPolicy>,
-      enrolments: snapshotOf(outputs.enrolments) as ReadonlyMap<string, Enrolment>,
-      pods: snapshotOf(outputs.pods) as ReadonlyMap<string, PodFacts>,
-      waypoints: snapshotOf(outputs.waypoints) as ReadonlyMap<string, WaypointSpec>,
-      scopes: snapshotOf(outputs.scopes) as ReadonlyMap<string, ReadonlySet<ObjectKey>>,
-      objects: snapshotOf(outputs.objects) as ReadonlyMap<ObjectKey, MeshObject>,
-      statuses: snapshotOf(outputs.statuses) as ReadonlyMap<ObjectKey, ObjectStatus>,
-    };
+    return mapsOf(outputs, (name) => snapshotOf(outputs[name]));
+  }
+
+  /** The maps themselves: for one turn of the event loop, in which no batch is applied. Costs nothing at any size. */
+  get live(): MeshOutputs {
+    const outputs = this.#outputs;
+    return mapsOf(outputs, (name) => outputs[name].collection.all);
   }
 
   /** Removes come before upserts. Answers what changed, net of the whole batch. */
@@ -225,6 +212,18 @@ function deltaOf(output: Output<unknown>): {
   output.before.clear();
   if (changed.size + removed.size > 0) output.snapshot = undefined;
   return { changed, removed };
+}
+
+/** One property for each output, looked up when it is asked for. */
+function mapsOf<K extends string>(
+  outputs: Readonly<Record<K, unknown>>,
+  mapOf: (name: K) => ReadonlyMap<string, unknown>,
+): MeshOutputs {
+  const maps = {};
+  for (const name of Object.keys(outputs) as K[]) {
+    Object.defineProperty(maps, name, { enumerable: true, get: () => mapOf(name) });
+  }
+  return maps as MeshOutputs;
 }
 
 function snapshotOf(output: Output<unknown>): ReadonlyMap<string, unknown> {

@@ -32,7 +32,7 @@ export interface ResourceChange {
 
 /** What the controller implements. */
 export interface ResourceSource {
-  /** All that this node may see of a type, by name. A map that was returned is never changed. */
+  /** All that this node may see of a type, by name. To be read in the same turn of the event loop: it changes later. */
   resources(typeUrl: string, node: XdsNode): ReadonlyMap<string, Resource>;
   /**
    * Called after `resources` answers the new state. All types of one batch are told before any of

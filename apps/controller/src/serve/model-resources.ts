@@ -106,13 +106,14 @@ export class ModelResources implements ResourceSource {
     encode: (name: string) => Resource | undefined,
   ): ResourceChange | undefined {
     if (changed.size + removed.size === 0) return undefined;
-    const next = new Map(this.#types.get(typeUrl));
-    for (const name of removed) next.delete(name);
+    // In place: a copy of ten thousand for each change would be most of its cost.
+    const resources = this.#types.get(typeUrl) ?? new Map<string, Resource>();
+    for (const name of removed) resources.delete(name);
     for (const name of changed) {
       const resource = encode(name);
-      if (resource !== undefined) next.set(name, resource);
+      if (resource !== undefined) resources.set(name, resource);
     }
-    this.#types.set(typeUrl, next);
+    this.#types.set(typeUrl, resources);
     return { typeUrl, names: new Set([...changed, ...removed]) };
   }
 
