@@ -89,6 +89,7 @@ describe('parseConfig', () => {
       assert.deepEqual(kubernetes, {
         namespace: 'istio-system',
         podName: 'ambit-controller-1',
+        serviceAccount: 'ambit-controller',
         kubeconfig: '',
         revision: 'default',
         caSecret: 'ambit-ca-secret',

@@ -1,26 +1,30 @@
 /** The controller's parts, made in the order in which they need each other. Plain constructor calls. */
 import type { Clock } from '@ambit/core';
+import type { CertificateAuthority } from '@ambit/identity';
 import type { AdminCertificate, ObjectStatus } from '@ambit/model';
 import { type Logger, type LogLevels, Readiness, registerProcessMetrics } from '@ambit/telemetry';
-import { type CertificateServiceEvent, DeltaServer, loadContentHash } from '@ambit/xds';
+import { type CertificateServiceEvent, DeltaServer, loadContentHash, tokenFile } from '@ambit/xds';
 import type { Registry } from 'prom-client';
 
 import { IssuedCertificates } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
+import { Bypasses } from './index/bypasses.ts';
 import { Captures, type SavedCaptures } from './index/captures.ts';
 import { MeshStore } from './index/mesh-store.ts';
 import { ObjectPodIndex } from './index/pod-index.ts';
+import { ControllerPods } from './kubernetes/controller-pods.ts';
 import { type ControllerMetrics, createMetrics } from './metrics.ts';
 import type { Platform } from './platform.ts';
 import { maxFds, openFds } from './process-limits.ts';
+import { RemoteBook } from './replicas/remote-book.ts';
+import { Replicas } from './replicas/replicas.ts';
 import { ModelResources } from './serve/model-resources.ts';
 import { ProxyTable } from './serve/proxy-table.ts';
 import { onStreamEvent } from './serve/stream-events.ts';
 import { Enforcement } from './status/enforcement.ts';
 import { Generations } from './status/generations.ts';
 import { StatusBook } from './status/status-book.ts';
-
-export const VERSION = '0.1.0';
+import { VERSION } from './version.ts';
 
 export interface Surroundings {
   readonly clock: Clock;
@@ -54,8 +58,13 @@ async function buildKnowledge(config: ControllerConfig, platform: Platform, cloc
     },
   });
   captures.restore(await capturedFile.read());
+  const bypasses = new Bypasses({
+    objects: store.objects,
+    clock,
+    onOver: (bypassed) => store.apply({ bypassed }),
+  });
   const files = { generationsFile, pendingFile, statusFile, capturedFile };
-  return { ...files, generations, store, pods, captures };
+  return { ...files, generations, store, pods, captures, bypasses };
 }
 
 type Knowledge = Awaited<ReturnType<typeof buildKnowledge>>;
@@ -68,24 +77,28 @@ async function buildProxies(
 ) {
   const resources = new ModelResources(await loadContentHash());
   const trustedNodeAccounts = new Set(config.trustedNodeAccounts);
+  const book = new RemoteBook();
   const proxies = new ProxyTable({
     objects: store.objects,
     trustedNodeAccounts,
     wallNow: () => clock.wallNow(),
     capturedOf: (node) => captures.of(node),
     waypointOf: (node) => resources.waypointOf(node),
+    remote: () => book.proxies(),
   });
   const enforcement = new Enforcement({
     outputs: () => store.model.outputs,
     generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
+    uid: (key) => store.objects.get(key)?.metadata.uid ?? '',
     version: (typeUrl, name, node) => resources.version(typeUrl, name, node),
     streams: () => proxies.streams,
     unreachable: () => proxies.unreachable(),
     waypointOf: (node) => resources.waypointOf(node),
+    remote: () => book.replicas(),
   });
   const outputs = (): typeof store.model.outputs => store.model.outputs;
   const statuses = new StatusBook({ clock, outputs, enforcement, file: statusFile });
-  return { resources, trustedNodeAccounts, proxies, enforcement, statuses };
+  return { resources, trustedNodeAccounts, book, proxies, enforcement, statuses };
 }
 
 type Proxies = Awaited<ReturnType<typeof buildProxies>>;
@@ -117,8 +130,7 @@ async function buildAuthority(
 ) {
   const { clock, log } = around;
   const { pods, metrics, trustedNodeAccounts } = needs;
-  const authority = await platform.openAuthority();
-  const { verifier } = platform;
+  const { authority, verifier } = platform;
   const issuedFile = platform.kept<readonly AdminCertificate[]>('certificates');
   const issued = new IssuedCertificates(issuedFile, () => clock.wallNow());
   await issued.restore();
@@ -137,6 +149,47 @@ async function buildAuthority(
   return { authority, verifier, issued, certificates };
 }
 
+/** Nothing where this process is the only one. */
+function buildReplicas(
+  config: ControllerConfig,
+  parts: {
+    readonly knowledge: Knowledge;
+    readonly proxies: Proxies;
+    readonly authority: CertificateAuthority;
+  },
+  { clock, log, registry }: Surroundings,
+): Replicas | undefined {
+  const { kubernetes, clusterId, xdsAddress } = config;
+  if (kubernetes === undefined || kubernetes.tokenPath === '') return undefined;
+  const { namespace, podName, serviceAccount, service, tokenPath } = kubernetes;
+  const { store, captures } = parts.knowledge;
+  const { book, proxies, enforcement, statuses } = parts.proxies;
+  const port = Number(xdsAddress.slice(xdsAddress.lastIndexOf(':') + 1));
+  const pods = new ControllerPods({ objects: store.objects, namespace, port });
+  const replicas = new Replicas({
+    self: podName,
+    account: `${namespace}/${serviceAccount}`,
+    clock,
+    log: log.scoped('replicas'),
+    peers: () => pods.list(),
+    target: {
+      rootCa: () => Promise.resolve(parts.authority.rootBundlePem),
+      token: tokenFile(tokenPath),
+      clusterId,
+      serverName: `${service}.${namespace}.svc`,
+    },
+    ...{ book, proxies, captures, enforcement },
+    onCaptured: (captured) => store.apply({ captured }),
+    onChange: () => statuses.touch(),
+  });
+  replicas.registerMetrics(registry);
+  store.onChange(({ causes }) => {
+    replicas.touch();
+    if (pods.update(causes)) replicas.touchPeers();
+  });
+  return replicas;
+}
+
 export async function buildParts(
   config: ControllerConfig,
   platform: Platform,
@@ -149,6 +202,11 @@ export async function buildParts(
   const { trustedNodeAccounts } = proxies;
   const trust = await buildAuthority(platform, { pods, metrics, trustedNodeAccounts }, around);
   const log = around.log.scoped('xds');
+  const replicas = buildReplicas(
+    config,
+    { knowledge, proxies, authority: trust.authority },
+    around,
+  );
   const delta = new DeltaServer({
     clock: around.clock,
     source: proxies.resources,
@@ -157,9 +215,11 @@ export async function buildParts(
       onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
       if (event.kind === 'subscribed') capturedFile.write(() => captures.save());
       proxies.statuses.touch();
+      replicas?.touch();
     },
   });
-  return { ...knowledge, ...proxies, metrics, ...trust, delta, readiness: new Readiness() };
+  const readiness = new Readiness();
+  return { ...knowledge, ...proxies, metrics, ...trust, delta, replicas, readiness };
 }
 
 export type Parts = Awaited<ReturnType<typeof buildParts>>;

@@ -20,12 +20,15 @@ export interface Platform {
   readonly source: ConfigSource;
   readonly verifier: TokenVerifier;
   readonly waypoints: WaypointRunner;
-  openAuthority(): Promise<CertificateAuthority>;
+  /** Signs nothing before `open` has resolved. */
+  readonly authority: CertificateAuthority;
   /** Something that the next process should know. */
   kept<T>(name: KeptName): Kept<T>;
+  /** Until the CA can sign, or `stop`. `onProblems`: what keeps it from that. */
+  open(onProblems: (problems: readonly string[]) => void): Promise<void>;
   /** Once all was read and proxies are served. Until `signal` aborts. */
   run(parts: Parts, signal: AbortSignal): Promise<void>;
-  /** After `run` was ended. */
+  /** At any time. */
   stop(): Promise<void>;
 }
 

@@ -19,9 +19,13 @@ import { objectRoutes } from './admin/object-routes.ts';
 import { proxyRoutes } from './admin/proxy-routes.ts';
 import { ServingRenewal } from './authority.ts';
 import type { ControllerConfig } from './config.ts';
-import { buildParts, type Parts, type Surroundings, VERSION } from './parts.ts';
+import { buildParts, type Parts, type Surroundings } from './parts.ts';
 import type { Platform } from './platform.ts';
 import type { SourceChange } from './source/config-source.ts';
+import { VERSION } from './version.ts';
+
+/** For a replica that starts to be told what the others know. */
+const REPLICAS_MS_MAX = 5_000;
 
 export class Controller {
   readonly #config: ControllerConfig;
@@ -59,12 +63,13 @@ export class Controller {
   /** Resolves when ready, with the port of the control plane; 0 if it was stopped before. */
   async start(): Promise<number> {
     const { log, clock } = this.#around;
-    const { readiness, delta, authority, certificates, verifier, store } = this.#parts;
+    const { readiness, delta, authority, certificates, verifier, store, replicas } = this.#parts;
     const { source, waypoints } = this.#platform;
     const opening = readiness.hold('control plane');
     this.#wireEvents();
     await this.#listenAdmin();
     this.#loading = readiness.hold('configuration');
+    await this.#platform.open((problems) => this.#setProblems(problems));
     await source.start(
       (change) => this.#apply(change),
       (problems) => this.#setProblems(problems),
@@ -80,6 +85,7 @@ export class Controller {
       verifier,
       certificates,
       serving: renewal.issue(),
+      ...(replicas === undefined ? {} : { replicas: replicas.service }),
     });
     this.#closers.push(
       () => renewal.stop(),
@@ -87,6 +93,7 @@ export class Controller {
     );
     const port = await server.listen(this.#config.xdsAddress);
     renewal.start((serving) => server.setServing(serving));
+    await this.#hearReplicas();
     await this.#platform.run(this.#parts, this.#stopping.signal);
     opening[Symbol.dispose]();
     log.info('serving', { port });
@@ -98,8 +105,11 @@ export class Controller {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const { statuses, generationsFile, pendingFile, issued, captures, capturedFile } = this.#parts;
+    const { bypasses, replicas } = this.#parts;
     await this.#platform.source.stop();
     captures.stop();
+    bypasses.stop();
+    await replicas?.stop();
     for (const close of this.#closers) close();
     await this.#platform.waypoints.stop();
     await this.#platform.stop();
@@ -111,6 +121,19 @@ export class Controller {
       capturedFile.flush(),
     ]);
     await Promise.all(this.#admins.map((admin) => admin.stop()));
+  }
+
+  /** Before any proxy comes: what agents of other replicas have captured is published here too. */
+  async #hearReplicas(): Promise<void> {
+    const { replicas } = this.#parts;
+    if (replicas === undefined) return;
+    const { log } = this.#around;
+    replicas.start();
+    const { signal } = this.#stopping;
+    const isHeard = await replicas
+      .settled({ timeoutMs: REPLICAS_MS_MAX, signal })
+      .catch(() => true); // stopping
+    if (!isHeard) log.warn('other replicas do not answer; what only they know is unknown here');
   }
 
   /** Readiness says them, and with it whoever asks why nothing is served. */
@@ -138,7 +161,7 @@ export class Controller {
   /** Everything that follows from a change of the model, in the order in which it must follow. */
   #wireEvents(): void {
     const { store, pods, captures, proxies, resources, enforcement } = this.#parts;
-    const { statuses, pendingFile } = this.#parts;
+    const { statuses, pendingFile, bypasses } = this.#parts;
     store.onChange(({ delta, causes }) => {
       for (const key of causes) {
         pods.update(key);
@@ -150,6 +173,8 @@ export class Controller {
       if (this.#loading === undefined) this.#platform.waypoints.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
       statuses.touch();
+      const bypassed = bypasses.update(causes);
+      if (bypassed.add.length + bypassed.remove.length > 0) store.apply({ bypassed });
       const captured = captures.update(causes, this.#config.clusterId);
       if (captured.add.length + captured.remove.length > 0) store.apply({ captured });
     });
@@ -157,7 +182,7 @@ export class Controller {
 
   async #listenAdmin(): Promise<void> {
     const { log, clock, levels, registry } = this.#around;
-    const { readiness, store, statuses, proxies, issued, resources } = this.#parts;
+    const { readiness, store, statuses, proxies, issued, resources, replicas } = this.#parts;
     const ready = [
       readinessRoute('/ready', readiness),
       readinessRoute('/healthz/ready', readiness),
@@ -174,6 +199,7 @@ export class Controller {
         issued,
         resources,
         controller: () => this.#describe(),
+        ...(replicas === undefined ? {} : { replicas: () => replicas.describe() }),
       }),
     ];
     const admin = new AdminServer({ title: 'ambit controller', routes, log });
@@ -215,6 +241,11 @@ export class Controller {
 
 /** The parts of the other platform are not loaded. */
 async function openPlatform(config: ControllerConfig, around: Surroundings): Promise<Platform> {
+  const { kubernetes } = config;
+  if (kubernetes !== undefined) {
+    const { openKubernetes } = await import('./kubernetes/platform.ts');
+    return await openKubernetes(config, kubernetes, around);
+  }
   const { openStandalone } = await import('./standalone/platform.ts');
   return await openStandalone(config, around);
 }

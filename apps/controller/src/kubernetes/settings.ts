@@ -6,6 +6,8 @@ export interface KubernetesSettings {
   readonly namespace: string;
   /** Of this replica. */
   readonly podName: string;
+  /** That it runs as. */
+  readonly serviceAccount: string;
   /** A file; empty: $KUBECONFIG, or the pod's own account. */
   readonly kubeconfig: string;
   readonly revision: string;
@@ -40,6 +42,7 @@ export function readKubernetesSettings(read: SettingsReader): KubernetesSettings
   return {
     namespace: read.required('POD_NAMESPACE', 'the namespace of this pod'),
     podName: read.required('POD_NAME', 'the name of this pod'),
+    serviceAccount: name('SERVICE_ACCOUNT', 'ambit-controller'),
     kubeconfig: read.text('AMBIT_KUBECONFIG', ''),
     revision: name('REVISION', 'default'),
     caSecret: name('AMBIT_CA_SECRET', 'ambit-ca-secret'),

@@ -34,7 +34,8 @@ export async function openStandalone(
     }),
     verifier: tokenVerifier(config, clock),
     waypoints: new ManagedFolder({ folder: managed, clock, log: log.scoped('provision') }),
-    openAuthority: () => openAuthority(config, clock),
+    authority: await openAuthority(config, clock),
+    open: () => Promise.resolve(),
     kept: <T>(name: KeptName): Kept<T> => stateFile<T>(name),
     run: ({ authority }: Parts, signal) => {
       watchAuthority(authority, { config, log, signal });

@@ -1,0 +1,54 @@
+/** One replica writes: whoever holds the Lease does all duties, and ends them before another may have it. */
+import { randomBytes } from 'node:crypto';
+
+import { LeaderElection } from '@ambit/kube';
+
+import type { KubernetesContext, LeaderDuty } from './context.ts';
+
+const LEASE = 'ambit-controller';
+
+export class Leadership {
+  readonly #election: LeaderElection;
+
+  constructor(
+    context: KubernetesContext,
+    { revision, duties }: { readonly revision: string; readonly duties: readonly LeaderDuty[] },
+  ) {
+    const { client, clock, namespace, podName } = context;
+    const log = context.log.scoped('lease');
+    const name = revision === 'default' ? LEASE : `${LEASE}-${revision}`;
+    this.#election = new LeaderElection({
+      client,
+      clock,
+      namespace,
+      name,
+      identity: `${podName}_${randomBytes(4).toString('hex')}`,
+      onAcquired: (signal) => {
+        log.info('leading', { lease: name });
+        for (const duty of duties) duty.lead(signal);
+      },
+      onLost: async (reason) => {
+        log.info('leading no more', { lease: name, reason });
+        await Promise.all(duties.map(async (duty) => await duty.idle()));
+      },
+    });
+  }
+
+  get isLeader(): boolean {
+    return this.#election.isLeader;
+  }
+
+  /** The pod that leads, as far as this one has seen. */
+  get leader(): string {
+    return this.#election.holder?.replace(/_[0-9a-f]+$/, '') ?? '';
+  }
+
+  start(): void {
+    this.#election.start();
+  }
+
+  /** Gives the lease back when all duties have ended. */
+  async stop(): Promise<void> {
+    await this.#election.stop();
+  }
+}
