@@ -57,8 +57,8 @@ export class AdminClient {
   }
 
   /** Any status with a JSON body. */
-  async ask(path: string): Promise<Answer> {
-    const { status, text } = await this.#fetch(path);
+  async ask(path: string, method: 'GET' | 'POST' = 'GET'): Promise<Answer> {
+    const { status, text } = await this.#fetch(path, method);
     try {
       return { status, body: JSON.parse(text) as unknown };
     } catch (cause) {

@@ -1,5 +1,6 @@
 /** All commands of meshctl, and what they have in common. */
 import { Command, CommanderError } from 'commander';
+import { registerCa } from './commands/ca-rotate.ts';
 import { registerCompletion } from './commands/completion-show.ts';
 import { registerWhy } from './commands/connection-why.ts';
 import { registerDemo } from './commands/demo.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
     registerDemo,
     registerInstall,
     registerCheck,
+    registerCa,
     registerEnroll,
     registerWaypoint,
     registerBypass,
