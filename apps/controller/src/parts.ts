@@ -87,7 +87,7 @@ async function buildProxies(
     remote: () => book.proxies(),
   });
   const enforcement = new Enforcement({
-    outputs: () => store.model.outputs,
+    outputs: () => store.model.live,
     generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
     uid: (key) => store.objects.get(key)?.metadata.uid ?? '',
     version: (typeUrl, name, node) => resources.version(typeUrl, name, node),

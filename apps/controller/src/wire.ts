@@ -168,7 +168,7 @@ export class Controller {
         proxies.updatePod(key);
       }
       enforcement.note(causes, delta);
-      resources.update(store.model.outputs, delta);
+      resources.update(store.model.live, delta);
       // What is known before all was read lacks pods, and so waypoints that run.
       if (this.#loading === undefined) this.#platform.waypoints.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
