@@ -175,10 +175,10 @@ class KubernetesPlatform implements Platform {
       regardedOf: (key) => {
         const object = this.#source.objectOf(key);
         if (object === undefined) return undefined;
-        const { gvr, ref, uid } = object;
+        const { gvr, ref, uid, kind } = object;
         return {
           apiVersion: gvr.group === '' ? gvr.version : `${gvr.group}/${gvr.version}`,
-          kind: key.slice(0, key.indexOf('/')),
+          kind,
           namespace: ref.namespace ?? '',
           name: ref.name,
           uid,
