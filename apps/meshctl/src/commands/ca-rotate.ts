@@ -20,6 +20,11 @@ const DONE = {
   finish: 'The old root is trusted no longer',
 } as const;
 
+const STATUS_EXAMPLES = `
+Examples:
+  meshctl ca status
+  meshctl ca status -o json`;
+
 const EXAMPLES = `
 Examples:
   meshctl ca status
@@ -45,6 +50,7 @@ export function registerCa(program: Command): void {
   ca.command('status')
     .description('Shows the roots, and how far a rotation is.')
     .addOption(outputOption())
+    .addHelpText('after', STATUS_EXAMPLES)
     .action(async ({ output }: { readonly output: OutputFormat }, command: Command) => {
       const found = await caOf(await controllerOf(command));
       printAs(output, found, () => describe(found, systemClock.wallNow()));
@@ -55,6 +61,7 @@ export function registerCa(program: Command): void {
     .option('--abort', 'give up, as long as the next root has signed nothing', false)
     .option('--force', 'do not wait for proxies: those behind are cut off until they follow', false)
     .option('--timeout <time>', 'for proxies to follow each step', parseTimeout, TIMEOUT_MS)
+    .addHelpText('after', EXAMPLES)
     .action(async (options: RotateOptions, command: Command) => {
       await rotate(await controllerOf(command), options, systemClock);
     });
