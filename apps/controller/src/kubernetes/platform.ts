@@ -24,6 +24,7 @@ import { WaypointProvisioner } from './provision/waypoint-provisioner.ts';
 import type { KubernetesSettings } from './settings.ts';
 import { KubernetesSource } from './source/kubernetes-source.ts';
 import { LastAccepted } from './source/last-accepted.ts';
+import { GatewayClassDuty } from './status/gateway-class-duty.ts';
 import { StatusDuty } from './status/status-duty.ts';
 import { KubernetesWebhook, serviceNames } from './trust/kubernetes-webhook.ts';
 import { OwnRootRenewal } from './trust/own-root-renewal.ts';
@@ -129,6 +130,7 @@ class KubernetesPlatform implements Platform {
       this.#lastAccepted,
       this.#provisioner,
       status,
+      new GatewayClassDuty({ context: this.#context }),
       this.#eventDuty(parts),
       roots,
       ...(await this.#webhook()),
