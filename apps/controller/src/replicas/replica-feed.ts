@@ -121,7 +121,7 @@ export class ReplicaFeed {
     const changed: FeedNames = {
       proxies: this.#takeProxies(proxies()),
       captures: take(this.#tables.captures, captures(), isSameClaims),
-      answers: take(this.#tables.answers, answers(), deepEqual),
+      answers: take(this.#tables.answers, answers(), isSameAnswer),
       awaited: take(this.#tables.awaited, waiting, () => true),
     };
     if (!this.#isInBounds()) return;
@@ -247,4 +247,11 @@ function take<V>(
 /** The sets of a claim are never written to. */
 function isSameClaims(a: NodeClaims, b: NodeClaims): boolean {
   return a.sinceMs === b.sinceMs && a.now === b.now && a.earlier === b.earlier;
+}
+
+/** There are many, and nearly always nothing differs. */
+function isSameAnswer(a: ReplicaAnswer, b: ReplicaAnswer): boolean {
+  const isSameCount = a.waiting === b.waiting && a.refused === b.refused;
+  if (!isSameCount || a.generation !== b.generation || a.uid !== b.uid) return false;
+  return (a.waiting === 0 && a.refused === 0) || deepEqual(a, b);
 }

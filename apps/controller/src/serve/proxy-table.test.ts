@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
 import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
+import type { RemoteProxy } from '../replicas/remote-book.ts';
 import { ProxyTable } from './proxy-table.ts';
 
 function pod(name: string, account: string, labels: Record<string, string>): MeshObject {
@@ -41,16 +42,19 @@ function stream(podName: string, type: string): StreamView {
 function table() {
   const objects = new Map<ObjectKey, MeshObject>();
   let nowMs = 0;
+  const remote = new Map<string, RemoteProxy>();
   const proxies = new ProxyTable({
     objects,
     trustedNodeAccounts: new Set(),
     wallNow: () => nowMs,
     capturedOf: () => [],
     waypointOf: () => 'shop/waypoint',
+    remote: () => remote,
   });
   const key = 'Pod/shop/waypoint-1';
   return {
     proxies,
+    remote,
     setPod: (isThere: boolean) => {
       if (isThere) {
         const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
@@ -67,6 +71,44 @@ function table() {
 }
 
 describe('ProxyTable', () => {
+  it('counts of two streams of one proxy the newest', () => {
+    const { proxies } = table();
+    const old = stream('waypoint-1', 'waypoint');
+    proxies.onEvent({ kind: 'opened', stream: { ...old, id: 2, connectedAtMs: 7 } });
+    proxies.onEvent({ kind: 'opened', stream: old });
+    assert.deepEqual(
+      proxies.streams.map(({ connectedAtMs }) => connectedAtMs),
+      [7],
+    );
+    assert.equal(proxies.list().length, 1);
+  });
+
+  it('takes one that has a newer stream to another replica for connected there', () => {
+    const { proxies, setPod, remote } = table();
+    setPod(true);
+    const view = stream('waypoint-1', 'waypoint');
+    const id = view.node?.id ?? '';
+    proxies.onEvent({ kind: 'opened', stream: view });
+    const [own] = proxies.own();
+    assert.ok(own !== undefined);
+    const there = { replica: 'controller-2', proxy: { ...own, connectedAtMs: 9 } };
+    remote.set(id, { ...there, lostAtMs: undefined });
+    assert.deepEqual(proxies.own(), []);
+    assert.deepEqual(proxies.unreachable(), []);
+    assert.deepEqual(
+      proxies.list().map(({ replica, connectedSinceMs }) => ({ replica, connectedSinceMs })),
+      [{ replica: 'controller-2', connectedSinceMs: 9 }],
+    );
+    proxies.onEvent({ kind: 'closed', stream: view });
+    assert.equal(proxies.list().length, 1, 'gone here, and shown once');
+    remote.set(id, { ...there, lostAtMs: 11 });
+    assert.equal(proxies.unreachable().length, 1);
+    assert.deepEqual(
+      proxies.list().map(({ disconnectedSinceMs }) => disconnectedSinceMs),
+      [11],
+    );
+  });
+
   it('says which roots a proxy says it has, and that nobody knows of one that is away', () => {
     const { proxies, setPod } = table();
     setPod(true);

@@ -2,8 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { MeshDelta, MeshOutputs } from '@ambit/model';
-import { type StreamView, TYPE_URL, type TypeView, type XdsNode } from '@ambit/xds';
+import {
+  type ReplicaAnswer,
+  type ReplicaProxy,
+  type StreamView,
+  TYPE_URL,
+  type TypeView,
+  type XdsNode,
+} from '@ambit/xds';
 
+import type { RemoteReplica } from '../replicas/remote-book.ts';
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
 import { Enforcement } from './enforcement.ts';
 
@@ -58,6 +66,7 @@ function condition(options: {
   readonly inScope?: boolean;
   readonly conditions?: readonly object[];
   readonly findings?: readonly object[];
+  readonly remote?: readonly RemoteReplica[];
 }): string {
   const outputs = {
     statuses: new Map([
@@ -76,6 +85,8 @@ function condition(options: {
   const enforcement = new Enforcement({
     outputs: () => outputs,
     generation: () => 7,
+    uid: () => 'uid',
+    remote: () => options.remote ?? [],
     version: () => 'v2',
     streams: () => options.streams.map(stream),
     unreachable: () => options.unreachable ?? [],
@@ -99,6 +110,30 @@ const REFUSED: StreamState = {
   rejected: { 'shop/p': { version: 'v2', reason: 'bad rule' } },
 };
 const OUTSIDE = { type: 'Attached', status: 'False', reason: 'NotEnrolled', message: 'nobody' };
+
+function replica(
+  ids: readonly string[],
+  answer: Partial<ReplicaAnswer> | undefined,
+  fields: Partial<RemoteReplica> & { readonly waypoint?: string } = {},
+): RemoteReplica {
+  const { waypoint, ...rest } = fields;
+  const none = { waiting: 0, waitingNames: [], refused: 0, refusals: [] };
+  return {
+    ...{ name: 'controller-2', isHeard: true, isServing: true },
+    proxies: ids.map((id): ReplicaProxy => {
+      const kind = waypoint === undefined ? 'other' : 'waypoint';
+      const place = { address: '', pod: `vm/${id}`, node: '', subscriptions: [] };
+      return { id, kind, name: waypoint ?? id, connectedAtMs: 5, waypoint, ...place };
+    }),
+    answer: () =>
+      answer === undefined
+        ? undefined
+        : { key: KEY, uid: 'uid', generation: 7, ...none, ...answer },
+    ...rest,
+  };
+}
+
+const WAITS = { waiting: 1, waitingNames: ['x'] };
 const NODE: ExpectedProxy = { pod: 'Pod/x/y', kind: 'node-agent', name: 'node9' };
 
 describe('Enforcement', () => {
@@ -161,7 +196,79 @@ describe('Enforcement', () => {
       'True Enforced: acknowledged by 1 proxy',
     ],
   ];
-  for (const [title, options, expected] of cases) {
+  const elsewhere: typeof cases = [
+    [
+      'those of another replica have it',
+      { streams: [IN_FORCE], remote: [replica(['x', 'y'], {})] },
+      'True Enforced: acknowledged by 3 proxies',
+    ],
+    [
+      'only another replica has proxies',
+      { streams: [], remote: [replica(['x'], {})] },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+    [
+      'one of another replica waits',
+      { streams: [IN_FORCE], remote: [replica(['x', 'y'], WAITS)] },
+      'Unknown Waiting: 1 of 3 proxies have not acknowledged: x',
+    ],
+    [
+      'one of another replica refuses',
+      {
+        streams: [IN_FORCE],
+        remote: [replica(['x'], { refused: 1, refusals: ['x: bad rule'] })],
+      },
+      'False Refused: x: bad rule',
+    ],
+    [
+      'another replica speaks of an earlier version',
+      { streams: [IN_FORCE], remote: [replica(['x'], { generation: 6 })] },
+      'Unknown Waiting: 1 of 2 proxies have not acknowledged: x',
+    ],
+    [
+      'another replica does not know it',
+      { streams: [IN_FORCE], remote: [replica(['x'], undefined)] },
+      'Unknown Waiting: 1 of 2 proxies have not acknowledged: x',
+    ],
+    [
+      'another replica knows nothing and has nobody',
+      { streams: [IN_FORCE], remote: [replica([], undefined)] },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+    [
+      'the one that waits there is here by now',
+      { streams: [{ ...IN_FORCE, pod: 'x' }], remote: [replica(['x'], WAITS, { isHeard: false })] },
+      'Unknown Unreachable: what proxies of other replicas have cannot be asked: controller-2',
+    ],
+    [
+      'another replica is lost with its proxies',
+      { streams: [IN_FORCE], remote: [replica(['x'], {}, { isHeard: false })] },
+      'Unknown Unreachable: 1 of 2 proxies cannot be reached: other x',
+    ],
+    [
+      'another replica starts and was never heard',
+      {
+        streams: [IN_FORCE],
+        remote: [replica([], undefined, { isHeard: false, isServing: false })],
+      },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+    [
+      'its waypoint has a stream elsewhere',
+      {
+        streams: [IN_FORCE],
+        inScope: true,
+        remote: [replica(['w'], {}, { waypoint: 'shop/waypoint' })],
+      },
+      'True Enforced: acknowledged by 2 proxies',
+    ],
+    [
+      'a waypoint elsewhere that it does not concern waits',
+      { streams: [IN_FORCE], remote: [replica(['w'], WAITS, { waypoint: 'shop/waypoint' })] },
+      'True Enforced: acknowledged by 1 proxy',
+    ],
+  ];
+  for (const [title, options, expected] of [...cases, ...elsewhere]) {
     it(`says ${expected.split(':')[0] ?? ''} when ${title}`, () => {
       assert.equal(condition(options), expected);
     });

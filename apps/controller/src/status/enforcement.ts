@@ -11,7 +11,14 @@ import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@am
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
-import { type AskedStream, answerOf, hasEverything, type Names, unite } from './stream-answer.ts';
+import {
+  type AskedStream,
+  answerOf,
+  hasEverything,
+  type Names,
+  namesOf,
+  unite,
+} from './stream-answer.ts';
 import { addReplica, awayOf, note, some, type Tally } from './tally.ts';
 
 export type EnforcedReason =
@@ -213,11 +220,12 @@ export class Enforcement {
     const waypoints = scopesOf.get(key) ?? [];
     const inForce = ['', ...waypoints].reduce((sum, name) => sum + (settled.get(name) ?? 0), 0);
     const tally: Tally = { inForce, waiting: 0, waitingNames: [], refused: 0, refusals: [] };
-    const known = { related: this.#related.get(key), version: this.#options.version };
+    if (unsettled.length === 0) return tally;
+    const names = namesOf(key, this.#related.get(key));
     for (const stream of unsettled) {
       const { node, waypoint } = stream;
       if (node.type === 'waypoint' && !waypoints.includes(waypoint ?? '')) continue;
-      const answer = answerOf(key, stream, known);
+      const answer = answerOf(names, stream, this.#options.version);
       if (answer.kind === 'in-force') tally.inForce += 1;
       else if (answer.kind === 'waiting') {
         tally.waiting += 1;

@@ -18,21 +18,25 @@ export interface AskedStream {
   readonly node: XdsNode;
 }
 
-/** `related`: names of resources that the object changed, by type. */
-export function answerOf(
+/** What an object becomes, by type. `related`: what it changed. */
+export function namesOf(
   key: ObjectKey,
-  { view, node }: AskedStream,
-  known: {
-    readonly related: ReadonlyMap<string, Names> | undefined;
-    readonly version: (typeUrl: string, name: string, node: XdsNode) => string | undefined;
-  },
-): Answer {
-  const natural = new Map<string, Names>(known.related);
+  related: ReadonlyMap<string, Names> | undefined,
+): ReadonlyMap<string, Names> {
+  const names = new Map<string, Names>(related);
   const own = new Set([key.slice(key.indexOf('/') + 1)]);
-  natural.set(TYPE_URL.authorization, unite(natural.get(TYPE_URL.authorization), own, new Set()));
-  natural.set(TYPE_URL.object, new Set([key]));
+  names.set(TYPE_URL.authorization, unite(names.get(TYPE_URL.authorization), own, new Set()));
+  names.set(TYPE_URL.object, new Set([key]));
+  return names;
+}
+
+export function answerOf(
+  asked: ReadonlyMap<string, Names>,
+  { view, node }: AskedStream,
+  versionOf: (typeUrl: string, name: string, node: XdsNode) => string | undefined,
+): Answer {
   let isWaiting = false;
-  for (const [typeUrl, names] of natural) {
+  for (const [typeUrl, names] of asked) {
     const type = view.types.get(typeUrl);
     if (type === undefined) {
       // A proxy that has not asked for what it needs yet.
@@ -48,7 +52,7 @@ export function answerOf(
     }
     for (const name of names) {
       if (!type.isWildcard && !type.names.has(name)) continue;
-      const version = known.version(typeUrl, name, node);
+      const version = versionOf(typeUrl, name, node);
       const rejected = type.rejected.get(name);
       if (rejected !== undefined && rejected.version === version) {
         return { kind: 'refused', reason: rejected.reason };
