@@ -72,6 +72,7 @@ function compileRoute(
   scope: RouteScope,
 ): readonly RankedEntry[] {
   const { namespace, name } = route.metadata;
+  const invalidStatus = route.kind === 'GRPCRoute' ? 503 : 500;
   return route.spec.rules.flatMap((rule, ruleIndex) => {
     const matches = rule.matches.length === 0 ? [EVERYTHING] : rule.matches;
     return matches.map((match, matchIndex): RankedEntry => {
@@ -88,7 +89,7 @@ function compileRoute(
           ports,
           matches: allHold(conditions),
           conditions: describeConditions(conditions),
-          action: compileAction(rule, match, { scope, namespace }),
+          action: compileAction(rule, match, { scope, namespace, invalidStatus }),
           headers: filterHeaders(rule.filters),
         },
       };
@@ -121,10 +122,15 @@ function pathLengthOfPrefix(prefix: string): number {
   return trimTrailingSlash(prefix).length;
 }
 
+interface RuleContext extends ReferenceContext {
+  /** For what goes to a backend that is not there: gRPC callers are to see UNAVAILABLE. */
+  readonly invalidStatus: 500 | 503;
+}
+
 function compileAction(
   rule: HttpRouteRule,
   match: HttpRouteMatch,
-  context: ReferenceContext,
+  context: RuleContext,
 ): HttpAction {
   for (const filter of rule.filters) {
     if (filter.type === 'RequestRedirect') return compileRedirect(filter.requestRedirect, match);
@@ -134,7 +140,12 @@ function compileAction(
     .map((backend) => compileBackend(backend, context));
   const none: WeightedCluster = {
     weight: 1,
-    target: { kind: 'invalid', status: 500, flag: '-', text: 'the rule has no backend' },
+    target: {
+      kind: 'invalid',
+      status: context.invalidStatus,
+      flag: '-',
+      text: 'the rule has no backend',
+    },
     headers: { request: [], response: [] },
   };
   const rewrite = rule.filters.find((filter) => filter.type === 'URLRewrite')?.urlRewrite;
@@ -173,7 +184,7 @@ function compileTimeouts(rule: HttpRouteRule): Pick<RouteAction, 'timeoutMs' | '
 
 function compileBackend(
   backend: HttpRouteRule['backendRefs'][number],
-  { scope, namespace }: ReferenceContext,
+  { scope, namespace, invalidStatus }: RuleContext,
 ): WeightedCluster {
   const headers = filterHeaders(backend.filters);
   const authority = filterHost(backend.filters);
@@ -184,7 +195,7 @@ function compileBackend(
   };
   const found = resolveBackend(backend, { scope, namespace });
   return typeof found === 'string'
-    ? { ...common, target: { kind: 'invalid', status: 500, flag: '-', text: found } }
+    ? { ...common, target: { kind: 'invalid', status: invalidStatus, flag: '-', text: found } }
     : { ...common, target: { kind: 'cluster', cluster: found } };
 }
 

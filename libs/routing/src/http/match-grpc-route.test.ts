@@ -79,6 +79,17 @@ describe('GRPCRoute', () => {
     assert.equal(nameOf({ grpcRoutes: [grpcRoute([grpcRule('all')])] }, '/a.B/C'), 'all');
   });
 
+  it('answers 503, which is UNAVAILABLE, where there is no backend', () => {
+    const table = compileHttpRoutes(
+      routeInput({ grpcRoutes: [grpcRoute([grpcRule('none', { backendRefs: [] })])] }),
+    );
+    const decision = matchHttp(table, request({ path: '/a.B/C', port: 80 }));
+    assert.ok(decision.kind === 'route');
+    const [target] = decision.action.clusters.map((cluster) => cluster.target);
+    assert.ok(target?.kind === 'invalid');
+    assert.equal(target.status, 503);
+  });
+
   it('says of which object and rule a decision is', () => {
     const table = compileHttpRoutes(routeInput({ grpcRoutes }));
     const view = request({ path: '/shop.Reviews/Get', port: 80 });

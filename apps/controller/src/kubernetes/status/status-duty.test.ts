@@ -40,7 +40,7 @@ function condition(
   };
 }
 
-async function rig() {
+async function rig({ perSecond = 1_000 }: { readonly perSecond?: number } = {}) {
   const { server, context, ...rest } = await fakeCluster(KINDS);
   const statuses = new Map<string, ObjectStatus>();
   const objectOf = (key: string): StatusTarget | undefined => {
@@ -57,7 +57,7 @@ async function rig() {
     };
   };
   const book = { of: (key: string) => statuses.get(key), all: () => [...statuses.values()] };
-  const duty = new StatusDuty({ context, book, objectOf, perSecond: 1_000 });
+  const duty = new StatusDuty({ context, book, objectOf, perSecond });
   const term = new AbortController();
   return {
     server,
@@ -118,6 +118,21 @@ describe('StatusDuty', () => {
     const second = bed.status(POLICY)['conditions'] as readonly Told[];
     assert.deepEqual(second[0], first[0], 'what did not change keeps its time');
     assert.equal(second[1]?.['status'], 'True');
+  });
+
+  it('does not let a change wait for the pass over everything', async () => {
+    await using bed = await rig({ perSecond: 100 });
+    const keys = Array.from({ length: 200 }, (_, index) => `AuthorizationPolicy/shop/p${index}`);
+    for (const key of keys) {
+      bed.put(key);
+      bed.say(key, [condition('Accepted')]);
+    }
+    bed.duty.lead(bed.term.signal);
+    bed.put(POLICY);
+    bed.say(POLICY, [condition('Accepted')]);
+    await until(() => bed.status(POLICY)['conditions'] !== undefined);
+    assert.ok(bed.writes() < 50, String(bed.writes()));
+    await until(() => keys.every((key) => bed.status(key)['conditions'] !== undefined));
   });
 
   it('writes nothing that is there already, and keeps what others wrote', async () => {

@@ -26,6 +26,8 @@ import {
 
 /** Proxies answer one after another; what they said in this time is one status. */
 const GATHER_MS = 500;
+/** Of the pass over everything so many wait at a time: what changes meanwhile must not stand behind it. */
+const BACKGROUND_MAX = 20;
 const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 const MESH_GROUPS = /(?:^|\.)(?:istio|ambit)\.io$/;
 
@@ -54,6 +56,8 @@ interface Term {
   readonly signal: AbortSignal;
   readonly writer: StatusWriter;
   readonly pending: Set<ObjectKey>;
+  /** Of the pass over everything. */
+  readonly background: Set<ObjectKey>;
   isFlushing: boolean;
 }
 
@@ -80,7 +84,13 @@ export class StatusDuty implements LeaderDuty {
       },
       ...(perSecond === undefined ? {} : { perSecond }),
     });
-    const term: Term = { signal, writer, pending: new Set(), isFlushing: false };
+    const term: Term = {
+      signal,
+      writer,
+      pending: new Set(),
+      background: new Set(),
+      isFlushing: false,
+    };
     const before = this.#ended;
     this.#term = term;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -88,7 +98,7 @@ export class StatusDuty implements LeaderDuty {
     if (signal.aborted) resolve();
     writer.start();
     const bound = boundServices(context, signal).then(
-      (keys) => this.#add(keys),
+      (keys) => this.#add(term, 'background', keys),
       (error: unknown) => log.warn('services cannot be read', { error }),
     );
     this.#ended = promise.then(async () => {
@@ -97,7 +107,8 @@ export class StatusDuty implements LeaderDuty {
       await bound;
       await before;
     });
-    this.#add(book.all().map(({ key }) => key));
+    const all = book.all().map(({ key }) => key);
+    this.#add(term, 'background', all);
   }
 
   async idle(): Promise<void> {
@@ -106,38 +117,40 @@ export class StatusDuty implements LeaderDuty {
 
   /** Their status may be another than before. Nothing to do for who does not lead: each term begins with all. */
   changed(keys: Iterable<ObjectKey>): void {
-    this.#add(keys);
+    if (this.#term !== undefined) this.#add(this.#term, 'pending', keys);
   }
 
-  #add(keys: Iterable<ObjectKey>): void {
-    const term = this.#term;
-    if (term === undefined || term.signal.aborted) return;
-    for (const key of keys) term.pending.add(key);
-    if (term.isFlushing || term.pending.size === 0) return;
+  #add(term: Term, where: 'background' | 'pending', keys: Iterable<ObjectKey>): void {
+    if (term.signal.aborted) return;
+    for (const key of keys) term[where].add(key);
+    if (term.isFlushing || term.pending.size + term.background.size === 0) return;
     term.isFlushing = true;
     void this.#flush(term);
   }
 
   async #flush(term: Term): Promise<void> {
     const { clock } = this.#options.context;
-    while (term.pending.size > 0) {
+    const { pending, background, writer } = term;
+    while (pending.size + background.size > 0) {
       try {
         await clock.sleep(GATHER_MS, term.signal);
       } catch {
         // The term is over; whoever leads next begins with all.
         return;
       }
-      for (const key of [...term.pending]) {
-        const target = this.#options.objectOf(key);
-        if (target === undefined || this.#offer(term, key, target)) term.pending.delete(key);
+      for (const key of [...pending]) if (this.#offer(term, key)) pending.delete(key);
+      for (const key of [...background]) {
+        if (writer.depth >= BACKGROUND_MAX || !this.#offer(term, key)) break;
+        background.delete(key);
       }
     }
     term.isFlushing = false;
   }
 
   /** False if it has to be tried again later. */
-  #offer({ writer }: Term, key: ObjectKey, target: StatusTarget): boolean {
-    if (!isWritten(target)) return true;
+  #offer({ writer }: Term, key: ObjectKey): boolean {
+    const target = this.#options.objectOf(key);
+    if (target === undefined || !isWritten(target)) return true;
     const { gvr, ref, uid } = target;
     return writer.write({
       gvr,

@@ -3,6 +3,8 @@
  * (sigs.k8s.io/gateway-api v1.7, `pkg/features`). Whoever takes one away here breaks a promise of a release.
  */
 export const SUPPORTED_FEATURES: readonly string[] = [
+  'GRPCRoute',
+  'GRPCRouteNamedRouteRule',
   'HTTPRoute',
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',
