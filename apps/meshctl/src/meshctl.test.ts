@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { createProgram } from './program.ts';
 import { FakeController, runMeshctl } from './testing.ts';
 import { FINE_MESH } from './testing-meshes.ts';
 import { VERSION } from './version.ts';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 let fine: FakeController;
 
@@ -80,13 +85,49 @@ describe('meshctl itself', { concurrency: 3 }, () => {
   });
 
   it('completes every command in every shell', async () => {
-    const names = createProgram().commands.map((command) => command.name());
+    const names = createProgram()
+      .commands.map((command) => command.name())
+      .filter((name) => !name.startsWith('__'));
     for (const shell of ['bash', 'zsh', 'fish']) {
       const { stdout, code } = await runMeshctl(['completion', shell]);
       assert.equal(code, 0);
       for (const name of names) assert.ok(stdout.includes(name), `${shell}: ${name}`);
     }
     assert.equal((await runMeshctl(['completion', 'tcsh'])).code, 2);
+  });
+
+  for (const [line, expected] of [
+    ['meshctl pro', ['proxy-config']],
+    ['meshctl pc rou', ['routes']],
+    ['meshctl pc r --fq', ['--fqdn']],
+    ['meshctl waypoint ap', ['apply']],
+    ['meshctl enroll sh', ['shop']],
+    ['meshctl get pods -n s', ['shop']],
+    ['meshctl pc secrets n', []],
+    ['meshctl status -o y', ['yaml']],
+  ] as const) {
+    it(`bash completes "${line}"`, async () => {
+      const { stdout: script } = await runMeshctl(['completion', 'bash']);
+      const words = line.split(' ');
+      const program = `meshctl() { ${JSON.stringify(process.execPath)} ${JSON.stringify(MAIN)} "$@"; }
+${script}
+COMP_WORDS=(${words.join(' ')}) COMP_CWORD=${words.length - 1}
+_meshctl
+printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout } = await promisify(execFile)('bash', ['-c', program], {
+        env: { ...process.env, AMBIT_CONTROLLER: fine.socket },
+      });
+      assert.deepEqual(
+        stdout.split('\n').filter((word) => word !== ''),
+        [...expected],
+      );
+    });
+  }
+
+  it('completes nothing, and fails never, where nobody answers', async () => {
+    const { stdout, code } = await runMeshctl(['__complete', 'namespaces']);
+    assert.equal(stdout, '');
+    assert.equal(code, 0);
   });
 
   it('helps with an example everywhere', () => {

@@ -8,6 +8,7 @@ import { registerFix } from './commands/file-fix.ts';
 import { registerValidate } from './commands/file-validate.ts';
 import { registerKubeInject } from './commands/kube-inject.ts';
 import { registerLab } from './commands/lab-commands.ts';
+import { registerComplete } from './commands/name-complete.ts';
 import { registerGet } from './commands/object-get.ts';
 import { registerVersion } from './commands/version-show.ts';
 import { registerCheck } from './install/check-command.ts';
@@ -21,11 +22,14 @@ import { registerStatus } from './status/mesh-status.ts';
 
 const HELP = `
 Examples:
-  meshctl lab up -f manifests/samples/bookshop
+  meshctl install && meshctl enroll shop
   meshctl status
   meshctl why productpage reviews
+  meshctl logs --refused -f
+  meshctl lab up -f manifests/samples/bookshop       # without a cluster
 
-The controller that is asked: --controller, else AMBIT_CONTROLLER, else that of the only lab that runs.
+The mesh that is asked: --controller or AMBIT_CONTROLLER, else the only lab that runs, else the cluster of the
+kubeconfig (--context and --kubeconfig name one, -i the namespace where Ambit is installed).
 Exit codes: 0 done · 1 a finding, a refusal, or something to correct · 2 wrong usage ·
 69 the controller does not answer · 70 a bug of ours. Commands that run another one return its code.`;
 
@@ -55,6 +59,7 @@ export function createProgram(): Command {
     registerKubeInject,
     registerVersion,
     registerCompletion,
+    registerComplete,
   ]) {
     register(program);
   }
