@@ -16,6 +16,7 @@ describe('parseConfig', () => {
     assert.deepEqual(config.hboneAddress, { host: '::', port: 15_008 });
     assert.equal(config.workers, 1);
     assert.equal(config.drainMs, 5_000);
+    assert.equal(config.drainDelayMs, 0);
     assert.equal(config.caAddress, config.xdsAddress);
     assert.equal(identityOf(config), 'spiffe://cluster.local/ns/shop/sa/waypoint');
     assert.ok(Object.isFrozen(config.gateway));
@@ -27,6 +28,7 @@ describe('parseConfig', () => {
       XDS_ADDRESS: '10.0.0.1:15012',
       SECRET_TTL: '20s',
       TERMINATION_GRACE_PERIOD_SECONDS: '30',
+      AMBIT_DRAIN_DELAY: '3s',
       AMBIT_HBONE_ADDRESS: '[::1]:0',
       AMBIT_METRICS_ADDRESS: ':9',
       AMBIT_WORKERS: '2',
@@ -34,6 +36,7 @@ describe('parseConfig', () => {
     assert.equal(config.xdsAddress, 'https://10.0.0.1:15012');
     assert.equal(config.secretTtlSeconds, 20);
     assert.equal(config.drainMs, 25_000);
+    assert.equal(config.drainDelayMs, 3_000);
     assert.deepEqual(config.hboneAddress, { host: '::1', port: 0 });
     assert.deepEqual(config.metricsAddress, { host: '::', port: 9 });
     assert.equal(config.workers, 2);
@@ -55,6 +58,8 @@ describe('parseConfig', () => {
     ['AMBIT_WORKERS', ''],
     ['SECRET_TTL', '-1'],
     ['SECRET_TTL', 'soon'],
+    ['AMBIT_DRAIN_DELAY', 'later'],
+    ['AMBIT_DRAIN_DELAY', '5s'],
     ['AMBIT_HBONE_ADDRESS', '15008'],
     ['AMBIT_HBONE_ADDRESS', 'a:65536'],
     ['AMBIT_ADMIN_SOCKET', `/${'x'.repeat(120)}`],

@@ -17,6 +17,8 @@ export interface WaypointConfig extends ProxySettings {
   readonly adminSocket: string;
   readonly rootNamespace: string;
   readonly hboneAddress: Endpoint;
+  /** From the signal to stop on, it accepts for so long: until everybody has heard that it leaves. Part of `drainMs`. */
+  readonly drainDelayMs: number;
 }
 
 export type Endpoint = HostPort;
@@ -33,9 +35,14 @@ export function parseConfig(env: Environment): WaypointConfig {
     adminSocket: settings.socketPath('AMBIT_ADMIN_SOCKET', ''),
     rootNamespace: settings.text('ROOT_NAMESPACE', 'istio-system'),
     hboneAddress: settings.endpoint('AMBIT_HBONE_ADDRESS', { host: '::', port: 15_008 }),
+    drainDelayMs: (settings.duration('AMBIT_DRAIN_DELAY', undefined) ?? 0) * 1_000,
   };
   if (config.xdsAddress === '') {
     settings.problem('XDS_ADDRESS', 'is empty: a waypoint has no configuration of its own', '');
+  }
+  if (config.drainDelayMs >= config.drainMs) {
+    const drain = `${config.drainMs} ms that it has to end`;
+    settings.problem('AMBIT_DRAIN_DELAY', `is not less than the ${drain}`, 0);
   }
   if (settings.problems.length > 0) {
     const text = `bad settings: ${settings.problems.join('; ')}`;

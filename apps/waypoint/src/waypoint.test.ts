@@ -100,6 +100,18 @@ describe('Waypoint', () => {
     assert.equal(await bed.echo(port, 'after'), 'after');
   });
 
+  it('still accepts for as long as it was told when it has to stop', async () => {
+    await using bed = await WaypointBed.start();
+    await using running = await run(bed, { AMBIT_DRAIN_DELAY: '1s' });
+    const { port, readiness } = running.waypoint;
+    const stopped = running.waypoint.stop();
+    assert.deepEqual(readiness.pending, ['draining']);
+    const texts = Array.from({ length: 10 }, (_, index) => `late ${index}`);
+    assert.deepEqual(await Promise.all(texts.map((text) => bed.echo(port, text))), texts);
+    await stopped;
+    await assert.rejects(bed.open(port), /ECONNREFUSED/);
+  });
+
   it('refuses connections once it has stopped', async () => {
     await using bed = await WaypointBed.start();
     const running = await run(bed);

@@ -91,18 +91,25 @@ export class Waypoint {
     log.info('serving', { gateway: config.gateway, workers: config.workers });
   }
 
-  /** Stops accepting, lets connections end until the deadline. Idempotent. */
+  /** Says that it leaves, stops accepting, lets connections end until the deadline. Idempotent. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    const { workers, client, authority, manager, config, log } = this.#parts;
+    const { workers, client, authority, manager, config, clock, log } = this.#parts;
+    const { drainMs } = config;
     this.readiness.hold('draining');
-    log.info('draining', { deadlineMs: config.drainMs });
+    const delayMs = this.#listeners === undefined ? 0 : config.drainDelayMs;
+    log.info('draining', { deadlineMs: drainMs, delayMs });
+    if (delayMs > 0) {
+      // Agents hear of its end while it is told to end; until they have, they still come here.
+      workers.broadcast({ kind: 'leave' });
+      await clock.sleep(delayMs);
+    }
     this.#listeners?.close();
-    const cutOff = await workers.drain(config.drainMs);
+    const cutOff = await workers.drain(drainMs - delayMs);
     if (cutOff > 0) {
       log.warn('connections were cut off by the drain', { count: cutOff });
     }

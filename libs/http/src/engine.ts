@@ -5,7 +5,7 @@
  * sent upstream before every policy was evaluated for the real caller.
  */
 import type { Server } from 'node:http';
-import type { ServerHttp2Session } from 'node:http2';
+import { constants, type ServerHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@ambit/core';
 import { type ByteConn, duplexFromConn } from '@ambit/proxy';
@@ -58,6 +58,9 @@ const PHASES: readonly {
   { name: 'answer', run: answerLocally },
 ];
 
+/** The last stream of a GOAWAY that forbids none yet (RFC 9113 §6.8). */
+const ANY_STREAM = 2 ** 31 - 1;
+
 export class HttpEngine {
   readonly #context: EngineContext;
   readonly #http1: Server;
@@ -67,6 +70,7 @@ export class HttpEngine {
   readonly #tunnels: TcpTunnels = new Set();
   readonly #requests = new Set<{ readonly recheck: () => boolean }>();
   readonly #idle = new Set<() => void>();
+  #isLeaving = false;
   #isDraining = false;
 
   constructor(options: HttpEngineOptions) {
@@ -88,7 +92,7 @@ export class HttpEngine {
       onExchange: (exchange, socket) => this.#onExchange(exchange, socket),
       onUpgrade: (request) => this.#onUpgrade(request),
       onRefused: () => undefined,
-      isDraining: () => this.#isDraining,
+      isDraining: () => this.#isLeaving,
     });
   }
 
@@ -161,8 +165,24 @@ export class HttpEngine {
     return cut;
   }
 
+  /**
+   * Tells clients to come back on other connections, and serves everything until they have: each answer is the last one of its
+   * connection, and HTTP/2 clients hear that there will be no more streams. A client that keeps a connection open is then in no
+   * danger to ask on it in the moment in which it ends. Idempotent.
+   */
+  leave(): void {
+    if (this.#isLeaving) {
+      return;
+    }
+    this.#isLeaving = true;
+    for (const session of this.#sessions) {
+      session.goaway(constants.NGHTTP2_NO_ERROR, ANY_STREAM);
+    }
+  }
+
   /** No new requests on kept connections; resolves when the last one has ended. */
   async drain(): Promise<void> {
+    this.#isLeaving = true;
     this.#isDraining = true;
     this.#http1.closeIdleConnections();
     for (const session of this.#sessions) {

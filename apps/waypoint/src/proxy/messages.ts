@@ -39,6 +39,8 @@ export type ToWorker =
   | { readonly kind: 'certificate-unavailable'; readonly reason: string }
   /** The first complete configuration is here: serve. */
   | { readonly kind: 'serve'; readonly at: ListenAt }
+  /** The end is near: everything is served, clients are told to come back on other connections. */
+  | { readonly kind: 'leave' }
   | { readonly kind: 'drain'; readonly deadlineMs: number }
   | { readonly kind: 'report'; readonly id: number; readonly what: 'metrics' | 'clusters' };
 

@@ -125,6 +125,9 @@ export class ProxyWorker {
       case 'serve':
         this.#background(this.#serve(message.at));
         return;
+      case 'leave':
+        this.#engine.leave();
+        return;
       case 'drain':
         this.#background(this.#drain(message.deadlineMs));
         return;
