@@ -1,7 +1,7 @@
 /** The controller's parts, made in the order in which they need each other. Plain constructor calls. */
 import type { Clock } from '@ambit/core';
 import type { CertificateAuthority } from '@ambit/identity';
-import type { AdminCertificate, ObjectStatus } from '@ambit/model';
+import { type AdminCertificate, DEFAULT_REVISION, type ObjectStatus } from '@ambit/model';
 import { type Logger, type LogLevels, Readiness, registerProcessMetrics } from '@ambit/telemetry';
 import { type CertificateServiceEvent, DeltaServer, loadContentHash, tokenFile } from '@ambit/xds';
 import type { Registry } from 'prom-client';
@@ -43,8 +43,9 @@ async function buildKnowledge(config: ControllerConfig, platform: Platform, cloc
   await statusFile.read();
   const { trustDomain, rootNamespace, clusterDomain, clusterId, network } = config;
   const capture = config.podsWaitForAgent ? 'promised' : 'reported';
+  const revision = config.kubernetes?.revision ?? DEFAULT_REVISION;
   const store = new MeshStore(
-    { trustDomain, rootNamespace, clusterDomain, clusterId, network, capture },
+    { trustDomain, rootNamespace, clusterDomain, clusterId, network, capture, revision },
     { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
   );
   const pods = new ObjectPodIndex(store.objects);

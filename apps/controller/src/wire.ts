@@ -4,7 +4,7 @@
  * The order of `start` is the point: nothing is served before the first complete load, so that no proxy
  * ever takes an empty mesh for the truth.
  */
-import type { AdminController } from '@ambit/model';
+import { type AdminController, DEFAULT_REVISION } from '@ambit/model';
 import {
   AdminServer,
   loggingRoute,
@@ -223,6 +223,7 @@ export class Controller {
     const [root] = authority.describe().rootCerts;
     return {
       version: VERSION,
+      revision: store.options.revision ?? DEFAULT_REVISION,
       nowMs: this.#around.clock.wallNow(),
       startedAtMs: this.#startedAtMs,
       changedAtMs: store.changedAtMs,

@@ -18,6 +18,7 @@ import type { Collection } from './graph/collection.ts';
 import type { Graph } from './graph/graph.ts';
 import { hostBuckets, type ModelOptions, objectKey, selectorBucket } from './objects/keys.ts';
 import { TRAFFIC_DISTRIBUTION } from './objects/labels.ts';
+import { isOwnedBy } from './objects/revision.ts';
 import { ANY, BY_ANY, type Sources } from './objects/sources.ts';
 import { guardPolicies } from './policy/guard-policies.ts';
 import {
@@ -42,7 +43,7 @@ import type { Enrolment, NetworkAddress, PodFacts } from './types.ts';
 import { routingOf } from './waypoint/routes.ts';
 import { waypointFromGateway } from './waypoint/waypoints.ts';
 import { readBypass } from './workload/bypass.ts';
-import { enrolmentOf, type PodMode, podMode } from './workload/enrolment.ts';
+import { type EnrolmentContext, enrolmentOf, type PodMode, podMode } from './workload/enrolment.ts';
 import { podFacts } from './workload/pod-facts.ts';
 import {
   podUid,
@@ -73,7 +74,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     .flatMap('pod-modes', sources.pods, (pod) => {
       const namespace = sources.namespaces.get(objectKey('Namespace', '', pod.metadata.namespace));
       const uid = podUid(pod.metadata.namespace, pod.metadata.name, options);
-      return [[uid, podMode(pod, namespace, isBypassed(sources, pod.metadata.namespace))]];
+      return [[uid, podMode(pod, namespace, contextOf(pod.metadata.namespace, sources, options))]];
     })
     .addIndex('exceptions', (mode) => (mode.differs ? [mode.namespace] : []));
   const policies = graph.map('policies', sources.policies, (policy) => policyInfo(policy, options));
@@ -84,9 +85,13 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
   const memberships = graph
     .map('memberships', workloadSpecs, (workload) => membershipsOf(workload, services, slices))
     .addIndex(BY_KEY, (found) => Object.keys(found));
-  const waypoints = graph.map('waypoints', sources.gateways, (gateway) =>
-    waypointFromGateway(gateway, options),
-  );
+  const waypoints = graph.map('waypoints', sources.gateways, (gateway) => {
+    const { labels, namespace } = gateway.metadata;
+    const around = sources.namespaces.get(objectKey('Namespace', '', namespace))?.metadata.labels;
+    return isOwnedBy(options.revision, labels, around ?? {})
+      ? waypointFromGateway(gateway, options)
+      : undefined;
+  });
   const waypointsByName = graph.flatMap('waypoints-by-name', waypoints, (definition) => [
     [definition.key, definition],
   ]);
@@ -113,8 +118,8 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     ...addressInputs,
     ...addresses,
     authorizations: deriveAuthorizations(graph, sources, policies, addresses.guarded, options),
-    enrolments: deriveEnrolments(graph, sources, podModes),
-    podFacts: derivePodFacts(graph, sources),
+    enrolments: deriveEnrolments(graph, { sources, options }, podModes),
+    podFacts: derivePodFacts(graph, sources, options),
   };
 }
 
@@ -230,7 +235,7 @@ function deriveAuthorizations(
 
 function deriveEnrolments(
   graph: Graph,
-  sources: Sources,
+  { sources, options }: { readonly sources: Sources; readonly options: ModelOptions },
   podModes: Collection<PodMode>,
 ): Collection<Enrolment> {
   const fromNamespaces = graph.flatMap('namespace-names', sources.namespaces, ({ metadata }) => [
@@ -241,9 +246,13 @@ function deriveEnrolments(
   return graph.map('enrolments', names, (_, name) =>
     enrolmentOf(name, sources.namespaces.get(objectKey('Namespace', '', name)), {
       exceptions: podModes.lookup('exceptions', name),
-      isBypassed: isBypassed(sources, name),
+      ...contextOf(name, sources, options),
     }),
   );
+}
+
+function contextOf(name: string, sources: Sources, { revision }: ModelOptions): EnrolmentContext {
+  return { isBypassed: isBypassed(sources, name), revision };
 }
 
 /** Said of a namespace whose annotations no longer say it, it does not count. */
@@ -253,11 +262,15 @@ function isBypassed(sources: Sources, name: string): boolean {
   return namespace !== undefined && readBypass(namespace.metadata.annotations).bypass !== undefined;
 }
 
-function derivePodFacts(graph: Graph, sources: Sources): Collection<PodFacts> {
+function derivePodFacts(
+  graph: Graph,
+  sources: Sources,
+  options: ModelOptions,
+): Collection<PodFacts> {
   return graph.flatMap('pod-facts', sources.pods, (pod) => {
     const { name, namespace } = pod.metadata;
     const found = sources.namespaces.get(objectKey('Namespace', '', namespace));
-    const facts = podFacts(pod, found);
+    const facts = podFacts(pod, found, contextOf(namespace, sources, options));
     return facts === undefined ? [] : [[`${namespace}/${name}`, facts]];
   });
 }

@@ -12,6 +12,7 @@ import type { Collection } from './graph/collection.ts';
 import { deepEqual } from './graph/deep-equal.ts';
 import { Graph } from './graph/graph.ts';
 import { keyOf, type ModelOptions, splitKey } from './objects/keys.ts';
+import { isForeign } from './objects/revision.ts';
 import { createSources, type Sources, sourceOf } from './objects/sources.ts';
 import { deriveStatuses } from './status/derive-statuses.ts';
 import type { Address, MeshDelta, MeshOutputs } from './types.ts';
@@ -61,10 +62,12 @@ export class MeshModel {
   /** Uids whose enrolment was written during the batch, with whether they were enrolled before. */
   readonly #enrolledBefore = new Map<string, boolean | undefined>();
   readonly #isPromised: boolean;
+  readonly #revision: string | undefined;
 
   /** `pending`: see `pending`; what an earlier process had. */
   constructor(options: ModelOptions, pending: Iterable<string> = []) {
     this.#isPromised = options.capture !== 'reported';
+    this.#revision = options.revision;
     this.#sources = createSources(this.#graph, options);
     this.#derived = derive(this.#graph, this.#sources, options);
     const { podModes, workloads, meshServices, authorizations, enrolments } = this.#derived;
@@ -139,7 +142,8 @@ export class MeshModel {
 
   #upsert(object: MeshObject): void {
     const key = keyOf(object);
-    sourceOf(this.#sources, object.kind)?.set(key, object as never);
+    const value = isForeign(object, this.#revision) ? undefined : object;
+    sourceOf(this.#sources, object.kind)?.set(key, value as never);
     this.#sources.refused.set(key, undefined);
   }
 

@@ -191,6 +191,7 @@ class KubernetesPlatform implements Platform {
           objects: store.objects,
           capturedOn: (node) => captures.of(node),
           clusterId,
+          revision: store.options.revision,
         }),
       metrics: this.#metrics,
     });

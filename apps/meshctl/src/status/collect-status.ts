@@ -3,12 +3,7 @@
  * to it, and the certificates that it issued. One that does not answer is a problem, not the end of the answer.
  */
 import { isKubeError, type KubeObject } from '@ambit/kube';
-import type {
-  AdminCertificate,
-  AdminController,
-  AdminProxies,
-  AdminProxy,
-} from '@ambit/model';
+import type { AdminCertificate, AdminController, AdminProxies, AdminProxy } from '@ambit/model';
 import { getCertificates, getObjects, getProxies } from '../admin-answers.ts';
 import { UserError } from '../errors.ts';
 import { type Cluster, fieldAt, gvr, textAt } from '../install/cluster.ts';
@@ -57,7 +52,7 @@ export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
   const [leader, admins] = await Promise.all([leaderOf(mesh), mesh.proxies()]);
   const { controller } = first;
   const certificates = describeCertificates(asked, controller.nowMs);
-  const namespaces = enrolledNamespaces(objects, proxies);
+  const namespaces = enrolledNamespaces(objects, proxies, controller.revision);
   const versions = Object.fromEntries(
     admins.flatMap(({ name, version }) => (version === undefined ? [] : [[name, version]])),
   );

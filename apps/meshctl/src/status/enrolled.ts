@@ -19,6 +19,7 @@ export interface EnrolledNamespace {
 export function enrolledNamespaces(
   objects: readonly AdminObject[],
   proxies: readonly AdminProxy[],
+  revision?: string,
 ): readonly EnrolledNamespace[] {
   const namespaces = new Map<string, { readonly object: Namespace; readonly bypassed?: string }>();
   const pods: Pod[] = [];
@@ -36,7 +37,11 @@ export function enrolledNamespaces(
   for (const pod of pods) {
     const { namespace, name } = pod.metadata;
     const known = namespaces.get(namespace);
-    if (!podMode(pod, known?.object, known?.bypassed !== undefined).isEnrolled) continue;
+    if (
+      !podMode(pod, known?.object, { isBypassed: known?.bypassed !== undefined, revision })
+        .isEnrolled
+    )
+      continue;
     const counted = found.get(namespace) ?? { pods: 0, missing: [] };
     found.set(namespace, counted);
     counted.pods += 1;
@@ -46,7 +51,10 @@ export function enrolledNamespaces(
   return names.flatMap((namespace): readonly EnrolledNamespace[] => {
     const known = namespaces.get(namespace);
     const { pods: all, missing } = found.get(namespace) ?? { pods: 0, missing: [] };
-    const mode = namespaceMode(known?.object, known?.bypassed !== undefined);
+    const mode = namespaceMode(known?.object, {
+      isBypassed: known?.bypassed !== undefined,
+      revision,
+    });
     if (mode === 'none' && all === 0 && known?.bypassed === undefined) return [];
     const bypassed = known?.bypassed === undefined ? {} : { bypassed: known.bypassed };
     return [{ namespace, mode, pods: all, captured: all - missing.length, missing, ...bypassed }];

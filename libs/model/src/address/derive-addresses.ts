@@ -113,7 +113,8 @@ export function deriveAddresses(graph: Graph, inputs: AddressInputs): DerivedAdd
         memberships: memberships.get(spec.uid) ?? {},
         attachment,
         isInMesh: isInMesh(spec, inputs),
-        isCaptured: isInMesh(spec, inputs) && !isPending(spec, inputs),
+        // What is not this mesh's may be another's, which says on the pod that it has captured it.
+        isCaptured: isInMesh(spec, inputs) ? !isPending(spec, inputs) : spec.isTunnelled,
         ...(waypoint === undefined ? {} : { waypoint }),
         ...(guard === undefined ? {} : { guard }),
         guardPolicies: request === undefined ? [] : [...guardPolicies(request).keys()],

@@ -28,6 +28,8 @@ export interface AdminObject {
 
 export interface AdminController {
   readonly version: string;
+  /** Value of `istio.io/rev` that it answers to. Absent: `default`. */
+  readonly revision?: string;
   readonly nowMs: number;
   readonly startedAtMs: number;
   /** When the configuration in force last changed. */

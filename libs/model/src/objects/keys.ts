@@ -19,6 +19,8 @@ export interface ModelOptions {
    * so a new pod counts as captured. `reported`: nobody vouches for that, and a pod is captured once its agent says so.
    */
   readonly capture?: 'promised' | 'reported';
+  /** Value of `istio.io/rev` that this mesh answers to. Absent: `default`. */
+  readonly revision?: string;
 }
 
 export function keyOf(object: MeshObject): ObjectKey {

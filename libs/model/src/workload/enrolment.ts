@@ -2,6 +2,8 @@
  * Who is in the mesh: the mode of a namespace, what a pod says for itself, and the few that never are
  * (semantics §4.1).
  *
+ * Beside another mesh `istio.io/rev` says whose a pod is; what is another's is never in this one.
+ *
  * A pod that was published outside of the mesh stays `NONE` until its agent has captured it: before that
  * nothing listens on its tunnel port. A pod that appears enrolled is captured before it starts.
  */
@@ -16,7 +18,11 @@ import {
   INJECTION,
   SIDECAR_STATUS,
 } from '../objects/labels.ts';
+import { isOwnedBy } from '../objects/revision.ts';
 import type { Enrolment } from '../types.ts';
+
+/** On a pod, of the sidecar age. */
+const INJECT = 'sidecar.istio.io/inject';
 
 export type DataplaneMode = Enrolment['mode'];
 
@@ -30,23 +36,35 @@ export interface PodMode {
   readonly isEnrolled: boolean;
 }
 
-/**
- * The mode of pods that say nothing. The mesh's own label beats the one of the sidecar age; a bypass beats both for
- * as long as it lasts.
- */
-export function namespaceMode(namespace: Namespace | undefined, isBypassed = false): DataplaneMode {
-  if (isBypassed) return 'none';
-  const labels = namespace?.metadata.labels ?? {};
-  const own = modeOf(labels[DATAPLANE_MODE]);
-  if (own !== undefined) return own;
-  return labels[INJECTION] === 'enabled' ? 'ambient' : 'none';
+/** What stands beside the labels of a pod and its namespace. */
+export interface EnrolmentContext {
+  /** The namespace is let out of the mesh for a time. */
+  readonly isBypassed?: boolean;
+  /** Of this mesh. */
+  readonly revision?: string | undefined;
 }
 
-export function podMode(pod: Pod, namespace: Namespace | undefined, isBypassed = false): PodMode {
+/**
+ * The mode of pods that say nothing. The mesh's own label beats the one of the sidecar age; a bypass beats both for
+ * as long as it lasts, and a revision that is not this mesh's beats everything.
+ */
+export function namespaceMode(
+  namespace: Namespace | undefined,
+  { isBypassed = false, revision }: EnrolmentContext = {},
+): DataplaneMode {
+  const labels = namespace?.metadata.labels ?? {};
+  if (isBypassed || !isOwnedBy(revision, labels)) return 'none';
+  return modeOf(labels[DATAPLANE_MODE]) ?? sidecarAgeMode(labels[INJECTION]) ?? 'none';
+}
+
+export function podMode(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  context: EnrolmentContext = {},
+): PodMode {
   const { metadata, spec } = pod;
-  const base = namespaceMode(namespace, isBypassed);
-  const wanted = modeOf(metadata.labels[DATAPLANE_MODE]) ?? base;
-  const mode = canBeEnrolled(pod) ? wanted : 'none';
+  const base = namespaceMode(namespace, context);
+  const mode = ownMode(pod, namespace, context) ?? base;
   return {
     pod: metadata.name,
     namespace: metadata.namespace,
@@ -56,21 +74,31 @@ export function podMode(pod: Pod, namespace: Namespace | undefined, isBypassed =
   };
 }
 
-/** What is decided for a pod whatever its namespace says; undefined if that decides. */
-export function ownMode(pod: Pod): DataplaneMode | undefined {
-  return canBeEnrolled(pod) ? modeOf(pod.metadata.labels[DATAPLANE_MODE]) : 'none';
+/** What is decided for a pod whatever the mode of its namespace; undefined if that decides. */
+export function ownMode(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  { isBypassed = false, revision }: EnrolmentContext = {},
+): DataplaneMode | undefined {
+  const labels = namespace?.metadata.labels ?? {};
+  const own = pod.metadata.labels;
+  if (!canBeEnrolled(pod) || !isOwnedBy(revision, own, labels)) return 'none';
+  const said = modeOf(own[DATAPLANE_MODE]);
+  if (said !== undefined) return said;
+  // The pod's label of the sidecar age stands to the namespace's as it did then, and below the mesh's own.
+  const isSidecarAge = modeOf(labels[DATAPLANE_MODE]) === undefined;
+  const injection = isSidecarAge && !isBypassed ? own[INJECT] : undefined;
+  if (injection === 'false') return 'none';
+  return injection === 'true' && labels[INJECTION] !== 'disabled' ? 'ambient' : undefined;
 }
 
 /** Undefined for a namespace from which nothing is captured. */
 export function enrolmentOf(
   name: string,
   namespace: Namespace | undefined,
-  {
-    exceptions,
-    isBypassed,
-  }: { readonly exceptions: readonly PodMode[]; readonly isBypassed: boolean },
+  { exceptions, ...context }: EnrolmentContext & { readonly exceptions: readonly PodMode[] },
 ): Enrolment | undefined {
-  const mode = namespaceMode(namespace, isBypassed);
+  const mode = namespaceMode(namespace, context);
   if (mode === 'none' && exceptions.length === 0) return undefined;
   return {
     namespace: name,
@@ -93,6 +121,10 @@ function isMeshProxy(labels: Labels): boolean {
   const app = labels['app'] ?? labels['app.kubernetes.io/name'];
   if (app === 'ztunnel' || app === 'ambit-node-agent') return true;
   return labels[GATEWAY_NAME] !== undefined && labels[GATEWAY_MANAGED] !== undefined;
+}
+
+function sidecarAgeMode(value: string | undefined): DataplaneMode | undefined {
+  return value === 'enabled' ? 'ambient' : undefined;
 }
 
 function modeOf(value: string | undefined): DataplaneMode | undefined {

@@ -7,7 +7,7 @@ import type { Namespace, Pod } from '@ambit/api';
 
 import { DNS_CAPTURE } from '../objects/labels.ts';
 import type { PodFacts } from '../types.ts';
-import { ownMode } from './enrolment.ts';
+import { type EnrolmentContext, ownMode } from './enrolment.ts';
 
 /** Of a static pod: what kubelet calls its uid, while the API's is that of the mirror. */
 export const STATIC_POD_HASH = 'kubernetes.io/config.hash';
@@ -28,13 +28,17 @@ export const CAPTURE_ANNOTATIONS: readonly string[] = [
 const ANNOTATION_CHARS_MAX = 4096;
 
 /** Undefined for a pod that has no network of its own, has ended, or belongs to a namespace that is not known yet. */
-export function podFacts(pod: Pod, namespace: Namespace | undefined): PodFacts | undefined {
+export function podFacts(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  context: EnrolmentContext = {},
+): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   const hasEnded = status.phase === 'Succeeded' || status.phase === 'Failed';
   if (namespace === undefined || spec.hostNetwork || spec.nodeName === '' || hasEnded) {
     return undefined;
   }
-  const mode = ownMode(pod);
+  const mode = ownMode(pod, namespace, context);
   return {
     namespace: metadata.namespace,
     name: metadata.name,

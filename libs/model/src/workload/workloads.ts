@@ -77,7 +77,7 @@ export function workloadFromPod(
     labels: metadata.labels,
     isHealthy: status.ready && !status.terminating,
     isHostNetwork: spec.hostNetwork,
-    isTunnelled: false,
+    isTunnelled: metadata.annotations[REDIRECTION] === 'enabled',
     nativeTunnel: metadata.labels[TUNNEL] === 'http',
     capacity: 1,
     ...canonicalOf(metadata.labels, workloadName),
