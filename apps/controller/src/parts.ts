@@ -180,6 +180,7 @@ function buildReplicas(
       serverName: `${service}.${namespace}.svc`,
     },
     ...{ book, proxies, captures, enforcement },
+    awaited: () => store.model.pending,
     onCaptured: (captured) => store.apply({ captured }),
     onChange: () => statuses.touch(),
   });

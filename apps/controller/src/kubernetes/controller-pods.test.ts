@@ -14,6 +14,7 @@ function pod(more: {
   readonly phase?: string;
   readonly ip?: string;
   readonly isReady?: boolean;
+  readonly isTerminating?: boolean;
 }): MeshObject {
   const { namespace = 'mesh', labels = LABELS, phase = 'Running', ip, isReady = true } = more;
   const { object } = parseObject({
@@ -21,6 +22,7 @@ function pod(more: {
     kind: 'Pod',
     metadata: { name: 'c-1', namespace, labels },
     spec: { containers: [] },
+    ...(more.isTerminating === true ? { deletionTimestamp: '2026-01-31T12:00:00Z' } : {}),
     status: {
       phase,
       ...(ip === undefined ? {} : { podIP: ip }),
@@ -42,6 +44,11 @@ describe('ControllerPods', () => {
   const listed: readonly (readonly [string, MeshObject, object])[] = [
     ['ready', pod({ ip: '10.0.0.1' }), { address: '10.0.0.1:15012', isReady: true }],
     ['IPv6', pod({ ip: 'fd00::1' }), { address: '[fd00::1]:15012', isReady: true }],
+    [
+      'on its way out',
+      pod({ ip: '10.0.0.1', isTerminating: true }),
+      { address: '10.0.0.1:15012', isReady: false },
+    ],
     ['starting', pod({ isReady: false, phase: 'Pending' }), { address: '', isReady: false }],
   ];
   for (const [name, object, expected] of listed) {

@@ -51,7 +51,7 @@ export class ControllerPods {
     return {
       name: metadata.name,
       address: host === undefined ? '' : `${host}:${port}`,
-      isReady: status.ready,
+      isReady: status.ready && !status.terminating,
     };
   }
 }
