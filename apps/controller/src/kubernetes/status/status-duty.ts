@@ -23,6 +23,7 @@ import {
   wantedConditions,
   waypointBound,
 } from './own-conditions.ts';
+import { type WaypointParts, withParts } from './waypoint-stanza.ts';
 
 /** Proxies answer one after another; what they said in this time is one status. */
 const GATHER_MS = 500;
@@ -48,6 +49,8 @@ export interface StatusDutyOptions {
   };
   /** Undefined for what is not in the cluster. */
   readonly objectOf: (key: ObjectKey) => StatusTarget | undefined;
+  /** What is known of the parts of a waypoint (`namespace/name`); `changed` has to be told of its Gateway when that changes. */
+  readonly waypointOf?: (waypoint: string) => WaypointParts | undefined;
   /** Default 20. */
   readonly perSecond?: number;
 }
@@ -168,7 +171,7 @@ export class StatusDuty implements LeaderDuty {
     const status = book.of(key);
     const wanted = status === undefined ? [] : wantedConditions(status, target.generation);
     if (target.gvr.group === GATEWAY_GROUP) {
-      const stanza = status?.gatewayApi;
+      const stanza = this.#stanzaOf(key, status);
       return gatewayApiStatusOf({ current, stanza, wanted, spec: object['spec'], wallNowMs });
     }
     const bound = status === undefined ? undefined : waypointBound(status);
@@ -181,6 +184,13 @@ export class StatusDuty implements LeaderDuty {
     return target.gvr.resource === 'serviceentries'
       ? istioStatus(current, [...wanted, ...ofService], { wallNowMs })
       : istioStatus(current, wanted, { wallNowMs });
+  }
+
+  #stanzaOf(key: ObjectKey, status: ObjectStatus | undefined): ObjectStatus['gatewayApi'] {
+    const stanza = status?.gatewayApi;
+    if (stanza?.kind !== 'gateway') return stanza;
+    const parts = this.#options.waypointOf?.(key.slice(key.indexOf('/') + 1));
+    return { ...stanza, gateway: withParts(stanza.gateway, parts) };
   }
 }
 
