@@ -66,6 +66,8 @@ describe('parseCsrPem', () => {
     it(`reads the recorded ${name}: the key is the one that the reference certified`, () => {
       const parsed = parseCsrPem(csrPem);
       assert.deepEqual(parsed.uris, [identity]);
+      assert.equal(parsed.otherNames, 0);
+      assert.deepEqual(parsed.otherAttributes, []);
       const leaf = new X509Certificate(certChain[0] ?? '');
       assert.deepEqual(exportSpki(parsed.publicKey), exportSpki(leaf.publicKey));
     });
@@ -94,10 +96,13 @@ describe('parseCsrPem', () => {
         const csr = openssl([
           ...['req', '-new', '-nodes', '-subj', '/O=x/CN=y', '-keyout', join(folder, 'key.pem')],
           ...['-addext', `subjectAltName=URI:${IDENTITY},DNS:a.example`],
+          ...['-addext', 'keyUsage=digitalSignature'],
           ...args,
         ]);
         const parsed = parseCsrPem(csr);
         assert.deepEqual(parsed.uris, [IDENTITY], name);
+        assert.equal(parsed.otherNames, 1, name);
+        assert.deepEqual(parsed.otherAttributes, ['2.5.29.15'], name);
         const key = createPublicKey(readFileSync(join(folder, 'key.pem')));
         assert.deepEqual(exportSpki(parsed.publicKey), exportSpki(key), name);
       }

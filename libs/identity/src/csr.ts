@@ -60,6 +60,10 @@ export interface ParsedCsr {
   readonly publicKey: KeyObject;
   /** Subject alternative URIs, as asked for; not trusted. */
   readonly uris: readonly string[];
+  /** Subject alternative names that are no URIs. */
+  readonly otherNames: number;
+  /** OIDs of whatever else is asked for. */
+  readonly otherAttributes: readonly string[];
 }
 
 const generate = promisify(generateKeyPair);
@@ -128,7 +132,7 @@ function parse(der: Uint8Array): ParsedCsr {
   if (!verify(digest, encodeDer(info), publicKey, bitsOf(signature, 'signature'))) {
     throw new Error('its signature does not fit its key');
   }
-  return { publicKey, uris: urisOf(attributes) };
+  return { publicKey, ...askedFor(attributes) };
 }
 
 function importKey(spki: Asn1): KeyObject {
@@ -145,26 +149,35 @@ function importKey(spki: Asn1): KeyObject {
   return key;
 }
 
-function urisOf(attributes: Asn1 | undefined): string[] {
+function askedFor(attributes: Asn1 | undefined): Omit<ParsedCsr, 'publicKey'> {
   const uris: string[] = [];
+  const otherAttributes: string[] = [];
+  let otherNames = 0;
   for (const attribute of contextChildren(attributes, 0) ?? []) {
     const [type, values] = childrenOf(attribute, SEQUENCE, 'attribute');
-    if (oidOf(type, 'attribute') !== OID.extensionRequest) {
+    const attributeId = oidOf(type, 'attribute');
+    if (attributeId !== OID.extensionRequest) {
+      otherAttributes.push(attributeId);
       continue;
     }
     const [extensions] = childrenOf(values, SET, 'extension request');
     for (const extension of childrenOf(extensions, SEQUENCE, 'extensions')) {
       const parts = childrenOf(extension, SEQUENCE, 'extension');
-      if (oidOf(parts[0], 'extension') === OID.subjectAltName) {
+      const id = oidOf(parts[0], 'extension');
+      if (id === OID.subjectAltName) {
         const content = bytesOf(parts.at(-1), OCTET_STRING, 'subject alternative names');
-        uris.push(...generalUris(content));
+        const names = generalNames(content);
+        uris.push(...names.flatMap((name) => contextText(name, 6) ?? []));
+        otherNames += names.filter((name) => contextText(name, 6) === undefined).length;
+      } else {
+        otherAttributes.push(id);
       }
     }
   }
-  return uris;
+  return { uris, otherNames, otherAttributes };
 }
 
-function generalUris(content: Uint8Array): string[] {
+function generalNames(content: Uint8Array): readonly Asn1[] {
   const names = childrenOf(
     decodeDer(content, { bytesMax: CSR_BYTES_MAX }),
     SEQUENCE,
@@ -173,7 +186,7 @@ function generalUris(content: Uint8Array): string[] {
   if (names.length > CSR_NAMES_MAX) {
     throw new Error(`more than ${CSR_NAMES_MAX} names`);
   }
-  return names.flatMap((name) => contextText(name, 6) ?? []);
+  return names;
 }
 
 /** SubjectPublicKeyInfo as DER. */

@@ -13,6 +13,12 @@ const KINDS: readonly FakeKind[] = [
   { group: '', versions: ['v1'], resource: 'secrets', kind: 'Secret' },
   { group: '', versions: ['v1'], resource: 'configmaps', kind: 'ConfigMap' },
   {
+    group: 'cert-manager.io',
+    versions: ['v1'],
+    resource: 'certificaterequests',
+    kind: 'CertificateRequest',
+  },
+  {
     group: 'admissionregistration.k8s.io',
     versions: ['v1'],
     resource: 'validatingwebhookconfigurations',
