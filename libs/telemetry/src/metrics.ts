@@ -4,16 +4,24 @@
  * A metric's labels come from closed unions or from the mesh's own names, never from what a peer
  * sends, so that nobody outside can grow a registry.
  */
-import { AggregatorRegistry, Gauge, type MetricObjectWithValues, Registry } from 'prom-client';
+import {
+  AggregatorRegistry,
+  Counter,
+  Gauge,
+  type MetricObjectWithValues,
+  Registry,
+} from 'prom-client';
 
 /** prom-client's exchange form of one registry. */
 export type MetricsSnapshot = readonly MetricObjectWithValues<never>[];
+
+const MICROSECONDS = 1_000_000;
 
 export function createRegistry(): Registry {
   return new Registry();
 }
 
-/** `istio_build`, `process_open_fds` and `process_max_fds` as the reference names them. */
+/** `istio_build`, `process_open_fds` and `process_max_fds` as the reference names them; memory and time as Prometheus does. */
 export function registerProcessMetrics(
   registry: Registry,
   options: {
@@ -29,6 +37,7 @@ export function registerProcessMetrics(
     labelNames: ['component', 'tag'],
     registers: [registry],
   }).set({ component: options.component, tag: options.version }, 1);
+  registerUsage([registry]);
   new Gauge({
     name: 'process_open_fds',
     help: 'Number of open file descriptors',
@@ -43,6 +52,28 @@ export function registerProcessMetrics(
     registers: [registry],
     collect() {
       this.set(options.maxFds());
+    },
+  });
+}
+
+/** Of the whole process, all threads. */
+function registerUsage(registers: Registry[]): void {
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory size in bytes',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'Total user and system CPU time spent in seconds',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / MICROSECONDS);
     },
   });
 }

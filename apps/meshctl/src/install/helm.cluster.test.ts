@@ -10,6 +10,7 @@ import { defaultValues } from './check-values.ts';
 import { goTool } from './go-tools.testing.ts';
 import { type Manifest, renderObjects } from './manifests.ts';
 import { alertRulesText } from './objects/alerts.ts';
+import { dashboardJson } from './objects/dashboard.ts';
 import { PROFILE_NAMES, PROFILES } from './profiles.ts';
 import { type JsonMap, mergeValues } from './values.ts';
 
@@ -142,6 +143,20 @@ describe('the alert rules', () => {
   };
 
   it('are valid for Prometheus', () => check(alertRulesText()));
+
+  it('and so is what the dashboard asks', () => {
+    const { panels } = JSON.parse(dashboardJson()) as {
+      readonly panels: readonly { readonly targets: readonly { readonly expr: string }[] }[];
+    };
+    const rules = panels
+      .flatMap(({ targets }) => targets)
+      .map(({ expr }, at) => ({
+        record: `panel:${at}`,
+        expr: expr.replaceAll('$__rate_interval', '5m'),
+      }));
+    assert.ok(rules.length > 10);
+    check(JSON.stringify({ groups: [{ name: 'panels', rules }] }));
+  });
 
   it('would be refused with a broken expression', () => {
     assert.throws(() => check(alertRulesText().replace('absent(', 'absent((')), /parse error/);

@@ -24,7 +24,7 @@ interface Alert {
 const ALERTS: readonly Alert[] = [
   {
     alert: 'AmbitControllerDown',
-    expr: 'absent(ambit_controller_resources)',
+    expr: 'absent(ambit_controller_objects)',
     for: '5m',
     severity: 'critical',
     summary: 'No controller of Ambit is scraped.',
@@ -67,7 +67,7 @@ const ALERTS: readonly Alert[] = [
   },
   {
     alert: 'AmbitTlsFailures',
-    expr: 'sum by (reporter) (rate(istio_tcp_connections_failed_total{response_flags=~"TLS_FAILURE|IDENTITY_ERROR|CERT_REVOKED"}[5m])) > 0',
+    expr: 'sum by (reporter) (rate(istio_tcp_connections_failed_total{response_flags=~"TLS_FAILURE|IDENTITY_ERROR"}[5m])) > 0',
     for: '5m',
     severity: 'critical',
     summary: 'Tunnels fail for certificates ({{ $labels.reporter }}).',

@@ -121,7 +121,12 @@ const PANELS: readonly Panel[] = [
   {
     title: 'Memory of the programs',
     unit: 'bytes',
-    queries: [{ expr: 'process_resident_memory_bytes{pod=~"ambit-.*"}', legend: '{{pod}}' }],
+    queries: [
+      {
+        expr: 'sum by (pod) (process_resident_memory_bytes) and on (pod) istio_build{component=~"controller|node-agent|waypoint"}',
+        legend: '{{pod}}',
+      },
+    ],
   },
 ];
 
