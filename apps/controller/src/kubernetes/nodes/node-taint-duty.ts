@@ -116,9 +116,7 @@ class Term {
       fieldSelector: `metadata.name=${daemonSet}`,
       resource: { group: 'apps', resource: 'daemonsets', versions: ['v1'] },
       prune: agentSetFacts,
-      onEvent: () => {
-        for (const [name] of this.#nodes.entries()) this.#queue.add(name);
-      },
+      onEvent: () => this.#judgeAll(),
     });
   }
 
@@ -155,13 +153,20 @@ class Term {
     this.#queue.add(node);
   }
 
+  #judgeAll(): void {
+    for (const [name] of this.#nodes.entries()) this.#queue.add(name);
+  }
+
   async #reconcile(name: string): Promise<number | undefined> {
+    const wasAnyReady = this.#plan.isAnyReady;
     const node = this.#nodes.get(name);
-    if (node === undefined || this.#signal.aborted) {
-      this.#plan.forget(name);
-      return undefined;
-    }
-    const verdict = this.#plan.judge(node, this.#presenceOn(node));
+    if (node === undefined || this.#signal.aborted) this.#plan.forget(name);
+    const verdict =
+      node === undefined || this.#signal.aborted
+        ? undefined
+        : this.#plan.judge(node, this.#presenceOn(node));
+    if (this.#plan.isAnyReady !== wasAnyReady) this.#judgeAll();
+    if (node === undefined || verdict === undefined) return undefined;
     if (verdict.isTainted !== isTainted(node.taints)) {
       await this.#limiter.take(this.#signal);
       await this.#write(node, verdict.isTainted);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 
 import { type NodeFacts, TAINT_KEY } from './node-facts.ts';
-import { AGENT_GRACE_MS, TaintPlan } from './taint-plan.ts';
+import { AGENT_GRACE_MS, NOBODY_READY_MS, TaintPlan } from './taint-plan.ts';
 
 const HOUR_MS = 3_600_000;
 const TAINTS = [{ key: TAINT_KEY, effect: 'NoSchedule' }];
@@ -22,12 +22,15 @@ function rig() {
   });
   const judge = (facts: NodeFacts, isReady: boolean, isWanted = true) =>
     plan.judge(facts, { isReady, isWanted });
-  return { clock, plan, node, judge };
+  /** A node elsewhere that has its agent. */
+  const settled = () => judge(node('elsewhere'), true);
+  return { clock, plan, node, judge, settled };
 }
 
 describe('TaintPlan', () => {
   it('taints a new node at once and frees it when its agent is ready', () => {
-    const { clock, node, judge } = rig();
+    const { clock, node, judge, settled } = rig();
+    settled();
     const fresh = node('a', { createdAtMs: clock.wallNow() - 1_000 });
     assert.deepEqual(judge(fresh, false), { isTainted: true });
     clock.advance(HOUR_MS);
@@ -36,7 +39,8 @@ describe('TaintPlan', () => {
   });
 
   it('takes no short absence for a loss', () => {
-    const { clock, node, judge } = rig();
+    const { clock, node, judge, settled } = rig();
+    settled();
     judge(node('a'), true);
     assert.deepEqual(judge(node('a'), false), { isTainted: false, againInMs: AGENT_GRACE_MS });
     clock.advance(AGENT_GRACE_MS - 1);
@@ -47,7 +51,8 @@ describe('TaintPlan', () => {
   });
 
   it('taints a node that has lost its agent', () => {
-    const { clock, node, judge } = rig();
+    const { clock, node, judge, settled } = rig();
+    settled();
     judge(node('a'), true);
     judge(node('a'), false);
     clock.advance(AGENT_GRACE_MS);
@@ -55,14 +60,16 @@ describe('TaintPlan', () => {
   });
 
   it('gives an old node that it knows nothing of the same time', () => {
-    const { clock, node, judge } = rig();
+    const { clock, node, judge, settled } = rig();
+    settled();
     assert.equal(judge(node('a'), false).isTainted, false);
     clock.advance(AGENT_GRACE_MS);
     assert.equal(judge(node('a'), false).isTainted, true);
   });
 
   it('leaves a taint that is there until an agent is ready', () => {
-    const { node, judge } = rig();
+    const { node, judge, settled } = rig();
+    settled();
     assert.deepEqual(judge(node('a', { taints: TAINTS }), false), { isTainted: true });
     assert.deepEqual(judge(node('a', { taints: TAINTS }), true), { isTainted: false });
   });
@@ -74,7 +81,8 @@ describe('TaintPlan', () => {
   });
 
   it('takes a node that came back under its name for a new one', () => {
-    const { clock, node, judge } = rig();
+    const { clock, node, judge, settled } = rig();
+    settled();
     judge(node('a'), true);
     const again = node('a', { uid: 'other', createdAtMs: clock.wallNow() });
     assert.deepEqual(judge(again, false), { isTainted: true });
@@ -93,5 +101,24 @@ describe('TaintPlan', () => {
     assert.equal(plan.lost, 3);
     judge(node('c'), true);
     assert.deepEqual(judge(node('a'), false), { isTainted: true });
+  });
+
+  it('frees all nodes where no agent at all becomes ready', () => {
+    const { clock, node, judge } = rig();
+    const fresh = node('a', { createdAtMs: clock.wallNow() });
+    const old = node('b', { taints: TAINTS });
+    assert.deepEqual(judge(fresh, false), { isTainted: true, againInMs: NOBODY_READY_MS });
+    clock.advance(NOBODY_READY_MS - 1);
+    assert.deepEqual(judge(old, false), { isTainted: true, againInMs: 1 });
+    clock.advance(1);
+    for (const one of [fresh, old]) {
+      assert.deepEqual(judge(one, false), { isTainted: false, againInMs: AGENT_GRACE_MS });
+    }
+    judge(node('c'), true);
+    assert.deepEqual(judge(fresh, false), { isTainted: true });
+    judge(node('c'), false);
+    assert.deepEqual(judge(fresh, false), { isTainted: true, againInMs: NOBODY_READY_MS });
+    clock.advance(NOBODY_READY_MS);
+    assert.equal(judge(fresh, false).isTainted, false);
   });
 });

@@ -3,7 +3,8 @@
  *
  * A new node does at once, until its first agent is ready. One that had an agent gets it when none was ready for a while, so that a
  * restart is no reason. While more than half of the nodes have lost theirs, something else is wrong than a node: then no further
- * node is closed to everybody's pods, and the CNI plugin alone holds back those of the mesh.
+ * node is closed to everybody's pods, and the CNI plugin alone holds back those of the mesh. And where no agent at all becomes
+ * ready, all are freed: agents may be waiting for a pod, such as the one of DNS, that has nowhere to go.
  */
 import type { Clock } from '@ambit/core';
 
@@ -11,6 +12,8 @@ import { isTainted, type NodeFacts } from './node-facts.ts';
 
 /** Longer than an agent takes to start again. */
 export const AGENT_GRACE_MS = 30_000;
+/** Without a ready agent anywhere for so long, the taint keeps away what agents need. */
+export const NOBODY_READY_MS = 60_000;
 /** A node of this age may have waited for a new leader. */
 const NEW_NODE_MS = 120_000;
 
@@ -40,6 +43,9 @@ export class TaintPlan {
   /** Nodes that an agent is wanted on. */
   readonly #known = new Map<string, Known>();
   readonly #lost = new Set<string>();
+  readonly #ready = new Set<string>();
+  /** Monotonic; since when no agent is ready anywhere. */
+  #nobodySinceMs: number;
 
   constructor({
     clock,
@@ -47,11 +53,17 @@ export class TaintPlan {
   }: { readonly clock: Clock; readonly graceMs?: number }) {
     this.#clock = clock;
     this.#graceMs = graceMs;
+    this.#nobodySinceMs = clock.now();
   }
 
   /** Nodes that had an agent, or are too old to be new, and have no ready one. */
   get lost(): number {
     return this.#lost.size;
+  }
+
+  /** All nodes are to be judged again when this changes. */
+  get isAnyReady(): boolean {
+    return this.#ready.size > 0;
   }
 
   judge(node: NodeFacts, { isWanted, isReady }: AgentPresence): TaintVerdict {
@@ -65,13 +77,22 @@ export class TaintPlan {
       known.lostAtMs = undefined;
       known.isNew = false;
       this.#lost.delete(name);
+      this.#ready.add(name);
       return { isTainted: false };
     }
+    this.#unready(name);
     known.lostAtMs ??= this.#clock.now();
-    if (known.isNew) return { isTainted: true };
-    this.#lost.add(name);
-    if (isTainted(node.taints)) return { isTainted: true };
-    const leftMs = known.lostAtMs + this.#graceMs - this.#clock.now();
+    if (!known.isNew) this.#lost.add(name);
+    if (this.#ready.size > 0) return this.#judgeWaiting(node, known);
+    const leftMs = this.#nobodySinceMs + NOBODY_READY_MS - this.#clock.now();
+    if (leftMs <= 0) return { isTainted: false, againInMs: this.#graceMs };
+    const verdict = this.#judgeWaiting(node, known);
+    return { ...verdict, againInMs: Math.min(leftMs, verdict.againInMs ?? leftMs) };
+  }
+
+  #judgeWaiting({ taints }: NodeFacts, { isNew, lostAtMs = 0 }: Known): TaintVerdict {
+    if (isNew || isTainted(taints)) return { isTainted: true };
+    const leftMs = lostAtMs + this.#graceMs - this.#clock.now();
     if (leftMs > 0) return { isTainted: false, againInMs: leftMs };
     return this.#isWidespread
       ? { isTainted: false, againInMs: this.#graceMs }
@@ -81,6 +102,11 @@ export class TaintPlan {
   forget(name: string): void {
     this.#known.delete(name);
     this.#lost.delete(name);
+    this.#unready(name);
+  }
+
+  #unready(name: string): void {
+    if (this.#ready.delete(name) && this.#ready.size === 0) this.#nobodySinceMs = this.#clock.now();
   }
 
   get #isWidespread(): boolean {
