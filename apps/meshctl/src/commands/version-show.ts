@@ -47,10 +47,12 @@ async function versionShow({ client, output }: VersionOptions, command: Command)
       ...(counted(found?.dataPlane) === '' ? [] : [`data plane  ${counted(found?.dataPlane)}`]),
     ].join('\n'),
   );
-  const all = new Set([
-    ...Object.keys(found?.controlPlane ?? {}),
-    ...Object.keys(found?.dataPlane ?? {}),
-  ]);
+  // A tag that is no version says nothing of one.
+  const all = new Set(
+    [...Object.keys(found?.controlPlane ?? {}), ...Object.keys(found?.dataPlane ?? {})].filter(
+      (version) => /^\d/.test(version),
+    ),
+  );
   if (all.size > 1) note('‼ versions differ: is an upgrade under way? (meshctl status)');
 }
 

@@ -97,6 +97,11 @@ async function changeEnrolment(
   });
 }
 
+/** Its container has the name that a sidecar's has. */
+export function isWaypointPod(pod: unknown): boolean {
+  return textAt(pod, 'metadata', 'labels', 'gateway.istio.io/managed') !== '';
+}
+
 /** What enrolment of its namespace does to a pod (semantics of the label: a pod's own one wins). */
 export function effectOn(pod: unknown, isEnrolling: boolean): string {
   const own = textAt(pod, 'metadata', 'labels', MODE_LABEL);
@@ -107,6 +112,7 @@ export function effectOn(pod: unknown, isEnrolling: boolean): string {
   const hasSidecar =
     textAt(pod, 'metadata', 'annotations', 'sidecar.istio.io/status') !== '' ||
     containers.some((one) => textAt(one, 'name') === 'istio-proxy');
+  if (isWaypointPod(pod)) return 'none: it is a waypoint';
   if (fieldAt(pod, 'spec', 'hostNetwork') === true) return 'none: it is in the network of its node';
   if (hasSidecar) return 'none: it has a sidecar of Istio; restart it without';
   if (own === 'none') return 'none: its own label says none';

@@ -63,6 +63,14 @@ describe('effectOn', () => {
       { metadata: { annotations: { 'sidecar.istio.io/status': '{}' } } },
       /sidecar/,
     ],
+    [
+      'a waypoint',
+      {
+        metadata: { labels: { 'gateway.istio.io/managed': 'istio.io-mesh-controller' } },
+        spec: { containers: [{ name: 'istio-proxy' }] },
+      },
+      /is a waypoint/,
+    ],
     ['a finished job', { status: { phase: 'Succeeded' } }, /ended/],
   ] as const) {
     it(`says what happens to ${title}`, () => assert.match(effectOn(pod, true), said));

@@ -1,6 +1,7 @@
 /** What a cluster must be like before Ambit is installed, and afterwards too. */
 import { CRD_OWNER_LABEL, customResourceDefinitions } from '@ambit/api';
 import { fieldAt, gvr, listAt, listIfServed, textAt } from '../cluster.ts';
+import { isWaypointPod } from '../enroll-command.ts';
 import { CLUSTER_RULES } from '../objects/rbac.ts';
 import { type Check, type CheckContext, error, type Outcome, ok, some, warning } from './check.ts';
 
@@ -212,7 +213,7 @@ async function sidecarPods(context: CheckContext): Promise<Outcome> {
         ...listAt(pod, 'spec', 'initContainers'),
       ];
       const hasSidecar = containers.some((one) => textAt(one, 'name') === 'istio-proxy');
-      if (hasSidecar) names.push(`${namespace}/${pod.metadata.name}`);
+      if (hasSidecar && !isWaypointPod(pod)) names.push(`${namespace}/${pod.metadata.name}`);
     }
   }
   return names.length === 0 ? ok() : warning(some(names));
