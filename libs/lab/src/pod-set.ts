@@ -1,7 +1,7 @@
 /**
  * The pods that run, brought towards those that should run. One pass at a time; it never waits for a pod.
  *
- * A Deployment's old pods stay until every new one is ready, as a rolling update leaves them.
+ * A Deployment's old pods stay until every new one is available, as a rolling update leaves them.
  */
 import type { LabNode } from './network.ts';
 import { LabPod, type PodSurroundings } from './pod.ts';
@@ -97,7 +97,7 @@ export class PodSet {
     }
     for (const [key, plan] of plans) {
       const isSuccessor = plan.owner === pod.plan.owner && plan.revision !== pod.plan.revision;
-      if (isSuccessor && this.#pods.get(key)?.isReady !== true) {
+      if (isSuccessor && this.#pods.get(key)?.isAvailable !== true) {
         return true;
       }
     }

@@ -19,6 +19,10 @@ import type { PodPlan } from './workloads.ts';
 
 /** After SIGTERM. Kubernetes gives 30 s; a lab's programs hold nothing that needs it. */
 const GRACE_MS = 2_000;
+/** Of a waypoint: what goes through it is others'. It ends as soon as nothing does. */
+const WAYPOINT_GRACE_MS = 10_000;
+/** Ready for less, a waypoint replaces none: everybody has to hear of it first. In a cluster, `minReadySeconds`. */
+const WAYPOINT_READY_MS = 1_000;
 /** A container's image that the lab knows how to run. */
 export const WAYPOINT_IMAGE = 'ambit/waypoint';
 
@@ -59,6 +63,7 @@ export class LabPod {
   phase: PodPhase = 'Pending';
   /** Why it does not run, for people. */
   message = '';
+  #readySince: number | undefined;
 
   constructor(plan: PodPlan, node: LabNode, around: PodSurroundings) {
     this.plan = plan;
@@ -86,6 +91,12 @@ export class LabPod {
       this.#containers.length > 0 &&
       this.#containers.every((container) => container.isReady)
     );
+  }
+
+  /** Ready for long enough that those before it may go. */
+  get isAvailable(): boolean {
+    if (!this.isReady || this.#readyMs === 0) return this.isReady;
+    return this.#around.clock.now() - (this.#readySince ?? Infinity) >= this.#readyMs;
   }
 
   get restarts(): number {
@@ -195,6 +206,21 @@ export class LabPod {
     this.#around.onChange();
   }
 
+  get #readyMs(): number {
+    const isWaypoint = this.plan.spec.containers.some(({ image }) => image === WAYPOINT_IMAGE);
+    return isWaypoint ? WAYPOINT_READY_MS : 0;
+  }
+
+  #noteReady(): void {
+    const { clock, onChange } = this.#around;
+    if (!this.isReady) {
+      this.#readySince = undefined;
+    } else if (this.#readySince === undefined) {
+      this.#readySince = clock.now();
+      if (this.#readyMs > 0) void clock.sleep(this.#readyMs).then(onChange);
+    }
+  }
+
   #refuseBadContainers(): void {
     const { containers, hostNetwork } = this.plan.spec;
     if (hostNetwork) {
@@ -226,8 +252,11 @@ export class LabPod {
     return new ContainerRun({
       container,
       clock,
-      onChange,
-      graceMs: GRACE_MS,
+      onChange: () => {
+        this.#noteReady();
+        onChange();
+      },
+      graceMs: isWaypoint ? WAYPOINT_GRACE_MS : GRACE_MS,
       logFile: join(logFolder, `${this.plan.namespace}.${this.plan.name}${suffix}.log`),
       process: () => this.processOptions(argv, env),
       probeTarget: {
