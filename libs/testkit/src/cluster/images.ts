@@ -11,39 +11,56 @@ import { finish, kubectl, tryKubectl } from './kubectl.ts';
 
 export const root = join(import.meta.dirname, '..', '..', '..', '..');
 
-const SOURCES = [
-  'apps/*/src/**/*.{ts,mjs,json}',
-  'libs/*/src/**/*.{ts,mjs,go,c}',
-  'manifests/samples/**/*.mjs',
-  'tools/{bundle,image}*',
-  'package-lock.json',
-];
+const SOURCES = {
+  mesh: [
+    'apps/*/src/**/*.{ts,mjs,json}',
+    'libs/!(testkit)/src/**/*.ts',
+    'tools/{bundle,image}*',
+    'package-lock.json',
+  ],
+  programs: [
+    'libs/{lab,testkit}/src/**/*.{mjs,go,c}',
+    'manifests/samples/**/*.mjs',
+    'tools/image-programs.ts',
+  ],
+} as const;
+const BUILDS = { mesh: ['image.ts', 'all'], programs: ['image-programs.ts'] } as const;
 const MARK = 'ambit-test-images';
+type Part = keyof typeof SOURCES;
 
 export interface TestImages {
-  /** Of Ambit's images and of the programs'. */
+  /** Of Ambit's images. */
   readonly tag: string;
   readonly program: (name: 'node' | 'go' | 'c') => string;
 }
 
 export async function loadImages(): Promise<TestImages> {
-  const tag = `test-${hashOfSources()}`;
-  const mark = await tryKubectl(['get', 'configmap', MARK, '-o', 'jsonpath={.data.tag}']);
-  if (mark.stdout !== tag) {
-    if ((process.env['AMBIT_IMAGE_LOADER'] ?? '') === '') {
-      throw new Error('AMBIT_IMAGE_LOADER is not set, for instance to "kind load image-archive"');
-    }
-    const out = mkdtempSync(join(tmpdir(), 'ambit-images-'));
-    try {
-      await build('image.ts', 'all', '--tag', tag, '--out', out, '--load');
-      await build('image-programs.ts', '--tag', tag, '--out', out, '--load');
-    } finally {
-      rmSync(out, { recursive: true, force: true });
-    }
-    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: MARK }, data: { tag } };
-    await kubectl(['apply', '-f', '-'], JSON.stringify(object));
+  const tag = await loadPart('mesh');
+  const ofPrograms = await loadPart('programs');
+  return { tag, program: (name) => `docker.io/ambit-test/${name}:${ofPrograms}` };
+}
+
+/** The tag, which is of the sources. */
+async function loadPart(part: Part): Promise<string> {
+  const tag = `test-${hashOf(part)}`;
+  const name = `${MARK}-${part}`;
+  const mark = await tryKubectl(['get', 'configmap', name, '-o', 'jsonpath={.data.tag}']);
+  if (mark.stdout === tag) {
+    return tag;
   }
-  return { tag, program: (name) => `docker.io/ambit-test/${name}:${tag}` };
+  if ((process.env['AMBIT_IMAGE_LOADER'] ?? '') === '') {
+    throw new Error('AMBIT_IMAGE_LOADER is not set, for instance to "kind load image-archive"');
+  }
+  const out = mkdtempSync(join(tmpdir(), 'ambit-images-'));
+  try {
+    const [script, ...args] = BUILDS[part];
+    await build(script, ...args, '--tag', tag, '--out', out, '--load');
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { tag } };
+  await kubectl(['apply', '-f', '-'], JSON.stringify(object));
+  return tag;
 }
 
 async function build(script: string, ...args: readonly string[]): Promise<void> {
@@ -54,10 +71,10 @@ async function build(script: string, ...args: readonly string[]): Promise<void> 
   }
 }
 
-function hashOfSources(): string {
+function hashOf(part: Part): string {
   const exclude = (path: string): boolean => path.endsWith('.test.ts') || path === 'node_modules';
   const hash = createHash('sha256');
-  for (const file of globSync(SOURCES, { cwd: root, exclude }).sort()) {
+  for (const file of globSync([...SOURCES[part]], { cwd: root, exclude }).sort()) {
     if (!file.endsWith('.test.ts')) {
       hash.update(file).update(readFileSync(join(root, file)));
     }

@@ -8,13 +8,20 @@ export interface Ran {
   readonly stderr: string;
 }
 
-export interface ProcessRun extends Ran {
-  readonly child: ChildProcess;
-}
-
+/** In a process group of its own: the command may be a script around kubectl. End it with `stopProcess`. */
 export function startKubectl(...args: readonly string[]): ChildProcess {
   const [command = 'kubectl', ...first] = (process.env['AMBIT_KUBECTL'] ?? 'kubectl').split(' ');
-  return spawn(command, [...first, ...args], { stdio: 'pipe' });
+  return spawn(command, [...first, ...args], { stdio: 'pipe', detached: true });
+}
+
+/** False if it has ended already. */
+export function stopProcess(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): boolean {
+  try {
+    return child.pid !== undefined && process.kill(-child.pid, signal);
+  } catch {
+    // Nobody is left in the group.
+    return false;
+  }
 }
 
 /** Never rejects for what the command answers; `code` says. */

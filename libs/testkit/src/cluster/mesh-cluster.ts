@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { systemClock } from '@ambit/core';
 import { Caller } from '@ambit/lab/testing';
 import { loadImages, root, type TestImages } from './images.ts';
-import { finish, kubectl, type Ran, startKubectl, tryKubectl } from './kubectl.ts';
+import { finish, kubectl, type Ran, startKubectl, stopProcess, tryKubectl } from './kubectl.ts';
 import type { Json } from './objects.ts';
 import { type Sniffer, startSniffer } from './sniffer.ts';
 
@@ -141,7 +141,7 @@ export class MeshCluster implements AsyncDisposable {
           child.once('close', (code, signal) => resolve({ code, signal }));
         },
       );
-      return { child, ended, signal: (name: NodeJS.Signals) => child.kill(name) };
+      return { child, ended, signal: (name: NodeJS.Signals) => stopProcess(child, name) };
     };
     const caller = new Caller({ spawn: spawnIn }, pod);
     this.#callers.push(caller);
