@@ -1,6 +1,13 @@
 /** What a part of the controller is given, on a fake API server or a real one. Tests only. */
 import { type Clock, systemClock } from '@ambit/core';
-import { createKubeMetrics, Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
+import {
+  createKubeMetrics,
+  Discovery,
+  KubeClient,
+  KubeHttp,
+  type KubeObject,
+  type KubeRequest,
+} from '@ambit/kube';
 import { answer, FakeApiServer, type FakeKind, type TestCluster } from '@ambit/kube/testing';
 import { createRegistry, silentLogger } from '@ambit/telemetry';
 
@@ -8,9 +15,28 @@ import type { KubernetesContext } from './context.ts';
 
 export const CONTROLLER_NAMESPACE = 'istio-system';
 
+/** Knows what it waits for. */
+class CountingHttp extends KubeHttp {
+  pending = 0;
+
+  override async json(request: KubeRequest): Promise<unknown> {
+    this.pending += 1;
+    try {
+      return await super.json(request);
+    } finally {
+      this.pending -= 1;
+    }
+  }
+}
+
+/** Turns of the event loop in which whoever had an answer asks on. */
+const QUIET_TURNS = 5;
+
 export interface FakeCluster extends AsyncDisposable {
   readonly server: FakeApiServer;
   readonly context: KubernetesContext;
+  /** Until nobody waits for an answer and nobody asks on; what waits for a clock does not count. */
+  settle(): Promise<void>;
 }
 
 /** Answers merge patches as the API server does; the fake one replaces whole fields. */
@@ -34,12 +60,18 @@ export async function fakeCluster(
     answer(response, 200, server.put(resource, merged(old, patch) as KubeObject));
     return true;
   };
-  const http = new KubeHttp({ credentials: server.credentials, clock: systemClock });
+  const http = new CountingHttp({ credentials: server.credentials, clock: systemClock });
   const discovery = new Discovery({ http, clock: systemClock, pollMs: 20 });
   const client = new KubeClient({ http });
   return {
     server,
     context: contextOf({ http, client, discovery }, clock),
+    async settle() {
+      for (let quiet = 0; quiet < QUIET_TURNS; quiet += 1) {
+        await systemClock.sleep(1);
+        if (http.pending > 0) quiet = -1;
+      }
+    },
     async [Symbol.asyncDispose]() {
       await discovery.stop();
       http.close();

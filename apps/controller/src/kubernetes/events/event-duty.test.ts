@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { systemClock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 import { fail } from '@ambit/kube/testing';
 import { type Condition, type ObjectStatus, splitKey } from '@ambit/model';
@@ -41,7 +40,7 @@ interface Told {
 
 async function rig() {
   const clock = new FakeClock();
-  const { server, context, ...rest } = await fakeCluster(KINDS, clock);
+  const { server, context, settle, ...rest } = await fakeCluster(KINDS, clock);
   const metrics = createDutyMetrics(createRegistry());
   const statuses = new Map<string, ObjectStatus>();
   const uncaptured = new Set<string>();
@@ -56,13 +55,6 @@ async function rig() {
     uncaptured: () => uncaptured,
   });
   const term = new AbortController();
-  const settle = async (): Promise<void> => {
-    let before = -1;
-    while (before !== server.requests.length) {
-      before = server.requests.length;
-      await systemClock.sleep(15);
-    }
-  };
   return {
     server,
     duty,

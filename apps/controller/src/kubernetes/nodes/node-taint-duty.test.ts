@@ -87,7 +87,7 @@ describe('NodeTaintDuty', () => {
   });
 
   it('does not mind a new agent that takes over', async () => {
-    await using bed = await rig({ graceMs: 200 });
+    await using bed = await rig({ graceMs: 2_000 });
     bed.daemonSet();
     bed.node('a');
     bed.agent('a', true, 'old');
@@ -100,7 +100,7 @@ describe('NodeTaintDuty', () => {
     bed.server.delete('pods', `${CONTROLLER_NAMESPACE}/new`);
     await systemClock.sleep(50);
     bed.agent('a', true, 'newest');
-    await systemClock.sleep(300);
+    await systemClock.sleep(2_500);
     assert.equal(bed.patches(), 0);
   });
 
