@@ -11,9 +11,11 @@ import {
   CertificateAuthority,
   CertificateManager,
   createCertificateRequest,
+  IdentityError,
   type PodIndex,
   PodTokenIssuer,
   parseCertificates,
+  type TokenVerifier,
 } from '@ambit/identity';
 import { fromBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
@@ -292,11 +294,12 @@ describe('delta ADS refusals', () => {
 async function oneRequest(
   request: DeltaDiscoveryRequest,
   token: string | undefined,
+  at = port,
 ): Promise<string> {
   const client = new Client(
-    `127.0.0.1:${port}`,
+    `127.0.0.1:${at}`,
     credentials.createSsl(Buffer.from(authority.rootBundlePem)),
-    { 'grpc.ssl_target_name_override': 'controller.test' },
+    at === port ? { 'grpc.ssl_target_name_override': 'controller.test' } : {},
   );
   const metadata = new Metadata();
   if (token !== undefined) {
@@ -359,6 +362,49 @@ describe('certificate service over gRPC', () => {
       });
       await assert.rejects(bad.sign(good), /UNAUTHENTICATED: request authenticate failure/);
       bad.close();
+    }
+  });
+
+  it('answers that it is unavailable while nobody can say whether a token is good, or the CA cannot sign', async () => {
+    let verifier: TokenVerifier = {
+      verify: () =>
+        Promise.reject(
+          new IdentityError('IDENTITY_TOKEN_REVIEW_UNAVAILABLE', 'secret', { retryable: true }),
+        ),
+    };
+    const asking = { verify: (token: string) => verifier.verify(token) };
+    const pending = CertificateAuthority.pending({
+      trustDomain: authority.trustDomain,
+      clock,
+      defaultTtlSeconds: 60,
+    });
+    const away = new ControlPlaneServer({
+      delta: new DeltaServer({ clock, source }),
+      verifier: asking,
+      certificates: {
+        verifier: asking,
+        authority: pending,
+        index,
+        trustedNodeAccounts: new Set(),
+      },
+      serving: authority.issueServing({ names: ['127.0.0.1'], ttlSeconds: 3600 }),
+    });
+    const awayPort = await away.listen('127.0.0.1:0');
+    const address = { ...(await target()), address: `https://127.0.0.1:${awayPort}` };
+    const ca = createCertificateClient({ ...address, impersonate: false });
+    try {
+      const identity = 'spiffe://cluster.local/ns/istio-system/sa/ztunnel';
+      const { csrPem } = await createCertificateRequest(identity);
+      const { signal } = new AbortController();
+      const request = { identity, csrPem, ttlSeconds: 600, signal };
+      await assert.rejects(ca.sign(request), /UNAVAILABLE: authentication is not possible now/);
+      const delta = fromBinary(DeltaDiscoveryRequestSchema, new Uint8Array());
+      assert.equal(await oneRequest(delta, 'x', awayPort), String(status.UNAVAILABLE));
+      verifier = tokens;
+      await assert.rejects(ca.sign(request), /UNAVAILABLE: CSR signing is not possible now/);
+    } finally {
+      ca.close();
+      away.stop();
     }
   });
 
