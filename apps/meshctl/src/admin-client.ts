@@ -10,6 +10,8 @@ import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '@ambit/core';
 import { EXIT, UserError } from './errors.ts';
 
+/** An API server waits half a minute for a node that is off. */
+const CONNECT_TIMEOUT_MS = 5_000;
 /** Until the answer begins. */
 const IDLE_TIMEOUT_MS = 10_000;
 /** Until the whole answer is there: dumps of large meshes come through the API server. */
@@ -118,12 +120,21 @@ export class AdminClient {
   }
 
   async #connected(connect: () => Promise<Duplex>): Promise<RequestOptions> {
+    const { clock = systemClock } = this.#options;
+    const done = new AbortController();
+    const connecting = connect();
     try {
-      const stream = await connect();
+      const stream = await Promise.race([
+        connecting,
+        lateAfter(clock, CONNECT_TIMEOUT_MS, done.signal),
+      ]);
       // A stream has what is used of a socket.
       return { host: 'localhost', createConnection: () => stream as Socket };
     } catch (error) {
+      abandon(connecting);
       throw this.#unreachable(error);
+    } finally {
+      done.abort();
     }
   }
 
@@ -150,6 +161,24 @@ export class AdminClient {
 }
 
 const FIX = 'start a lab (meshctl lab up -f DIR), or name its admin socket with --controller';
+
+let abandoned = 0;
+
+/** Connections that nobody waits for any more; they would keep the process for as long as they take. */
+export function abandonedConnections(): number {
+  return abandoned;
+}
+
+function abandon(connecting: Promise<Duplex>): void {
+  abandoned += 1;
+  const forget = (): void => {
+    abandoned -= 1;
+  };
+  connecting.then((stream) => {
+    stream.destroy();
+    forget();
+  }, forget);
+}
 
 function responseOf(outgoing: ClientRequest): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();

@@ -3,6 +3,7 @@
  * controller does not answer, 70 a bug of ours; a command that runs another one returns that one's.
  */
 import { MeshError } from '@ambit/core';
+import { abandonedConnections } from './admin-client.ts';
 import { EXIT, formatUserError, UserError } from './errors.ts';
 import { createProgram, isUsageEnd } from './program.ts';
 
@@ -16,6 +17,11 @@ try {
   await createProgram().parseAsync();
 } catch (error) {
   process.exitCode = exitCodeOf(error);
+}
+
+if (abandonedConnections() > 0) {
+  // When what was written is out.
+  process.stdout.write('', () => process.exit());
 }
 
 function exitCodeOf(error: unknown): number {

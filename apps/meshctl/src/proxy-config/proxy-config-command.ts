@@ -147,9 +147,20 @@ async function readDumps(target: string | undefined, call: DumpCall): Promise<Du
     isOfEach,
   });
   const dumps: ProxyDump[] = [];
+  const failures: UserError[] = [];
   for (const { kind, name, client } of found.proxies) {
-    dumps.push({ kind, name, json: await client.get('/config_dump') });
+    try {
+      dumps.push({ kind, name, json: await client.get('/config_dump') });
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      failures.push(error);
+    }
   }
+  const [failed] = failures;
+  if (failed !== undefined && dumps.length === 0) throw failed;
+  // The others' answers are worth having.
+  for (const { message, why } of failures) note(`${message}: ${why ?? ''}`);
+  if (failed !== undefined) process.exitCode = EXIT.finding;
   return { dumps, pod: found.pod };
 }
 

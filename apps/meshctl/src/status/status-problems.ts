@@ -69,7 +69,11 @@ function namespaceProblems({
 
 /** Of proxies that differ from the controller: an upgrade that stands still. */
 function versionProblems({ versions, replicas }: Known): readonly string[] {
-  const own = new Set(replicas.flatMap(({ version }) => version ?? []));
+  const own = new Set(
+    replicas.flatMap(({ version, startedAtMs }) =>
+      version === undefined || startedAtMs === undefined ? [] : [version],
+    ),
+  );
   return own.size > 1
     ? [`controllers are of versions ${[...own].sort().join(' and ')}`]
     : Object.entries(versions).flatMap(([name, version]) =>
