@@ -80,12 +80,7 @@ export class ManagedFolder {
 
   async #reconcile(wanted: ReadonlyMap<string, WaypointSpec>): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
-    const files = new Map(
-      [...wanted.values()].map((spec) => [
-        `${PREFIX}${spec.namespace}.${spec.name}${SUFFIX}`,
-        waypointObjects(spec).map(formatYaml).join('---\n'),
-      ]),
-    );
+    const files = new Map([...wanted.values()].map((spec) => [fileOf(spec), textOf(spec)]));
     for (const name of await readdir(this.#folder)) {
       const isOurs = name.startsWith(PREFIX) && name.endsWith(SUFFIX);
       if (!isOurs || files.has(name)) {
@@ -98,12 +93,21 @@ export class ManagedFolder {
         this.#log.info('waypoint is no longer needed', { file: name });
       }
     }
-    for (const [name, text] of files) {
-      const path = join(this.#folder, name);
-      if ((await readIfThere(path)) === text) continue;
-      await writeFile(`${path}.new`, text);
-      await rename(`${path}.new`, path);
-      this.#log.info('waypoint is wanted', { file: name });
+    for (const spec of wanted.values()) await this.#write(spec);
+  }
+
+  async #write(spec: WaypointSpec): Promise<void> {
+    const name = fileOf(spec);
+    const text = textOf(spec);
+    const path = join(this.#folder, name);
+    if ((await readIfThere(path)) === text) return;
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+    this.#log.info('waypoint is wanted', { file: name });
+    const parameters = spec.infrastructure?.parametersRef;
+    if (parameters !== undefined) {
+      const why = 'overlays are for objects of a cluster';
+      this.#log.warn('parameters have no effect here', { file: name, parameters, why });
     }
   }
 
@@ -126,6 +130,14 @@ export class ManagedFolder {
       () => undefined, // stopping: the next process looks
     );
   }
+}
+
+function fileOf({ namespace, name }: WaypointSpec): string {
+  return `${PREFIX}${namespace}.${name}${SUFFIX}`;
+}
+
+function textOf(spec: WaypointSpec): string {
+  return waypointObjects(spec).map(formatYaml).join('---\n');
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
