@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { createOwnRoot } from '@ambit/identity';
 import { KubeError } from '@ambit/kube';
 import type { AdminCa } from '@ambit/model';
 
 import { ControllerError } from '../errors.ts';
-import { type CaRotation, caRoutes, fixedCa } from './ca-routes.ts';
+import { type CaRotation, caRoutes, describeFixed, fixedCa } from './ca-routes.ts';
 
 const CA: AdminCa = {
   trustDomain: 'x',
@@ -26,11 +27,11 @@ async function ask(rotation: CaRotation, method: string, path: string, query = '
 
 describe('caRoutes', () => {
   it('answer with the CA, and take steps', async () => {
-    const forced: boolean[] = [];
+    const forced: unknown[] = [];
     const rotation: CaRotation = {
       describe: () => Promise.resolve(CA),
-      next: ({ isForced }) => {
-        forced.push(isForced);
+      next: ({ isForced, from }) => {
+        forced.push(isForced, from);
         return Promise.resolve({ ...CA, step: 'distribute' });
       },
       abort: () => Promise.resolve(CA),
@@ -38,9 +39,9 @@ describe('caRoutes', () => {
     assert.deepEqual((await ask(rotation, 'GET', '/v1/ca')).body, CA);
     const next = '/v1/ca/rotate/next';
     assert.equal((await ask(rotation, 'POST', next)).body['step'], 'distribute');
-    await ask(rotation, 'POST', next, 'force=true');
+    await ask(rotation, 'POST', next, 'force=true&from=sign');
     await ask(rotation, 'POST', next, 'force=yes');
-    assert.deepEqual(forced, [false, true, false]);
+    assert.deepEqual(forced, [false, undefined, true, 'sign', false, undefined]);
     assert.equal((await ask(rotation, 'POST', '/v1/ca/rotate/abort')).status, 200);
   });
 
@@ -71,6 +72,26 @@ describe('caRoutes', () => {
     await assert.rejects(
       ask({ describe: fail, next: fail, abort: fail }, 'GET', '/v1/ca'),
       TypeError,
+    );
+  });
+
+  it('describe a CA in files', () => {
+    const root = (commonName: string): string =>
+      createOwnRoot({ trustDomain: 'x', nowMs: Date.now(), commonName }).roots;
+    const described = (rootBundlePem: string) =>
+      describeFixed({
+        authority: { isOpen: rootBundlePem !== '', rootBundlePem, trustDomain: 'x' },
+        source: 'folder "/ca"',
+        why: 'its key is in a folder',
+        proxies: 2,
+      });
+    assert.deepEqual(described('').roots, []);
+    const [only] = described(root('a')).roots;
+    assert.equal(only?.name, 'O=x, CN=a');
+    assert.equal(only.use, 'signs');
+    assert.deepEqual(
+      described(root('a') + root('b')).roots.map(({ use }) => use),
+      ['trusted', 'trusted'],
     );
   });
 

@@ -67,7 +67,10 @@ describe('meshctl ca', { concurrency: 3 }, () => {
 `,
     );
     assert.equal(code, 0);
-    assert.equal(asked.filter((path) => path === '/v1/ca/rotate/next').length, 3);
+    assert.deepEqual(
+      asked.filter((path) => path.includes('next')),
+      ['none', 'distribute', 'sign'].map((step) => `/v1/ca/rotate/next?from=${step}`),
+    );
   });
 
   it('takes one step if that is asked', async () => {
@@ -96,7 +99,7 @@ describe('meshctl ca', { concurrency: 3 }, () => {
     const { fake, asked } = await controller((ca) => ({ ...ca, waiting: BEHIND }));
     await using _ = fake;
     assert.equal((await run(fake, 'rotate', '--step', '--force')).code, 0);
-    assert.ok(asked.includes('/v1/ca/rotate/next?force=true'));
+    assert.ok(asked.includes('/v1/ca/rotate/next?from=none&force=true'));
   });
 
   it('says why the controller refuses', async () => {

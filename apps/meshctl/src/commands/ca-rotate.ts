@@ -98,7 +98,8 @@ async function step(
     if (clock.now() > deadline) throw tooLate(waiting, formatSpan(timeout));
     await clock.sleep(POLL_MS);
   }
-  const after = await post(client, `/v1/ca/rotate/next${force ? '?force=true' : ''}`);
+  const query = `from=${before.step}${force ? '&force=true' : ''}`;
+  const after = await post(client, `/v1/ca/rotate/next?${query}`);
   print(`✔ ${DONE[before.next ?? 'distribute']}`);
   return after;
 }

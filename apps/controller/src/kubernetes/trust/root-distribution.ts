@@ -82,7 +82,8 @@ export class RootDistribution extends LeaderRun {
       metrics,
       resource: { group: '', resource: 'configmaps', versions: ['v1'] },
       fieldSelector: `metadata.name=${configMapName}`,
-      prune: (object) => (object.metadata.name === configMapName ? keptOf(object) : undefined),
+      prune: (object) =>
+        object.metadata.name === configMapName ? keptOf(object, root) : undefined,
       onEvent: (event) => {
         if (event.kind === 'synced' || event.key === undefined) return;
         const { namespace } = parseKey(event.key);
@@ -160,9 +161,12 @@ export class RootDistribution extends LeaderRun {
   }
 }
 
-function keptOf(object: KubeObject): Kept {
+/** Thousands of namespaces have the same text, which is kept once. */
+function keptOf(object: KubeObject, root: TrustRoot): Kept {
   const data = object['data'] as Readonly<Record<string, string>> | undefined;
-  return { bundle: data?.[ROOT_KEY], isLabelled: isManaged(object) };
+  const found = data?.[ROOT_KEY];
+  const wanted = root.isOpen ? root.rootBundlePem : undefined;
+  return { bundle: found === wanted ? wanted : found, isLabelled: isManaged(object) };
 }
 
 function isEnding(error: unknown): boolean {

@@ -226,6 +226,15 @@ describe('RootRotation', () => {
     await assert.rejects(r.abort(), { code: 'CONTROLLER_ROTATION_REFUSED' });
   });
 
+  it('takes one step for somebody who asks twice', async () => {
+    const r = rotation(() => []);
+    assert.equal((await r.next({ from: 'none' })).step, 'distribute');
+    await assert.rejects(r.next({ from: 'none' }), {
+      code: 'CONTROLLER_ROTATION_REFUSED',
+      message: /is at "distribute", not at "none"/,
+    });
+  });
+
   it('lets one of two steps at once win', async () => {
     const [one, two] = [rotation(() => []), rotation(() => [])];
     const results = await Promise.allSettled([one.next(), two.next()]);

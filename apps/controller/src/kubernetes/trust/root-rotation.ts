@@ -72,13 +72,23 @@ export class RootRotation {
   }
 
   /**
-   * Takes the next step. `isForced`: without waiting for proxies; those that are behind are refused by others, and
+   * Takes the next step. `from`: only if that is where it is, so that who asks twice takes one. `isForced`: without waiting for proxies; those that are behind are refused by others, and
    * refuse them, until they have followed. Throws CONTROLLER_ROTATION_REFUSED.
    */
-  async next({ isForced = false }: { readonly isForced?: boolean } = {}): Promise<AdminCa> {
+  async next({
+    isForced = false,
+    from,
+  }: {
+    readonly isForced?: boolean;
+    readonly from?: string | undefined;
+  } = {}): Promise<AdminCa> {
     const { context, trustDomain } = this.#options;
     const { clock, log } = context;
     const read = await this.#readOurs();
+    const step = stepOf(read.secret);
+    if (from !== undefined && from !== step) {
+      throw refused(`the rotation is at "${step}", not at "${from.slice(0, 80)}"; look again`);
+    }
     const waiting = this.#waiting(read.secret);
     if (waiting.length > 0 && !isForced) {
       const named = waiting.slice(0, NAMED_MAX).map(({ proxy, reason }) => `${proxy} (${reason})`);

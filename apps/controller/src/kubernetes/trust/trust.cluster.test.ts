@@ -14,9 +14,10 @@ import { createRegistry, silentLogger } from '@ambit/telemetry';
 
 import { applyCrds, type JsonObject, store } from '../../crd/crds.testing.ts';
 import type { LeaderDuty } from '../context.ts';
-import { dataOf, SECRETS } from './ca-secret.ts';
+import { caSecretOf, dataOf, SECRETS } from './ca-secret.ts';
 import { KubernetesWebhook } from './kubernetes-webhook.ts';
 import { RootDistribution } from './root-distribution.ts';
+import { RootRotation } from './root-rotation.ts';
 import { SecretAuthority } from './secret-authority.ts';
 import { TokenReviewVerifier } from './token-review.ts';
 import { contextOn, type TestContext, until } from './trust.testing.ts';
@@ -187,6 +188,42 @@ describe('the CA', () => {
     const { csrPem } = await createCertificateRequest('spiffe://cluster.local/ns/a/sa/b');
     const identity = { trustDomain: 'cluster.local', namespace: 'a', serviceAccount: 'b' };
     replicas[0]?.ca.authority.sign({ csrPem, identity });
+  });
+
+  it('goes through a rotation, followed by every replica', async () => {
+    const where = await cluster.namespace();
+    const replicas = [replica(where), replica(where)];
+    await Promise.all(replicas.map(({ ca }) => ca.whenOpen()));
+    const rotation = new RootRotation({
+      context: context(where),
+      secretName: 'ambit-ca-secret',
+      trustDomain: 'cluster.local',
+      proxies: () => [],
+    });
+    const bundles = new Set(replicas.map(({ ca }) => ca.authority.rootBundlePem));
+    for (const [step, roots] of [
+      ['distribute', 2],
+      ['sign', 2],
+      ['none', 1],
+    ] as const) {
+      const after = await rotation.next();
+      assert.equal(after.step, step);
+      assert.equal(after.roots.length, roots);
+      const { values } = caSecretOf(
+        await cluster.client.get(SECRETS, { namespace: where, name: 'ambit-ca-secret' }),
+      );
+      const bundle = values['root-cert.pem'] ?? '';
+      await until(
+        () => replicas.every(({ ca }) => ca.authority.rootBundlePem === bundle),
+        `every replica at ${step}`,
+      );
+      bundles.add(bundle);
+    }
+    assert.equal(bundles.size, 4);
+    await rotation.next();
+    assert.equal((await rotation.abort()).step, 'none');
+    const results = await Promise.allSettled([1, 2, 3].map(() => rotation.next({ from: 'none' })));
+    assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   });
 
   it('of a corrupt Secret is not used, and the Secret stays as it is', async () => {
