@@ -150,7 +150,10 @@ describe('meshctl waypoint against an API server', () => {
   it('deletes and says whom that leaves behind', async () => {
     const one = await meshctl('waypoint', 'delete', 'other', 'nobody', '-n', namespace);
     assert.equal(one.code, 1);
-    assert.match(one.stderr, new RegExp(`refusing callers: Namespace ${namespace}`));
+    assert.match(
+      one.stderr,
+      new RegExp(`refusing callers until it is back: Namespace ${namespace}`),
+    );
     assert.match(one.stderr, /there is no waypoint .*nobody/);
     assert.equal((await meshctl('waypoint', 'delete', '--all', '-n', namespace)).code, 0);
     assert.match((await meshctl('waypoint', 'list', '-n', namespace)).stderr, /no waypoints found/);

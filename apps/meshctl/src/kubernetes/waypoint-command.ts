@@ -73,6 +73,9 @@ function addWantedOptions(command: Command): Command {
     .option('-r, --revision <name>', 'revision of the control plane');
 }
 
+/** The controller makes one of this name where a policy or route needs it and nobody applied one. */
+const ON_DEMAND_NAME = 'waypoint';
+
 /** `none` means no waypoint where it is a label's value. */
 function parseName(written: string): string {
   if (written === 'none')
@@ -313,7 +316,9 @@ async function deleteWaypoints(
     await cluster.client.delete(GATEWAYS, { namespace, name });
     print(`✅ waypoint ${namespace}/${name} deleted`);
     if (users.length > 0) {
-      note(`‼ still labelled ${USE_WAYPOINT}=${name}, and refusing callers: ${users.join(', ')}`);
+      note(
+        `‼ still labelled ${USE_WAYPOINT}=${name}, and refusing callers until it is back: ${users.join(', ')}${name === ON_DEMAND_NAME ? ' (it is made again by itself where HTTP has to be decided)' : ''}`,
+      );
     }
   }
 }
