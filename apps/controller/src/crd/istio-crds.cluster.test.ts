@@ -5,50 +5,14 @@
  * They come with the Go module istio.io/api, or from the file that $AMBIT_ISTIO_CRDS names.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { knownPaths, parseObject, parseYaml } from '@ambit/api';
+import { knownPaths, parseObject } from '@ambit/api';
 import { isKubeError } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds, fixtures, store } from './crds.testing.ts';
-
-const MODULE = 'istio.io/api@v1.31.1';
-const FILE = 'kubernetes/customresourcedefinitions.gen.yaml';
-
-interface Schema {
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly items?: Schema;
-  readonly additionalProperties?: Schema | boolean;
-}
-
-interface IstioCrd {
-  readonly metadata: { readonly name: string };
-  readonly spec: {
-    readonly group: string;
-    readonly names: { readonly kind: string };
-    readonly versions: readonly {
-      readonly name: string;
-      readonly schema: { readonly openAPIV3Schema: Schema };
-    }[];
-  };
-}
-
-function readIstioCrds(): readonly IstioCrd[] {
-  const given = process.env['AMBIT_ISTIO_CRDS'] ?? '';
-  const path = given === '' ? join(moduleFolder(), FILE) : given;
-  const { documents, findings } = parseYaml(readFileSync(path, 'utf8'), { source: path });
-  assert.deepEqual(findings, []);
-  return documents.map(({ value }) => value as IstioCrd);
-}
-
-function moduleFolder(): string {
-  const json = execFileSync('go', ['mod', 'download', '-json', MODULE], { encoding: 'utf8' });
-  return (JSON.parse(json) as { readonly Dir: string }).Dir;
-}
+import { readIstioCrds, type Schema } from './istio-crds.testing.ts';
 
 function pathsOf(schema: Schema, path: string, found: string[] = []): readonly string[] {
   found.push(path);

@@ -117,7 +117,16 @@ export async function removeObjects(
   await remove({ apiVersion: 'v1', kind: 'ConfigMap', namespace, name: INVENTORY });
   say(`✔ ${removed.length} objects are deleted`);
   if (inventory?.hasMadeNamespace === true) await removeNamespace(cluster, namespace, say);
+  else await releaseNamespace(cluster, namespace);
   return removed;
+}
+
+/** The namespace is somebody else's: what only this field manager set on it goes. */
+async function releaseNamespace(cluster: Cluster, name: string): Promise<void> {
+  const namespaces = gvr('v1', 'namespaces');
+  if ((await cluster.client.find(namespaces, { name })) === undefined) return;
+  const bare = { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
+  await cluster.client.apply(namespaces, bare as KubeObject);
 }
 
 /** The CRDs that Ambit brought. Throws a UserError while there are objects of them, unless forced. */

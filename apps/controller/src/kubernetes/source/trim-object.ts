@@ -19,6 +19,8 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
   ...CAPTURE_ANNOTATIONS,
   STATIC_POD_HASH,
   'sidecar.istio.io/status',
+  // Of another mesh that has captured it.
+  'ambient.istio.io/redirection',
 ]);
 const NAMESPACE_ANNOTATIONS: ReadonlySet<string> = new Set([
   'ambient.istio.io/dns-capture',
