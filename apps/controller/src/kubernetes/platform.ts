@@ -163,6 +163,7 @@ class KubernetesPlatform implements Platform {
       context: this.#context,
       book: statuses,
       objectOf: (key) => this.#source.objectOf(key),
+      waypointOf: (waypoint) => this.#provisioner.stateOf(waypoint),
     });
     statuses.onChange((keys) => duty.changed(keys));
     this.#onWaypoint = (waypoint) => duty.changed([`Gateway/${waypoint}`]);

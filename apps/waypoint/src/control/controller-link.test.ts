@@ -48,7 +48,7 @@ describe('subscriptionsOf', () => {
     const { subscriptions } = setUp();
     assert.deepEqual(
       subscriptions.map(({ typeUrl }) => typeUrl),
-      [TYPE_URL.object, TYPE_URL.address],
+      [TYPE_URL.object, TYPE_URL.address, TYPE_URL.trust],
     );
   });
 
