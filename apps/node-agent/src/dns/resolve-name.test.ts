@@ -108,6 +108,9 @@ describe('resolveName', () => {
       { cname: 'api.example.com', addresses: ['240.0.0.1'] },
     ],
     ['api.example.com.cluster.local', 'A', { cname: 'api.example.com', addresses: ['240.0.0.1'] }],
+    // An alias without an address would be an answer to libc, and end its search.
+    ['api.example.com.cluster.local', 'AAAA', { addresses: [] }],
+    ['ratings.other.shop.svc.cluster.local', 'AAAA', { addresses: [] }],
     ['a.wild.example.com', 'A', { addresses: ['240.0.0.2'] }],
     ['a.b.wild.example.com', 'A', { addresses: ['240.0.0.2'] }],
     ['a.wild.example.com.shop.svc.cluster.local', 'A', { addresses: ['240.0.0.2'] }],

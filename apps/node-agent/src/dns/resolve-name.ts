@@ -46,7 +46,9 @@ export function resolveName(
       continue;
     }
     const addresses = addressesOf(view, service, question.type, client);
-    return candidate.stripped === undefined || candidate.isWildcard
+    // Only with addresses: libc takes an alias alone for an answer. When a pod comes into the mesh between its two
+    // questions, that of upstream to the other one says "no such name", and it would not go on to the next domain.
+    return candidate.stripped === undefined || candidate.isWildcard || addresses.length === 0
       ? { addresses }
       : { cname: candidate.stripped, addresses };
   }

@@ -87,6 +87,7 @@ describe('a node without its agent', { timeout: 240_000 }, () => {
     const counts = await Promise.all(sniffers.map(async (sniffer) => await sniffer.stop()));
     const sum = (word: string): number =>
       counts.reduce((all, found) => all + (found.get(word) ?? 0), 0);
+    assert.ok(sum(`${WORD}-outside`) > 0, 'the other pod is heard');
     assert.equal(sum(`${WORD}-inside`), 0, 'in clear by the pod of the mesh');
     assert.equal(await phase(enrolled, 'inside'), 'Running');
   });

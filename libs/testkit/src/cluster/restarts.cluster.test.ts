@@ -43,7 +43,8 @@ after(async () => {
   await mesh?.[Symbol.asyncDispose]();
 });
 
-async function underLoad(change: () => Promise<void>): Promise<void> {
+/** `cutsMax`: how many connections that stay may be cut at the end of a grace period. */
+async function underLoad(change: () => Promise<void>, cutsMax = 0): Promise<void> {
   await caller.startLoad('direct', { url: `http://web.${plain}/` }, EVERY_MS);
   await caller.startLoad('kept', { url: `http://web.${plain}/`, reuse: true }, EVERY_MS);
   await caller.startLoad('waypoint', { url: `http://web.${way}/` }, EVERY_MS);
@@ -56,7 +57,9 @@ async function underLoad(change: () => Promise<void>): Promise<void> {
     }
   }
   for (const [name, { sent, ok, errors }] of reports) {
-    assert.deepEqual(errors, {}, `${name}: ${ok} of ${sent}`);
+    const cuts = name === 'kept' ? (errors['ECONNRESET'] ?? 0) : 0;
+    assert.ok(cuts <= cutsMax, `${name}: ${cuts} connections were cut`);
+    assert.deepEqual(errors, cuts > 0 ? { ECONNRESET: cuts } : {}, `${name}: ${ok} of ${sent}`);
     assert.ok(sent > 20, `${name}: ${sent} requests`);
   }
 }
@@ -86,7 +89,8 @@ describe('no request fails while', { timeout: 280_000 }, () => {
       });
       assert.deepEqual(await caller.ping('held'), { ok: true });
       await mesh.rollout(AGENT);
-    });
+      // Each end of a connection has an agent that takes its leave once.
+    }, mesh.nodes.length);
   });
 
   it('the waypoint is replaced', async () => {

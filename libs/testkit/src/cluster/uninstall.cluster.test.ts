@@ -13,7 +13,7 @@ for n in /var/run/netns/*; do
   nsenter --net="$n" ip rule list
   nsenter --net="$n" ip route show table all type local
 done
-nft list ruleset
+nft list tables
 ip rule list`;
 const FILES =
   'ls -A /run/ambit /var/run/ambit 2>/dev/null; ls -A /opt/cni/bin; cat /etc/cni/net.d/*; ip link show type dummy';
@@ -46,6 +46,7 @@ after(async () => {
 async function uninstall(): Promise<void> {
   const { code, stdout, stderr } = await mesh.meshctl('uninstall', '-y', '--purge', '--force');
   assert.equal(code, 0, `${stderr}${stdout}`);
+  await kubectl(['wait', '--for=delete', `namespace/${SYSTEM}`, '--timeout=60s']);
 }
 
 const look = async (node: string): Promise<string> => await mesh.onNode(node, 'sh', '-c', LOOK);
@@ -60,7 +61,7 @@ describe('uninstalling', { timeout: 240_000 }, () => {
     for (const node of mesh.nodes) {
       const left = (await look(node)).split('\n');
       assert.deepEqual(
-        left.filter((line) => /ambit|istio|listens|150[0-9][0-9]|0x[45]39/i.test(line)),
+        left.filter((line) => /ambit|istio|listens|\b150[0-9][0-9]\b|0x[45]39/i.test(line)),
         [],
         node,
       );
