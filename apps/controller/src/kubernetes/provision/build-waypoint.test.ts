@@ -104,6 +104,21 @@ describe('buildWaypoint', () => {
     assert.equal(environmentOf(said.part('deployment')).get('AMBIT_WORKERS'), '3');
   });
 
+  const graces: readonly (readonly [string, string, string | undefined])[] = [
+    ['', '45', '5s'],
+    ['spec: {template: {spec: {terminationGracePeriodSeconds: 300}}}', '300', '5s'],
+    ['spec: {template: {spec: {terminationGracePeriodSeconds: 10}}}', '10', '3s'],
+    ['spec: {template: {spec: {terminationGracePeriodSeconds: 2}}}', '2', undefined],
+    ['spec: {template: {spec: {terminationGracePeriodSeconds: 0}}}', '1', undefined],
+  ];
+  for (const [deployment, grace, delay] of graces) {
+    it(`tells the program of ${grace} s to end, of which it still accepts for ${delay ?? 'none'}`, () => {
+      const env = environmentOf(build({ deployment }).part('deployment'));
+      assert.equal(env.get('TERMINATION_GRACE_PERIOD_SECONDS'), grace);
+      assert.equal(env.get('AMBIT_DRAIN_DELAY'), delay);
+    });
+  }
+
   it('lays one overlay over another, and makes an autoscaler where one gives its bounds', () => {
     const findings: Finding[] = [];
     const [ofClass, own] = [

@@ -4,7 +4,12 @@ import type { KubeObject } from '@ambit/kube';
 import { type Json, WAYPOINT_CONTAINER } from '../../provision/waypoint-objects.ts';
 import { complain, type Overlays, overlaid, valueAt } from './overlays.ts';
 import type { WaypointPart } from './parts.ts';
-import { type WaypointInput, waypointParts } from './waypoint-parts.ts';
+import {
+  DRAIN_DELAY_SECONDS,
+  GRACE_SECONDS,
+  type WaypointInput,
+  waypointParts,
+} from './waypoint-parts.ts';
 
 export interface BuiltWaypoint {
   readonly parts: readonly WaypointPart[];
@@ -22,7 +27,7 @@ export function buildWaypoint(
   const parts = waypointParts({ ...input, hasAutoscaler }).map((part) => {
     const merged = overlaid(part, overlays, findings);
     const isSound = part.kind === 'deployment' && findings.length === 0;
-    return isSound ? { ...merged, object: withWorkers(merged.object) } : merged;
+    return isSound ? { ...merged, object: withEnvironment(merged.object) } : merged;
   });
   const replicas = valueAt(
     parts.find(({ kind }) => kind === 'deployment')?.object,
@@ -40,23 +45,41 @@ export function buildWaypoint(
   return { parts, findings };
 }
 
-/** A thread for each CPU that the container may use; one where nothing bounds it, since a node's number says nothing. */
-function withWorkers(deployment: KubeObject): KubeObject {
+/** What the program must hear of its own pod: how long it has to end, and on how many threads it may run. */
+function withEnvironment(deployment: KubeObject): KubeObject {
   const spec = deployment['spec'] as Json;
   const template = spec['template'] as Json;
   const pod = template['spec'] as Json;
-  const containers = (pod['containers'] as readonly Json[]).map((container) => {
-    const env = (container['env'] ?? []) as readonly Json[];
-    const isSaid = env.some(({ name }) => name === 'AMBIT_WORKERS');
-    const isBounded = valueAt(container, 'resources.limits.cpu') !== undefined;
-    return container['name'] === WAYPOINT_CONTAINER && isBounded && !isSaid
-      ? { ...container, env: [...env, WORKERS] }
-      : container;
-  });
+  const containers = (pod['containers'] as readonly Json[]).map((container) =>
+    container['name'] === WAYPOINT_CONTAINER
+      ? { ...container, env: environmentOf(container, pod) }
+      : container,
+  );
   return {
     ...deployment,
     spec: { ...spec, template: { ...template, spec: { ...pod, containers } } },
   };
+}
+
+function environmentOf(container: Json, pod: Json): readonly Json[] {
+  const env = (container['env'] ?? []) as readonly Json[];
+  const isSaid = (name: string): boolean => env.some((one) => one['name'] === name);
+  const grace = pod['terminationGracePeriodSeconds'];
+  const said = [
+    ...drainEnvironment(typeof grace === 'number' ? Math.max(1, grace) : GRACE_SECONDS),
+    // Without a bound the number of the node's CPUs says nothing about this container.
+    ...(valueAt(container, 'resources.limits.cpu') === undefined ? [] : [WORKERS]),
+  ];
+  return [...env, ...said.filter(({ name }) => !isSaid(String(name)))];
+}
+
+/** The delay is part of the grace, and never most of it. */
+function drainEnvironment(graceSeconds: number): readonly Json[] {
+  const delaySeconds = Math.min(DRAIN_DELAY_SECONDS, Math.floor(graceSeconds / 3));
+  return [
+    { name: 'TERMINATION_GRACE_PERIOD_SECONDS', value: String(graceSeconds) },
+    ...(delaySeconds === 0 ? [] : [{ name: 'AMBIT_DRAIN_DELAY', value: `${delaySeconds}s` }]),
+  ];
 }
 
 const WORKERS: Json = {

@@ -56,8 +56,8 @@ const USER = 1337;
  * For requests that are under way when a pod goes. The first seconds of it the program still accepts: everybody has to hear that
  * it leaves.
  */
-const GRACE_SECONDS = 45;
-const DRAIN_DELAY_SECONDS = 5;
+export const GRACE_SECONDS = 45;
+export const DRAIN_DELAY_SECONDS = 5;
 /** Ready for less counts for nothing in a roll-out, so that agents know the new one before an old one goes. */
 const READY_SECONDS_MIN = 3;
 
@@ -201,8 +201,6 @@ function environment(settings: WaypointSettings): readonly Json[] {
     plain('XDS_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
     plain('CA_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
     plain('AMBIT_TOKEN_PATH', `${TOKEN_DIR}/istio-token`),
-    plain('TERMINATION_GRACE_PERIOD_SECONDS', String(GRACE_SECONDS)),
-    plain('AMBIT_DRAIN_DELAY', `${DRAIN_DELAY_SECONDS}s`),
     plain('TRUST_DOMAIN', settings.trustDomain),
     plain('CLUSTER_DOMAIN', settings.clusterDomain),
     plain('ISTIO_META_CLUSTER_ID', settings.clusterId),
