@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { endsOf, explain } from './explain.ts';
 import { renderExplanation } from './render.ts';
 import {
+  bypassedSnapshotOf,
   GATEWAY,
   podYaml,
   SHOP,
@@ -210,6 +211,31 @@ describe('explain', () => {
     const ask = { source: 'old/legacy', destination: 'reviews.shop' };
     const text = renderExplanation(explain(ask, plain));
     assert.match(text, /namespace old is not enrolled/);
+  });
+
+  it('says who let the namespace of a client out of the mesh, and why', () => {
+    const annotations = Object.entries({
+      until: '2026-01-31T12:10:00Z',
+      since: '2026-01-31T12:00:00Z',
+      by: 'ada',
+      reason: 'the CA is down',
+    }).map(([key, value]) => `ambit.io/bypass-${key}: "${value}"`);
+    const opened = `
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: broken
+  labels: {istio.io/dataplane-mode: ambient}
+  annotations: {${annotations.join(', ')}}
+`;
+    const caller = podYaml('caller', '10.0.0.8', { namespace: 'broken' });
+    const mesh = bypassedSnapshotOf('broken', SHOP, opened, caller);
+    const question = { source: 'broken/caller', destination: 'reviews.shop' };
+    const text = renderExplanation(explain(question, mesh));
+    assert.match(
+      text,
+      /namespace broken is bypassed, out of the mesh until .*, by ada: the CA is down/,
+    );
   });
 
   it('says which clause of which rule did not hold', () => {

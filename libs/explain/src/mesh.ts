@@ -59,7 +59,15 @@ export class ExplainMesh {
     const { mode, isException } = this.#modeOf(namespace, name);
     if (mode === 'ambient') return NOT_CAPTURED_YET;
     if (isException) return 'left out of the mesh by its own labels or kind';
+    const bypass = this.#bypassOf(namespace);
+    if (bypass !== undefined) return `not captured: namespace ${namespace} is bypassed, ${bypass}`;
     return `not captured: namespace ${namespace} is not enrolled (label istio.io/dataplane-mode=ambient)`;
+  }
+
+  /** Who let a namespace out of the mesh for a time, why and until when. */
+  #bypassOf(namespace: string): string | undefined {
+    const { conditions = [] } = this.#snapshot.outputs.statuses.get(`Namespace/${namespace}`) ?? {};
+    return conditions.find(({ type, status }) => type === 'Bypassed' && status === 'True')?.message;
   }
 
   /** Why a destination takes clear text: a pod may be enrolled and still have nobody before it. */

@@ -20,9 +20,21 @@ export function uncapturedSnapshotOf(...texts: readonly string[]): DecodedSnapsh
   return snapshotFrom(new MeshModel({ ...OPTIONS, capture: 'reported' }), texts);
 }
 
-function snapshotFrom(model: MeshModel, texts: readonly string[]): DecodedSnapshot {
+/** As while a namespace is let out of the mesh for a time. */
+export function bypassedSnapshotOf(
+  namespace: string,
+  ...texts: readonly string[]
+): DecodedSnapshot {
+  return snapshotFrom(new MeshModel(OPTIONS), texts, [namespace]);
+}
+
+function snapshotFrom(
+  model: MeshModel,
+  texts: readonly string[],
+  bypassed: readonly string[] = [],
+): DecodedSnapshot {
   const upserts = texts.flatMap(objectsOf);
-  model.apply({ upserts });
+  model.apply({ upserts, bypassed: { add: bypassed } });
   const json = encodeSnapshot(model.outputs, { ...OPTIONS, takenAtMs: 0 });
   return decodeSnapshot(JSON.parse(JSON.stringify(json)));
 }
