@@ -202,7 +202,7 @@ export class TestController {
 export class TestProxy {
   readonly received: Received[] = [];
   readonly held = new Map<string, Map<string, Uint8Array>>();
-  refuse: (name: string) => string | undefined = () => undefined;
+  refuse: (name: string, value: Uint8Array) => string | undefined = () => undefined;
   readonly #client: DeltaClient;
   #controller: Pick<TestController, 'address'>;
 
@@ -276,7 +276,7 @@ export class TestProxy {
       apply: ({ changed, removed }) => {
         const rejections: Rejection[] = [];
         for (const { name, value } of changed) {
-          const reason = this.refuse(name);
+          const reason = this.refuse(name, value);
           if (reason === undefined) held.set(name, value);
           else rejections.push({ name, reason });
         }

@@ -164,7 +164,10 @@ export class ProxyTable {
         return;
       case 'acknowledged':
         times?.acknowledgedAtMs.set(event.typeUrl, nowMs);
-        times?.errors.delete(event.typeUrl);
+        // Of one object's refusal the answers for others say nothing.
+        if ((stream.types.get(event.typeUrl)?.rejected.size ?? 0) === 0) {
+          times?.errors.delete(event.typeUrl);
+        }
         return;
       case 'refused':
         times?.errors.set(event.typeUrl, event.message.slice(0, 2_000));
