@@ -40,27 +40,27 @@ export class SettingsReader {
 
   matching(name: string, fallback: string, pattern: RegExp, wanted: string): string {
     const value = this.text(name, fallback);
-    if (!pattern.test(value)) this.#refuse(name, value, wanted);
+    if (!pattern.test(value)) this.refuse(name, value, wanted);
     return value;
   }
 
   oneOf<T extends string>(name: string, fallback: T, allowed: readonly T[]): T {
     const value = this.text(name, fallback);
     const found = allowed.find((one) => one === value);
-    if (found === undefined) this.#refuse(name, value, allowed.join(' or '));
+    if (found === undefined) this.refuse(name, value, allowed.join(' or '));
     return found ?? fallback;
   }
 
   flag(name: string, fallback: 'true' | 'false'): boolean {
     const value = this.text(name, fallback);
-    if (value !== 'true' && value !== 'false') this.#refuse(name, value, 'true or false');
+    if (value !== 'true' && value !== 'false') this.refuse(name, value, 'true or false');
     return value === 'true';
   }
 
   accounts(name: string, fallback: string): readonly string[] {
     const accounts = this.list(name, ',', fallback);
     for (const account of accounts) {
-      if (!ACCOUNT.test(account)) this.#refuse(name, account, 'namespace/serviceaccount');
+      if (!ACCOUNT.test(account)) this.refuse(name, account, 'namespace/serviceaccount');
     }
     return accounts;
   }
@@ -83,7 +83,7 @@ export class SettingsReader {
     } catch {
       // Said below, with what was found.
     }
-    this.#refuse(name, value, 'a JSON object');
+    this.refuse(name, value, 'a JSON object');
     return {};
   }
 
@@ -91,14 +91,14 @@ export class SettingsReader {
     const text = this.text(name, String(fallback));
     const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
-    this.#refuse(name, text, `a number from ${min} to ${max}`);
+    this.refuse(name, text, `a number from ${min} to ${max}`);
     return fallback;
   }
 
   socketPath(name: string, fallback: string): string {
     const value = this.text(name, fallback);
     if (Buffer.byteLength(value) > SOCKET_PATH_BYTES_MAX) {
-      this.#refuse(name, value, `a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`);
+      this.refuse(name, value, `a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`);
     }
     return value;
   }
@@ -108,7 +108,7 @@ export class SettingsReader {
     const value = this.text(name, fallback);
     if (value === 'off') return undefined;
     const endpoint = parseEndpoint(value);
-    if (endpoint === undefined) this.#refuse(name, value, 'IP:PORT or :PORT');
+    if (endpoint === undefined) this.refuse(name, value, 'IP:PORT or :PORT');
     return endpoint;
   }
 
@@ -118,18 +118,19 @@ export class SettingsReader {
       return new LogLevels(value);
     } catch (error) {
       if (!(error instanceof LogLevelError)) throw error;
-      this.#refuse(name, value, 'levels such as info or xds:debug,info');
+      this.refuse(name, value, 'levels such as info or xds:debug,info');
       return new LogLevels(fallback);
     }
   }
 
   xdsAddress(name: string, fallback: string): string {
     const value = this.text(name, fallback);
-    if (parseEndpoint(value) === undefined) this.#refuse(name, value, 'IP:PORT');
+    if (parseEndpoint(value) === undefined) this.refuse(name, value, 'IP:PORT');
     return value.startsWith(':') ? `[::]${value}` : value;
   }
 
-  #refuse(name: string, value: string, wanted: string): void {
+  /** Notes a problem. */
+  refuse(name: string, value: string, wanted: string): void {
     this.#problems.push(`${name} is "${value.slice(0, 80)}", wanted ${wanted}`);
   }
 }

@@ -93,6 +93,7 @@ describe('parseConfig', () => {
         kubeconfig: '',
         revision: 'default',
         caSecret: 'ambit-ca-secret',
+        certManagerIssuer: undefined,
         rootConfigMap: 'ambit-ca-root-cert',
         service: 'ambit-controller',
         webhookAddress: { host: '::', port: 15017 },
@@ -110,6 +111,7 @@ describe('parseConfig', () => {
       [{ AMBIT_WAYPOINT_RESOURCES: '{' }, /wanted a JSON object/],
       [{ AMBIT_WAYPOINT_IMAGE_PULL_POLICY: 'Sometimes' }, /wanted Always or IfNotPresent or Never/],
       [{ AMBIT_CA_SECRET: 'A_B' }, /AMBIT_CA_SECRET is "A_B"/],
+      [{ AMBIT_CERT_MANAGER_ISSUER: 'mine' }, /wanted KIND\/NAME or KIND\/NAME\/GROUP/],
       [{ AMBIT_NODE_TAINT: '1' }, /AMBIT_NODE_TAINT is "1", wanted true or false/],
       [{ AMBIT_CONFIG_SOURCE: 'etcd' }, /wanted directory or kubernetes/],
     ];

@@ -131,7 +131,7 @@ async function buildAuthority(
 ) {
   const { clock, log } = around;
   const { pods, metrics, trustedNodeAccounts } = needs;
-  const { authority, verifier } = platform;
+  const { authority, issuer, verifier } = platform;
   const issuedFile = platform.kept<readonly AdminCertificate[]>('certificates');
   const issued = new IssuedCertificates(issuedFile, () => clock.wallNow());
   await issued.restore();
@@ -146,7 +146,13 @@ async function buildAuthority(
     const { requestedIdentity, reason, caller } = event;
     caLog.warn('certificate refused', { requestedIdentity, reason, caller: caller?.pod.name });
   };
-  const certificates = { verifier, authority, index: pods, trustedNodeAccounts, onEvent };
+  const certificates = {
+    verifier,
+    authority: issuer,
+    index: pods,
+    trustedNodeAccounts,
+    onEvent,
+  };
   return { authority, verifier, issued, certificates };
 }
 

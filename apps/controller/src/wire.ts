@@ -15,6 +15,7 @@ import {
 } from '@ambit/telemetry';
 import { ControlPlaneServer } from '@ambit/xds';
 
+import { caRoutes } from './admin/ca-routes.ts';
 import { objectRoutes } from './admin/object-routes.ts';
 import { proxyRoutes } from './admin/proxy-routes.ts';
 import { ServingRenewal } from './authority.ts';
@@ -192,6 +193,7 @@ export class Controller {
       ...open,
       loggingRoute(levels),
       ...profileRoutes(clock),
+      ...caRoutes(this.#platform.caRotation(this.#parts)),
       ...objectRoutes({ store, statuses, wallNow: () => clock.wallNow() }),
       ...proxyRoutes({
         config: this.#config,

@@ -4,9 +4,10 @@
  *
  * Every replica reads and serves; nothing here is needed for that but the reflectors and the CA.
  */
-import type { CertificateAuthority, TokenVerifier } from '@ambit/identity';
+import type { CertificateAuthority, CertificateIssuer, TokenVerifier } from '@ambit/identity';
 import type { WaypointSpec } from '@ambit/model';
 
+import { type CaRotation, describeFixed, fixedCa } from '../admin/ca-routes.ts';
 import { openAuthority } from '../authority.ts';
 import type { ControllerConfig } from '../config.ts';
 import { createDutyMetrics, type DutyMetrics } from '../metrics.ts';
@@ -26,9 +27,11 @@ import { KubernetesSource } from './source/kubernetes-source.ts';
 import { LastAccepted } from './source/last-accepted.ts';
 import { GatewayClassDuty } from './status/gateway-class-duty.ts';
 import { StatusDuty } from './status/status-duty.ts';
+import { bothRoots, CertManagerIssuer } from './trust/cert-manager/cert-manager-issuer.ts';
 import { KubernetesWebhook, serviceNames } from './trust/kubernetes-webhook.ts';
 import { OwnRootRenewal } from './trust/own-root-renewal.ts';
 import { RootDistribution } from './trust/root-distribution.ts';
+import { RootRotation } from './trust/root-rotation.ts';
 import { SecretAuthority } from './trust/secret-authority.ts';
 import { TokenReviewVerifier } from './trust/token-review.ts';
 import { WebhookDuty } from './trust/webhook-duty.ts';
@@ -53,6 +56,7 @@ class KubernetesPlatform implements Platform {
   readonly source: ConfigSource;
   readonly verifier: TokenVerifier;
   readonly authority: CertificateAuthority;
+  readonly issuer: CertificateIssuer;
   readonly waypoints: WaypointRunner;
   readonly #config: ControllerConfig;
   readonly #settings: KubernetesSettings;
@@ -62,6 +66,8 @@ class KubernetesPlatform implements Platform {
   readonly #lastAccepted: LastAccepted;
   /** Undefined: the CA is in a folder. */
   readonly #secret: SecretAuthority | undefined;
+  /** Undefined: the CA here signs for workloads too. */
+  readonly #outside: CertManagerIssuer | undefined;
   readonly #provisioner: WaypointProvisioner;
   readonly #metrics: DutyMetrics;
   readonly #closers: (() => Promise<void>)[] = [];
@@ -98,6 +104,16 @@ class KubernetesPlatform implements Platform {
           })
         : undefined;
     this.authority = folder ?? required(this.#secret).authority;
+    this.#outside =
+      settings.certManagerIssuer === undefined
+        ? undefined
+        : new CertManagerIssuer({
+            context,
+            issuer: settings.certManagerIssuer,
+            trustDomain: config.trustDomain,
+            defaultTtlSeconds: config.certTtlSeconds,
+          });
+    this.issuer = this.#outside ?? this.authority;
     this.#provisioner = new WaypointProvisioner({
       context,
       settings: waypointSettings(config, settings),
@@ -114,6 +130,7 @@ class KubernetesPlatform implements Platform {
     this.#onProblems = onProblems;
     this.#secret?.start();
     await this.#secret?.whenOpen();
+    this.#outside?.start();
     this.#onProblems = () => undefined;
   }
 
@@ -135,6 +152,7 @@ class KubernetesPlatform implements Platform {
       roots,
       ...(await this.#webhook()),
       ...(this.#secret === undefined ? [] : [this.#rootRenewal()]),
+      ...(this.#outside === undefined ? [] : [this.#outside]),
       this.#nodeTaint(),
     ];
     const { revision } = this.#settings;
@@ -143,8 +161,26 @@ class KubernetesPlatform implements Platform {
     leadership.start();
   }
 
+  caRotation({ proxies }: Pick<Parts, 'proxies'>): CaRotation {
+    const { cacertsDir, trustDomain } = this.#config;
+    const { caSecret: secretName } = this.#settings;
+    const trust = (): ReturnType<typeof proxies.trust> => proxies.trust();
+    if (this.#secret !== undefined) {
+      return new RootRotation({ context: this.#context, secretName, trustDomain, proxies: trust });
+    }
+    return fixedCa(() =>
+      describeFixed({
+        authority: this.authority,
+        source: `folder ${cacertsDir}`,
+        why: 'its key is in a Secret of yours: replace it, with both roots in root-cert.pem in between',
+        proxies: trust().length,
+      }),
+    );
+  }
+
   async stop(): Promise<void> {
     for (const close of this.#closers.splice(0)) await close();
+    await this.#outside?.stop();
     await this.#secret?.stop();
     await this.#context.discovery.stop();
     this.#context.http.close();
@@ -204,7 +240,7 @@ class KubernetesPlatform implements Platform {
     const duty = new RootDistribution({
       context: this.#context,
       configMapName: this.#settings.rootConfigMap,
-      root: this.authority,
+      root: this.#outside === undefined ? this.authority : bothRoots(this.#outside, this.authority),
       namespaces: {
         list: () =>
           [...store.objects.values()].flatMap(({ kind, metadata }) =>

@@ -1,5 +1,9 @@
 /** What the controller has to know of the cluster it runs in. The chart sets all of it. */
 import type { ListenEndpoint, SettingsReader } from '../config-reader.ts';
+import {
+  type IssuerReference,
+  parseIssuerReference,
+} from './trust/cert-manager/issuer-reference.ts';
 
 export interface KubernetesSettings {
   /** Where this controller runs, and where what it keeps in the cluster is. */
@@ -13,6 +17,8 @@ export interface KubernetesSettings {
   readonly revision: string;
   /** Where the root and its key are. */
   readonly caSecret: string;
+  /** Who signs for workloads instead of the CA here. */
+  readonly certManagerIssuer: IssuerReference | undefined;
   /** With the root certificate, in every namespace. */
   readonly rootConfigMap: string;
   /** The name by which agents and waypoints find the controllers. */
@@ -39,6 +45,10 @@ const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const;
 export function readKubernetesSettings(read: SettingsReader): KubernetesSettings {
   const name = (variable: string, fallback: string): string =>
     read.matching(variable, fallback, NAME, 'a name of lower case letters, digits, "-" and "."');
+  const issuer = read.text('AMBIT_CERT_MANAGER_ISSUER', '');
+  if (issuer !== '' && parseIssuerReference(issuer) === undefined) {
+    read.refuse('AMBIT_CERT_MANAGER_ISSUER', issuer, 'KIND/NAME or KIND/NAME/GROUP of an issuer');
+  }
   return {
     namespace: read.required('POD_NAMESPACE', 'the namespace of this pod'),
     podName: read.required('POD_NAME', 'the name of this pod'),
@@ -46,6 +56,7 @@ export function readKubernetesSettings(read: SettingsReader): KubernetesSettings
     kubeconfig: read.text('AMBIT_KUBECONFIG', ''),
     revision: name('REVISION', 'default'),
     caSecret: name('AMBIT_CA_SECRET', 'ambit-ca-secret'),
+    certManagerIssuer: issuer === '' ? undefined : parseIssuerReference(issuer),
     rootConfigMap: name('AMBIT_ROOT_CONFIGMAP', 'ambit-ca-root-cert'),
     service: name('AMBIT_SERVICE', 'ambit-controller'),
     webhookAddress: read.endpoint('AMBIT_WEBHOOK_ADDRESS', ':15017'),

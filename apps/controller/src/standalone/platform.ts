@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import type { CertificateAuthority } from '@ambit/identity';
 
+import { describeFixed, fixedCa } from '../admin/ca-routes.ts';
 import { openAuthority, publishRoot, tokenVerifier } from '../authority.ts';
 import type { ControllerConfig } from '../config.ts';
 import type { Parts, Surroundings } from '../parts.ts';
@@ -25,6 +26,7 @@ export async function openStandalone(
       clock,
       log: log.scoped('state'),
     });
+  const authority = await openAuthority(config, clock);
   return {
     source: new DirectorySource({
       folders: config.configDirs,
@@ -34,15 +36,29 @@ export async function openStandalone(
     }),
     verifier: tokenVerifier(config, clock),
     waypoints: new ManagedFolder({ folder: managed, clock, log: log.scoped('provision') }),
-    authority: await openAuthority(config, clock),
+    authority,
+    issuer: authority,
     open: () => Promise.resolve(),
     kept: <T>(name: KeptName): Kept<T> => stateFile<T>(name),
     run: ({ authority }: Parts, signal) => {
       watchAuthority(authority, { config, log, signal });
       return Promise.resolve();
     },
+    caRotation: ({ proxies }) =>
+      fixedCa(() =>
+        describeFixed({
+          authority,
+          source: `folder ${caFolder(config)}`,
+          why: 'its key is in a folder: replace the files, with both roots in root-cert.pem in between',
+          proxies: proxies.trust().length,
+        }),
+      ),
     stop: () => Promise.resolve(),
   };
+}
+
+function caFolder({ cacertsDir, stateDir }: ControllerConfig): string {
+  return cacertsDir === '' ? join(stateDir, 'ca') : cacertsDir;
 }
 
 /** A folder of `cacerts` may be replaced, and whoever trusts the mesh reads the root from the state folder. */

@@ -114,6 +114,12 @@ export const VALUES: readonly ValueEntry[] = [
     NAME,
   ),
   string(
+    'ca.certManagerIssuer',
+    '',
+    'Issuer of cert-manager that signs for workloads: `ClusterIssuer/mesh`. Empty: the CA of the mesh does.',
+    '^([A-Z][A-Za-z0-9]*(/[a-z0-9.-]+){1,2})?$',
+  ),
+  string(
     'ca.rootConfigMap',
     'ambit-ca-root-cert',
     'ConfigMap with the root certificate that the controller writes to every namespace.',

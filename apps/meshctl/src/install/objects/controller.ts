@@ -190,6 +190,10 @@ function controllerEnv(): Node {
     plainEnv('AMBIT_SERVING_NAMES', join(host, ',', host, '.', value('clusterDomain'))),
     plainEnv('AMBIT_CERT_TTL_SECONDS', text('ca.certTtlSeconds')),
     plainEnv('AMBIT_CA_SECRET', value('ca.secret')),
+    when(
+      value('ca.certManagerIssuer'),
+      plainEnv('AMBIT_CERT_MANAGER_ISSUER', value('ca.certManagerIssuer')),
+    ),
     plainEnv('AMBIT_ROOT_CONFIGMAP', value('ca.rootConfigMap')),
     when(value('ca.cacertsSecret'), plainEnv('AMBIT_CACERTS_DIR', CACERTS_DIR)),
     comment(
