@@ -71,6 +71,7 @@ export class Controller {
     await this.#listenAdmin();
     this.#loading = readiness.hold('configuration');
     await this.#platform.open((problems) => this.#setProblems(problems));
+    if (this.#stopping.signal.aborted) return 0;
     await source.start(
       (change) => this.#apply(change),
       (problems) => this.#setProblems(problems),

@@ -39,6 +39,9 @@ import { WebhookDuty } from './trust/webhook-duty.ts';
 /** Of the agents' DaemonSet, as the chart names it. */
 const AGENT = 'ambit-node-agent';
 const WEBHOOK_SERVICE_PORT = 443;
+const MOUNTED_CA =
+  'its key is in a Secret of yours: replace it, with both roots in root-cert.pem in between';
+const FOREIGN_CA = 'cert-manager signs for workloads: its issuer has to get another root';
 const NAMESPACE_KEY = 'Namespace/';
 
 export async function openKubernetes(
@@ -71,6 +74,7 @@ class KubernetesPlatform implements Platform {
   readonly #provisioner: WaypointProvisioner;
   readonly #metrics: DutyMetrics;
   readonly #closers: (() => Promise<void>)[] = [];
+  #isStopped = false;
   #onWaypoint: (waypoint: string) => void = () => undefined;
   #onProblems: (problems: readonly string[]) => void = () => undefined;
 
@@ -129,7 +133,12 @@ class KubernetesPlatform implements Platform {
     this.#context.discovery.start();
     this.#onProblems = onProblems;
     this.#secret?.start();
-    await this.#secret?.whenOpen();
+    try {
+      await this.#secret?.whenOpen();
+    } catch (error) {
+      // Stopped before the CA was there: there is nothing to serve.
+      if (!this.#isStopped) throw error;
+    }
     this.#outside?.start();
     this.#onProblems = () => undefined;
   }
@@ -165,20 +174,23 @@ class KubernetesPlatform implements Platform {
     const { cacertsDir, trustDomain } = this.#config;
     const { caSecret: secretName } = this.#settings;
     const trust = (): ReturnType<typeof proxies.trust> => proxies.trust();
-    if (this.#secret !== undefined) {
+    const { certManagerIssuer: outside } = this.#settings;
+    if (this.#secret !== undefined && outside === undefined) {
       return new RootRotation({ context: this.#context, secretName, trustDomain, proxies: trust });
     }
     return fixedCa(() =>
       describeFixed({
         authority: this.authority,
-        source: `folder ${cacertsDir}`,
-        why: 'its key is in a Secret of yours: replace it, with both roots in root-cert.pem in between',
+        ...(outside === undefined
+          ? { source: `folder ${cacertsDir}`, why: MOUNTED_CA }
+          : { source: `${outside.kind} ${outside.name} of cert-manager`, why: FOREIGN_CA }),
         proxies: trust().length,
       }),
     );
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     for (const close of this.#closers.splice(0)) await close();
     await this.#outside?.stop();
     await this.#secret?.stop();
