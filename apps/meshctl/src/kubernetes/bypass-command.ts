@@ -18,12 +18,12 @@ import {
   type Cluster,
   type ClusterOptions,
   gvr,
-  textAt,
   withCluster,
 } from '../install/cluster.ts';
 import { effectOn } from '../install/enroll-command.ts';
 import { parseTimeout } from '../install/options.ts';
 import { formatSpan, note, type OutputFormat, print, printAs, table } from '../output.ts';
+import { record, rfc3339, serverNow, whoAmI } from './cluster-record.ts';
 import { annotationsOf, NAMESPACES, readNamespace } from './namespaces.ts';
 
 interface BypassOptions extends ClusterOptions {
@@ -44,9 +44,7 @@ For the time, traffic of these pods is in clear and no policy of the mesh holds 
 the while (exit code 1). At most 24h. Its end needs nobody: the controller captures the pods again. Pods with a label
 of their own keep to it. Exit code 1: refused, and why.`;
 
-const EVENTS = gvr('v1', 'events');
 const PODS = gvr('v1', 'pods');
-const REVIEWS = gvr('authentication.k8s.io/v1', 'selfsubjectreviews');
 
 export function registerBypass(program: Command): void {
   const command = addClusterOptions(program.command('bypass'))
@@ -208,51 +206,4 @@ async function listBypasses(cluster: Cluster, { output }: BypassOptions): Promis
       ]),
     ),
   );
-}
-
-/** The cluster's word for who asks: what people type can be anything. */
-async function whoAmI({ client }: Cluster): Promise<string> {
-  const answer = await client.review(REVIEWS, {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'SelfSubjectReview',
-  });
-  return textAt(answer, 'status', 'userInfo', 'username') || 'unknown';
-}
-
-/** The API server's clock is nearer to the controller's than that of somebody's laptop. */
-async function serverNow({ client, clock }: Cluster): Promise<number> {
-  const response = await client.http.open({ method: 'GET', path: '/version' });
-  response.resume();
-  const theirs = Date.parse(response.headers.date ?? '');
-  return Number.isNaN(theirs) ? clock.wallNow() : theirs;
-}
-
-/** Events about what has no namespace are kept in `default`. It is a record beside the annotations; without it they hold. */
-async function record(
-  cluster: Cluster,
-  namespace: string,
-  { reason, message }: { readonly reason: string; readonly message: string },
-): Promise<void> {
-  const at = rfc3339(cluster.clock.wallNow());
-  try {
-    await cluster.client.create(EVENTS, {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { generateName: `${namespace}.bypass.`, namespace: 'default' },
-      involvedObject: { apiVersion: 'v1', kind: 'Namespace', name: namespace },
-      reason,
-      message,
-      type: 'Warning',
-      source: { component: 'meshctl' },
-      firstTimestamp: at,
-      lastTimestamp: at,
-      count: 1,
-    });
-  } catch (error) {
-    note(`no Event could be written: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-function rfc3339(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
