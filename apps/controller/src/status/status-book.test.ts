@@ -11,7 +11,7 @@ import { StatusBook } from './status-book.ts';
 const KEY = 'AuthorizationPolicy/shop/p';
 
 function rig() {
-  const world = { generation: 1, status: 'True', evaluations: 0, isGone: false };
+  const world = { generation: 1, status: 'True', evaluations: 0, isGone: false, costMs: 0 };
   const condition = (type: string, status: string): Condition => ({
     type,
     status: status as Condition['status'],
@@ -27,9 +27,11 @@ function rig() {
     known.set(world.generation, found);
     return found;
   };
+  const clock = new FakeClock();
   const enforcement = {
     evaluate: () => {
       world.evaluations += 1;
+      clock.advance(world.costMs);
       return new Map([[KEY, condition('Enforced', world.status)]]);
     },
   } as unknown as Enforcement;
@@ -38,7 +40,6 @@ function rig() {
     flush: () => Promise.resolve(),
   } as unknown as StateFile<readonly ObjectStatus[]>;
   const outputs = (): MeshOutputs => ({ statuses: statuses() }) as unknown as MeshOutputs;
-  const clock = new FakeClock();
   const book = new StatusBook({ clock, outputs, enforcement, file });
   const enforced = (): string => {
     const found = book.of(KEY)?.conditions.find(({ type }) => type === 'Enforced');
@@ -90,5 +91,25 @@ describe('StatusBook', () => {
     enforced();
     book.all();
     assert.equal(world.evaluations, 1);
+  });
+
+  it('takes a tenth of the time at most where evaluation is slow, and comes within a second', async () => {
+    const { world, clock, book } = rig();
+    const turn = async (ms: number): Promise<number> => {
+      const before = world.evaluations;
+      book.touch();
+      clock.advance(ms);
+      await new Promise(setImmediate);
+      return world.evaluations - before;
+    };
+    world.costMs = 50;
+    assert.equal(await turn(20), 1);
+    assert.equal(await turn(499), 0);
+    assert.equal(await turn(1), 1);
+    world.costMs = 5_000;
+    assert.equal(await turn(500), 1);
+    world.costMs = 0;
+    assert.equal(await turn(1_000), 1);
+    assert.equal(await turn(20), 1);
   });
 });

@@ -12,6 +12,10 @@ import type { Enforcement } from './enforcement.ts';
 import type { Kept } from './state-file.ts';
 
 const GATHER_MS = 20;
+/** Of the time that evaluations take at most: a mesh that takes long is evaluated less often. */
+const SHARE_MAX = 0.1;
+/** However long it takes: people wait for a status. */
+const GATHER_MS_MAX = 1_000;
 
 export interface StatusBookOptions {
   readonly clock: Clock;
@@ -26,6 +30,7 @@ export class StatusBook {
   #isDirty = false;
   #isScheduled = false;
   #isStopped = false;
+  #gatherMs = GATHER_MS;
   readonly #listeners = new Set<(keys: ReadonlySet<ObjectKey>) => void>();
   /** What listeners know of. */
   #told: {
@@ -71,7 +76,7 @@ export class StatusBook {
     this.#isDirty = true;
     if (this.#isScheduled || this.#isStopped) return;
     this.#isScheduled = true;
-    void this.#options.clock.sleep(GATHER_MS).then(() => {
+    void this.#options.clock.sleep(this.#gatherMs).then(() => {
       this.#isScheduled = false;
       if (!this.#isStopped) this.#write();
     });
@@ -91,6 +96,14 @@ export class StatusBook {
   }
 
   #write(): void {
+    const { clock } = this.#options;
+    const begunMs = clock.now();
+    this.#tell();
+    const wantedMs = (clock.now() - begunMs) / SHARE_MAX;
+    this.#gatherMs = Math.min(Math.max(wantedMs, GATHER_MS), GATHER_MS_MAX);
+  }
+
+  #tell(): void {
     this.#settle();
     this.#options.file.write(() => [...this.all()].sort((a, b) => (a.key < b.key ? -1 : 1)));
     const keys = this.#takeChanged();
