@@ -16,17 +16,6 @@ export interface KubernetesContext {
   readonly podName: string;
 }
 
-/** What only the holder of the lease does. */
-export interface LeaderDuty {
-  /**
-   * Begins; returns at once. When the signal aborts nothing is written any more. Called again, with a new signal,
-   * each time the lease is taken.
-   */
-  lead(signal: AbortSignal): void;
-  /** What is under way has ended. */
-  idle(): Promise<void>;
-}
-
 /** Of everything that the controller makes in a cluster, and of nothing else. */
 export const MANAGED_BY: Readonly<Record<string, string>> = {
   'app.kubernetes.io/managed-by': 'ambit-controller',

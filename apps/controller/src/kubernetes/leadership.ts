@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 
 import { LeaderElection } from '@ambit/kube';
 
-import type { KubernetesContext, LeaderDuty } from './context.ts';
+import type { KubernetesContext } from './context.ts';
+import type { LeaderDuty } from './leader-duty.ts';
 
 const LEASE = 'ambit-controller';
 

@@ -9,7 +9,8 @@ import { isKubeError, RateLimiter, WorkQueue } from '@ambit/kube';
 import type { ObjectStatus } from '@ambit/model';
 
 import type { DutyMetrics } from '../../metrics.ts';
-import type { KubernetesContext, LeaderDuty } from '../context.ts';
+import type { KubernetesContext } from '../context.ts';
+import { LeaderDuty } from '../leader-duty.ts';
 import {
   EVENTS,
   eventName,
@@ -54,27 +55,19 @@ interface Series {
   isWaiting: boolean;
 }
 
-export class EventDuty implements LeaderDuty {
+export class EventDuty extends LeaderDuty {
   readonly #options: EventDutyOptions;
   #term: Term | undefined;
-  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: EventDutyOptions) {
+    super();
     this.#options = options;
   }
 
-  lead(signal: AbortSignal): void {
-    const term = new Term(this.#options, signal);
-    const before = this.#ended;
-    this.#term = term;
-    this.#ended = before.then(async () => {
-      await term.run();
-      if (this.#term === term) this.#term = undefined;
-    });
-  }
-
-  async idle(): Promise<void> {
-    await this.#ended;
+  protected override async run(signal: AbortSignal): Promise<void> {
+    this.#term = new Term(this.#options, signal);
+    await this.#term.run();
+    this.#term = undefined;
   }
 
   /** Their status may be another than before. */
@@ -112,7 +105,6 @@ class Term {
 
   async run(): Promise<void> {
     const { book, context } = this.#options;
-    if (this.#signal.aborted) return;
     this.#queue.start();
     this.changed(book.all().map(({ key }) => key));
     try {

@@ -13,7 +13,8 @@ import {
 } from '@ambit/kube';
 
 import type { DutyMetrics } from '../../metrics.ts';
-import type { KubernetesContext, LeaderDuty } from '../context.ts';
+import type { KubernetesContext } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import { agentRunsOn } from './agent-runs-on.ts';
 import {
   type AgentPodFacts,
@@ -44,21 +45,16 @@ export interface NodeTaintDutyOptions {
   readonly graceMs?: number;
 }
 
-export class NodeTaintDuty implements LeaderDuty {
+export class NodeTaintDuty extends LeaderDuty {
   readonly #options: NodeTaintDutyOptions;
-  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: NodeTaintDutyOptions) {
+    super();
     this.#options = options;
   }
 
-  lead(signal: AbortSignal): void {
-    const before = this.#ended;
-    this.#ended = before.then(async () => await new Term(this.#options, signal).run());
-  }
-
-  async idle(): Promise<void> {
-    await this.#ended;
+  protected override async run(signal: AbortSignal): Promise<void> {
+    await new Term(this.#options, signal).run();
   }
 }
 
@@ -121,17 +117,14 @@ class Term {
   }
 
   async run(): Promise<void> {
-    if (this.#signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
     const all = [this.#nodes, ...(this.#options.isEnabled ? [this.#pods, this.#sets] : [])];
-    this.#signal.addEventListener('abort', () => resolve(), { once: true });
     for (const reflector of all) reflector.start();
     // Judged by half of the world, every node would have lost its agent.
     const synced = Promise.all(all.map(async (reflector) => await reflector.whenSynced())).then(
       () => this.#queue.start(),
       () => undefined,
     );
-    await promise;
+    await untilAborted(this.#signal);
     await Promise.all(all.map(async (reflector) => await reflector.stop()));
     await synced;
     await this.#queue.stop();

@@ -5,7 +5,8 @@
  * it is there. Its parts carry the labels of a Gateway of that name, and go when no object needs them.
  */
 import type { WaypointSpec } from '@ambit/model';
-import type { KubernetesContext, LeaderDuty } from '../context.ts';
+import type { KubernetesContext } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import type { WaypointState } from './observed.ts';
 import { ProvisionRun } from './provision-run.ts';
 import type { WaypointSettings } from './waypoint-parts.ts';
@@ -21,13 +22,13 @@ export interface WaypointProvisionerOptions {
 
 const LINGER_MS = 10_000;
 
-export class WaypointProvisioner implements LeaderDuty {
+export class WaypointProvisioner extends LeaderDuty {
   readonly #options: WaypointProvisionerOptions;
   #wanted: ReadonlyMap<string, WaypointSpec> | undefined;
   #run: ProvisionRun | undefined;
-  #ending: Promise<void> = Promise.resolve();
 
   constructor(options: WaypointProvisionerOptions) {
+    super();
     this.#options = options;
   }
 
@@ -42,26 +43,14 @@ export class WaypointProvisioner implements LeaderDuty {
     return this.#run?.stateOf(waypoint);
   }
 
-  lead(signal: AbortSignal): void {
-    if (signal.aborted) return;
+  protected override async run(signal: AbortSignal): Promise<void> {
     const { lingerMs = LINGER_MS, ...options } = this.#options;
     const run = new ProvisionRun({ ...options, lingerMs, signal });
-    const before = this.#ending;
     this.#run = run;
     if (this.#wanted !== undefined) run.set(this.#wanted);
-    this.#ending = Promise.all([before, this.#follow(run, signal)]).then(() => undefined);
-  }
-
-  async idle(): Promise<void> {
-    await this.#ending;
-  }
-
-  async #follow(run: ProvisionRun, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => resolve(), { once: true });
     run.start();
-    await promise;
-    if (this.#run === run) this.#run = undefined;
+    await untilAborted(signal);
+    this.#run = undefined;
     await run.stop();
   }
 }

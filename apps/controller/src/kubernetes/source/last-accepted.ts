@@ -11,7 +11,8 @@ import type { KubeObject } from '@ambit/kube';
 import { keyOf } from '@ambit/model';
 
 import { isKept } from '../../source/last-good.ts';
-import { type KubernetesContext, type LeaderDuty, MANAGED_BY } from '../context.ts';
+import { type KubernetesContext, MANAGED_BY } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 
 export const LAST_ACCEPTED = 'ambit-last-accepted';
 /** A ConfigMap holds 1 MiB at most. */
@@ -29,7 +30,7 @@ const FIRST: ReadonlySet<MeshObject['kind']> = new Set([
   'RequestAuthentication',
 ]);
 
-export class LastAccepted implements LeaderDuty {
+export class LastAccepted extends LeaderDuty {
   readonly #context: KubernetesContext;
   readonly #keptBytesMax: number;
   /** As read; empty once everything that exists was looked at. */
@@ -39,13 +40,13 @@ export class LastAccepted implements LeaderDuty {
   readonly #loaded = Promise.withResolvers<void>();
   #onFound: (key: ObjectKey) => void = () => undefined;
   #changed = Promise.withResolvers<void>();
-  #leading: Promise<void> | undefined;
   #leftOut = 0;
 
   constructor(
     context: KubernetesContext,
     { keptBytesMax = KEPT_BYTES_MAX }: { readonly keptBytesMax?: number } = {},
   ) {
+    super();
     this.#context = context;
     this.#keptBytesMax = keptBytesMax;
   }
@@ -88,22 +89,11 @@ export class LastAccepted implements LeaderDuty {
     this.#loaded.resolve();
   }
 
-  lead(signal: AbortSignal): void {
-    const before = this.#leading;
-    this.#leading = this.#lead(before, signal);
-  }
-
-  async idle(): Promise<void> {
-    await this.#leading;
-  }
-
-  async #lead(before: Promise<void> | undefined, signal: AbortSignal): Promise<void> {
-    await before;
+  protected override async run(signal: AbortSignal): Promise<void> {
     const { clock, log } = this.#context;
     const backoff = new Backoff(BACKOFF);
-    const ended = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => ended.resolve(), { once: true });
-    await Promise.race([this.#loaded.promise, ended.promise]);
+    const ended = untilAborted(signal);
+    await Promise.race([this.#loaded.promise, ended]);
     while (!signal.aborted) {
       try {
         await clock.sleep(GATHER_MS, signal);
@@ -111,7 +101,7 @@ export class LastAccepted implements LeaderDuty {
         await this.#write(signal);
         backoff.reset();
         await clock.sleep(PAUSE_MS, signal);
-        await Promise.race([this.#changed.promise, ended.promise]);
+        await Promise.race([this.#changed.promise, ended]);
       } catch (error) {
         if (signal.aborted) return;
         log.warn('the accepted versions of refused objects cannot be kept', { error });

@@ -23,7 +23,8 @@ import {
   SUPPORTED_FEATURES,
 } from '@ambit/model';
 
-import { type KubernetesContext, type LeaderDuty, MANAGED_BY } from '../context.ts';
+import { type KubernetesContext, MANAGED_BY } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import { gatewayApiStatusOf } from './gateway-status.ts';
 
 const GROUP = 'gateway.networking.k8s.io';
@@ -43,25 +44,15 @@ const NAMES: ReadonlyMap<string, string> = new Map([
 /** One that somebody deletes comes back; so does everything where Gateway API is installed later. */
 const AGAIN_MS = 60_000;
 
-export class GatewayClassDuty implements LeaderDuty {
+export class GatewayClassDuty extends LeaderDuty {
   readonly #context: KubernetesContext;
-  #ended: Promise<void> = Promise.resolve();
 
   constructor({ context }: { readonly context: KubernetesContext }) {
+    super();
     this.#context = context;
   }
 
-  lead(signal: AbortSignal): void {
-    const before = this.#ended;
-    this.#ended = before.then(async () => await this.#run(signal));
-  }
-
-  async idle(): Promise<void> {
-    await this.#ended;
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+  protected override async run(signal: AbortSignal): Promise<void> {
     const { http, discovery, clock, metrics } = this.#context;
     const log = this.#context.log.scoped('gateway-classes');
     const queue = new WorkQueue({
@@ -86,8 +77,6 @@ export class GatewayClassDuty implements LeaderDuty {
       },
     });
     const isAbsent = (): boolean => reflector.health().state === 'absent';
-    const { promise, resolve } = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => resolve(), { once: true });
     reflector.start();
     const synced = reflector.whenSynced().then(
       () => {
@@ -96,7 +85,7 @@ export class GatewayClassDuty implements LeaderDuty {
       },
       () => undefined,
     );
-    await promise;
+    await untilAborted(signal);
     await reflector.stop();
     await synced;
     await queue.stop();

@@ -128,6 +128,8 @@ describe('StatusDuty', () => {
       bed.say(key, [condition('Accepted')]);
     }
     bed.duty.lead(bed.term.signal);
+    // The pass over everything has begun with what was there.
+    await systemClock.sleep(1);
     bed.put(POLICY);
     bed.say(POLICY, [condition('Accepted')]);
     await until(() => bed.status(POLICY)['conditions'] !== undefined);

@@ -13,7 +13,8 @@ import {
 } from '@ambit/kube';
 import type { ObjectStatus } from '@ambit/model';
 
-import type { KubernetesContext, LeaderDuty } from '../context.ts';
+import type { KubernetesContext } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import { boundServices } from './bound-services.ts';
 import { gatewayApiStatusOf } from './gateway-status.ts';
 import {
@@ -64,16 +65,16 @@ interface Term {
   isFlushing: boolean;
 }
 
-export class StatusDuty implements LeaderDuty {
+export class StatusDuty extends LeaderDuty {
   readonly #options: StatusDutyOptions;
   #term: Term | undefined;
-  #ended: Promise<void> = Promise.resolve();
 
   constructor(options: StatusDutyOptions) {
+    super();
     this.#options = options;
   }
 
-  lead(signal: AbortSignal): void {
+  protected override async run(signal: AbortSignal): Promise<void> {
     const { context, book, perSecond } = this.#options;
     const { client, clock, metrics } = context;
     const log = context.log.scoped('status');
@@ -94,28 +95,18 @@ export class StatusDuty implements LeaderDuty {
       background: new Set(),
       isFlushing: false,
     };
-    const before = this.#ended;
     this.#term = term;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    if (signal.aborted) resolve();
     writer.start();
     const bound = boundServices(context, signal).then(
       (keys) => this.#add(term, 'background', keys),
       (error: unknown) => log.warn('services cannot be read', { error }),
     );
-    this.#ended = promise.then(async () => {
-      if (this.#term === term) this.#term = undefined;
-      await writer.stop();
-      await bound;
-      await before;
-    });
     const all = book.all().map(({ key }) => key);
     this.#add(term, 'background', all);
-  }
-
-  async idle(): Promise<void> {
-    await this.#ended;
+    await untilAborted(signal);
+    this.#term = undefined;
+    await writer.stop();
+    await bound;
   }
 
   /** Their status may be another than before. Nothing to do for who does not lead: each term begins with all. */

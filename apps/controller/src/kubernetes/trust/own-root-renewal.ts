@@ -10,6 +10,7 @@ import { X509Certificate } from 'node:crypto';
 import { CertificateAuthority, createOwnRoot, parseCertificates } from '@ambit/identity';
 
 import type { KubernetesContext } from '../context.ts';
+import { LeaderDuty } from '../leader-duty.ts';
 import {
   type CaSecret,
   caSecretOf,
@@ -18,7 +19,6 @@ import {
   ROTATION_ANNOTATION,
   SECRETS,
 } from './ca-secret.ts';
-import { LeaderRun } from './leader-run.ts';
 
 const CHECK_MS = 3_600_000;
 const RETRY_MS = 60_000;
@@ -31,7 +31,7 @@ export interface OwnRootRenewalOptions {
   readonly trustDomain: string;
 }
 
-export class OwnRootRenewal extends LeaderRun {
+export class OwnRootRenewal extends LeaderDuty {
   readonly #options: OwnRootRenewalOptions;
 
   constructor(options: OwnRootRenewalOptions) {

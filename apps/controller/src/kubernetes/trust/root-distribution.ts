@@ -15,8 +15,8 @@ import {
 
 import { ControllerError } from '../../errors.ts';
 import { type KubernetesContext, MANAGED_BY } from '../context.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import { isManaged } from './ca-secret.ts';
-import { LeaderRun, untilAborted } from './leader-run.ts';
 import type { TrustRoot } from './trust-root.ts';
 
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
@@ -50,7 +50,7 @@ interface Kept {
   readonly isLabelled: boolean;
 }
 
-export class RootDistribution extends LeaderRun {
+export class RootDistribution extends LeaderDuty {
   readonly #options: RootDistributionOptions;
   #queue: WorkQueue | undefined;
 

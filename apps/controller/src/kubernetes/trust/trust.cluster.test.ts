@@ -13,7 +13,7 @@ import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { createRegistry, silentLogger } from '@ambit/telemetry';
 
 import { applyCrds, type JsonObject, store } from '../../crd/crds.testing.ts';
-import type { LeaderDuty } from '../context.ts';
+import type { LeaderDuty } from '../leader-duty.ts';
 import { caSecretOf, dataOf, SECRETS } from './ca-secret.ts';
 import { KubernetesWebhook } from './kubernetes-webhook.ts';
 import { RootDistribution } from './root-distribution.ts';

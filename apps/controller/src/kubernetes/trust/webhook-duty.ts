@@ -11,7 +11,7 @@ import {
   webhookConfiguration,
 } from '../../webhook/webhook-configuration.ts';
 import { type KubernetesContext, MANAGED_BY } from '../context.ts';
-import { LeaderRun, untilAborted } from './leader-run.ts';
+import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import type { TrustRoot } from './trust-root.ts';
 
 const CONFIGURATIONS = {
@@ -50,7 +50,7 @@ interface Applied {
   readonly text: string;
 }
 
-export class WebhookDuty extends LeaderRun {
+export class WebhookDuty extends LeaderDuty {
   readonly #options: WebhookDutyOptions;
   readonly #name: string;
 

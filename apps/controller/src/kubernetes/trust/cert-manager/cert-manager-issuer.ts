@@ -19,7 +19,7 @@ import {
 import { isKubeError, Reflector } from '@ambit/kube';
 
 import { type KubernetesContext, MANAGED_BY } from '../../context.ts';
-import { LeaderRun } from '../leader-run.ts';
+import { LeaderDuty } from '../../leader-duty.ts';
 import type { TrustRoot } from '../trust-root.ts';
 import {
   CERTIFICATE_REQUESTS,
@@ -57,7 +57,7 @@ export interface CertManagerIssuerOptions {
   readonly inFlightMax?: number;
 }
 
-export class CertManagerIssuer extends LeaderRun implements CertificateIssuer, TrustRoot {
+export class CertManagerIssuer extends LeaderDuty implements CertificateIssuer, TrustRoot {
   readonly trustDomain: string;
   readonly #options: CertManagerIssuerOptions;
   readonly #clock: Clock;
