@@ -107,11 +107,22 @@ function goneTargets(former: Inventory | undefined, targets: readonly Target[]):
   return (former?.objects ?? []).filter((target) => !wanted.has(describeTarget(target)));
 }
 
+async function refuseLeaving(cluster: Cluster, name: string): Promise<void> {
+  const found = await cluster.client.find(NAMESPACES, { name });
+  if (found?.metadata.deletionTimestamp !== undefined) {
+    throw new UserError(`namespace ${name} is being deleted`, {
+      why: 'the cluster takes nothing new into it',
+      fix: `when it is gone, try again: kubectl wait --for=delete namespace/${name}`,
+    });
+  }
+}
+
 async function applyNamespace(
   cluster: Cluster,
   manifest: Manifest,
   isDryRun: boolean,
 ): Promise<AppliedObject> {
+  await refuseLeaving(cluster, manifest.metadata.name);
   try {
     return await applyObject(cluster, manifest, isDryRun, { force: false });
   } catch (error) {

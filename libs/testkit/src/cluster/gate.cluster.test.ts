@@ -109,7 +109,24 @@ describe('a node without its agent', { timeout: 240_000 }, () => {
     assert.equal((await ask()).status, 200);
     await agents(false);
     assert.equal((await ask()).status, 0, 'nobody carries it, and it does not go around');
+    const [inside] = await mesh.pods(enrolled, 'app=inside');
+    await kubectl(['-n', enrolled, 'delete', 'pod', 'inside']);
     await agents(true);
     await mesh.until('it is carried again', async () => (await ask()).status === 200);
+    const rules = await mesh.onNode(mesh.nodes[0], 'nft', 'list', 'ruleset');
+    const address = new RegExp(`\\b${inside?.ip.replaceAll('.', '\\.')}\\b`);
+    assert.doesNotMatch(rules, address, 'of a pod that went while no agent was there');
+  });
+
+  it('gets its plugin back when the network configuration is written over', async () => {
+    const [node] = mesh.nodes;
+    const file = (await mesh.onNode(node, 'sh', '-c', 'grep -l ambit-cni /etc/cni/net.d/*')).trim();
+    const read = async (): Promise<string> => await mesh.onNode(node, 'cat', file);
+    const list = JSON.parse(await read()) as { readonly plugins: readonly { type: string }[] };
+    const plugins = list.plugins.filter(({ type }) => type !== 'ambit-cni');
+    assert.equal(plugins.length, list.plugins.length - 1);
+    const text = Buffer.from(JSON.stringify({ ...list, plugins })).toString('base64');
+    await mesh.onNode(node, 'sh', '-c', `echo ${text} | base64 -d > ${file}`);
+    await mesh.until('the plugin is in it', async () => (await read()).includes('ambit-cni'));
   });
 });

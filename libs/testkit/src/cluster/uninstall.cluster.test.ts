@@ -9,6 +9,7 @@ import { ENROLLED, needsWaypoint, pod, service } from './objects.ts';
 const LOOK = `
 for n in /var/run/netns/*; do
   nsenter --net="$n" nft list ruleset
+  nsenter --net="$n" nft list ruleset | grep -q ambit && echo captured
   nsenter --net="$n" cat /proc/net/tcp /proc/net/tcp6 | awk '$4=="0A" {print $2}' | grep -iE ':3A(9|A|F)[0-9A-F]$' | sed 's/^/listens /'
   nsenter --net="$n" ip rule list
   nsenter --net="$n" ip route show table all type local
@@ -29,15 +30,21 @@ before(async () => {
   for (const node of mesh.nodes) {
     filesBefore.set(node, await mesh.onNode(node, 'sh', '-c', FILES));
   }
-  await mesh.install();
   namespace = await mesh.namespace('gone', ENROLLED);
   for (const [i, node] of mesh.nodes.entries()) {
     await mesh.apply(pod(mesh.images, { name: `web-${i}`, namespace, node, program: 'go' }));
     await mesh.apply(service({ name: `web-${i}`, namespace }));
   }
   const client = { name: 'client', namespace, program: 'client', node: mesh.nodes[0] } as const;
-  await mesh.apply(pod(mesh.images, client), needsWaypoint(namespace));
+  await mesh.apply(pod(mesh.images, client));
   await mesh.ready(namespace);
+  await mesh.install();
+  await mesh.apply(needsWaypoint(namespace));
+  const selector = 'gateway.networking.k8s.io/gateway-name';
+  await mesh.until('there is a waypoint', async () => {
+    const pods = await mesh.pods(namespace, selector);
+    return pods.some(({ phase }) => phase === 'Running');
+  });
 });
 after(async () => {
   await mesh?.[Symbol.asyncDispose]();
@@ -50,6 +57,16 @@ async function uninstall(): Promise<void> {
 }
 
 const look = async (node: string): Promise<string> => await mesh.onNode(node, 'sh', '-c', LOOK);
+
+describe('installing', { timeout: 60_000 }, () => {
+  it('takes in the pods that ran before', async () => {
+    const [first] = mesh.nodes;
+    await mesh.until('both have rules', async () => {
+      const captured = (await look(first)).match(/^captured/gm) ?? [];
+      return captured.length >= 2;
+    });
+  });
+});
 
 describe('uninstalling', { timeout: 240_000 }, () => {
   it('takes every rule and listener off pods and nodes', async () => {
