@@ -184,7 +184,11 @@ export class Captures {
     const earlier = new Set(held.filter((uid) => !now.has(uid)).slice(0, UIDS_PER_NODE_MAX));
     this.#claims.set(node, { speaker, now, earlier });
     if (!isSame && earlier.size > 0) this.#lapseLater(node, speaker.id);
-    return this.#settle([...(before?.now ?? []), ...held, ...now]);
+    // One pod more is one pod to look at, however many its node has; those that move are seen by `update`.
+    const heard = before?.now ?? NOTHING;
+    const gone = [...heard].filter((uid) => !now.has(uid));
+    const come = [...now].filter((uid) => !heard.has(uid));
+    return this.#settle([...gone, ...held, ...come]);
   }
 
   #lapseLater(node: string, id: string): void {
