@@ -151,6 +151,12 @@ describe('buildWaypoint', () => {
     ['replicas', { deployment: 'spec: {replicas: 3}' }],
     ['where it runs', pod('{nodeSelector: {a: b}, tolerations: [{operator: Exists}]}')],
     ['another container', pod('{containers: [{name: logs, image: x}]}')],
+    [
+      'what any pod may have',
+      pod(
+        '{containers: [{name: x, ports: [{containerPort: 80}], securityContext: {capabilities: {add: [CHOWN]}, seccompProfile: {type: Localhost}}}]}',
+      ),
+    ],
     ['a volume of the pod', pod('{volumes: [{name: x, emptyDir: {}}]}')],
     ['what is said as it is', { deployment: 'kind: Deployment' }],
     ['labels of its own', { serviceAccount: 'metadata: {labels: {a: b}}' }],
@@ -201,6 +207,51 @@ describe('buildWaypoint', () => {
       'a privileged init container',
       pod('{initContainers: [{name: x, securityContext: {privileged: true}}]}'),
       /initContainers\[0\]/,
+    ],
+    [
+      'capabilities of the node',
+      pod('{containers: [{name: x, securityContext: {capabilities: {add: [SYS_ADMIN]}}}]}'),
+      /containers\[1\]\.securityContext\.capabilities\.add\[0\] .*"SYS_ADMIN"; allowed: AUDIT_WRITE/,
+    ],
+    [
+      'a port of the node',
+      pod('{containers: [{name: x, ports: [{containerPort: 80, hostPort: 80}]}]}'),
+      /containers\[1\]\.ports\[0\]\.hostPort/,
+    ],
+    [
+      'what of /proc is hidden',
+      pod('{initContainers: [{name: x, securityContext: {procMount: Unmasked}}]}'),
+      /initContainers\[0\]\.securityContext\.procMount/,
+    ],
+    [
+      'all system calls',
+      pod('{securityContext: {seccompProfile: {type: Unconfined}}}'),
+      /spec\.securityContext\.seccompProfile\.type/,
+    ],
+    [
+      'a label of the node for SELinux',
+      pod('{securityContext: {seLinuxOptions: {type: spc_t}}}'),
+      /seLinuxOptions\.type/,
+    ],
+    [
+      'settings of the kernel',
+      pod('{securityContext: {sysctls: [{name: kernel.msgmax, value: "1"}]}}'),
+      /sysctls\[0\]\.name/,
+    ],
+    [
+      'a process of the node on Windows',
+      pod('{securityContext: {windowsOptions: {hostProcess: true}}}'),
+      /hostProcess/,
+    ],
+    [
+      'addresses of others',
+      { service: 'spec: {externalIPs: [10.96.0.1]}' },
+      /service\.spec\.externalIPs/,
+    ],
+    [
+      'more than anybody writes',
+      { deployment: `# ${'x'.repeat(32 * 1024)}` },
+      /data\.deployment is too long \(found 32770 characters; allowed: at most 32768/,
     ],
     [
       'the end of the waypoint',

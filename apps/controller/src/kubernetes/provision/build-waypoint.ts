@@ -4,6 +4,7 @@ import type { KubeObject } from '@ambit/kube';
 import { type Json, WAYPOINT_CONTAINER } from '../../provision/waypoint-objects.ts';
 import { complain, type Overlays, overlaid, valueAt } from './overlays.ts';
 import type { WaypointPart } from './parts.ts';
+import { checkPodRights } from './pod-rights.ts';
 import {
   DRAIN_DELAY_SECONDS,
   GRACE_SECONDS,
@@ -26,6 +27,7 @@ export function buildWaypoint(
   const hasAutoscaler = overlays.some((one) => one.horizontalPodAutoscaler !== undefined);
   const parts = waypointParts({ ...input, hasAutoscaler }).map((part) => {
     const merged = overlaid(part, overlays, findings);
+    if (part.kind === 'deployment') checkPodRights(merged.object, findings);
     const isSound = part.kind === 'deployment' && findings.length === 0;
     return isSound ? { ...merged, object: withEnvironment(merged.object) } : merged;
   });

@@ -27,11 +27,14 @@ export type Overlays = Readonly<Partial<Record<PartKind, Json>>>;
 const CODE = 'WAYPOINT_PARAMETERS';
 const SHOWN_MAX = 80;
 const FINDINGS_MAX = 16;
+/** Of one overlay. The longest that says something has a few thousand; merging lists takes the square of it. */
+const OVERLAY_CHARS_MAX = 32 * 1024;
 
 /** Where overlays may change nothing. `*` is any index. */
 const KEPT: Readonly<Record<PartKind, readonly string[]>> = {
   serviceAccount: [],
-  service: ['spec.selector'],
+  // An address of somebody else would be taken away from it on every node.
+  service: ['spec.selector', 'spec.externalIPs', 'spec.externalName'],
   podDisruptionBudget: ['spec.selector'],
   deployment: [
     'spec.selector',
@@ -88,6 +91,15 @@ export function parseOverlays(
 }
 
 function parseOverlay(kind: PartKind, text: string, findings: Finding[]): Json | undefined {
+  if (text.length > OVERLAY_CHARS_MAX) {
+    complain(findings, {
+      path: `data.${kind}`,
+      message: 'is too long',
+      found: `${text.length} characters`,
+      allowed: `at most ${OVERLAY_CHARS_MAX}`,
+    });
+    return undefined;
+  }
   const { documents, findings: wrong } = parseYaml(text, { source: kind });
   for (const { message, line } of wrong) {
     complain(findings, { path: `data.${kind}`, message: `line ${line} ${message}` });
@@ -167,30 +179,6 @@ function ownOf(texts: unknown): Readonly<Record<string, string>> {
 
 function checkPod(deployment: Json, findings: Finding[]): void {
   const pod = 'spec.template.spec';
-  const volumes = listAt(deployment, `${pod}.volumes`);
-  for (const [index, volume] of volumes.entries()) {
-    if (isJson(volume) && volume['hostPath'] !== undefined) {
-      complain(findings, {
-        path: `deployment.${pod}.volumes[${index}].hostPath`,
-        message: 'is of the node',
-        found: shown(volume['hostPath']),
-        allowed: 'volumes of the pod: configMap, secret, emptyDir, persistentVolumeClaim',
-      });
-    }
-  }
-  const lists = ['containers', 'initContainers'].map((field) => `${pod}.${field}`);
-  for (const path of lists) {
-    for (const [index, container] of listAt(deployment, path).entries()) {
-      if (valueAt(container, 'securityContext.privileged') === true) {
-        complain(findings, {
-          path: `deployment.${path}[${index}].securityContext.privileged`,
-          message: 'is a right on the node',
-          found: 'true',
-          allowed: 'false',
-        });
-      }
-    }
-  }
   const containers = listAt(deployment, `${pod}.containers`);
   if (!containers.some((container) => valueAt(container, 'name') === WAYPOINT_CONTAINER)) {
     complain(findings, {
