@@ -18,6 +18,8 @@ import { emptyMemory, type Memory, WaypointReconciler } from './waypoint-reconci
 const CONCURRENCY = 4;
 /** A foreign object is not watched. */
 const FOREIGN_AGAIN_MS = 30_000;
+/** Reading overlays takes time, and whoever writes them may do so as fast as they can. */
+const PARAMETERS_MS = 500;
 
 export interface ProvisionRunOptions extends WaypointProvisionerOptions {
   readonly lingerMs: number;
@@ -54,7 +56,11 @@ export class ProvisionRun {
     this.#parameters = new WaypointParameters({
       context,
       rootNamespace: settings.rootNamespace,
-      onChange: (keys) => this.#addAll(keys ?? this.#wanted?.keys() ?? []),
+      onChange: (keys) => {
+        for (const key of keys ?? this.#wanted?.keys() ?? []) {
+          this.#queue.addAfter(key, PARAMETERS_MS);
+        }
+      },
     });
     this.#gateways = gatewayOwners({
       context,

@@ -97,30 +97,32 @@ function mergeList(
   const isReplaced = wanted.some(
     (item) => isFields(item) && item[PATCH] === 'replace' && item[key] === undefined,
   );
-  const merged = isReplaced ? [] : [...base];
+  const merged: unknown[] = isReplaced ? [] : [...base];
+  // By key; of two of one key the first.
+  const places = new Map<unknown, number>();
+  for (const [index, item] of merged.entries()) {
+    if (isFields(item) && !places.has(item[key])) places.set(item[key], index);
+  }
+  const isGone = new Set<number>();
   for (const [index, item] of wanted.entries()) {
     const at = { ...place, path: `${place.path}[${index}]`, depth: place.depth + 1 };
-    if (isFields(item) && item[key] !== undefined) {
-      mergeItem(merged, item, { key, place: at });
-    } else if (!isFields(item) || item[PATCH] !== 'replace') {
+    if (!isFields(item) || item[key] === undefined) {
+      if (isFields(item) && item[PATCH] === 'replace') continue;
       refuse(at, { base: undefined, found: item, allowed: `an object with "${key}"` });
+      continue;
     }
+    const found = places.get(item[key]);
+    if (item[PATCH] === 'delete') {
+      if (found !== undefined) isGone.add(found);
+      places.delete(item[key]);
+      continue;
+    }
+    const old = found === undefined ? {} : (merged[found] as Fields);
+    const target = found ?? merged.length;
+    places.set(item[key], target);
+    merged[target] = mergeFields(old, item, at);
   }
-  return merged;
-}
-
-function mergeItem(
-  merged: unknown[],
-  item: Fields,
-  { key, place }: { readonly key: string; readonly place: Place },
-): void {
-  const index = merged.findIndex((other) => isFields(other) && other[key] === item[key]);
-  if (item[PATCH] === 'delete') {
-    if (index !== -1) merged.splice(index, 1);
-    return;
-  }
-  const old = index === -1 ? {} : (merged[index] as Fields);
-  merged.splice(index === -1 ? merged.length : index, 1, mergeFields(old, item, place));
+  return merged.filter((_, index) => !isGone.has(index));
 }
 
 function mergeKeyOf(path: string): string | undefined {
