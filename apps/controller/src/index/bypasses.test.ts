@@ -6,13 +6,13 @@ import { type BypassChange, Bypasses } from './bypasses.ts';
 
 const START_MS = Date.UTC(2026, 0, 31, 12);
 
-function namespaceUntil(name: string, untilMs: number | undefined): MeshObject {
+function namespaceUntil(name: string, untilMs?: number, sinceMs = START_MS): MeshObject {
   const annotations =
     untilMs === undefined
       ? {}
       : {
           'ambit.io/bypass-until': new Date(untilMs).toISOString(),
-          'ambit.io/bypass-since': new Date(START_MS).toISOString(),
+          'ambit.io/bypass-since': new Date(sinceMs).toISOString(),
           'ambit.io/bypass-by': 'ada',
           'ambit.io/bypass-reason': 'test',
         };
@@ -38,8 +38,8 @@ function bed() {
   const objects = new Map<string, MeshObject>();
   const over: BypassChange[] = [];
   const bypasses = new Bypasses({ objects, clock, onOver: (change) => over.push(change) });
-  const put = (name: string, untilMs: number | undefined): BypassChange => {
-    const object = namespaceUntil(name, untilMs);
+  const put = (name: string, untilMs?: number, sinceMs?: number): BypassChange => {
+    const object = namespaceUntil(name, untilMs, sinceMs);
     objects.set(objectKey(object), object);
     return bypasses.update([objectKey(object), `Pod/${name}/x`]);
   };
@@ -58,6 +58,23 @@ describe('Bypasses', () => {
     await pass(clock, 500_000);
     assert.deepEqual(over.at(-1), { add: [], remove: ['a'] });
     assert.equal(bypasses.open.size, 0);
+  });
+
+  it('opens nothing before its time, however far away that is', async () => {
+    const { clock, over, bypasses, put } = bed();
+    const inTenYears = START_MS + 10 * 365 * 86_400_000;
+    assert.deepEqual(put('a', inTenYears + 60_000, inTenYears), { add: [], remove: [] });
+    const inAnHour = START_MS + 3_600_000;
+    assert.deepEqual(put('b', inAnHour + 60_000, inAnHour), { add: [], remove: [] });
+    assert.deepEqual(put('c', START_MS + 60_000, START_MS + 1_000), { add: ['c'], remove: [] });
+    await pass(clock, 3_299_000);
+    assert.deepEqual(over, [{ add: [], remove: ['c'] }]);
+    await pass(clock, 1_000);
+    assert.deepEqual(over.at(-1), { add: ['b'], remove: [] }, 'clocks differ by minutes');
+    await pass(clock, 360_000);
+    assert.deepEqual(over.at(-1), { add: [], remove: ['b'] });
+    assert.equal(bypasses.open.size, 0);
+    bypasses.stop();
   });
 
   it('ends earlier when the annotations go, and with the namespace', () => {
