@@ -21,11 +21,16 @@ const RESULTS = join(import.meta.dirname, 'results');
 const REPORT = join(ROOT, 'docs', 'benchmarks.md');
 /** What ratios are made to. */
 const BASE = 'haproxy';
-const TITLES: Readonly<Record<string, string>> = { tunnel: 'Tunnel', waypoint: 'Waypoint' };
+const TITLES: Readonly<Record<string, string>> = {
+  tunnel: 'Tunnel',
+  waypoint: 'Waypoint',
+  controller: 'Controller',
+  cluster: 'Cluster',
+};
 
 /** Renders the report from the files in `bench/results`. */
 export function writeReport(): void {
-  const sections = ['tunnel', 'waypoint'].flatMap((suite) => {
+  const sections = Object.keys(TITLES).flatMap((suite) => {
     const file = latestResult(suite);
     return file === undefined ? [] : [suiteSection(readJson<BenchResult>(file), file)];
   });

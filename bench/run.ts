@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- tunnel|waypoint|model [--rounds N] [--quick] [--peers] [--note TEXT]`: measures one thing beside
+ * `npm run bench -- tunnel|waypoint|controller|cluster|model [--rounds N] [--quick] [--peers] [--note TEXT]`: measures one thing beside
  * its peers, keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
  *
  * A quick run shows that everything works; its numbers mean nothing, so it is kept only where `--out` says.
@@ -11,6 +11,8 @@ import { parseArgs } from 'node:util';
 import { describeMachine } from './measure/machine.ts';
 import type { BenchResult } from './measure/result.ts';
 import { writeReport } from './report.ts';
+import { runCluster } from './suites/cluster.ts';
+import { runController } from './suites/controller.ts';
 import type { Suite } from './suites/suite.ts';
 import { runTunnel } from './suites/tunnel.ts';
 import { runWaypoint } from './suites/waypoint.ts';
@@ -20,9 +22,14 @@ const ROUNDS_MAX = 50;
 const ROOT = dirname(import.meta.dirname);
 const RESULTS = join(import.meta.dirname, 'results');
 const CACHE = join(ROOT, 'node_modules', '.cache', 'ambit-bench');
-const SUITES: Readonly<Record<string, Suite>> = { tunnel: runTunnel, waypoint: runWaypoint };
+const SUITES: Readonly<Record<string, Suite>> = {
+  tunnel: runTunnel,
+  waypoint: runWaypoint,
+  controller: runController,
+  cluster: runCluster,
+};
 const USAGE =
-  'usage: npm run bench -- tunnel|waypoint|model|report [--rounds N] [--quick] [--peers] [--out FILE] [--note TEXT]';
+  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|report [--rounds N] [--quick] [--peers] [--out FILE] [--note TEXT]';
 
 function progress(line: string): void {
   console.error(line);
