@@ -138,7 +138,7 @@ class KubernetesPlatform implements Platform {
 
 function waypointSettings(
   config: ControllerConfig,
-  { waypoint, service, namespace, rootConfigMap }: KubernetesSettings,
+  { waypoint, service, serviceAccount, namespace, rootConfigMap }: KubernetesSettings,
 ): WaypointSettings {
   const { rootNamespace, trustDomain, clusterDomain, clusterId, network, logLevels } = config;
   return {
@@ -148,6 +148,7 @@ function waypointSettings(
     controllerAddress: `https://${service}.${namespace}.svc:15012`,
     rootConfigMap,
     rootNamespace,
+    reservedAccounts: new Set([...config.trustedNodeAccounts, `${namespace}/${serviceAccount}`]),
     trustDomain,
     clusterDomain,
     clusterId,

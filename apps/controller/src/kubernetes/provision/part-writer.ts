@@ -14,6 +14,7 @@ import {
   type KubeObject,
   RateLimiter,
 } from '@ambit/kube';
+import { GATEWAY_NAME } from '../../provision/waypoint-objects.ts';
 import { MANAGED_BY } from '../context.ts';
 import type { ManagedPart } from './part-reflectors.ts';
 import { digestOf, fingerprintOf, PART_TYPES, type WaypointPart } from './parts.ts';
@@ -116,12 +117,18 @@ export class PartWriter {
 
   async #ownUid(
     { kind, object }: WaypointPart,
-    { signal }: { readonly signal: AbortSignal },
+    { signal, isChosen }: { readonly signal: AbortSignal; readonly isChosen: boolean },
   ): Promise<string | undefined> {
     const found = await this.#client.find(PART_TYPES[kind], object.metadata, { signal });
     if (found === undefined) return undefined;
-    return isOurs(found) ? found.metadata.uid : 'theirs';
+    // The account of another waypoint goes with that one, and so stays that one's.
+    const isShared = isChosen && waypointOf(found) !== waypointOf(object);
+    return isOurs(found) && !isShared ? found.metadata.uid : 'theirs';
   }
+}
+
+function waypointOf({ metadata: { labels } }: KubeObject): string | undefined {
+  return labels?.[GATEWAY_NAME];
 }
 
 function isOurs(object: KubeObject): boolean {

@@ -10,7 +10,7 @@ import { describeError, type Logger } from '@ambit/telemetry';
 import { type GatewayOwner, gatewayOwners } from './gateway-owners.ts';
 import { type Outcome, stateFrom, type WaypointState } from './observed.ts';
 import { WaypointParameters } from './parameters.ts';
-import { PartReflectors } from './part-reflectors.ts';
+import { PartReflectors, partKey } from './part-reflectors.ts';
 import { ForeignPartError, PartWriter } from './part-writer.ts';
 import type { WaypointProvisionerOptions } from './waypoint-provisioner.ts';
 import { emptyMemory, type Memory, WaypointReconciler } from './waypoint-reconciler.ts';
@@ -47,7 +47,7 @@ export class ProvisionRun {
     this.#parts = new PartReflectors({
       context,
       onDrift: (key, gone) => {
-        if (gone !== undefined) this.#memories.get(key)?.written.delete(gone);
+        if (gone !== undefined) this.#forgetGone(key, gone);
         this.#queue.add(key);
         onChange(key);
       },
@@ -146,6 +146,18 @@ export class ProvisionRun {
     this.#isSynced = true;
     this.#addAll([...(this.#wanted?.keys() ?? []), ...this.#parts.waypoints()]);
     this.#queue.start();
+  }
+
+  /** An account may be that of other waypoints of the namespace too. */
+  #forgetGone(key: string, gone: string): void {
+    this.#memories.get(key)?.written.delete(gone);
+    const namespace = key.slice(0, key.indexOf('/'));
+    for (const [other, spec] of this.#wanted ?? []) {
+      const isUsed = partKey('serviceAccount', spec.serviceAccount) === gone;
+      if (spec.namespace !== namespace || !isUsed || other === key) continue;
+      this.#memories.get(other)?.written.delete(gone);
+      this.#queue.add(other);
+    }
   }
 
   #addAll(keys: Iterable<string>): void {

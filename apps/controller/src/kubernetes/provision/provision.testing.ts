@@ -27,6 +27,7 @@ export const SETTINGS: WaypointSettings = {
   controllerAddress: 'https://ambit-controller.istio-system.svc:15012',
   rootConfigMap: 'ambit-ca-root-cert',
   rootNamespace: 'istio-system',
+  reservedAccounts: new Set(['istio-system/ambit-controller']),
   trustDomain: 'cluster.local',
   clusterDomain: 'cluster.local',
   clusterId: 'Kubernetes',

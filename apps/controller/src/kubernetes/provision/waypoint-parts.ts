@@ -29,6 +29,8 @@ export interface WaypointSettings {
   /** With the mesh's root certificate, in every namespace. */
   readonly rootConfigMap: string;
   readonly rootNamespace: string;
+  /** `namespace/name` of accounts that waypoints never run as: those of the controller and of agents. */
+  readonly reservedAccounts: ReadonlySet<string>;
   readonly trustDomain: string;
   readonly clusterDomain: string;
   readonly clusterId: string;

@@ -5,7 +5,7 @@ import { systemClock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 import type { KubeObject } from '@ambit/kube';
 
-import { until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
 import { valueAt } from './overlays.ts';
 import {
   fakeProvisioning,
@@ -182,6 +182,41 @@ describe('WaypointProvisioner', () => {
     p.provisioner.set(specs());
     await until(() => fake.writes.includes('delete deployments/shop/waypoint'));
     assert.notEqual(fake.server.get('serviceaccounts', 'shop/waypoint'), undefined);
+  });
+
+  it('runs nothing as an account of the mesh itself', async () => {
+    await using fake = await fakeProvisioning();
+    await using p = provision(fake.context);
+    const serviceAccount = 'ambit-controller';
+    p.provisioner.set(specs(onDemand('istio-system', { serviceAccount })));
+    await until(() => p.provisioner.stateOf('istio-system/waypoint')?.reason === 'Invalid');
+    const message = p.provisioner.stateOf('istio-system/waypoint')?.message ?? '';
+    assert.match(message, /istio-system\/ambit-controller is one of the mesh's own/);
+    assert.deepEqual(fake.writes, []);
+    p.provisioner.set(specs(onDemand('shop', { serviceAccount })));
+    await until(() => fake.server.get('deployments', 'shop/waypoint') !== undefined);
+  });
+
+  it('leaves the account of one waypoint to it when another chooses it too', async () => {
+    await using fake = await fakeProvisioning();
+    await using p = provision(fake.context);
+    const first = onDemand('shop');
+    const second = onDemand('shop', { name: 'second' });
+    const account = () => fake.server.get('serviceaccounts', 'shop/waypoint');
+    p.provisioner.set(specs(first));
+    await until(() => fake.writes.length === PARTS.length);
+    const { uid } = account()?.metadata ?? {};
+    p.provisioner.set(specs(first, second));
+    await until(() => fake.server.get('deployments', 'shop/second') !== undefined);
+    p.provisioner.set(specs(first));
+    await until(() => fake.server.get('deployments', 'shop/second') === undefined);
+    await systemClock.sleep(WAIT_MS);
+    assert.equal(account()?.metadata.uid, uid, 'the one that chose it does not take it along');
+    p.provisioner.set(specs(first, second));
+    await until(() => fake.server.get('deployments', 'shop/second') !== undefined);
+    p.provisioner.set(specs(second));
+    await until(() => account() !== undefined && account()?.metadata.uid !== uid);
+    assert.notEqual(fake.server.get('deployments', 'shop/second'), undefined);
   });
 
   it('does not delete what has another owner', async () => {

@@ -93,6 +93,11 @@ export class WaypointReconciler {
     if (!spec.onDemand && gateway === undefined) {
       throw new KubeError('KUBE_NOT_FOUND', `the Gateway ${key} is not known yet`);
     }
+    const account = `${spec.namespace}/${spec.serviceAccount}`;
+    if (this.#settings.reservedAccounts.has(account)) {
+      const message = `ServiceAccount/${account} is one of the mesh's own, whose rights no waypoint gets: choose another account, or another name for the Gateway`;
+      throw new ForeignPartError(message);
+    }
     const findings: Finding[] = [];
     const input: Input = {
       spec,
