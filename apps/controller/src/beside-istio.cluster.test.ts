@@ -13,13 +13,13 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
-import { systemClock } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { ISTIO, Istio } from './beside-istio.testing.ts';
 import { applyCrds } from './crd/crds.testing.ts';
 import { readIstioCrds } from './crd/istio-crds.testing.ts';
+import { until } from './until.testing.ts';
 
 const MESHCTL = join(import.meta.dirname, '..', '..', 'meshctl', 'src', 'main.ts');
 const CRDS = {
@@ -38,7 +38,6 @@ const WEBHOOKS = {
 const NODES = { group: '', version: 'v1', resource: 'nodes' };
 const NAMESPACES = { group: '', version: 'v1', resource: 'namespaces' };
 const POD_SECURITY = 'pod-security.kubernetes.io/';
-const PATIENCE_MS = 30_000;
 const run = promisify(execFile);
 
 let cluster: TestCluster;
@@ -99,10 +98,10 @@ async function makePod(given: {
   readonly annotations: Readonly<Record<string, string>>;
 }): Promise<void> {
   const { namespace, name, labels, annotations } = given;
-  await until(`namespace ${namespace} has its account`, async () => {
+  await until(async () => {
     const accounts = { group: '', version: 'v1', resource: 'serviceaccounts' };
     return (await cluster.client.find(accounts, { namespace, name: 'default' })) !== undefined;
-  });
+  }, `namespace ${namespace} has its account`);
   await cluster.client.create(PODS, {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -157,8 +156,8 @@ async function startController(): Promise<ChildProcess> {
     output += chunk;
   });
   await until(
+    () => output.includes('"serving"'),
     () => `the controller serves\n${output.slice(-2_000)}`,
-    async () => await Promise.resolve(output.includes('"serving"')),
   );
   return child;
 }
@@ -170,16 +169,6 @@ async function ask(path: string): Promise<unknown> {
   });
   call.on('error', reject).end();
   return JSON.parse(await promise);
-}
-
-async function until(what: string | (() => string), isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = systemClock.now() + PATIENCE_MS;
-  while (!(await isSo())) {
-    if (systemClock.now() > deadline) {
-      assert.fail(`not within ${PATIENCE_MS} ms: ${typeof what === 'string' ? what : what()}`);
-    }
-    await systemClock.sleep(100);
-  }
 }
 
 const conditionsOf = (object: KubeObject): readonly unknown[] =>
@@ -232,7 +221,7 @@ describe('beside Istio', () => {
       (await cluster.client.find(WEBHOOKS, { name })) as
         | { readonly webhooks?: readonly { readonly name: string }[] }
         | undefined;
-    await until('the webhook is configured', async () => (await found())?.webhooks !== undefined);
+    await until(async () => (await found())?.webhooks !== undefined, 'the webhook is configured');
     const names = (await found())?.webhooks?.map((webhook) => webhook.name);
     assert.deepEqual(names, ['rev.validation.ambit.io']);
   });
@@ -245,7 +234,7 @@ describe('beside Istio', () => {
         'root-cert.pem'
       ];
     };
-    await until('the root is there', async () => (await roots()) !== undefined);
+    await until(async () => (await roots()) !== undefined, 'the root is there');
     assert.equal((await roots())?.trim(), istio.ca.roots.trim());
   });
 
@@ -253,8 +242,8 @@ describe('beside Istio', () => {
     const get = async (name: string): Promise<KubeObject> =>
       await cluster.client.get(POLICIES, { namespace: 'ours', name });
     await until(
-      'the policy has conditions',
       async () => conditionsOf(await get('both')).length > 0,
+      'the policy has conditions',
     );
     assert.deepEqual(conditionsOf(await get('istio-only')), []);
   });

@@ -15,8 +15,8 @@ import {
   pod,
   TestController,
   TestProxy,
-  until,
 } from './controller.testing.ts';
+import { until } from './until.testing.ts';
 
 const NAMESPACE = {
   apiVersion: 'v1',

@@ -24,8 +24,7 @@ import {
   type Subscription,
   TYPE_URL,
 } from '@ambit/xds';
-
-const WAIT_MS = 10_000;
+import { until } from './until.testing.ts';
 
 export interface ProxyIdentity {
   readonly type: 'ztunnel' | 'waypoint';
@@ -295,15 +294,6 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   assert.ok(typeof address === 'object' && address !== null);
   return address.port;
-}
-
-export async function until(test: () => Promise<boolean>, what: () => string): Promise<void> {
-  const deadline = systemClock.now() + WAIT_MS;
-  while (systemClock.now() < deadline) {
-    if (await test()) return;
-    await systemClock.sleep(20);
-  }
-  assert.fail(what());
 }
 
 export function pod(

@@ -6,7 +6,8 @@ import { after, before, describe, it } from 'node:test';
 
 import type { AdminProxies } from '@ambit/model';
 
-import { AGENT, agentPod, pod, TestController, TestProxy, until } from './controller.testing.ts';
+import { AGENT, agentPod, pod, TestController, TestProxy } from './controller.testing.ts';
+import { until } from './until.testing.ts';
 
 const NAMESPACE = {
   apiVersion: 'v1',

@@ -90,20 +90,6 @@ export function contextOf(
   return { http, client, discovery, metrics, clock, log, namespace, podName: 'ambit-controller-0' };
 }
 
-const WAIT_MS_MAX = 20_000;
-
-/** Waits for a claim to become true. Throws when it has not after 20 s, or what is given. */
-export async function until(
-  isTrue: () => boolean | Promise<boolean>,
-  waitMsMax = WAIT_MS_MAX,
-): Promise<void> {
-  const end = systemClock.now() + waitMsMax;
-  while (!(await isTrue())) {
-    if (systemClock.now() > end) throw new Error(`not within ${waitMsMax} ms: ${isTrue}`);
-    await systemClock.sleep(5);
-  }
-}
-
 function merged(old: unknown, patch: unknown): unknown {
   if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
   const before = typeof old === 'object' && old !== null && !Array.isArray(old) ? old : {};

@@ -10,7 +10,7 @@ import { FakeClock } from '@ambit/core/testing';
 import type { WaypointSpec } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 
-import { until } from '../controller.testing.ts';
+import { until } from '../until.testing.ts';
 import { ManagedFolder } from './managed-folder.ts';
 
 const LOG = createLogger({

@@ -11,6 +11,7 @@ import { isKubeError, type KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds, type JsonObject, resourceOf, store } from '../crd/crds.testing.ts';
+import { until } from '../until.testing.ts';
 import { openTestAuthority, openTestWebhook } from './https.testing.ts';
 import { threadSpawner } from './validator-thread.ts';
 import { webhookConfiguration } from './webhook-configuration.ts';
@@ -23,7 +24,6 @@ const CONFIGURATIONS = {
 };
 const NAMESPACES = { group: '', version: 'v1', resource: 'namespaces' };
 /** For the API server to take up a new configuration. */
-const IN_FORCE_MS_MAX = 15_000;
 
 let cluster: TestCluster;
 let webhook: Awaited<ReturnType<typeof openTestWebhook>>;
@@ -60,14 +60,6 @@ async function isRefused(object: JsonObject, where = namespace): Promise<boolean
     if (!isKubeError(error, 'KUBE_INVALID')) throw error;
     assert.match(error.message, /admission webhook/);
     return true;
-  }
-}
-
-async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = performance.now() + IN_FORCE_MS_MAX;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < deadline, `not within ${IN_FORCE_MS_MAX} ms: ${what}`);
-    await systemClock.sleep(100);
   }
 }
 

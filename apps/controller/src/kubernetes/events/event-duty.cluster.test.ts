@@ -6,8 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import type { KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import type { ObjectStatus } from '@ambit/model';
-
-import { contextOf, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { contextOf } from '../context.testing.ts';
 import { EventDuty } from './event-duty.ts';
 import { EVENTS, type Regarded } from './event-object.ts';
 

@@ -6,8 +6,8 @@ import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
-
-import { contextOf, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { contextOf } from '../context.testing.ts';
 import { TAINT_KEY, type Taint, taintsOf } from './node-facts.ts';
 import { NodeTaintDuty } from './node-taint-duty.ts';
 

@@ -7,7 +7,8 @@ import { fail } from '@ambit/kube/testing';
 import { createRegistry } from '@ambit/telemetry';
 
 import { createDutyMetrics } from '../../metrics.ts';
-import { CONTROLLER_NAMESPACE, fakeCluster, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { CONTROLLER_NAMESPACE, fakeCluster } from '../context.testing.ts';
 import { TAINT_KEY, taintsOf } from './node-facts.ts';
 import { NodeTaintDuty } from './node-taint-duty.ts';
 

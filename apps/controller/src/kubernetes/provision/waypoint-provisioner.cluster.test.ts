@@ -6,7 +6,8 @@ import type { GroupVersionResource, KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds } from '../../crd/crds.testing.ts';
-import { contextOf, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { contextOf } from '../context.testing.ts';
 import { valueAt } from './overlays.ts';
 import { PART_KINDS, PART_TYPES, type PartKind } from './parts.ts';
 import {
@@ -137,7 +138,11 @@ describe('WaypointProvisioner on a real API server', () => {
     }
     await cluster.client.delete(GATEWAYS, { namespace, name: 'waypoint' });
     p.provisioner.set(specs());
-    await until(async () => (await present(namespace)).length === 0, COLLECTED_MS_MAX);
+    await until(
+      async () => (await present(namespace)).length === 0,
+      'all parts are gone',
+      COLLECTED_MS_MAX,
+    );
   });
 
   it('takes overlays, refuses wrong ones with the path, and keeps the last good ones', async () => {

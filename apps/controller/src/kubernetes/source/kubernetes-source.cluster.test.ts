@@ -15,10 +15,10 @@ import { createRegistry, silentLogger } from '@ambit/telemetry';
 
 import { applyCrds, refuseForeignCrds } from '../../crd/crds.testing.ts';
 import type { SourceChange } from '../../source/config-source.ts';
+import { until } from '../../until.testing.ts';
 import type { KubernetesContext } from '../context.ts';
 import { KubernetesSource } from './kubernetes-source.ts';
 import { LAST_ACCEPTED, LastAccepted } from './last-accepted.ts';
-import { until } from './source.testing.ts';
 
 const LATE = 'virtualservices.networking.istio.io';
 const PODS = { group: '', version: 'v1', resource: 'pods' };

@@ -3,16 +3,15 @@ import { describe, it } from 'node:test';
 import type { AuthorizationPolicy, MeshObject } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 import { fail } from '@ambit/kube/testing';
-
+import { until } from '../../until.testing.ts';
 import { KubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.ts';
 import { LastAccepted } from './last-accepted.ts';
 import {
   brokenPolicy,
-  FakeCluster,
+  FollowedCluster,
   namespaced,
   pod,
   policy,
-  until,
   withoutKinds,
 } from './source.testing.ts';
 
@@ -28,7 +27,7 @@ function specOf(object: MeshObject | undefined): AuthorizationPolicy['spec'] | u
 
 describe('KubernetesSource at its start', () => {
   it('delivers everything as one change', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(SHOP);
     cluster.put(policy());
     cluster.put(pod('a', '10.0.0.1'));
@@ -49,7 +48,7 @@ describe('KubernetesSource at its start', () => {
   });
 
   it('fails where the first change cannot be taken, and goes on where a later one cannot', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(SHOP);
     const { source, started } = cluster.replica();
     await started;
@@ -76,7 +75,7 @@ describe('KubernetesSource at its start', () => {
   });
 
   it('delivers an empty cluster too', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const { started, changes } = cluster.replica();
     await started;
     const nothing = { upserts: [], removes: [], invalid: [], notes: [], unsupported: [] };
@@ -84,7 +83,7 @@ describe('KubernetesSource at its start', () => {
   });
 
   it('delivers nothing before every kind was read, and says which could not be', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(pod('a', '10.0.0.1'));
     let isForbidden = true;
     cluster.server.intercept = ({ url }, response) => {
@@ -106,7 +105,7 @@ describe('KubernetesSource at its start', () => {
   });
 
   it('waits for nobody where a kind that is not served cannot be read', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.server.intercept = ({ url }, response) => {
       if (!url.pathname.endsWith('/listenersets')) return false;
       fail(response, 403, 'Forbidden');
@@ -118,7 +117,7 @@ describe('KubernetesSource at its start', () => {
   });
 
   it('ends when it is stopped before, twice too', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.server.intercept = (_request, response) => {
       fail(response, 503, 'ServiceUnavailable');
       return true;
@@ -133,7 +132,7 @@ describe('KubernetesSource at its start', () => {
 
 describe('KubernetesSource of a kind that is not there', () => {
   it('starts without it and delivers its objects when it comes', async () => {
-    await using cluster = await new FakeCluster(withoutKinds('virtualservices')).start();
+    await using cluster = await new FollowedCluster(withoutKinds('virtualservices')).start();
     const { started, inForce, source, problems } = cluster.replica();
     await started;
     assert.deepEqual(problems, []);
@@ -148,7 +147,7 @@ describe('KubernetesSource of a kind that is not there', () => {
 
 describe('KubernetesSource while it follows', () => {
   it('delivers what comes, changes and goes', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const { started, changes, inForce } = cluster.replica();
     await started;
     cluster.put(policy());
@@ -161,7 +160,7 @@ describe('KubernetesSource while it follows', () => {
   });
 
   it('says nothing of a change that nobody reads', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(pod('a', '10.0.0.1'));
     const { started, changes, inForce } = cluster.replica();
     await started;
@@ -176,7 +175,7 @@ describe('KubernetesSource while it follows', () => {
   });
 
   it('tells of a kind that is not served, and of its going', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const { started, changes } = cluster.replica();
     await started;
     cluster.put({ ...namespaced('EnvoyFilter', 'x', { anything: 'at all' }) });
@@ -189,7 +188,7 @@ describe('KubernetesSource while it follows', () => {
   });
 
   it('loses nothing over a list after a gap, and sees what went meanwhile', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     for (const name of ['a', 'b', 'c']) cluster.put(route(name));
     const { started, changes, inForce } = cluster.replica();
     await started;
@@ -209,7 +208,7 @@ describe('KubernetesSource while it follows', () => {
   });
 
   it('says where an object is', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const stored = cluster.put(policy());
     const { metadata, ...rest } = brokenRoute();
     cluster.put({ ...rest, metadata: { ...metadata, generation: 7 } });
@@ -233,7 +232,7 @@ describe('KubernetesSource while it follows', () => {
 
 describe('KubernetesSource of EndpointSlices', () => {
   it('asks only for those that the cluster does not make from selectors', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put({
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
@@ -266,7 +265,7 @@ describe('KubernetesSource of EndpointSlices', () => {
 
 describe('KubernetesSource with objects that are refused', () => {
   it('keeps the accepted version in force, until the object is right or gone', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(policy());
     const { started, changes, inForce } = cluster.replica();
     await started;
@@ -282,7 +281,7 @@ describe('KubernetesSource with objects that are refused', () => {
   });
 
   it('holds up no other object by one that is refused, malformed or odd', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(brokenRoute());
     cluster.put({ apiVersion: 'v1', kind: 'Pod', metadata: { namespace: 'shop', name: 'odd' } });
     cluster.put({ ...pod('odd2', '1'), spec: { containers: 'none', hostNetwork: 7 } });
@@ -314,7 +313,7 @@ describe('KubernetesSource with objects that are refused', () => {
   });
 
   it('lets a policy that was never right refuse what it could refuse', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(brokenPolicy({ selector: { matchLabels: { app: 'reviews' } } }));
     const { started, changes, inForce } = cluster.replica();
     await started;
@@ -334,7 +333,7 @@ describe('KubernetesSource with objects that are refused', () => {
   });
 
   it('takes nothing over from an object that was deleted', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(route('reviews'));
     const { started, changes, inForce } = cluster.replica();
     await started;
@@ -345,7 +344,7 @@ describe('KubernetesSource with objects that are refused', () => {
   });
 });
 
-function sourceOptions(cluster: FakeCluster): KubernetesSourceOptions {
+function sourceOptions(cluster: FollowedCluster): KubernetesSourceOptions {
   const { context } = cluster.replica();
   return { context, lastAccepted: new LastAccepted(context) };
 }

@@ -3,24 +3,24 @@ import { describe, it } from 'node:test';
 
 import type { KubeObject } from '@ambit/kube';
 import { fail } from '@ambit/kube/testing';
-
+import { until } from '../../until.testing.ts';
 import { LAST_ACCEPTED } from './last-accepted.ts';
-import { brokenPolicy, FakeCluster, namespaced, policy, until } from './source.testing.ts';
+import { brokenPolicy, FollowedCluster, namespaced, policy } from './source.testing.ts';
 
 const POLICY = 'AuthorizationPolicy/shop/callers';
 const PLACE = `istio-system/${LAST_ACCEPTED}`;
 
-function kept(cluster: FakeCluster): readonly KubeObject[] | undefined {
+function kept(cluster: FollowedCluster): readonly KubeObject[] | undefined {
   const data = cluster.server.get('configmaps', PLACE)?.['data'];
   return data && JSON.parse((data as Record<string, string>)['objects.json'] ?? '');
 }
 
-const names = (cluster: FakeCluster): readonly string[] | undefined =>
+const names = (cluster: FollowedCluster): readonly string[] | undefined =>
   kept(cluster)?.map(({ metadata }) => metadata.name);
 
 /** A cluster in which a policy was accepted and then broken, and what was in force was kept. */
-async function withBrokenPolicy(): Promise<FakeCluster> {
-  const cluster = await new FakeCluster().start();
+async function withBrokenPolicy(): Promise<FollowedCluster> {
+  const cluster = await new FollowedCluster().start();
   cluster.put(policy());
   const first = cluster.replica();
   const leading = new AbortController();
@@ -73,7 +73,7 @@ describe('LastAccepted', () => {
   });
 
   it('writes on no replica but the leader, and nothing where nothing is refused', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(policy());
     const follower = cluster.replica();
     const leader = cluster.replica();
@@ -92,7 +92,7 @@ describe('LastAccepted', () => {
   });
 
   it('lets a leader that came too late learn what the one before it kept', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(policy());
     const first = cluster.replica();
     await first.started;
@@ -115,7 +115,7 @@ describe('LastAccepted', () => {
   });
 
   it('tries again what another writer, or nobody, let through, and ends with the lease', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     cluster.put(policy());
     const { started, lastAccepted, changes } = cluster.replica();
     await started;
@@ -148,7 +148,7 @@ describe('LastAccepted', () => {
   });
 
   it('keeps within its bound what refuses, and says what it left out', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const route = (name: string, http: unknown): KubeObject =>
       namespaced('VirtualService', name, { hosts: ['a'], http });
     const good = [{ route: [{ destination: { host: 'a' } }] }];
@@ -172,7 +172,7 @@ describe('LastAccepted', () => {
   });
 
   it('serves nothing before it could be read, and takes no harm from what is no JSON', async () => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const metadata = { namespace: 'istio-system', name: LAST_ACCEPTED };
     cluster.server.put('configmaps', { metadata, data: { 'objects.json': '[{"kind"' } });
     let isDown = true;

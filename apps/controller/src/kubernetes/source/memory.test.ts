@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 
 import { systemClock } from '@ambit/core';
 
-import { FakeCluster } from './source.testing.ts';
+import { FollowedCluster } from './source.testing.ts';
 
 const PODS = 10_000;
 const PAGE = 500;
@@ -57,7 +57,7 @@ function podText(n: number): string {
 }
 
 /** Pages are made when asked for, so that the test itself holds no pods. */
-function servePods(cluster: FakeCluster): void {
+function servePods(cluster: FollowedCluster): void {
   cluster.server.intercept = (request, response) => {
     if (request.isWatch || !request.url.pathname.endsWith('/pods')) return false;
     const start = Number(request.url.searchParams.get('continue') ?? 0);
@@ -86,7 +86,7 @@ async function heapAfterGc(): Promise<number> {
 
 describe('memory of a KubernetesSource', () => {
   it(`is less than ${BYTES_MAX} bytes a pod`, async (t) => {
-    await using cluster = await new FakeCluster().start();
+    await using cluster = await new FollowedCluster().start();
     const small = cluster.replica();
     await small.started;
     await small.stop();

@@ -1,12 +1,12 @@
 /** A cluster that is a fake server, a source that follows it, and what the source told. Tests only. */
 import type { MeshObject } from '@ambit/api';
 import { type Clock, systemClock } from '@ambit/core';
-import { createKubeMetrics, Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
+import { Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
 import { FakeApiServer, type FakeKind } from '@ambit/kube/testing';
 import { keyOf } from '@ambit/model';
-import { createRegistry, silentLogger } from '@ambit/telemetry';
 
 import type { SourceChange } from '../../source/config-source.ts';
+import { contextOf } from '../context.testing.ts';
 import type { KubernetesContext } from '../context.ts';
 import { FOLLOWED_KINDS } from './followed-kinds.ts';
 import { KubernetesSource } from './kubernetes-source.ts';
@@ -46,7 +46,7 @@ export interface Replica {
   stop(): Promise<void>;
 }
 
-export class FakeCluster implements AsyncDisposable {
+export class FollowedCluster implements AsyncDisposable {
   readonly server: FakeApiServer;
   readonly #replicas: Replica[] = [];
 
@@ -74,16 +74,8 @@ export class FakeCluster implements AsyncDisposable {
     const http = new KubeHttp({ credentials: this.server.credentials, clock: systemClock });
     const discovery = new Discovery({ http, clock: systemClock, pollMs: 20 });
     discovery.start();
-    const context: KubernetesContext = {
-      http,
-      client: new KubeClient({ http }),
-      discovery,
-      metrics: createKubeMetrics(createRegistry()),
-      clock,
-      log: silentLogger(),
-      namespace: 'istio-system',
-      podName: 'controller-0',
-    };
+    const client = new KubeClient({ http });
+    const context = contextOf({ http, client, discovery }, clock);
     const lastAccepted = new LastAccepted(context, options);
     const source = new KubernetesSource({ context, lastAccepted });
     const changes: SourceChange[] = [];
@@ -164,15 +156,4 @@ export function pod(name: string, ip: string): KubeObject {
       conditions: [{ type: 'Ready', status: 'True' }],
     },
   } as unknown as KubeObject;
-}
-
-const WAIT_MS_MAX = 20_000;
-
-/** Waits for a claim to become true. Throws when it has not after 20 s. */
-export async function until(isTrue: () => boolean): Promise<void> {
-  const end = systemClock.now() + WAIT_MS_MAX;
-  while (!isTrue()) {
-    if (systemClock.now() > end) throw new Error(`not within ${WAIT_MS_MAX} ms: ${isTrue}`);
-    await systemClock.sleep(2);
-  }
 }

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
 import { GATEWAY_CONTROLLER } from '@ambit/model';
-
-import { fakeCluster, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { fakeCluster } from '../context.testing.ts';
 import { GatewayClassDuty } from './gateway-class-duty.ts';
 
 const CLASSES = {

@@ -9,7 +9,8 @@ import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { type Condition, type ObjectStatus, splitKey } from '@ambit/model';
 
 import { applyCrds, refuseForeignCrds } from '../../crd/crds.testing.ts';
-import { contextOf, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { contextOf } from '../context.testing.ts';
 import { StatusDuty, type StatusTarget } from './status-duty.ts';
 
 const POLICIES = { group: 'security.istio.io', version: 'v1', resource: 'authorizationpolicies' };

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
 import { type Condition, GATEWAY_CONTROLLER, type ObjectStatus, splitKey } from '@ambit/model';
-
-import { fakeCluster, until } from '../context.testing.ts';
+import { until } from '../../until.testing.ts';
+import { fakeCluster } from '../context.testing.ts';
 import { StatusDuty, type StatusTarget } from './status-duty.ts';
 
 const GROUPS: Readonly<Record<string, readonly [group: string, resource: string]>> = {

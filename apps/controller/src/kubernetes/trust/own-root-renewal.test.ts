@@ -9,11 +9,11 @@ import {
   parseCertificates,
   verifyChain,
 } from '@ambit/identity';
-
+import { until } from '../../until.testing.ts';
 import { MANAGED_BY } from '../context.ts';
 import { caSecretOf, caTextsOf, dataOf, ownSecret, ROTATION_ANNOTATION } from './ca-secret.ts';
 import { OwnRootRenewal, renewedTexts } from './own-root-renewal.ts';
-import { type FakeBed, openFakeBed, until } from './trust.testing.ts';
+import { type FakeBed, openFakeBed } from './trust.testing.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 const REF = { namespace: 'mesh', name: 'ca' };

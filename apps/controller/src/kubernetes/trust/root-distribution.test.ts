@@ -4,9 +4,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { answer } from '@ambit/kube/testing';
-
+import { until } from '../../until.testing.ts';
 import { RootDistribution } from './root-distribution.ts';
-import { type FakeBed, openFakeBed, until } from './trust.testing.ts';
+import { type FakeBed, openFakeBed } from './trust.testing.ts';
 
 const NAME = 'ambit-ca-root-cert';
 

@@ -29,9 +29,10 @@ import { MapSource } from '@ambit/xds/testing';
 
 import { ServingRenewal } from '../../authority.ts';
 import { ProxyTable } from '../../serve/proxy-table.ts';
+import { until } from '../../until.testing.ts';
 import { RootRotation } from './root-rotation.ts';
 import { SecretAuthority } from './secret-authority.ts';
-import { type FakeBed, openFakeBed, until } from './trust.testing.ts';
+import { type FakeBed, openFakeBed } from './trust.testing.ts';
 
 const trustDomain = 'cluster.local';
 const ACCOUNT = 'istio-system/ambit-node-agent';

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { buildCa, type CaTexts, createCertificateRequest, createOwnRoot } from '@ambit/identity';
 import type { KubeObject } from '@ambit/kube';
 import { fail } from '@ambit/kube/testing';
-
+import { until } from '../../until.testing.ts';
 import { caSecretOf, dataOf, encode, ownSecret } from './ca-secret.ts';
 import { SecretAuthority } from './secret-authority.ts';
-import { type FakeBed, openFakeBed, type TestContext, until } from './trust.testing.ts';
+import { type FakeBed, openFakeBed, type TestContext } from './trust.testing.ts';
 
 const ID = { trustDomain: 'cluster.local', namespace: 'a', serviceAccount: 'b' };
 

@@ -13,6 +13,7 @@ import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { createRegistry, silentLogger } from '@ambit/telemetry';
 
 import { applyCrds, type JsonObject, store } from '../../crd/crds.testing.ts';
+import { until } from '../../until.testing.ts';
 import type { LeaderDuty } from '../leader-duty.ts';
 import { caSecretOf, dataOf, SECRETS } from './ca-secret.ts';
 import { KubernetesWebhook } from './kubernetes-webhook.ts';
@@ -20,7 +21,7 @@ import { RootDistribution } from './root-distribution.ts';
 import { RootRotation } from './root-rotation.ts';
 import { SecretAuthority } from './secret-authority.ts';
 import { TokenReviewVerifier } from './token-review.ts';
-import { contextOn, type TestContext, until } from './trust.testing.ts';
+import { contextOn, type TestContext } from './trust.testing.ts';
 import { WebhookDuty } from './webhook-duty.ts';
 
 const core = (resource: string) => ({ group: '', version: 'v1', resource });

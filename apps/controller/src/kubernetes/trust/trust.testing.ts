@@ -1,12 +1,12 @@
-/** A context on an API server that is in this process, and what tests of the trust wait with. */
-import assert from 'node:assert/strict';
+/** The context of a replica, with what it logged, on an API server in this process or a real one. Tests only. */
 import { isDeepStrictEqual } from 'node:util';
 
 import { systemClock } from '@ambit/core';
-import { createKubeMetrics, Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
+import { Discovery, KubeClient, KubeHttp, type KubeObject } from '@ambit/kube';
 import { answer, FakeApiServer, type FakeKind } from '@ambit/kube/testing';
-import { createLogger, createRegistry, LogLevels } from '@ambit/telemetry';
+import { createLogger, LogLevels } from '@ambit/telemetry';
 
+import { contextOf } from '../context.testing.ts';
 import type { KubernetesContext } from '../context.ts';
 
 const KINDS: readonly FakeKind[] = [
@@ -25,7 +25,6 @@ const KINDS: readonly FakeKind[] = [
     kind: 'ValidatingWebhookConfiguration',
   },
 ];
-const PATIENCE_MS = 20_000;
 
 export interface TestContext extends KubernetesContext {
   readonly lines: string[];
@@ -39,22 +38,15 @@ export function contextOn(
   const clock = systemClock;
   const http = new KubeHttp({ credentials, clock });
   const lines: string[] = [];
-  return {
-    http,
-    client: new KubeClient({ http }),
-    discovery: new Discovery({ http, clock }),
-    metrics: createKubeMetrics(createRegistry()),
-    clock,
-    log: createLogger({
-      scope: 'trust',
-      levels: new LogLevels('debug'),
-      wallNow: () => clock.wallNow(),
-      sink: { write: (line) => void lines.push(line) },
-    }),
-    namespace,
-    podName: 'controller-0',
-    lines,
-  };
+  const client = new KubeClient({ http });
+  const discovery = new Discovery({ http, clock });
+  const log = createLogger({
+    scope: 'trust',
+    levels: new LogLevels('debug'),
+    wallNow: () => clock.wallNow(),
+    sink: { write: (line) => void lines.push(line) },
+  });
+  return { ...contextOf({ http, client, discovery }, clock, namespace), log, lines };
 }
 
 /** Applies whole objects: what others own in them is not kept, as a real server would. */
@@ -103,18 +95,4 @@ export async function openFakeBed(): Promise<FakeBed> {
       await server[Symbol.asyncDispose]();
     },
   };
-}
-
-export async function until(
-  isSo: () => boolean | Promise<boolean>,
-  what: string | (() => string),
-): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  while (!(await isSo())) {
-    assert.ok(
-      performance.now() < deadline,
-      `not within ${PATIENCE_MS} ms: ${typeof what === 'string' ? what : what()}`,
-    );
-    await systemClock.sleep(20);
-  }
 }

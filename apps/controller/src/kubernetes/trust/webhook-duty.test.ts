@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
-
+import { until } from '../../until.testing.ts';
 import type { ValidatingWebhookConfiguration } from '../../webhook/webhook-configuration.ts';
-import { type FakeBed, openFakeBed, until } from './trust.testing.ts';
+import { type FakeBed, openFakeBed } from './trust.testing.ts';
 import { WebhookDuty } from './webhook-duty.ts';
 
 const RESOURCE = 'validatingwebhookconfigurations';

@@ -11,9 +11,9 @@ import {
   type IssuedCertificate,
 } from '@ambit/identity';
 import { fail } from '@ambit/kube/testing';
-
+import { until } from '../../../until.testing.ts';
 import { MANAGED_BY } from '../../context.ts';
-import { type FakeBed, openFakeBed, until } from '../trust.testing.ts';
+import { type FakeBed, openFakeBed } from '../trust.testing.ts';
 import { bothRoots, CertManagerIssuer } from './cert-manager-issuer.ts';
 import { certificateRequest } from './certificate-request.ts';
 import { FakeCertManager } from './fake-cert-manager.testing.ts';

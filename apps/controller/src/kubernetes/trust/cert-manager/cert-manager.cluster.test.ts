@@ -6,7 +6,8 @@ import { createCertificateRequest } from '@ambit/identity';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds } from '../../../crd/crds.testing.ts';
-import { contextOn, type TestContext, until } from '../trust.testing.ts';
+import { until } from '../../../until.testing.ts';
+import { contextOn, type TestContext } from '../trust.testing.ts';
 import { CertManagerIssuer } from './cert-manager-issuer.ts';
 import { CERTIFICATE_REQUESTS } from './certificate-request.ts';
 import { CERTIFICATE_REQUEST_CRD, FakeCertManager } from './fake-cert-manager.testing.ts';
