@@ -104,8 +104,10 @@ describe('change', () => {
     return (
       dump.streams.length === 3 &&
       dump.streams.every(({ types }) => {
-        // Captures are what agents say; nothing is ever sent for them.
-        const known = Object.entries(types).filter(([type]) => type !== 'Capture');
+        // What proxies say of themselves; nothing is ever sent for it.
+        const known = Object.entries(types).filter(
+          ([type]) => !['Capture', 'Trust'].includes(type),
+        );
         return known.length > 0 && known.every(([, { isSettled }]) => isSettled);
       })
     );
