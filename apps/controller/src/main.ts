@@ -33,7 +33,9 @@ answerAndExit(process.argv.slice(2), {
   version: version(),
   summary:
     'turns objects into configuration, and serves it and certificates to agents and waypoints.',
-  required: ['AMBIT_CONFIG_DIRS, or AMBIT_CONFIG_SOURCE=kubernetes with what the chart sets'],
+  required: [
+    'AMBIT_CONFIG_DIRS (or AMBIT_CONFIG_SOURCE=kubernetes, POD_NAME, POD_NAMESPACE, AMBIT_WAYPOINT_IMAGE)',
+  ],
 });
 const config = readConfig();
 const levels = config.logLevels;
