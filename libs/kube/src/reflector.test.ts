@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fail } from './fake-api-server.ts';
+import { answer, fail } from './fake-api-server.ts';
 import { bed, isList, until, widget } from './reflector.testing.ts';
 
 describe('Reflector', () => {
@@ -69,6 +69,29 @@ describe('Reflector', () => {
     b.server.put('widgets', widget('three', 3));
     await until(() => b.told.includes('added a/three'));
     assert.equal(b.reflector.health().lists, 1);
+  });
+
+  it('lists again where the server was put back to an earlier state', async () => {
+    for (const way of ['silence', 'refusal']) {
+      await using b = await bed({ stallMs: 30 });
+      b.reflector.start();
+      await until(() => b.server.watchCount === 1);
+      b.server.deleteSilently('widgets', 'a/one');
+      const listed = b.server.requests.filter(isList).length;
+      b.server.intercept = (request, response) => {
+        if (!request.isWatch || b.server.requests.filter(isList).length > listed) return false;
+        if (way === 'silence') {
+          response.writeHead(200).flushHeaders();
+        } else {
+          const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large' }];
+          answer(response, 504, { kind: 'Status', reason: 'Timeout', details: { causes } });
+        }
+        return true;
+      };
+      b.server.endWatches('widgets', 'close');
+      await until(() => b.told.includes('deleted a/one'));
+      assert.equal(b.reflector.health().lists, 2, way);
+    }
   });
 
   it('lists again after 410, and tells only the difference', async () => {

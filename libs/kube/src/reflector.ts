@@ -23,6 +23,11 @@ const OBJECTS_MAX = 500_000;
 const STALL_MS = 180_000;
 const LIST_SILENCE_MS = 60_000;
 const WATCH_SECONDS_MIN = 300;
+/**
+ * A cluster that was restored from a backup has not come to our version yet, and says nothing until it has, which may take days. One
+ * silent watch is a dead connection; after so many in a row the version is doubted.
+ */
+const SILENT_MAX = 2;
 /** After a watch of this length, a list is no part of a loop. */
 const RELIST_LIFE_MS_MIN = 30_000;
 const BACKOFF = { initialMs: 500, maxMs: 30_000, jitter: 0.5 };
@@ -200,6 +205,7 @@ export class Reflector<T> {
   async #follow(served: ServedResource, listedVersion: string): Promise<void> {
     const { http, clock, stallMs = STALL_MS, random = Math.random } = this.#options;
     let resourceVersion = listedVersion;
+    let silent = 0;
     for (;;) {
       this.#state = 'watching';
       const startedAt = clock.now();
@@ -227,7 +233,8 @@ export class Reflector<T> {
       if (clock.now() - startedAt > RELIST_LIFE_MS_MIN) {
         this.#relistBackoff.reset();
       }
-      if (end.kind === 'relist') {
+      silent = end.kind === 'failed' && end.isSilent ? silent + 1 : 0;
+      if (end.kind === 'relist' || (end.kind === 'failed' && silent >= SILENT_MAX)) {
         await this.#failed(end.error, this.#relistBackoff.next());
         return;
       }

@@ -14,6 +14,7 @@ import { WatchDecoder } from './watch-decoder.ts';
 
 /** A watch that ends sooner, and said nothing, is a failure and is backed off from. */
 const QUIET_LIFE_MS_MIN = 1_000;
+const TOO_LARGE = 'ResourceVersionTooLarge';
 
 export interface WatchSource {
   readonly http: KubeHttp;
@@ -41,8 +42,13 @@ export interface WatchSink {
 export type WatchEnd =
   /** Go on from `resourceVersion` at once. */
   | { readonly kind: 'closed'; readonly resourceVersion: string }
-  /** Go on from `resourceVersion` after a while. */
-  | { readonly kind: 'failed'; readonly resourceVersion: string; readonly error: unknown }
+  /** Go on from `resourceVersion` after a while. `isSilent`: the server took the watch and never said anything. */
+  | {
+      readonly kind: 'failed';
+      readonly resourceVersion: string;
+      readonly error: unknown;
+      readonly isSilent: boolean;
+    }
   /** There is no going on: list again. */
   | { readonly kind: 'relist'; readonly resourceVersion: string; readonly error: unknown };
 
@@ -54,6 +60,7 @@ export async function watchOnce(source: WatchSource, sink: WatchSink): Promise<W
   const { clock, signal } = source;
   const startedAt = clock.now();
   let resourceVersion = sink.resourceVersion;
+  let isOpen = false;
   let hasHeard = false;
   const decoder = new WatchDecoder({
     lineBytesMax: source.lineBytesMax,
@@ -65,6 +72,7 @@ export async function watchOnce(source: WatchSource, sink: WatchSink): Promise<W
   });
   try {
     const response = await open(source, resourceVersion);
+    isOpen = true;
     await pump(source, response, (chunk) => decoder.write(chunk));
   } catch (error) {
     signal.throwIfAborted();
@@ -74,14 +82,23 @@ export async function watchOnce(source: WatchSource, sink: WatchSink): Promise<W
     if (isKubeError(error, 'KUBE_NOT_FOUND')) {
       throw error;
     }
-    const kind = isKubeError(error, 'KUBE_GONE') ? 'relist' : 'failed';
-    return { kind, resourceVersion, error };
+    if (isKubeError(error, 'KUBE_GONE') || isAhead(error)) {
+      return { kind: 'relist', resourceVersion, error };
+    }
+    const isSilent = isOpen && !hasHeard && isKubeError(error, 'KUBE_TIMEOUT');
+    return { kind: 'failed', resourceVersion, error, isSilent };
   }
   if (!hasHeard && clock.now() - startedAt < QUIET_LIFE_MS_MIN) {
     const error = new KubeError('KUBE_UNAVAILABLE', `GET ${source.path}: the watch ended at once`);
-    return { kind: 'failed', resourceVersion, error };
+    return { kind: 'failed', resourceVersion, error, isSilent: false };
   }
   return { kind: 'closed', resourceVersion };
+}
+
+/** The version is one that the server has not come to: it was put back to an earlier state. */
+function isAhead(error: unknown): boolean {
+  const isOf = ({ reason }: { readonly reason: string }): boolean => reason === TOO_LARGE;
+  return isKubeError(error) && error.causes.some(isOf);
 }
 
 async function open(source: WatchSource, resourceVersion: string): ReturnType<KubeHttp['open']> {
