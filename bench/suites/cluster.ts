@@ -108,6 +108,8 @@ async function clear(): Promise<void> {
   const inventory = ['-n', SYSTEM, 'get', 'configmap', 'ambit-install', '--ignore-not-found'];
   const installed = await kubectl([...inventory, '-o', 'name']);
   if (installed.trim() !== '') await meshctl('uninstall', '-y', '--purge', '--force');
+  const timeout = `--timeout=${WAIT_MS_MAX / 1_000}s`;
+  await kubectl(['wait', '--for=delete', `namespace/${SYSTEM}`, timeout]);
 }
 
 async function measureInstall(images: TestImages): Promise<Record<string, number>> {
