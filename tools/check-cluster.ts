@@ -63,7 +63,8 @@ export async function clusterTests(files: readonly string[]): Promise<void> {
 
 /** One at a time: they share a cluster, and two cores. */
 async function runFiles(name: string, files: readonly string[]): Promise<void> {
-  await runTests({ name, files, concurrency: 1, timeoutMs: FILE_MS_MAX });
+  // A test that fails leaves watches open, which a server that goes on keeps alive.
+  await runTests({ name, files, concurrency: 1, timeoutMs: FILE_MS_MAX, forceExit: true });
 }
 
 class ClusterTool {

@@ -25,6 +25,8 @@ export interface TestStep {
   readonly files: readonly string[];
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Ends a file with its last test, whatever that has left open. */
+  readonly forceExit?: boolean;
 }
 
 /** What one test file said. Events of shared suites carry the suite's file, so counts come from the summary. */
@@ -50,7 +52,13 @@ interface FileResult {
 }
 
 /** Runs test files, each in a process of its own; one progress line a file. */
-export async function runTests({ name, files, concurrency, timeoutMs }: TestStep): Promise<void> {
+export async function runTests({
+  name,
+  files,
+  concurrency,
+  timeoutMs,
+  forceExit = false,
+}: TestStep): Promise<void> {
   console.log(`${name}: ${files.length} files`);
   if (files.length === 0) {
     record(name, 'no test files found', performance.now());
@@ -59,7 +67,14 @@ export async function runTests({ name, files, concurrency, timeoutMs }: TestStep
   const waiting = new Set(files.map((file) => join(root, file)));
   const tallies = new Map<string, FileTally>();
   const { signal } = stopping;
-  const options = { files: [...waiting], cwd: root, concurrency, timeout: timeoutMs, signal };
+  const options = {
+    files: [...waiting],
+    cwd: root,
+    concurrency,
+    timeout: timeoutMs,
+    signal,
+    forceExit,
+  };
   for await (const { type, data } of run(options)) {
     const fields = data as EventFields;
     const path = fields.file ?? '';

@@ -69,13 +69,16 @@ export async function openTestCluster(
     },
     async [Symbol.asyncDispose]() {
       await discovery.stop();
-      if (shared !== '') {
-        await leaveEmpty(client);
-      } else if (tool === undefined) {
-        await Promise.all(namespaces.map((ns) => client.delete(NAMESPACES, { name: ns })));
+      try {
+        if (shared !== '') {
+          await leaveEmpty(client);
+        } else if (tool === undefined) {
+          await Promise.all(namespaces.map((ns) => client.delete(NAMESPACES, { name: ns })));
+        }
+      } finally {
+        http.close();
+        await tool?.down();
       }
-      http.close();
-      await tool?.down();
     },
   };
 }
@@ -106,11 +109,20 @@ async function leaveEmpty(client: KubeClient): Promise<void> {
       left += own.length;
       const standing = own.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       await Promise.all(standing.map(({ metadata }) => remove(client, resource, metadata)));
+      if (resource === NAMESPACES) {
+        await Promise.all(own.map(({ metadata }) => endPods(client, metadata.name)));
+      }
     }
     if (left > 0 && systemClock.now() > deadline) {
       throw new Error(`${left} namespaces or definitions that a test made do not go away`);
     }
   }
+}
+
+/** At once: no kubelet is there that would end them. */
+async function endPods(client: KubeClient, namespace: string): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  await client.http.json({ method: 'DELETE', path, query: { gracePeriodSeconds: '0' } });
 }
 
 async function remove(

@@ -68,12 +68,15 @@ async function makeNode(taints: readonly Taint[]): Promise<string> {
   return name;
 }
 
+/** Has an owner, or the cluster's own controller would take it for one pod too many of the DaemonSet. */
 async function makeAgent(nodeName: string): Promise<void> {
   const ref = { namespace, name: `agent-${nodeName}` };
+  const { uid = '' } = (await cluster.client.get(ACCOUNTS, { namespace, name: AGENT })).metadata;
+  const owner = { apiVersion: 'v1', kind: 'ServiceAccount', name: AGENT, uid, controller: true };
   await cluster.client.create(PODS, {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { ...ref, labels: LABELS },
+    metadata: { ...ref, labels: LABELS, ownerReferences: [owner] },
     spec: { nodeName, serviceAccountName: AGENT, containers: [{ name: 'x', image: 'x' }] },
   });
   const pod = await cluster.client.get(PODS, ref);
