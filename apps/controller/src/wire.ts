@@ -96,6 +96,7 @@ export class Controller {
     const port = await server.listen(this.#config.xdsAddress);
     renewal.start((serving) => server.setServing(serving));
     await this.#hearReplicas();
+    this.#presumeCaptures();
     await this.#platform.run(this.#parts, this.#stopping.signal);
     opening[Symbol.dispose]();
     log.info('serving', { port });
@@ -136,6 +137,18 @@ export class Controller {
       .settled({ timeoutMs: REPLICAS_MS_MAX, signal })
       .catch(() => true); // stopping
     if (!isHeard) log.warn('other replicas do not answer; what only they know is unknown here');
+  }
+
+  /**
+   * Where nobody remembers what agents hold, nobody may be told to send in clear what was captured: until its agent has spoken, a pod
+   * that could be captured is dialled as one that is.
+   */
+  #presumeCaptures(): void {
+    const { kubernetes, podsWaitForAgent } = this.#config;
+    const { store, captures } = this.#parts;
+    if (kubernetes === undefined || podsWaitForAgent) return;
+    const captured = captures.presume(store.model.pending);
+    if (captured.add.length > 0) store.apply({ captured });
   }
 
   /** Readiness says them, and with it whoever asks why nothing is served. */

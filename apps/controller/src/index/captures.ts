@@ -77,6 +77,8 @@ export class Captures {
   readonly #places = new Map<string, string>();
   /** Uid to the node that holds it. */
   readonly #captured = new Map<string, string>();
+  /** Held though nobody said so: no policy is in force there on that account. */
+  readonly #presumed = new Set<string>();
   readonly #stopping = new AbortController();
   /** Claims over the bound. */
   refused = 0;
@@ -106,11 +108,12 @@ export class Captures {
     this.#stopping.abort();
   }
 
-  /** Pods that run on a node and that its agent has captured, in order. */
+  /** Pods that run on a node and that its agent has captured, in order. Not those that are presumed to be. */
   of(node: string): readonly string[] {
     const claims = this.#claims.get(node);
     if (claims === undefined) return [];
-    const isHeld = (uid: string): boolean => this.#captured.get(uid) === node;
+    const isHeld = (uid: string): boolean =>
+      this.#captured.get(uid) === node && !this.#presumed.has(uid);
     return [...claims.now, ...claims.earlier].filter(isHeld).sort();
   }
 
@@ -119,6 +122,7 @@ export class Captures {
     const own = new Map<string, NodeClaims>();
     for (const [node, { speaker, now, earlier }] of this.#claims) {
       if (speaker?.isElsewhere === true) continue;
+      if (speaker === undefined && [...earlier].some((uid) => this.#presumed.has(uid))) continue;
       own.set(node, { node, sinceMs: speaker?.sinceMs, now, earlier });
     }
     return own;
@@ -162,6 +166,22 @@ export class Captures {
     return this.#settle(uids);
   }
 
+  /**
+   * Pods that may have been captured before anybody here, or at another replica, could remember it: after all replicas have ended at
+   * once. They count as captured until the agent of their node has spoken, and as long after as an agent that comes back has.
+   */
+  presume(uids: Iterable<string>): CaptureChange {
+    const byNode = new Map<string, string[]>();
+    for (const uid of uids) {
+      const node = this.#nodeOf(uid) ?? '';
+      if (node === '' || this.#claims.has(node)) continue;
+      byNode.set(node, [...(byNode.get(node) ?? []), uid]);
+    }
+    const add = [...byNode].flatMap(([node, held]) => this.adopt(node, held).add);
+    for (const uid of add) this.#presumed.add(uid);
+    return { add, remove: [] };
+  }
+
   /** Pods that were written or taken away. */
   update(keys: Iterable<ObjectKey>, clusterId: string): CaptureChange {
     const uids = [...keys].flatMap((key) =>
@@ -175,6 +195,7 @@ export class Captures {
     const voice = newest(this.#voices.get(node) ?? new Map(), 1);
     if (voice === undefined) return NO_CHANGE;
     const { speaker, uids: now } = voice;
+    for (const uid of now) this.#presumed.delete(uid);
     const before = this.#claims.get(node);
     const isSame = before?.speaker?.id === speaker.id;
     const held = [
@@ -215,7 +236,10 @@ export class Captures {
       if (isHeld && !this.#captured.has(uid)) add.push(uid);
       if (!isHeld && this.#captured.has(uid)) remove.push(uid);
       if (isHeld && node !== undefined) this.#captured.set(uid, node);
-      else this.#captured.delete(uid);
+      else {
+        this.#captured.delete(uid);
+        this.#presumed.delete(uid);
+      }
     }
     return { add, remove };
   }

@@ -96,6 +96,26 @@ describe('Captures', () => {
     assert.deepEqual(captures.of('node1'), [B]);
   });
 
+  it('presumes what nobody can remember until its agent has spoken, and says it to nobody', async () => {
+    const { captures, clock, lapsed } = capturesOf(
+      objectsOf(pod('a'), pod('b'), pod('c', { node: 'node2' })),
+    );
+    const C = 'Kubernetes//Pod/shop/c';
+    captures.claim('node2', new Set(), stream(1));
+    const gone = 'Kubernetes//Pod/shop/gone';
+    assert.deepEqual(captures.presume([A, B, C, gone]), { add: [A, B], remove: [] }, 'node2 spoke');
+    assert.deepEqual(captures.of('node1'), [], 'no policy is in force by that');
+    assert.equal(captures.own().has('node1'), false);
+    assert.deepEqual(captures.presume([A]), NONE);
+    assert.deepEqual(captures.claim('node1', new Set([B]), stream(2)), NONE);
+    assert.deepEqual(captures.of('node1'), [B]);
+    clock.advance(RECLAIM_MS);
+    await turn();
+    assert.deepEqual(lapsed, [{ add: [], remove: [A] }]);
+    assert.deepEqual(captures.claim('node1', new Set([A, B]), stream(2)), { add: [A], remove: [] });
+    assert.deepEqual(captures.of('node1'), [A, B]);
+  });
+
   it('starts the time again with each new stream, and says nothing of what came in time', async () => {
     const { captures, clock, lapsed } = capturesOf(objectsOf(pod('a')));
     captures.claim('node1', new Set([A]), stream(1));
