@@ -10,14 +10,12 @@ import { isKubeError, type KubeError } from './errors.ts';
 import { KubeHttp } from './http.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
 import { LeaderElection } from './lease.ts';
-import { addFinalizer, isOwnedBy, ownerReferenceOf, removeFinalizer } from './objects.ts';
 import { until } from './reflector.testing.ts';
 import { StatusWriter } from './status-writer.ts';
 import { openTestCluster, type TestCluster } from './test-cluster.ts';
 
 const core = (resource: string) => ({ group: '', version: 'v1', resource });
 const CONFIG_MAPS = core('configmaps');
-const SECRETS = core('secrets');
 const SERVICES = core('services');
 
 let cluster: TestCluster;
@@ -141,34 +139,6 @@ describe('KubeClient on a real API server', () => {
         assert.equal(error.causes[0]?.field, 'spec.ports[0].port');
       }
     }
-  });
-
-  it('holds an object by a finalizer, and frees it', async () => {
-    const namespace = await cluster.namespace();
-    const ref = { namespace, name: 'm' };
-    const finalizer = 'test.ambit.io/hold';
-    const owner = await client.create(SECRETS, {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { namespace, name: 'owner' },
-    });
-    const base = configMap(namespace, {});
-    const made = await client.create(CONFIG_MAPS, {
-      ...base,
-      metadata: { ...base.metadata, ownerReferences: [ownerReferenceOf(owner)] },
-    });
-    assert.equal(isOwnedBy(made, owner), true);
-    const held = await addFinalizer(client, CONFIG_MAPS, { object: made, finalizer });
-    assert.equal(await addFinalizer(client, CONFIG_MAPS, { object: held, finalizer }), held);
-    const stale = await refusal(
-      addFinalizer(client, CONFIG_MAPS, { object: made, finalizer: 'test.ambit.io/other' }),
-    );
-    assert.equal(stale.code, 'KUBE_CONFLICT');
-    await client.delete(CONFIG_MAPS, ref);
-    const ending = await client.get(CONFIG_MAPS, ref);
-    assert.notEqual(ending.metadata.deletionTimestamp, undefined);
-    await removeFinalizer(client, CONFIG_MAPS, { object: ending, finalizer });
-    assert.equal(await client.find(CONFIG_MAPS, ref), undefined);
   });
 
   it('writes conditions through the writer, once', async () => {

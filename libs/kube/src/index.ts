@@ -33,13 +33,6 @@ export { KubeHttp, type KubeHttpOptions, type KubeRequest } from './http.ts';
 export { Kubeconfig, type KubeconfigOptions, loadKubeconfig } from './kubeconfig.ts';
 export { LeaderElection, type LeaderElectionOptions } from './lease.ts';
 export { createKubeMetrics, type KubeMetrics } from './metrics.ts';
-export {
-  addFinalizer,
-  type FinalizerChange,
-  isOwnedBy,
-  ownerReferenceOf,
-  removeFinalizer,
-} from './objects.ts';
 export { RateLimiter } from './rate-limiter.ts';
 export { Reflector } from './reflector.ts';
 export type { ReflectorHealth, ReflectorOptions, ReflectorState } from './reflector-options.ts';

@@ -71,7 +71,7 @@ const BY_KIND: ReadonlyMap<string, CustomResourceDefinition> = new Map(
 );
 
 /** True for a kind that has a CRD of ours; Gateway API has a Gateway too. */
-export function isIstioKind(object: JsonObject): boolean {
+function isIstioKind(object: JsonObject): boolean {
   const [group = ''] = String(object['apiVersion']).split('/');
   const crd = BY_KIND.get(String(object['kind']));
   const versions = crd?.spec.versions.map(({ name }) => `${crd.spec.group}/${name}`) ?? [];

@@ -35,15 +35,6 @@ export class Leadership {
     });
   }
 
-  get isLeader(): boolean {
-    return this.#election.isLeader;
-  }
-
-  /** The pod that leads, as far as this one has seen. */
-  get leader(): string {
-    return this.#election.holder?.replace(/_[0-9a-f]+$/, '') ?? '';
-  }
-
   start(): void {
     this.#election.start();
   }

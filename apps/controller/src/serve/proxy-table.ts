@@ -292,7 +292,7 @@ export class ProxyTable {
   }
 }
 
-export function podKey(node: XdsNode): ObjectKey {
+function podKey(node: XdsNode): ObjectKey {
   return `Pod/${node.namespace}/${node.podName}`;
 }
 

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 /** An API server takes objects of 3 MiB, and a review of a change has two of them. */
 export const BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** Of all bodies that are being read. */
-export const BODIES_BYTES_MAX = 64 * 1024 * 1024;
+const BODIES_BYTES_MAX = 64 * 1024 * 1024;
 
 export type BodyResult =
   | { readonly kind: 'ok'; readonly body: Uint8Array }

@@ -23,7 +23,7 @@ export interface WorkerValidatorLimits {
   readonly runMs: number;
 }
 
-export const VALIDATOR_LIMITS: WorkerValidatorLimits = {
+const VALIDATOR_LIMITS: WorkerValidatorLimits = {
   threads: 2,
   largeBytes: 256 * 1024,
   queueMax: 256,

@@ -12,7 +12,7 @@ import { print } from '../output.ts';
 import { controllerOf, type MeshTarget, meshOf } from '../target/mesh-target.ts';
 import { addTargetOptions } from '../target/target-options.ts';
 
-export const LIVE_NAMES = [
+const LIVE_NAMES = [
   'namespaces',
   'nodes',
   'proxies',

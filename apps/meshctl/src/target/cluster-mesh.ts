@@ -11,7 +11,7 @@ import { AGENT, CONTROLLER } from '../install/objects/common.ts';
 import type { AdminOf, MeshTarget, ProxyAdmin } from './mesh-target.ts';
 import type { TargetOptions } from './target-options.ts';
 
-export const ADMIN_PORT = 15_000;
+const ADMIN_PORT = 15_000;
 export const PODS = gvr('v1', 'pods');
 export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 export const WAYPOINT_PODS = `${GATEWAY_NAME},gateway.istio.io/managed=istio.io-mesh-controller`;
@@ -101,7 +101,7 @@ export async function podsOf(
     .filter((pod) => fieldAt(pod, 'metadata', 'deletionTimestamp') === undefined);
 }
 
-export function adminOf(
+function adminOf(
   cluster: Cluster,
   pod: KubeObject,
   { name, who }: { readonly name: string; readonly who: string },
@@ -127,7 +127,7 @@ export function isReady(pod: unknown): boolean {
 }
 
 /** `0.1.0` of `registry:5000/ambit/controller:0.1.0@sha256:…`. */
-export function imageTag(pod: unknown): string {
+function imageTag(pod: unknown): string {
   const image = textAt(listAt(pod, 'spec', 'containers')[0], 'image').replace(/@.*$/, '');
   const colon = image.lastIndexOf(':');
   return colon > image.lastIndexOf('/') ? image.slice(colon + 1) : 'latest';

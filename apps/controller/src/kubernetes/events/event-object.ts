@@ -10,7 +10,7 @@ export const EVENTS: GroupVersionResource = {
   version: 'v1',
   resource: 'events',
 };
-export const REPORTING_CONTROLLER = 'ambit.io/controller';
+const REPORTING_CONTROLLER = 'ambit.io/controller';
 
 /** Where events on objects without a namespace are. */
 const CLUSTER_EVENTS_NAMESPACE = 'default';

@@ -16,7 +16,7 @@ import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 
 export const LAST_ACCEPTED = 'ambit-last-accepted';
 /** A ConfigMap holds 1 MiB at most. */
-export const KEPT_BYTES_MAX = 900 * 1024;
+const KEPT_BYTES_MAX = 900 * 1024;
 const FIELD = 'objects.json';
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 const GATHER_MS = 100;

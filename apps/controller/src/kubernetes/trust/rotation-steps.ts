@@ -111,7 +111,7 @@ export function abortChange(secret: CaSecret): SecretChange | undefined {
 }
 
 /** The next root as `caTextsOf` would give it, checked. */
-export function nextOf(secret: CaSecret): { readonly certificate: string; readonly key: string } {
+function nextOf(secret: CaSecret): { readonly certificate: string; readonly key: string } {
   const { certificate, key } = caTextsOf({
     ...secret,
     values: {

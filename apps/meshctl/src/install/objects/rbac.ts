@@ -158,7 +158,7 @@ export const CLUSTER_RULES: readonly Rule[] = [
   },
 ];
 
-export const NAMESPACE_RULES: readonly Rule[] = [
+const NAMESPACE_RULES: readonly Rule[] = [
   {
     why: 'The key of the CA.',
     groups: [''],
