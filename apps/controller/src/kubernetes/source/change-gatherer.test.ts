@@ -26,18 +26,25 @@ const A2 = namespace('a', { x: 'y' });
 function bed() {
   const clock = new FakeClock();
   const changes: SourceChange[] = [];
+  const failed: string[] = [];
+  /** Objects that are not taken. */
+  const poison = new Set<string>();
   const stopping = new AbortController();
   const { signal } = stopping;
   const gatherer = new ChangeGatherer({
     clock,
     signal,
-    onChange: (change) => changes.push(change),
+    onChange: (change) => {
+      if (change.upserts.some(({ metadata }) => poison.has(metadata.name))) throw new Error('no');
+      changes.push(change);
+    },
+    onFailure: (key) => failed.push(key),
   });
   const pass = async (ms: number): Promise<void> => {
     clock.advance(ms);
     await turn();
   };
-  return { clock, changes, gatherer, stopping, pass };
+  return { clock, changes, failed, poison, gatherer, stopping, pass };
 }
 
 describe('ChangeGatherer', () => {
@@ -134,6 +141,31 @@ describe('ChangeGatherer', () => {
       assert.deepEqual(changes, [{ ...nothing, ...expected }]);
     });
   }
+
+  it('lets one that is not taken hold up no other', async () => {
+    const { gatherer, changes, failed, poison, pass } = bed();
+    poison.add('b');
+    gatherer.release();
+    gatherer.accepted('Namespace/a', A, []);
+    gatherer.accepted('Namespace/b', namespace('b'), []);
+    gatherer.removed('Namespace/c');
+    await pass(10);
+    assert.deepEqual(failed, ['Namespace/b']);
+    const told = changes.slice(1).flatMap(({ upserts, removes }) => [...upserts, ...removes]);
+    assert.deepEqual(told, [A, 'Namespace/c']);
+    gatherer.accepted('Namespace/b', namespace('b'), []);
+    poison.clear();
+    await pass(10);
+    assert.equal(changes.at(-1)?.upserts[0]?.metadata.name, 'b');
+    const first = bed();
+    first.poison.add('a');
+    first.gatherer.accepted('Namespace/a', A, []);
+    assert.throws(
+      () => first.gatherer.release(),
+      /no/,
+      'without all that exists nothing is served',
+    );
+  });
 
   it('says nothing any more when it is stopped', async () => {
     const { gatherer, changes, stopping, pass } = bed();

@@ -22,6 +22,8 @@ interface Word {
 
 export interface ChangeGathererOptions {
   readonly clock: Clock;
+  /** An object that `onChange` does not take, also alone. Not of the first change: that one throws. */
+  readonly onFailure: (key: ObjectKey, error: unknown) => void;
   readonly onChange: (change: SourceChange) => void;
   readonly signal: AbortSignal;
 }
@@ -59,7 +61,8 @@ export class ChangeGatherer {
   /** Hands out all there is, at once and even if that is nothing; from now on what comes is handed out by itself. */
   release(): void {
     this.#isHeld = false;
-    this.#flush();
+    if (this.#options.signal.aborted) return;
+    this.#options.onChange(changeOf(this.#take()));
   }
 
   #say(key: ObjectKey, word: Word): void {
@@ -85,10 +88,26 @@ export class ChangeGatherer {
   }
 
   #flush(): void {
-    if (this.#options.signal.aborted) return;
+    const { onChange, onFailure, signal } = this.#options;
+    if (signal.aborted) return;
+    const words = this.#take();
+    const give = (some: ReadonlyMap<ObjectKey, Word>): void => {
+      try {
+        onChange(changeOf(some));
+      } catch (error) {
+        const [[key] = ['']] = some;
+        // One of many holds up the others: each by itself, and the one that is wrong is named.
+        if (some.size === 1) onFailure(key, error);
+        else for (const word of some) give(new Map([word]));
+      }
+    };
+    give(words);
+  }
+
+  #take(): ReadonlyMap<ObjectKey, Word> {
     const words = this.#words;
     this.#words = new Map();
-    this.#options.onChange(changeOf(words));
+    return words;
   }
 }
 

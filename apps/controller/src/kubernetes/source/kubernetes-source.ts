@@ -33,7 +33,6 @@ export class KubernetesSource implements ConfigSource {
   readonly #followers: Followers;
   readonly #stopping = new AbortController();
   #gatherer: ChangeGatherer | undefined;
-  #hasLoaded = false;
   #running: Promise<void> | undefined;
 
   constructor(options: KubernetesSourceOptions) {
@@ -54,15 +53,13 @@ export class KubernetesSource implements ConfigSource {
   ): Promise<void> {
     const { clock, log } = this.#options.context;
     const { signal } = this.#stopping;
-    const deliver = (change: SourceChange): void => {
-      try {
-        onChange(change);
-      } catch (error) {
-        if (!this.#hasLoaded) throw error;
-        log.error('a change of the cluster could not be taken', { error });
-      }
-    };
-    this.#gatherer = new ChangeGatherer({ clock, onChange: deliver, signal });
+    this.#gatherer = new ChangeGatherer({
+      clock,
+      onChange,
+      onFailure: (key, error) =>
+        log.error('a change of the cluster could not be taken', { key, error }),
+      signal,
+    });
     const problems = new ReadingProblems({ log, onProblems });
     await this.#restore(problems);
     if (signal.aborted) return;
@@ -75,7 +72,6 @@ export class KubernetesSource implements ConfigSource {
     }
     this.#options.lastAccepted.finishLoading((key) => this.#takeFound(key));
     this.#gatherer.release();
-    this.#hasLoaded = true;
     problems.update(this.health(), clock.now());
   }
 
