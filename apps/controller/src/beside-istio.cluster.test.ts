@@ -226,6 +226,14 @@ describe('beside Istio', () => {
     assert.deepEqual(names, ['rev.validation.ambit.io']);
   });
 
+  it('is told apart by meshctl check', async () => {
+    // Without nodes the rest of the installation is not healthy, and the exit code says so.
+    const said = await meshctl('check', '-o', 'json').catch((error: unknown) =>
+      error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error),
+    );
+    assert.match(said, /istio-system\/ztunnel runs beside; this mesh has the revision ambit/);
+  });
+
   it('shares the CA of Istio, and gives its root under a name of its own', async () => {
     const ref = { namespace: 'ours', name: 'ambit-ca-root-cert' };
     const roots = async (): Promise<string | undefined> => {

@@ -1,7 +1,10 @@
 /** What a cluster must be like before Ambit is installed, and afterwards too. */
 import { CRD_OWNER_LABEL, customResourceDefinitions } from '@ambit/api';
+import type { KubeObject } from '@ambit/kube';
+import { DEFAULT_REVISION } from '@ambit/model';
 import { fieldAt, gvr, listAt, listIfServed, textAt } from '../cluster.ts';
 import { isWaypointPod } from '../enroll-command.ts';
+import { CONTROLLER } from '../objects/common.ts';
 import { CLUSTER_RULES } from '../objects/rbac.ts';
 import { type Check, type CheckContext, error, type Outcome, ok, some, warning } from './check.ts';
 
@@ -14,6 +17,8 @@ const CRDS = gvr('apiextensions.k8s.io/v1', 'customresourcedefinitions');
 const NAMESPACES = gvr('v1', 'namespaces');
 const PODS = gvr('v1', 'pods');
 const POLICIES = gvr('networking.k8s.io/v1', 'networkpolicies');
+const DAEMON_SETS = gvr('apps/v1', 'daemonsets');
+const DEPLOYMENTS = gvr('apps/v1', 'deployments');
 const HBONE_PORT = 15_008;
 const MODE_LABEL = 'istio.io/dataplane-mode';
 
@@ -88,8 +93,15 @@ export const CLUSTER_CHECKS: readonly Check[] = [
     id: 'injection-conflict',
     category: 'Beside others',
     description: 'no enrolled namespace also asks for sidecars of Istio',
-    hint: 'Take istio-injection or istio.io/rev off the namespace: pods with a sidecar are never captured.',
+    hint: 'Take istio-injection off the namespace: pods with a sidecar are never captured.',
     run: injectionConflicts,
+  },
+  {
+    id: 'two-meshes',
+    category: 'Beside others',
+    description: 'no other mesh captures the same pods',
+    hint: "Install with a revision (--set revision=ambit) and label with istio.io/rev what is Ambit's: docs/migrate-from-istio.md.",
+    run: otherAgents,
   },
   {
     id: 'sidecars',
@@ -202,6 +214,24 @@ async function injectionConflicts({ cluster }: CheckContext): Promise<Outcome> {
   const found = await cluster.client.list(NAMESPACES, { labelSelector });
   const names = found.map(({ metadata }) => metadata.name);
   return names.length === 0 ? ok() : warning(some(names));
+}
+
+/** Istio's node proxies capture by the same label; a revision of our own keeps both apart. */
+async function otherAgents({ cluster, namespace }: CheckContext): Promise<Outcome> {
+  const found = await cluster.client.list(DAEMON_SETS, { labelSelector: 'app=ztunnel' });
+  if (found.length === 0) return ok();
+  const controller = await cluster.client.find(DEPLOYMENTS, { namespace, name: CONTROLLER });
+  const names = some(found.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
+  const revision = controller === undefined ? undefined : revisionOf(controller);
+  return revision === undefined || revision === DEFAULT_REVISION
+    ? warning(`${names} captures pods too, and all that have no revision belong to both`)
+    : ok(`${names} runs beside; this mesh has the revision ${revision}`);
+}
+
+function revisionOf(controller: KubeObject): string | undefined {
+  const [container] = listAt(controller, 'spec', 'template', 'spec', 'containers');
+  const found = listAt(container, 'env').find((one) => textAt(one, 'name') === 'REVISION');
+  return found === undefined ? undefined : textAt(found, 'value');
 }
 
 async function sidecarPods(context: CheckContext): Promise<Outcome> {
