@@ -9,10 +9,10 @@ import { openAuthority, publishRoot, tokenVerifier } from '../authority.ts';
 import type { ControllerConfig } from '../config.ts';
 import type { Parts, Surroundings } from '../parts.ts';
 import type { KeptName, Platform } from '../platform.ts';
-import { ManagedFolder } from '../provision/managed-folder.ts';
-import { DirectorySource } from '../source/directory-source.ts';
-import { type KeptObject, LastGood } from '../source/last-good.ts';
 import { type Kept, StateFile } from '../status/state-file.ts';
+import { ManagedFolder } from './managed-folder.ts';
+import { DirectorySource } from './source/directory-source.ts';
+import { type KeptObject, LastGood } from './source/last-good.ts';
 
 export async function openStandalone(
   config: ControllerConfig,

@@ -10,7 +10,7 @@ import { Backoff } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
 import { keyOf } from '@ambit/model';
 
-import { isKept } from '../../source/last-good.ts';
+import { isKept } from '../../source/is-kept.ts';
 import { type KubernetesContext, MANAGED_BY } from '../context.ts';
 import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 

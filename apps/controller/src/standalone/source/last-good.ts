@@ -8,14 +8,8 @@
 import { type MeshObject, type ObjectKey, parseObject, serializeObject } from '@ambit/api';
 import { keyOf } from '@ambit/model';
 
-import type { StateFile } from '../status/state-file.ts';
-
-/** What the cluster writes all the time and writes again by itself. */
-const NOT_KEPT: ReadonlySet<MeshObject['kind']> = new Set(['Pod', 'Node', 'EndpointSlice']);
-
-export function isKept({ kind }: MeshObject): boolean {
-  return !NOT_KEPT.has(kind);
-}
+import { isKept } from '../../source/is-kept.ts';
+import type { StateFile } from '../../status/state-file.ts';
 
 /** Path of the file, and the object in it. */
 export type KeptObject = readonly [string, Readonly<Record<string, unknown>>];

@@ -12,10 +12,9 @@ import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
 import { keyOf } from '@ambit/model';
 import type { Logger } from '@ambit/telemetry';
-
+import type { ConfigSource, SourceChange } from '../../source/config-source.ts';
 import { buildChange } from './change-builder.ts';
 import { ConfigFolders } from './config-folders.ts';
-import type { ConfigSource, SourceChange } from './config-source.ts';
 import { EntryMerge, type FilePlace } from './entry-merge.ts';
 import { type FileEntry, fileKey, parseFile } from './file-entries.ts';
 import type { FolderScan, FoundFile } from './folder-scan.ts';

@@ -1,7 +1,7 @@
 /** One change for the store out of the keys whose files changed. */
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 
-import type { KeyFindings, SourceChange } from './config-source.ts';
+import type { KeyFindings, SourceChange } from '../../source/config-source.ts';
 import type { EntryMerge } from './entry-merge.ts';
 import type { LastGood } from './last-good.ts';
 

@@ -13,7 +13,7 @@ import type { Clock } from '@ambit/core';
 import type { WaypointSpec } from '@ambit/model';
 import { type Logger, OnceUntil } from '@ambit/telemetry';
 
-import { waypointObjects } from './waypoint-objects.ts';
+import { waypointObjects } from '../provision/waypoint-objects.ts';
 
 const PREFIX = 'waypoint.';
 const SUFFIX = '.yaml';

@@ -15,9 +15,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { keyOf } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
-import { StateFile } from '../status/state-file.ts';
-import { until } from '../until.testing.ts';
-import type { SourceChange } from './config-source.ts';
+import type { SourceChange } from '../../source/config-source.ts';
+import { StateFile } from '../../status/state-file.ts';
+import { until } from '../../until.testing.ts';
 import { DirectorySource } from './directory-source.ts';
 import { type KeptObject, LastGood } from './last-good.ts';
 
