@@ -52,6 +52,7 @@ export class ClusterTrust {
       this.#secret = new SecretAuthority({
         context,
         secretName: settings.caSecret,
+        rootConfigMap: settings.rootConfigMap,
         trustDomain,
         defaultTtlSeconds,
         onProblem: (problem) => this.#onProblems(problem === undefined ? [] : [problem]),

@@ -30,6 +30,7 @@ function replica(options: { readonly secretName?: string; readonly context?: Tes
   const ca = new SecretAuthority({
     context,
     secretName: options.secretName ?? 'ambit-ca-secret',
+    rootConfigMap: 'ambit-ca-root-cert',
     trustDomain: 'cluster.local',
     defaultTtlSeconds: 3_600,
     onProblem: (problem) => void problems.push(problem),
@@ -216,6 +217,29 @@ describe('SecretAuthority', () => {
     assert.match(String(problems.at(-1)), /ambit-ca-secret is gone/);
     assert.equal(ca.authority.isOpen, true);
     assert.equal(stored(), undefined);
+  });
+
+  it('makes no other where the Secret of a mesh is gone, and goes on when it is back', async () => {
+    const metadata = { namespace: 'mesh', name: 'ambit-ca-root-cert' };
+    const labels = { 'app.kubernetes.io/managed-by': 'ambit-controller' };
+    const lost = root();
+    bed.server.put('configmaps', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...metadata, labels },
+      data: { 'root-cert.pem': lost.roots },
+    });
+    const { ca, problems } = replica();
+    await until(() => problems.length > 0, 'a problem');
+    assert.match(
+      String(problems[0]),
+      /ambit-ca-secret is gone, and ConfigMap .*put the Secret back/,
+    );
+    assert.equal(stored(), undefined);
+    put(dataOf(lost));
+    await ca.whenOpen();
+    assert.equal(ca.authority.rootBundlePem, lost.roots);
+    assert.equal(problems.at(-1), undefined);
   });
 
   it('reads the shapes of the reference and of cert-manager', async () => {

@@ -10,8 +10,16 @@ import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { isKubeError, Reflector, WorkQueue } from '@ambit/kube';
 
 import type { KubernetesContext } from '../context.ts';
-import { type CaSecret, caSecretOf, caTextsOf, ownSecret, SECRETS } from './ca-secret.ts';
+import {
+  type CaSecret,
+  caSecretOf,
+  caTextsOf,
+  isManaged,
+  ownSecret,
+  SECRETS,
+} from './ca-secret.ts';
 
+const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 /** Until the Secrets are known, for saying why they are not. */
 const ASK_AGAIN_MS = 1_000;
 
@@ -24,6 +32,8 @@ export interface SecretAuthorityOptions {
   readonly secretName: string;
   /** A CA that somebody else brings; used while the Secret above is not there. Default `cacerts`, as the reference. */
   readonly cacertsName?: string;
+  /** AMBIT_ROOT_CONFIGMAP. One in the controller's namespace says that there was a CA: then none is made. */
+  readonly rootConfigMap?: string;
   readonly trustDomain: string;
   readonly defaultTtlSeconds: number;
   /** What keeps the Secret from being used; undefined when it is in use as it is. Told of changes only. */
@@ -156,6 +166,11 @@ export class SecretAuthority {
       this.#tell(`Secret ${namespace}/${cacertsName} is not there`);
       return undefined;
     }
+    const lost = await this.#lost(secretName, signal);
+    if (lost !== undefined) {
+      if (lost !== '') this.#tell(lost);
+      return ASK_AGAIN_MS;
+    }
     const made = createOwnRoot({ trustDomain, nowMs: this.#clock.wallNow() });
     try {
       await client.create(SECRETS, ownSecret({ namespace, name: secretName }, made), { signal });
@@ -165,6 +180,22 @@ export class SecretAuthority {
     }
     // Ours or another replica's: the watch brings it.
     return ASK_AGAIN_MS;
+  }
+
+  /**
+   * Why there was a CA before, so that another one would cut every proxy off that trusts its root: a process that starts cannot
+   * know it otherwise. Empty: the Secret has come meanwhile. Throws KubeError.
+   */
+  async #lost(secretName: string, signal: AbortSignal): Promise<string | undefined> {
+    const { context, rootConfigMap: name } = this.#options;
+    const { namespace, client } = context;
+    if (name === undefined) return undefined;
+    const found = await client.find(CONFIG_MAPS, { namespace, name }, { signal });
+    if (found === undefined || !isManaged(found)) return undefined;
+    const secret = await client.find(SECRETS, { namespace, name: secretName }, { signal });
+    return secret === undefined
+      ? `Secret ${namespace}/${secretName} is gone, and ConfigMap ${namespace}/${name} says that the mesh trusts the root that was in it: put the Secret back; or, to begin anew, delete the ConfigMap while no controller runs, and restart all agents and waypoints`
+      : '';
   }
 
   #tell(problem: string | undefined): void {
