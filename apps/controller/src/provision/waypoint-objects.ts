@@ -1,6 +1,6 @@
 /**
- * The objects that run a waypoint: ServiceAccount, Deployment and Service, as the reference makes them
- * (semantics §4.5), so that labels, names and ports are those that people and tools look for.
+ * The objects that run a waypoint: ServiceAccount, Deployment and Service, as the reference makes them,
+ * so that labels, names and ports are those that people and tools look for.
  *
  * `waypointObjects` is what a lab or a host without Kubernetes gets; a cluster's objects are made of the same pieces.
  */

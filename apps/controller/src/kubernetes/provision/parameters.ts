@@ -1,5 +1,5 @@
 /**
- * Parameters of waypoints: those of a class, and those that a Gateway names (semantics §4.5).
+ * Parameters of waypoints: those of a class, and those that a Gateway names.
  *
  * ConfigMaps of the class are few and kept; of all others only that they changed is kept, and only once some Gateway names one.
  * A ConfigMap is read when a waypoint is reconciled.

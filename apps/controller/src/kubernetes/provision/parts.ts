@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { GroupVersionResource, KubeObject, OwnerReference } from '@ambit/kube';
 
-/** Names of the keys under which a ConfigMap has overlays for them (semantics §4.5). In the order in which they are made. */
+/** Names of the keys under which a ConfigMap has overlays for them. In the order in which they are made. */
 export const PART_KINDS = [
   'serviceAccount',
   'service',

@@ -18,7 +18,7 @@ const OWN_TYPES: readonly string[] = [
   'WaypointReady',
 ];
 
-/** Istio's name for what becomes of a service's waypoint (semantics §4.4). */
+/** Istio's name for what becomes of a service's waypoint. */
 export const WAYPOINT_BOUND = 'istio.io/WaypointBound';
 
 const BOUND_REASONS: Readonly<Record<string, string>> = {
