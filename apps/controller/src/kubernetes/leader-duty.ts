@@ -7,11 +7,21 @@ export abstract class LeaderDuty {
 
   /**
    * Begins; returns at once. When the signal aborts nothing is written any more. Called again, with a new signal,
-   * each time the lease is taken.
+   * each time the lease is taken. `onFailure`: it ended before its time, and begins again when that has resolved; without it that
+   * ends the process, and with it the work of all other duties.
    */
-  lead(signal: AbortSignal): void {
+  lead(signal: AbortSignal, onFailure?: (error: unknown) => Promise<void>): void {
     this.#running = this.#running.then(async () => {
-      if (!signal.aborted) await this.run(signal);
+      while (!signal.aborted) {
+        try {
+          await this.run(signal);
+          return;
+        } catch (error) {
+          if (signal.aborted) return;
+          if (onFailure === undefined) throw error;
+          await onFailure(error);
+        }
+      }
     });
   }
 
@@ -20,7 +30,7 @@ export abstract class LeaderDuty {
     await this.#running;
   }
 
-  /** Until the signal aborts and all that was begun has ended. Does not reject. */
+  /** Until the signal aborts and all that was begun has ended. Rejects for what nobody thought of. */
   protected abstract run(signal: AbortSignal): Promise<void>;
 }
 

@@ -7,6 +7,7 @@ import type { KubernetesContext } from './context.ts';
 import type { LeaderDuty } from './leader-duty.ts';
 
 const LEASE = 'ambit-controller';
+const AGAIN_MS = 30_000;
 
 export class Leadership {
   readonly #election: LeaderElection;
@@ -26,7 +27,13 @@ export class Leadership {
       identity: `${podName}_${randomBytes(4).toString('hex')}`,
       onAcquired: (signal) => {
         log.info('leading', { lease: name });
-        for (const duty of duties) duty.lead(signal);
+        for (const duty of duties) {
+          duty.lead(signal, async (error) => {
+            log.error('a duty failed and begins again', { duty: duty.constructor.name, error });
+            // Rejects when the lease is lost, and then there is nothing to begin.
+            await clock.sleep(AGAIN_MS, signal).catch(() => undefined);
+          });
+        }
       },
       onLost: async (reason) => {
         log.info('leading no more', { lease: name, reason });

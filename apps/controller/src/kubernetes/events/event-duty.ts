@@ -66,8 +66,11 @@ export class EventDuty extends LeaderDuty {
 
   protected override async run(signal: AbortSignal): Promise<void> {
     this.#term = new Term(this.#options, signal);
-    await this.#term.run();
-    this.#term = undefined;
+    try {
+      await this.#term.run();
+    } finally {
+      this.#term = undefined;
+    }
   }
 
   /** Their status may be another than before. */
@@ -114,8 +117,9 @@ class Term {
       }
     } catch (error) {
       if (!this.#signal.aborted) throw error;
+    } finally {
+      await this.#queue.stop();
     }
-    await this.#queue.stop();
   }
 
   changed(keys: Iterable<ObjectKey>): void {
