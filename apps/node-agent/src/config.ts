@@ -1,7 +1,7 @@
 /**
  * The agent's settings, from the environment; the only reader of it.
  *
- * Every problem is reported at once; the result is frozen. Names of the reference keep their meaning (wire.md §11).
+ * Every problem is reported at once; the result is frozen. Names of the reference keep their meaning.
  */
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';

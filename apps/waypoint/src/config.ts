@@ -1,7 +1,7 @@
 /**
  * The waypoint's settings, from the environment; the only reader of it.
  *
- * Every problem is reported at once; the result is frozen. Names of the reference keep their meaning (wire.md §11).
+ * Every problem is reported at once; the result is frozen. Names of the reference keep their meaning.
  */
 import { deepFreeze, type Environment, type HostPort, Settings } from '@ambit/core';
 import { type ProxySettings, readProxySettings } from '@ambit/xds';

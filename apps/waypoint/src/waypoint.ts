@@ -154,7 +154,7 @@ export class Waypoint {
     await this.#server('Ambit waypoint, readiness', [ready]).listen(config.readinessAddress);
   }
 
-  /** `istio_xds_*` of wire.md §7.1, and workers. */
+  /** `istio_xds_*`, and workers. */
   #controlSnapshot(): MetricsSnapshot {
     const { counters } = this.#parts.client;
     const counter = (

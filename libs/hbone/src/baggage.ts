@@ -1,7 +1,7 @@
 /**
  * The `baggage` header: what a proxy says about its workload, for telemetry only.
  *
- * It is written by the peer and proves nothing: no decision may read it (wire.md §2.3).
+ * It is written by the peer and proves nothing: no decision may read it.
  */
 
 export interface Baggage {

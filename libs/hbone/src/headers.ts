@@ -1,4 +1,4 @@
-/** The other headers of a CONNECT: `forwarded` and `traceparent` (wire.md §2.2). */
+/** The other headers of a CONNECT: `forwarded` and `traceparent`. */
 import { randomBytes } from 'node:crypto';
 
 import { formatAddress } from '@ambit/proxy';

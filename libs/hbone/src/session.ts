@@ -1,7 +1,7 @@
 /**
  * What both ends of a tunnel session share: settings, keepalive and streams as `ByteConn`.
  *
- * Settings are those of wire.md §2.2: the connection window is four stream windows, else many streams
+ * Settings are those of the reference: the connection window is four stream windows, else many streams
  * that wait can starve one that moves.
  */
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';

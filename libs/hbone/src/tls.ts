@@ -2,7 +2,7 @@
  * TLS of tunnels: version 1.3 alone, AES-GCM, both sides show a certificate, nothing is ever resumed.
  *
  * Rule: whom we talk to is decided by the SPIFFE ids in the certificate after OpenSSL accepted the
- * chain, never by a host name, and on every handshake anew (wire.md §2.1).
+ * chain, never by a host name, and on every handshake anew.
  */
 import { constants } from 'node:crypto';
 import {

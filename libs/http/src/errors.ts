@@ -1,7 +1,7 @@
 /**
  * Every way in which a request can fail here, and in one table what the client is told: status, flag, body.
  *
- * Flags and bodies are those that dashboards and test suites know (semantics §2.15). Nothing of the mesh's inside goes
+ * Flags and bodies are those that dashboards and test suites know. Nothing of the mesh's inside goes
  * into a body.
  */
 import { type ErrorSide, MeshError, type MeshErrorOptions } from '@ambit/core';

@@ -24,7 +24,7 @@ export interface HttpLimits {
 }
 
 export const HTTP_LIMITS: HttpLimits = {
-  // Envoy's defaults (semantics §2.17).
+  // Envoy's defaults.
   headerBytesMax: 60 * 1024,
   headersMax: 100,
   streamsPerConnectionMax: 100,

@@ -27,7 +27,7 @@ import type { GeneralName } from './x509-extensions.ts';
 const FOLDER_READ_INTERVAL_MS = 5_000;
 
 export interface IssuedCertificate {
-  /** PEM each: leaf, intermediates, and the root bundle last (wire.md §3.2). */
+  /** PEM each: leaf, intermediates, and the root bundle last. */
   readonly chain: readonly string[];
   readonly serialNumber: string;
   readonly notBeforeMs: number;

@@ -2,7 +2,7 @@
  * The certificates of a node: one for each identity, fetched, renewed, and given up in time.
  *
  * The one rule: nobody ever gets a certificate that has expired. While the CA is away the old one
- * serves to its last second, and from then on every caller is refused at once (wire.md §3.3).
+ * serves to its last second, and from then on every caller is refused at once.
  */
 import { Backoff, type Clock } from '@ambit/core';
 

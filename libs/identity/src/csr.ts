@@ -2,7 +2,7 @@
  * Certificate signing requests (PKCS#10, RFC 2986): made for the agent, read from anyone.
  *
  * What a request says about names is kept for logs only. The CA stamps the identity that it
- * authorised, never the one that was asked for in the request (wire.md §3.2).
+ * authorised, never the one that was asked for in the request.
  */
 import { createPublicKey, generateKeyPair, type KeyObject, sign, verify } from 'node:crypto';
 import { promisify } from 'node:util';

@@ -1,4 +1,4 @@
-/** Certificates as admin pages show them: the keys of the reference's config_dump (wire.md §7.4). */
+/** Certificates as admin pages show them: the keys of the reference's config_dump. */
 import type { X509Certificate } from 'node:crypto';
 
 import { parseCertificates } from './pem.ts';

@@ -2,7 +2,7 @@
  * SPIFFE ids of workloads: `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`, exactly so.
  *
  * One id has one spelling: no port, user, query, fragment, escape, empty or dot segment is accepted, so
- * that comparing text is comparing identities (SPIFFE-ID §2, wire.md §3.1).
+ * that comparing text is comparing identities (SPIFFE-ID §2).
  */
 import type { X509Certificate } from 'node:crypto';
 

@@ -1,7 +1,7 @@
 /**
  * The mesh model: what the controller derives from objects and what the proxies hold.
  *
- * Shapes follow `istio.workload` and `istio.security` field by field (wire.md §4.4), as plain
+ * Shapes follow `istio.workload` and `istio.security` field by field, as plain
  * TypeScript; `libs/xds` maps them to protobuf. Ambit's additions are in `extensions` there.
  */
 import type { Finding, GatewayInfrastructure, MeshObject, ObjectKey } from '@ambit/api';
@@ -51,7 +51,7 @@ export type WorkloadType = 'DEPLOYMENT' | 'CRONJOB' | 'POD' | 'JOB';
 
 /**
  * A port of a workload that only its waypoint may reach: every policy of the workload, L4 and L7, is
- * decided there. The agent refuses everyone else (DESIGN §3).
+ * decided there. The agent refuses everyone else.
  */
 export interface Guard {
   /** SPIFFE ids (with scheme) of the waypoint that the workload is bound to now; empty: nobody gets in. */
@@ -121,7 +121,7 @@ export interface MeshService {
   readonly subjectAltNames: readonly string[];
   /**
    * Set: clients must go there, and refuse while it has no ready endpoint. The model leaves it out
-   * while a waypoint that only routing needs is starting (DESIGN §3: policy refuses, routing lets pass).
+   * while a waypoint that only routing needs is starting (policy refuses, routing lets pass).
    */
   readonly waypoint?: GatewayAddress;
   readonly loadBalancing?: LoadBalancing;
@@ -137,7 +137,7 @@ export type Address =
   | { readonly kind: 'workload'; readonly workload: Workload }
   | { readonly kind: 'service'; readonly service: MeshService };
 
-/** Which pods of a namespace are captured; decided on the node (semantics §4.1). Key: the namespace. */
+/** Which pods of a namespace are captured; decided on the node. Key: the namespace. */
 export interface Enrolment {
   readonly namespace: string;
   /** Mode of pods without a label of their own. */

@@ -1,7 +1,7 @@
 /**
  * AuthorizationPolicy as written → the one form that is decided.
  *
- * Clauses come in the wire's order: `to`, `from`, then one for each `when` (wire.md §5). What is valid but
+ * Clauses come in the wire's order: `to`, `from`, then one for each `when`. What is valid but
  * not decidable in this version is kept by name, so that it can only ever refuse more (types.ts).
  */
 import type {

@@ -27,7 +27,7 @@ function matches(rule: RuleParts, input: PolicyInput): { allow: boolean; deny: b
   return { allow, deny };
 }
 
-/** Every wildcard shape of semantics §2.8 on every kind of value: [value, hits, misses]. */
+/** Every wildcard shape on every kind of value: [value, hits, misses]. */
 const SHAPES: readonly (readonly [
   (word: string) => string,
   readonly string[],

@@ -2,7 +2,7 @@
  * The decision: DENY first, then ALLOW, else what ALLOW's absence means. AUDIT and dry-run only leave a note.
  *
  * A policy that is named but not here refuses everything that no DENY refused already: what is not known
- * could be a DENY (DESIGN §1, never fail open).
+ * could be a DENY.
  */
 import {
   type EvaluationContext,

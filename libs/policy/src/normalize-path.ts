@@ -2,7 +2,7 @@
  * The path that policies and routes see, and that is forwarded: one spelling for each resource.
  *
  * What can be spelled in two ways can get around a rule, so a path that has no clear meaning is refused
- * rather than repaired (semantics §2.8, RFC 3986 §5.2.4, §6.2.2).
+ * rather than repaired (RFC 3986 §5.2.4, §6.2.2).
  */
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 

@@ -2,7 +2,7 @@
  * PeerAuthentication: which mode holds for a workload's ports, and the DENY policies that enforce it.
  *
  * STRICT is nothing but "refuse a caller without identity" (`notPrincipals: [presence]`). Names and shapes are
- * those of the reference (wire.md §2.9, §14), so that a foreign agent enforces the same.
+ * those of the reference, so that a foreign agent enforces the same.
  */
 import type { MtlsMode, PeerAuthentication } from '@ambit/api';
 import { EMPTY_L4 } from './match-shapes.ts';

@@ -2,7 +2,7 @@
  * All policies that a proxy holds, and which of them apply to a workload.
  *
  * Indexed by namespace and by name, so that ten thousand policies cost a connection only those that
- * concern it. A selector policy applies by being named, never by its namespace (wire.md §5).
+ * concern it. A selector policy applies by being named, never by its namespace.
  */
 import { preparePolicy } from './prepare.ts';
 import type { CompiledPolicy } from './types.ts';

@@ -1,7 +1,7 @@
 /**
  * A compiled policy as closures: built once a policy, so that a check compares and does not interpret.
  *
- * Only lists that say something become a check; a match without any is the "empty match" of wire.md §5 and
+ * Only lists that say something become a check; a match without any is the "empty match" of the API and
  * is left out, while its clause remembers that it is not a clause without matches.
  */
 import { cidrContains } from '@ambit/api';

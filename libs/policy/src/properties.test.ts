@@ -1,6 +1,6 @@
 /**
  * What must hold for every policy: the evaluator agrees with a slow one that was written from the text of
- * wire.md §5 with regular expressions and sets; a not-form is a complement; more DENY never allows more, more ALLOW never less
+ * the API with regular expressions and sets; a not-form is a complement; more DENY never allows more, more ALLOW never less
  * once there is one; what an agent gets decides as the full policy does at a TCP point.
  */
 import assert from 'node:assert/strict';

@@ -1,7 +1,7 @@
 /**
  * Joins two connections: two independent directions, each with half-close and backpressure.
  *
- * Rule (wire.md §8): the end of one side ends only the other side's opposite direction; a side that
+ * Rule: the end of one side ends only the other side's opposite direction; a side that
  * vanishes (RST, cancel) counts as a normal end, becomes a clean end on the other side and is never
  * passed on as a reset, except to a peer that goes on sending to nobody.
  */

@@ -60,7 +60,7 @@ export function fromIoError(error: unknown, side: ErrorSide): MeshError {
   });
 }
 
-/** True for the ends that wire.md §8 counts as normal: the peer is simply gone. */
+/** True for the ends that count as normal: the peer is simply gone. */
 export function isPeerGone(error: unknown): boolean {
   return error instanceof MeshError && error.code === 'PROXY_PEER_GONE';
 }

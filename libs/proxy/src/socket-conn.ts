@@ -12,7 +12,7 @@ import { canonicalAddress } from './address.ts';
 import { resetSocket } from './reset-socket.ts';
 import { StreamConn } from './stream-conn.ts';
 
-/** wire.md §1.3. */
+/** Keepalive of the reference agent. */
 const KEEPALIVE_IDLE_MS = 180_000;
 const KEEPALIVE_INTERVAL_MS = 180_000;
 const KEEPALIVE_PROBES = 9;

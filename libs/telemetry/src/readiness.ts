@@ -1,7 +1,7 @@
 /**
  * Readiness as named holds: ready when nothing is pending, and it says what is.
  *
- * Answers of wire.md §7.5: 200 `ready`, or 500 `not ready, pending: a, b`.
+ * Answers: 200 `ready`, or 500 `not ready, pending: a, b`.
  */
 export class Readiness {
   readonly #pending = new Set<string>();

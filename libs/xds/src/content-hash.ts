@@ -1,6 +1,6 @@
 /**
  * Versions of resources: xxHash64 of the bytes, lower-case hexadecimal without leading zeros, as the
- * reference's (wire.md §14). Equal content is an equal version on every replica and after a restart.
+ * reference's. Equal content is an equal version on every replica and after a restart.
  */
 import loadXxhash from 'xxhash-wasm';
 

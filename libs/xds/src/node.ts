@@ -1,7 +1,7 @@
 /**
  * The node of a stream: who says to be where, and whether its token agrees.
  *
- * `type~ip~pod.namespace~namespace.svc.domain`, and metadata (wire.md §4.1). A token of one node must
+ * `type~ip~pod.namespace~namespace.svc.domain`, and metadata. A token of one node must
  * not get another node's view, so what the token says wins over nothing and contradicts everything.
  */
 import type { TokenCaller } from '@ambit/identity';

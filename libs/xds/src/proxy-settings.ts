@@ -1,4 +1,4 @@
-/** The settings that agents and waypoints share, under the names of the reference (wire.md §11). */
+/** The settings that agents and waypoints share, under the names of the reference. */
 import { drainMsOf, type HostPort, type Settings } from '@ambit/core';
 
 const ROOT_CERTIFICATE = './var/run/secrets/istio/root-cert.pem';

@@ -51,7 +51,7 @@ export function connectionRows({ json }: ProxyDump): readonly Row[] {
 
 export const AGENT_LISTENER_COLUMNS = ['WORKLOAD', 'ADDRESS', 'PORT', 'TYPE', 'STATE'];
 
-/** The same in every captured pod's network (semantics §4.2). */
+/** The same in every captured pod's network. */
 const LISTENERS = [
   ['127.0.0.1', 15_001, 'outbound, captured'],
   ['0.0.0.0', 15_006, 'inbound, plaintext'],

@@ -1,4 +1,4 @@
-/** The agent's admin pages: what it holds, whom it serves, how it is (wire.md §7.4). */
+/** The agent's admin pages: what it holds, whom it serves, how it is. */
 import type { Clock } from '@ambit/core';
 import type { CertificateManager } from '@ambit/identity';
 import { type AdminRoute, jsonResponse, textResponse } from '@ambit/telemetry';

@@ -1,5 +1,5 @@
 /**
- * `/config_dump` under the reference's key names, which existing tools parse (wire.md §7.4).
+ * `/config_dump` under the reference's key names, which existing tools parse.
  *
  * Values that are a default there are left out there; here they are present, and tools take both. Holds no keys.
  */

@@ -1,4 +1,4 @@
-/** Numbers that both ends of the capture agree on: rules, sockets and, for interoperation, other agents (wire.md §1.1, §1.2). */
+/** Numbers that both ends of the capture agree on: rules, sockets and, for interoperation, other agents. */
 
 export const OUTBOUND_PORT = 15001;
 export const INBOUND_PORT = 15006;

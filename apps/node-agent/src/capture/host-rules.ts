@@ -1,5 +1,5 @@
 /**
- * The nft rules of the node's own network namespace, as text. Pure; semantics as wire.md §1.2.
+ * The nft rules of the node's own network namespace, as text. Pure; semantics as the reference's.
  *
  * A connection that a program of the node itself (kubelet) opens to a captured pod gets a source that the pod's rules let
  * through in clear. Rule: nobody else may use that source, so whatever arrives at the node with it is dropped.

@@ -1,5 +1,5 @@
 /**
- * The nft rules of a captured pod, as text. Pure; semantics as wire.md §1.2, nftables variant.
+ * The nft rules of a captured pod, as text. Pure; semantics as the reference's nftables variant.
  *
  * Rule: only the first packet of a connection (SYN) is ever redirected. A connection that is older than the
  * rules has no conntrack entry, so its next packet makes one and passes the nat chains like a new one;

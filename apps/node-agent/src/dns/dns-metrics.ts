@@ -1,4 +1,4 @@
-/** Metrics of the name proxy, as the reference names them (wire.md §7.1), and our own counters of bounds. */
+/** Metrics of the name proxy, as the reference names them, and our own counters of bounds. */
 import { Counter, Histogram, type Registry } from 'prom-client';
 
 const LABELS = [

@@ -1,5 +1,5 @@
 /**
- * Which names of the mesh a question may mean, in order of preference. Pure (wire.md §6.2).
+ * Which names of the mesh a question may mean, in order of preference. Pure.
  *
  * A resolver appends search domains before it asks; the pod's own are known, so that the name without one is tried
  * too. Each name is also tried in the short forms that Kubernetes people write.

@@ -1,5 +1,5 @@
 /**
- * Which pods are captured, decided on the node. Pure (semantics.md §4.1).
+ * Which pods are captured, decided on the node. Pure.
  *
  * Order: what can never be captured, then the pod's own label, then what the controller says about this pod,
  * then the namespace's mode. Without any word from a controller, ever, only the pod's own label decides.

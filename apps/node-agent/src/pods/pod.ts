@@ -127,7 +127,7 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The uid that the mesh gives a pod (wire.md §4.2). */
+/** The uid that the mesh gives a pod. */
 export function workloadUid(clusterId: string, pod: Pod): string {
   return `${clusterId}//Pod/${pod.namespace}/${pod.name}`;
 }

@@ -2,7 +2,7 @@
  * One connection from routing to its end: metrics and the line in the access log.
  *
  * Rule: `received` is client to server and `sent` server to client for both reporters; the log counts
- * from the local workload's view (wire.md §7.1, §7.3).
+ * from the local workload's view.
  */
 import type { Clock, MeshError } from '@ambit/core';
 import type { Workload } from '@ambit/model';

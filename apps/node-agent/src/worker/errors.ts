@@ -28,7 +28,7 @@ export class WorkerError extends MeshError<WorkerErrorCode> {
   }
 }
 
-/** Values of the metric label `response_flags` (wire.md §2.10). */
+/** Values of the metric label `response_flags`, as the reference has them. */
 export type ResponseFlag =
   | '-'
   | 'DENY'

@@ -24,7 +24,7 @@ export interface WorkerContext {
   readonly lookup: (hostname: string) => Promise<string>;
 }
 
-/** A row of the admin dump (wire.md §7.4). */
+/** A row of the admin dump. */
 export interface ConnectionRow {
   readonly src: string;
   readonly originalDst: string;

@@ -1,5 +1,5 @@
 /**
- * The connection metrics of wire.md §7.1, as plain numbers that a connection adds to.
+ * The connection metrics under the reference's names, as plain numbers that a connection adds to.
  *
  * Rule: nothing is hashed per chunk. A connection finds its series once; prom-client's form is made when
  * somebody asks.

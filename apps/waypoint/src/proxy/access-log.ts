@@ -1,4 +1,4 @@
-/** One line an access, in the fields of wire.md §7.3 with those of HTTP; a refusal names policy, rule and clause. */
+/** One line an access, in the fields of the reference with those of HTTP; a refusal names policy, rule and clause. */
 import type { ConnectionRecord, RequestRecord } from '@ambit/http';
 import type { MeshService } from '@ambit/model';
 import { formatAddress } from '@ambit/proxy';

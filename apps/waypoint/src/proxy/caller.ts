@@ -3,7 +3,7 @@ import { type ConnectRequest, formatBaggage, parseBaggage } from '@ambit/hbone';
 import type { Caller } from '@ambit/http';
 import type { MeshIndex } from '@ambit/model';
 
-/** Nothing that the request says counts (wire.md §2.2); its baggage is passed on as far as it is well-formed. */
+/** Nothing that the request says counts; its baggage is passed on as far as it is well-formed. */
 export function callerOf(
   request: Pick<ConnectRequest, 'peer' | 'remoteAddress' | 'remotePort' | 'headers'>,
   index: MeshIndex,

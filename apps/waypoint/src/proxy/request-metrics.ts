@@ -1,5 +1,5 @@
 /**
- * The waypoint's metrics (wire.md §7.2), as plain numbers; prom-client's form is made when somebody asks.
+ * The waypoint's metrics, as plain numbers; prom-client's form is made when somebody asks.
  *
  * Labels come from the mesh's own names and closed sets, never from what a client sends, and the number of
  * series is bounded: beyond, everything counts under one series without names.

@@ -105,7 +105,7 @@ export class UpstreamDialer {
   }
 }
 
-/** wire.md §2.2 and §2.7; the baggage is the source's, so that both hops tell of the same workload. */
+/** The headers of a CONNECT; the baggage is the source's, so that both hops tell of the same workload. */
 function tunnelHeaders({ caller, host }: UpstreamCall): Readonly<Record<string, string>> {
   const { identity, ip: address, port, baggage } = caller;
   return {

@@ -40,7 +40,7 @@ export class WaypointPlane implements MeshPlane {
 
   route(request: HttpRequestView): RouteDecision {
     const { service } = this.#now();
-    // A workload has no routes: they belong to the service's own address (semantics §3.1).
+    // A workload has no routes: they belong to the service's own address.
     const table =
       service === undefined
         ? { service: { namespace: '', hostname: this.defaultCluster.host }, consumers: new Map() }

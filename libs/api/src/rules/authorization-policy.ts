@@ -1,4 +1,4 @@
-/** Rules of AuthorizationPolicy (semantics §2.8, §2.16). */
+/** Rules of AuthorizationPolicy. */
 import { serviceAccountRules, whenRules } from './authorization-condition.ts';
 import { attachmentRules } from './export-to.ts';
 import { pathTemplateProblem } from './path-template.ts';

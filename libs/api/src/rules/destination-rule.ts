@@ -1,4 +1,4 @@
-/** Rules of DestinationRule (semantics §2.2, §2.16). */
+/** Rules of DestinationRule. */
 import { POLICY_PLACES } from '../unsupported.ts';
 import { expandPattern } from '../value/pattern.ts';
 import { exportToRules } from './export-to.ts';

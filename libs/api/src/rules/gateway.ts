@@ -1,4 +1,4 @@
-/** Rules of Gateway, of the routes and of ReferenceGrant (semantics §3.1 to §3.4). */
+/** Rules of Gateway, of the routes and of ReferenceGrant. */
 import { isHeaderName } from '../schema/values.ts';
 import { WAYPOINT_CLASSES } from '../unsupported.ts';
 import { parseDuration } from '../value/duration.ts';

@@ -1,4 +1,4 @@
-/** Rules of one http rule of a VirtualService (semantics §2.1, §2.16). */
+/** Rules of one http rule of a VirtualService. */
 import { isHeaderName } from '../schema/values.ts';
 import { badHeaderName, modifierRules } from './http-modifiers.ts';
 import { complainDuplicates, type View } from './view.ts';

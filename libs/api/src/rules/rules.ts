@@ -1,4 +1,4 @@
-/** Rules across fields that a schema cannot say (semantics §2.16), by kind. */
+/** Rules across fields that a schema cannot say, by kind. */
 import type { Finding } from '../types/finding.ts';
 import { authorizationPolicyRules } from './authorization-policy.ts';
 import { destinationRuleRules } from './destination-rule.ts';

@@ -1,4 +1,4 @@
-/** Rules of PeerAuthentication and RequestAuthentication (semantics §2.6, §2.7, §2.16). */
+/** Rules of PeerAuthentication and RequestAuthentication. */
 import { attachmentRules } from './export-to.ts';
 import type { View } from './view.ts';
 

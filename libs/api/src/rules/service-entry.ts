@@ -1,4 +1,4 @@
-/** Rules of ServiceEntry and WorkloadEntry (semantics §2.4, §2.16). */
+/** Rules of ServiceEntry and WorkloadEntry. */
 import { isHostname } from '../value/host.ts';
 import { parseCidr, parseIp } from '../value/ip.ts';
 import { exportToRules } from './export-to.ts';

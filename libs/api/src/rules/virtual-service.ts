@@ -1,4 +1,4 @@
-/** Rules of VirtualService (semantics §2.1, §2.16). */
+/** Rules of VirtualService. */
 import { hostMatches } from '../value/host.ts';
 import { exportToRules } from './export-to.ts';
 import { httpRuleRules, weightRules } from './http-rule.ts';

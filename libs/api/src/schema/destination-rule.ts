@@ -1,5 +1,5 @@
 /**
- * networking.istio.io DestinationRule (semantics §2.2).
+ * networking.istio.io DestinationRule.
  *
  * `retryPolicy` and `timeout` are no fields of the API; they are read as `requestDefaults` (see the
  * dialect table), so that an author of theirs gets what was meant.

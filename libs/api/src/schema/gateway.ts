@@ -1,4 +1,4 @@
-/** gateway.networking.k8s.io: Gateway and its class, the routes, ReferenceGrant (semantics §3.1 to §3.4). */
+/** gateway.networking.k8s.io: Gateway and its class, the routes, ReferenceGrant. */
 import * as z from 'zod';
 import type {
   BackendRef,

@@ -1,6 +1,6 @@
 /**
  * Every kind that the mesh reads, with its groups, versions and schema; and the kinds of a mesh that it
- * knows but does not serve, with what to use instead (semantics §2, served versions; §2.11).
+ * knows but does not serve, with what to use instead.
  */
 import * as z from 'zod';
 import { knownUnsupportedPaths } from '../unsupported.ts';

@@ -1,4 +1,4 @@
-/** Retries and their grammar (semantics §2.1, "Retry grammar"). */
+/** Retries and their grammar. */
 import * as z from 'zod';
 import type { HttpRetry } from '../types/networking.ts';
 import { nearestName } from '../value/suggest.ts';

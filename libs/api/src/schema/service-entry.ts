@@ -1,4 +1,4 @@
-/** networking.istio.io ServiceEntry and WorkloadEntry (semantics §2.4). */
+/** networking.istio.io ServiceEntry and WorkloadEntry. */
 import * as z from 'zod';
 import type { ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '../types/networking.ts';
 import { integer, listOf, mapOf, name, oneOf, portNumber, text } from './build.ts';

@@ -1,4 +1,4 @@
-/** networking.istio.io VirtualService (semantics §2.1). */
+/** networking.istio.io VirtualService. */
 import * as z from 'zod';
 import type {
   CorsPolicy,

@@ -22,7 +22,7 @@ export interface GatewayListener {
 export interface GatewayInfrastructure {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
-  /** A ConfigMap with overlays, in the Gateway's namespace (semantics §4.5). */
+  /** A ConfigMap with overlays, in the Gateway's namespace. */
   readonly parametersRef?: { readonly group: string; readonly kind: string; readonly name: string };
 }
 

@@ -83,7 +83,7 @@ export interface HttpRewrite {
 export interface HttpRetry {
   readonly attempts: number;
   readonly perTryTimeoutMs?: number;
-  /** Names of semantics §2.1's grammar; numbers became `retriableStatusCodes`. */
+  /** Names of the grammar of `retryOn`; numbers became `retriableStatusCodes`. */
   readonly retryOn: readonly string[];
   readonly retriableStatusCodes: readonly number[];
   readonly retryIgnorePreviousHosts: boolean;
@@ -203,7 +203,7 @@ export interface ConnectionPoolSettings {
   };
 }
 
-/** Defaults of semantics §2.2 are written out. 0 turns a detector off. */
+/** Defaults are written out. 0 turns a detector off. */
 export interface OutlierDetection {
   readonly consecutive5xxErrors: number;
   readonly consecutiveGatewayErrors: number;

@@ -39,7 +39,7 @@ export function splitKey(key: ObjectKey): { kind: string; namespace: string; nam
     : { kind, namespace: second, name: third };
 }
 
-/** A host without a dot is completed with the object's namespace; any other is taken as it is (semantics §2.0). */
+/** A host without a dot is completed with the object's namespace; any other is taken as it is. */
 export function resolveHost(host: string, namespace: string, clusterDomain: string): string {
   const lower = host.toLowerCase();
   return lower.includes('.') || lower === '*'
@@ -92,7 +92,7 @@ interface Aged {
   };
 }
 
-/** Older first, then by name, then by namespace (semantics §2.0). */
+/** Older first, then by name, then by namespace. */
 export function byAge(a: Aged, b: Aged): number {
   return (
     a.metadata.creationTimestampMs - b.metadata.creationTimestampMs ||

@@ -1,4 +1,4 @@
-/** Labels and annotations that the mesh reads (semantics §4.1), spelled once. */
+/** Labels and annotations that the mesh reads, spelled once. */
 
 export const DATAPLANE_MODE = 'istio.io/dataplane-mode';
 export const INJECTION = 'istio-injection';

@@ -1,5 +1,5 @@
 /**
- * Whose an object is where two meshes are in one cluster (semantics §4.1): the label `istio.io/rev` of the object itself,
+ * Whose an object is where two meshes are in one cluster: the label `istio.io/rev` of the object itself,
  * else of its namespace, names the control plane. Without any it is the default one's.
  */
 import type { MeshObject } from '@ambit/api';

@@ -2,7 +2,7 @@
  * AuthorizationPolicies in the form that is decided, and which of them concern a workload.
  *
  * A policy that needs the request cannot be decided by an agent. It is never handed to agents in a
- * weaker form: the workloads that it concerns are guarded, and their waypoint decides (DESIGN §3).
+ * weaker form: the workloads that it concerns are guarded, and their waypoint decides.
  */
 import type { AuthorizationPolicy, ObjectKey, PeerAuthentication } from '@ambit/api';
 import {

@@ -1,5 +1,5 @@
 /**
- * What a port speaks, as far as it was declared (semantics §2.14): `appProtocol`, else the prefix of
+ * What a port speaks, as far as it was declared: `appProtocol`, else the prefix of
  * the port's name. Undeclared is `UNKNOWN`, and whoever needs to know has to look at the bytes.
  */
 import type { AppProtocol } from '../types.ts';

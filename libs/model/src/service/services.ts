@@ -1,8 +1,7 @@
 /**
  * Services from what was written: a Kubernetes Service, or each host of a ServiceEntry.
  *
- * Two objects can claim one `namespace/hostname`; a Service wins over a ServiceEntry, then the older
- * (semantics §2.0). Losing claims are kept, so that the winner's removal brings the next one back.
+ * Two objects can claim one `namespace/hostname`; a Service wins over a ServiceEntry, then the older. Losing claims are kept, so that the winner's removal brings the next one back.
  */
 import { formatIp, type ObjectKey, parseCidr, type Service, type ServiceEntry } from '@ambit/api';
 import { keyOf, type Labels, type ModelOptions } from '../objects/keys.ts';
@@ -16,7 +15,7 @@ import type { AppProtocol, LoadBalancing, MeshService, NetworkAddress } from '..
 import { type WaypointFallback, writtenFallback } from '../waypoint/fallback.ts';
 import { entryPortProtocol, servicePortProtocol } from './app-protocol.ts';
 
-/** What provisions waypoints writes it on all that it makes (semantics §4.5). */
+/** What provisions waypoints writes it on all that it makes. */
 const MANAGED_BY = 'gateway.istio.io/managed';
 const WAYPOINT_CONTROLLER = 'istio.io-mesh-controller';
 
@@ -57,7 +56,7 @@ export interface ServiceSpec {
   readonly waypointFallback?: WaypointFallback;
 }
 
-/** `undefined` for kinds of Service that have no part in the mesh (ExternalName, semantics §2.18). */
+/** `undefined` for kinds of Service that have no part in the mesh (ExternalName). */
 export function serviceFromService(
   service: Service,
   namespaceDistribution: string | undefined,
@@ -105,7 +104,7 @@ function fallbackIn(metadata: Service['metadata']): { waypointFallback?: Waypoin
   return waypointFallback === undefined ? {} : { waypointFallback };
 }
 
-/** Of a waypoint that a controller provisions: named by it, else the Gateway's name (semantics §4.5). */
+/** Of a waypoint that a controller provisions: named by it, else the Gateway's name. */
 function waypointAccount({ labels, annotations }: Service['metadata']): { account?: string } {
   const gateway = labels[GATEWAY_NAME];
   return gateway === undefined || labels[MANAGED_BY] !== WAYPOINT_CONTROLLER

@@ -125,7 +125,7 @@ function hasSubset(
   );
 }
 
-/** `reviews.prod` is not completed; people expect it to be (semantics §2.0). */
+/** `reviews.prod` is not completed; people expect it to be. */
 function shortNameHint(host: string): string | undefined {
   return /^[^.*]+\.[^.]+$/.test(host)
     ? `a name with a dot is taken as it is; write the full name, such as ${host}.svc.cluster.local`

@@ -213,7 +213,7 @@ function cidrEntry(address: NetworkAddress, service: MeshService): readonly Cidr
   return cidr === undefined ? [] : [{ network: address.network, cidr, service }];
 }
 
-/** Pod with a tunnel, pod, anything with a tunnel, the rest (wire.md §4.6); then by uid. */
+/** Pod with a tunnel, pod, anything with a tunnel, the rest; then by uid. */
 function compareWorkloads(a: Workload, b: Workload): number {
   return rankOf(b) - rankOf(a) || compare(a.uid, b.uid);
 }

@@ -1,7 +1,7 @@
 /**
  * What callers do while a waypoint has no ready instance and no policy is its business: wait at a closed door, or go past it.
  *
- * Rule: the way past it is only for routes. What policy guards stays closed, whatever is written (DESIGN §3).
+ * Rule: the way past it is only for routes. What policy guards stays closed, whatever is written.
  */
 import type { Finding, MeshObject, Namespace } from '@ambit/api';
 

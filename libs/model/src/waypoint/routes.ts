@@ -2,7 +2,7 @@
  * Which routing objects concern a service, and whether they need a waypoint.
  *
  * A Gateway API route is bound by its parent, a VirtualService and a DestinationRule by host. Where both
- * are there, Gateway API wins and the VirtualService says so in its conditions (semantics §3.1).
+ * are there, Gateway API wins and the VirtualService says so in its conditions.
  */
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 

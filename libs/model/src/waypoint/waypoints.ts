@@ -1,5 +1,5 @@
 /**
- * Waypoints: which exist, whom they admit, and which one an object is bound to (semantics §4.4).
+ * Waypoints: which exist, whom they admit, and which one an object is bound to.
  *
  * An object's own label beats its namespace's. Without a label, an object that needs HTTP is bound to the
  * waypoint of its namespace, which is made when it is missing. What is bound to nothing although policy

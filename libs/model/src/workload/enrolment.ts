@@ -1,6 +1,5 @@
 /**
- * Who is in the mesh: the mode of a namespace, what a pod says for itself, and the few that never are
- * (semantics §4.1).
+ * Who is in the mesh: the mode of a namespace, what a pod says for itself, and the few that never are.
  *
  * Beside another mesh `istio.io/rev` says whose a pod is; what is another's is never in this one.
  *

@@ -14,7 +14,7 @@ export const STATIC_POD_HASH = 'kubernetes.io/config.hash';
 
 const SIDECAR = 'traffic.sidecar.istio.io';
 
-/** Annotations that say how a pod is captured (semantics §4.1); others never leave the controller. */
+/** Annotations that say how a pod is captured; others never leave the controller. */
 export const CAPTURE_ANNOTATIONS: readonly string[] = [
   DNS_CAPTURE,
   'ambient.istio.io/bypass-inbound-capture',

@@ -3,7 +3,7 @@
  *
  * A state machine without a clock: `record` after each try, `sweep` once per interval. An endpoint is
  * ejected only while `100 × (ejected + 1) / endpoints ≤ maxEjectionPercent`, so with the default of 10
- * and fewer than 10 endpoints nothing is ever ejected (semantics §2.2).
+ * and fewer than 10 endpoints nothing is ever ejected.
  */
 import type { OutlierDetection } from '@ambit/api';
 

@@ -2,7 +2,7 @@
  * DestinationRule in force: where it is looked up, which host wins, how its layers come together.
  *
  * Lookup: the client's namespace, then the service's, then the root namespace; the first place with any
- * rule for the host wins and places are never merged (semantics §2.2).
+ * rule for the host wins and places are never merged.
  */
 import type {
   DestinationRule,

@@ -2,7 +2,7 @@
  * Header operations and the `%VAR%` values in them.
  *
  * Within one level, removals run first, then `set`, then `add`, in the order written. The
- * destination's operations run before the rule's, so that the rule wins a `set` (semantics §2.1).
+ * destination's operations run before the rule's, so that the rule wins a `set`.
  */
 import type { HeaderOperations, HttpHeaderFilter } from '@ambit/api';
 

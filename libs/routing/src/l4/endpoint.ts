@@ -1,6 +1,6 @@
 /**
  * Which endpoint of a service a connection goes to, as an agent chooses: ranked by the service's
- * preferences, then weighted at random by capacity. No stickiness, no retries (wire.md §6.1).
+ * preferences, then weighted at random by capacity. No stickiness, no retries.
  */
 import type { MeshView, RoutingScope, ViewService, ViewWorkload } from '../mesh-view.ts';
 import { serviceKey } from '../mesh-view.ts';

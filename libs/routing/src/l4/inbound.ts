@@ -1,5 +1,5 @@
 /**
- * What the destination's agent does with a tunnel or a plaintext connection, before policy (wire.md §2.5).
+ * What the destination's agent does with a tunnel or a plaintext connection, before policy.
  *
  * The rule that must hold: a guarded port is reached only from the waypoint that the workload is bound
  * to, recognised by its certificate; nothing that the request says counts. The answer of a refusal is an

@@ -1,5 +1,5 @@
 /**
- * Where a captured connection goes: the decision of the node agent on the client's side (wire.md §2.4).
+ * Where a captured connection goes: the decision of the node agent on the client's side.
  *
  * The rules that must hold: a destination with a waypoint never goes around it, and the authority
  * towards a waypoint is the destination as dialled. A mesh destination without a way is refused with

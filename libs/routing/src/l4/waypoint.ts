@@ -1,5 +1,5 @@
 /**
- * Which waypoint instance a reference means, and which identities it may present (wire.md §2.6).
+ * Which waypoint instance a reference means, and which identities it may present.
  *
  * A waypoint that is unknown or not ready is a refusal; the caller never goes around it. Where the controller says
  * which identity the waypoint has, an instance of another one is none: who serves there does not decide who may.

@@ -29,7 +29,7 @@ export interface DeltaTransport {
 /** Opens a stream, or rejects. */
 export type OpenDelta = (signal: AbortSignal) => Promise<DeltaTransport>;
 
-/** How a stream ended. `isRoutine`: servers recycle connections; try again at once (wire.md §4.1). */
+/** How a stream ended. `isRoutine`: servers recycle connections; try again at once. */
 export class StreamEnd extends XdsError {
   readonly isRoutine: boolean;
 
@@ -50,7 +50,7 @@ export interface ClientStatus {
   readonly types: readonly TypeStatus[];
 }
 
-/** For `istio_xds_*` (wire.md §7.1). */
+/** For `istio_xds_*`. */
 export interface ClientCounters {
   readonly terminations: Record<'ConnectionError' | 'Error' | 'Reconnect' | 'Complete', number>;
   /** By type URL. */

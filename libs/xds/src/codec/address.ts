@@ -1,4 +1,4 @@
-/** The Address resource: a workload or a service, with its name and aliases (wire.md §4.2). */
+/** The Address resource: a workload or a service, with its name and aliases. */
 import type { Address, NetworkAddress } from '@ambit/model';
 import { create, toBinary } from '@bufbuild/protobuf';
 

@@ -24,7 +24,7 @@ export function encodeNetworkAddress(address: NetworkAddress): NetworkAddressMes
   });
 }
 
-/** A full-length prefix is a host (wire.md §4.4). */
+/** A full-length prefix is a host. */
 export function decodeNetworkAddress(message: NetworkAddressMessage): NetworkAddress {
   const host = { network: message.network, address: decodeIp(message.address) };
   if (message.length === undefined) {

@@ -74,7 +74,7 @@ export function encodeWorkload(workload: Workload): WorkloadMessage {
   });
 }
 
-/** Throws XDS_RESOURCE_INVALID. Defaults are the reference agent's (wire.md §4.4). */
+/** Throws XDS_RESOURCE_INVALID. Defaults are the reference agent's. */
 export function decodeWorkload(message: WorkloadMessage): Workload {
   if (message.uid === '') {
     throw invalidResource('a workload without uid');

@@ -52,7 +52,7 @@ async function* readAll(
   }
 }
 
-/** Servers recycle connections in these ways (wire.md §4.1). */
+/** Servers recycle connections in these ways. */
 function isRoutine(error: unknown): boolean {
   const { code, details = '' } = error as Partial<ServiceError>;
   const isRecycling = /transport is closing|received prior goaway/i.test(details);

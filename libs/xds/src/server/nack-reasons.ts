@@ -1,5 +1,5 @@
 /**
- * Which resources a NACK is about: `name: reason; name: reason` (wire.md §4.1).
+ * Which resources a NACK is about: `name: reason; name: reason`.
  *
  * Names and reasons may hold anything, so the names are looked for, not parsed out. If none of them is
  * there, nobody knows what was applied, and all count as refused.

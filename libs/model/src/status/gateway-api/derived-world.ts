@@ -28,7 +28,7 @@ import type {
 /** Who writes our entries of `parents` and `ancestors`. */
 export const GATEWAY_CONTROLLER = 'ambit.io/mesh-controller';
 
-/** The first of two kinds at one port of a service is served (semantics §3.1). */
+/** The first of two kinds at one port of a service is served. */
 const PRECEDENCE: readonly RouteKind[] = ['GRPCRoute', 'HTTPRoute', 'TLSRoute', 'TCPRoute'];
 const SERVED: readonly RouteKind[] = ['GRPCRoute', 'HTTPRoute', 'TCPRoute'];
 

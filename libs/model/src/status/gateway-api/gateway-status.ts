@@ -1,4 +1,4 @@
-/** Statuses of GatewayClass and Gateway (semantics §3.5). */
+/** Statuses of GatewayClass and Gateway. */
 import type { Condition } from '../../types.ts';
 import { attachmentOf, listenerConditions, listenerKinds } from './listeners.ts';
 import {

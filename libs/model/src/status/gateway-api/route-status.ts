@@ -1,4 +1,4 @@
-/** Statuses of routes, one entry for each parent that is ours (semantics §3.1, §3.5). */
+/** Statuses of routes, one entry for each parent that is ours. */
 import type { Condition } from '../../types.ts';
 import { attachmentOf } from './listeners.ts';
 import {

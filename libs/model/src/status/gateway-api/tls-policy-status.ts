@@ -1,4 +1,4 @@
-/** Status of BackendTLSPolicy: one ancestor for each Service that it is about (semantics §3.4). */
+/** Status of BackendTLSPolicy: one ancestor for each Service that it is about. */
 import type { Condition } from '../../types.ts';
 import {
   type GatewayApiWorld,
