@@ -87,7 +87,9 @@ describe('uninstalling', { timeout: 240_000 }, () => {
 
   it('leaves the files of nodes as they were', async () => {
     for (const node of mesh.nodes) {
-      assert.equal(await mesh.onNode(node, 'sh', '-c', FILES), filesBefore.get(node), node);
+      const files = await mesh.onNode(node, 'sh', '-c', FILES);
+      assert.equal(files, filesBefore.get(node), node);
+      assert.doesNotMatch(files, /ambit/, 'nor did the uninstalling before it leave any');
     }
   });
 
