@@ -1,5 +1,6 @@
 /**
- * Who may have which certificate. The node restriction of the reference, condition for condition, with the trust domain checked besides, which the reference leaves out.
+ * Who may have which certificate. The node restriction of the reference, condition for condition, with the trust
+ * domain checked besides, which the reference leaves out.
  *
  * A refusal tells the caller nothing about what runs where: its text is always the same. The reason is
  * for our log.

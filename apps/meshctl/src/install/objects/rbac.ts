@@ -118,7 +118,7 @@ export const CLUSTER_RULES: readonly Rule[] = [
     why: 'The root certificate in every namespace, and parameters of gateways.',
     groups: [''],
     resources: ['configmaps'],
-    verbs: OWN,
+    verbs: [...READ, 'create', 'patch'],
   },
   {
     why: 'Waypoints that it provisions: the program.',
