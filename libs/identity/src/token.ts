@@ -43,8 +43,9 @@ export interface TokenVerifier {
   /**
    * Throws IDENTITY_TOKEN_INVALID; while nobody can say whether the token is good
    * IDENTITY_TOKEN_KEYS_UNAVAILABLE or IDENTITY_TOKEN_REVIEW_UNAVAILABLE.
+   * `from`: the caller's address, so that one who has no good token holds up only itself.
    */
-  verify(token: string): Promise<TokenCaller>;
+  verify(token: string, from?: string): Promise<TokenCaller>;
 }
 
 /** Verifies against a JWKS file that is read again whenever it changes. */

@@ -5,9 +5,8 @@
  * that a thread stays for the others. An object has a deadline, then its thread is ended and replaced.
  */
 import { Backoff, type Clock } from '@ambit/core';
-
+import { FairQueue } from '../fair-queue.ts';
 import { reviewHead } from './admission-review.ts';
-import { FairQueue } from './fair-queue.ts';
 import type { FromValidator } from './validate-messages.ts';
 import type { AdmissionValidator, ValidationOutcome } from './validator.ts';
 import { type SpawnValidator, threadSpawner, type ValidatorThread } from './validator-thread.ts';

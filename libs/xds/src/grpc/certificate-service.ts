@@ -21,7 +21,13 @@ import {
   type IstioCertificateResponse,
   IstioCertificateResponseSchema,
 } from '../gen/istio/v1/auth/ca_pb.ts';
-import { bearerToken, GrpcRefusal, toServiceError } from './refusals.ts';
+import {
+  bearerToken,
+  GrpcRefusal,
+  hostOfPeer,
+  type ServerCall,
+  toServiceError,
+} from './refusals.ts';
 
 export type CertificateServiceEvent =
   | {
@@ -52,7 +58,7 @@ export type CertificateHandler = handleUnaryCall<IstioCertificateRequest, IstioC
 
 export function certificateHandler(options: CertificateServiceOptions): CertificateHandler {
   return (call, callback) => {
-    createCertificate(options, call.request, bearerToken(call.metadata)).then(
+    createCertificate(options, call.request, call).then(
       (certChain) => callback(null, create(IstioCertificateResponseSchema, { certChain })),
       (error: unknown) => callback(toServiceError(error)),
     );
@@ -62,7 +68,7 @@ export function certificateHandler(options: CertificateServiceOptions): Certific
 async function createCertificate(
   options: CertificateServiceOptions,
   request: IstioCertificateRequest,
-  token: string | undefined,
+  call: ServerCall,
 ): Promise<string[]> {
   const impersonated = request.metadata?.['ImpersonatedIdentity'];
   const requestedIdentity = typeof impersonated === 'string' ? impersonated : undefined;
@@ -70,7 +76,7 @@ async function createCertificate(
     options.onEvent?.({ kind: 'refused', caller, requestedIdentity, reason });
     return refusal;
   };
-  const caller = await authenticate(options.verifier, token).catch((error: unknown) => {
+  const caller = await authenticate(options.verifier, call).catch((error: unknown) => {
     throw refuse(reasonOf(error), authenticationRefusal(error));
   });
   const { authority, index, trustedNodeAccounts, onEvent } = options;
@@ -103,14 +109,12 @@ async function createCertificate(
   }
 }
 
-async function authenticate(
-  verifier: TokenVerifier,
-  token: string | undefined,
-): Promise<TokenCaller> {
+async function authenticate(verifier: TokenVerifier, call: ServerCall): Promise<TokenCaller> {
+  const token = bearerToken(call.metadata);
   if (token === undefined) {
     throw new IdentityError('IDENTITY_TOKEN_INVALID', 'no bearer token');
   }
-  return await verifier.verify(token);
+  return await verifier.verify(token, hostOfPeer(call));
 }
 
 /** Nobody could say whether the token is good: that is no word about the caller. */

@@ -183,7 +183,7 @@ function deltaHandler(
     call.on('end', () => end());
     call.on('cancelled', () => end());
     call.on('error', () => end());
-    authenticate(call.metadata, verifier)
+    authenticate(call, verifier)
       .then((caller) => {
         if (isOver) {
           return;

@@ -46,17 +46,30 @@ export function bearerToken(metadata: Metadata): string | undefined {
   return match?.[1];
 }
 
+/** The address of the caller without its port. */
+export function hostOfPeer(call: Pick<ServerCall, 'getPeer'>): string {
+  const peer = call.getPeer();
+  const colon = peer.lastIndexOf(':');
+  return colon < 0 ? peer : peer.slice(0, colon);
+}
+
+/** What of a call says who is calling. */
+export interface ServerCall {
+  readonly metadata: Metadata;
+  getPeer(): string;
+}
+
 /** Who is calling, by the token of its metadata. Throws what `toServiceError` answers with. */
 export async function authenticate(
-  metadata: Metadata,
+  call: ServerCall,
   verifier: TokenVerifier,
 ): Promise<TokenCaller> {
-  const token = bearerToken(metadata);
+  const token = bearerToken(call.metadata);
   try {
     if (token === undefined) {
       throw new Error('no bearer token');
     }
-    return await verifier.verify(token);
+    return await verifier.verify(token, hostOfPeer(call));
   } catch (cause) {
     if (cause instanceof IdentityError && cause.retryable) {
       throw new GrpcRefusal(status.UNAVAILABLE, 'authentication is not possible now');

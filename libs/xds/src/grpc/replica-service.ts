@@ -59,7 +59,7 @@ export function replicaHandler(
     call.on('cancelled', () => end());
     call.on('error', () => end());
     call.on('drain', () => open?.resume());
-    authenticate(call.metadata, verifier)
+    authenticate(call, verifier)
       .then(({ namespace, serviceAccount, pod }) => {
         if (isOver) {
           return;

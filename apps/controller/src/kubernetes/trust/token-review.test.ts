@@ -237,6 +237,31 @@ describe('TokenReviewVerifier', () => {
     assert.deepEqual(v.counters, { asked: 3, cached: 0, refused: 0, unavailable: 1 });
   });
 
+  it('lets one that floods hold up only itself', async () => {
+    const waiting: PromiseWithResolvers<unknown>[] = [];
+    const { verifier: v } = verifier(() => {
+      const one = Promise.withResolvers<unknown>();
+      waiting.push(one);
+      return one.promise;
+    });
+    const flood = Array.from({ length: 40 }, (_, index) =>
+      v.verify(token({ jti: `flood-${index}` }), '10.0.0.9').catch((error: Error) => error),
+    );
+    const agent = v.verify(token({ jti: 'agent' }), '10.0.0.1');
+    await new Promise(setImmediate);
+    assert.equal(waiting.length, 2, 'one of each address');
+    waiting[1]?.resolve({ status: GOOD });
+    await agent;
+    while (waiting.length > 0) {
+      for (const one of waiting.splice(0)) one.resolve({ status: GOOD });
+      await new Promise(setImmediate);
+    }
+    const answers = await Promise.all(flood);
+    const refused = answers.filter((answer) => answer instanceof Error);
+    assert.equal(refused.length, 40 - 1 - 32);
+    assert.match(String(refused[0]), /too many callers wait/);
+  });
+
   it('accepts nothing while the API server is away', async () => {
     for (const code of ['KUBE_CONNECTION_FAILED', 'KUBE_FORBIDDEN', 'KUBE_UNAVAILABLE'] as const) {
       const { verifier: v } = verifier(() => Promise.reject(new KubeError(code, 'gone')));

@@ -16,6 +16,7 @@ import {
 } from '@ambit/identity';
 import type { KubeClient } from '@ambit/kube';
 
+import { FairQueue } from '../../fair-queue.ts';
 import { claimsOf, type TokenClaims } from './token-claims.ts';
 import { callerOfReview } from './token-review-answer.ts';
 
@@ -25,8 +26,9 @@ const CACHE_MS = 60_000;
 const CACHED_MAX = 10_000;
 const TIMEOUT_MS = 5_000;
 const IN_FLIGHT_MAX = 16;
-/** Callers that wait for their turn. */
+/** Callers that wait for their turn; and those that call from one address. */
 const WAITING_MAX = 1_000;
+const WAITING_FROM_ONE_MAX = 32;
 
 export interface TokenReviewOptions {
   readonly client: Pick<KubeClient, 'review'>;
@@ -64,11 +66,14 @@ export class TokenReviewVerifier implements TokenVerifier {
   /** By digest: tokens themselves are not kept. In the order of use. */
   readonly #cache = new Map<string, Cached>();
   readonly #inFlight = new Map<string, Promise<TokenCaller>>();
-  readonly #waiting: (() => void)[] = [];
+  /** Callers take turns by where they call from. */
+  readonly #waiting: FairQueue<() => void>;
   #active = 0;
 
   constructor(options: TokenReviewOptions) {
     this.#options = options;
+    const { waitingMax = WAITING_MAX } = options;
+    this.#waiting = new FairQueue({ total: waitingMax, perLane: WAITING_FROM_ONE_MAX });
     this.#audiences = options.audiences ?? [TOKEN_AUDIENCE];
   }
 
@@ -76,14 +81,14 @@ export class TokenReviewVerifier implements TokenVerifier {
    * Throws IDENTITY_TOKEN_INVALID, or IDENTITY_TOKEN_REVIEW_UNAVAILABLE (retryable) when the API server did not
    * answer in time or too many callers wait.
    */
-  async verify(token: string): Promise<TokenCaller> {
+  async verify(token: string, from?: string): Promise<TokenCaller> {
     try {
       const claims = claimsOf(token, { wallNowMs: this.#options.clock.wallNow() });
       const digest = createHash('sha256').update(token).digest('base64');
       const cached = this.#cached(digest);
       if (cached !== undefined) return cached;
       // Many connections of one agent come at once.
-      const running = this.#inFlight.get(digest) ?? this.#begin(token, { digest, claims });
+      const running = this.#inFlight.get(digest) ?? this.#begin(token, { digest, claims, from });
       return await running;
     } catch (error) {
       if (error instanceof IdentityError && error.retryable) this.counters.unavailable += 1;
@@ -108,9 +113,14 @@ export class TokenReviewVerifier implements TokenVerifier {
 
   #begin(
     token: string,
-    { digest, claims }: { readonly digest: string; readonly claims: TokenClaims },
+    about: {
+      readonly digest: string;
+      readonly claims: TokenClaims;
+      readonly from: string | undefined;
+    },
   ): Promise<TokenCaller> {
-    const running = this.#review(token, claims).finally(() => this.#inFlight.delete(digest));
+    const { digest, claims, from = digest } = about;
+    const running = this.#review(token, claims, from).finally(() => this.#inFlight.delete(digest));
     this.#inFlight.set(digest, running);
     return running.then((caller) => {
       this.#keep(digest, caller);
@@ -127,30 +137,31 @@ export class TokenReviewVerifier implements TokenVerifier {
     if (this.#cache.size > cachedMax && oldest.done !== true) this.#cache.delete(oldest.value);
   }
 
-  async #review(token: string, claims: TokenClaims): Promise<TokenCaller> {
-    await this.#turn();
+  async #review(token: string, claims: TokenClaims, from: string): Promise<TokenCaller> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (!this.#waiting.push(from, resolve)) {
+      throw unavailable(`too many callers wait for the API server (${this.#waiting.size})`);
+    }
+    this.#next();
+    await promise;
     try {
       return callerOfReview(await this.#ask(token), { claims, audiences: this.#audiences });
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#active -= 1;
-      else next();
+      this.#active -= 1;
+      this.#waiting.release(from);
+      this.#next();
     }
   }
 
-  /** A turn that ends is handed on, so that nobody who comes between takes it. */
-  async #turn(): Promise<void> {
-    const { inFlightMax = IN_FLIGHT_MAX, waitingMax = WAITING_MAX } = this.#options;
-    if (this.#active < inFlightMax) {
+  /** One question at a time from one place, and so many at once from all. */
+  #next(): void {
+    const { inFlightMax = IN_FLIGHT_MAX } = this.#options;
+    while (this.#active < inFlightMax) {
+      const taken = this.#waiting.take(() => true);
+      if (taken === undefined) return;
       this.#active += 1;
-      return;
+      taken.item();
     }
-    if (this.#waiting.length >= waitingMax) {
-      throw unavailable(`${waitingMax} callers wait for the API server already`);
-    }
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    await promise;
   }
 
   async #ask(token: string): Promise<unknown> {
