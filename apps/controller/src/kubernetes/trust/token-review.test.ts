@@ -245,7 +245,7 @@ describe('TokenReviewVerifier', () => {
       return one.promise;
     });
     const flood = Array.from({ length: 40 }, (_, index) =>
-      v.verify(token({ jti: `flood-${index}` }), '10.0.0.9').catch((error: Error) => error),
+      v.verify(token({ jti: `flood-${index}` }), '10.0.0.9').catch((error: unknown) => error),
     );
     const agent = v.verify(token({ jti: 'agent' }), '10.0.0.1');
     await new Promise(setImmediate);
