@@ -25,6 +25,12 @@ before(async () => {
   );
   await mesh.ready(namespace);
   caller = mesh.caller(namespace, 'client');
+  // The cluster knows of endpoints a moment after pods are ready, and refuses till then.
+  const url = `http://web.${namespace}/`;
+  await mesh.until(
+    'the service is reached',
+    async () => (await caller.http({ url })).status === 200,
+  );
 });
 after(async () => {
   await mesh?.[Symbol.asyncDispose]();

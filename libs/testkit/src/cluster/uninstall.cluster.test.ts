@@ -17,7 +17,7 @@ done
 nft list tables
 ip rule list`;
 const FILES =
-  'ls -A /run/ambit /var/run/ambit 2>/dev/null; ls -A /opt/cni/bin; cat /etc/cni/net.d/*; ip link show type dummy';
+  'find /run/ambit -mindepth 1 2>/dev/null; ls -A /opt/cni/bin; cat /etc/cni/net.d/*; ip link show type dummy';
 
 let mesh: MeshCluster;
 let namespace: string;
@@ -89,7 +89,7 @@ describe('uninstalling', { timeout: 240_000 }, () => {
     for (const node of mesh.nodes) {
       const files = await mesh.onNode(node, 'sh', '-c', FILES);
       assert.equal(files, filesBefore.get(node), node);
-      assert.doesNotMatch(files, /ambit/, 'nor did the uninstalling before it leave any');
+      assert.doesNotMatch(files, /ambit/, `${node}: nor did the uninstalling before it: ${files}`);
     }
   });
 
