@@ -95,6 +95,7 @@ function condition(options: {
   const delta = {
     addresses: NONE,
     authorizations: { changed: new Set(['shop/p']), removed: new Set() },
+    statuses: NONE,
   } as unknown as MeshDelta;
   enforcement.note(new Set([KEY]), delta);
   const found = enforcement.evaluate().get(KEY);
@@ -281,5 +282,48 @@ describe('Enforcement', () => {
       rejected: { 'shop/p': { version: 'v1', reason: 'x' } },
     };
     assert.match(condition({ streams: [old] }), /^True Enforced/);
+  });
+});
+
+describe('Enforced of a route', () => {
+  const ROUTE = 'VirtualService/shop/r';
+  const SERVICE = 'shop/web.shop.svc.cluster.local';
+  const NOT_READY = { type: 'WaypointReady', reason: 'WaypointNotReady', message: 'not ready' };
+
+  it('waits for the ready waypoint, and for whoever has to go there', () => {
+    const conditions: object[] = [{ type: 'Accepted' }, NOT_READY];
+    const outputs = {
+      statuses: new Map([[ROUTE, { key: ROUTE, conditions, findings: [] }]]),
+      scopes: new Map(),
+      objects: new Map([[ROUTE, {}]]),
+    } as unknown as MeshOutputs;
+    let agent: StreamState = { pod: 'a', acked: { 'shop/r': 'v2', [SERVICE]: 'v1' } };
+    const enforcement = new Enforcement({
+      outputs: () => outputs,
+      generation: () => 1,
+      version: () => 'v2',
+      streams: () => [stream(agent)],
+      unreachable: () => [],
+      waypointOf: () => undefined,
+    });
+    const says = (): string => {
+      const found = enforcement.evaluate().get(ROUTE);
+      return `${found?.status} ${found?.reason}: ${found?.message}`;
+    };
+    const note = (causes: readonly string[], changed: object): void =>
+      enforcement.note(new Set(causes), {
+        ...{ addresses: NONE, authorizations: NONE, statuses: NONE },
+        ...changed,
+      } as unknown as MeshDelta);
+    note([ROUTE], {});
+    assert.equal(says(), 'Unknown Waiting: not ready');
+    conditions.pop();
+    note(['Pod/shop/waypoint-1'], {
+      addresses: { changed: new Set([SERVICE]), removed: new Set() },
+      statuses: { changed: new Set([ROUTE]), removed: new Set() },
+    });
+    assert.equal(says(), 'Unknown Waiting: 1 of 1 proxies have not acknowledged: a');
+    agent = { pod: 'a', acked: { 'shop/r': 'v2', [SERVICE]: 'v2' } };
+    assert.equal(says(), 'True Enforced: acknowledged by 1 proxy');
   });
 });

@@ -77,13 +77,14 @@ export class Enforcement {
     this.#options = options;
   }
 
-  /** Remembers what a batch changed, for every object of it. */
+  /** Remembers what a batch changed, for every object of it and every object that it says something new of. */
   note(causes: ReadonlySet<ObjectKey>, delta: MeshDelta): void {
     const byType: readonly (readonly [string, MeshDelta['addresses']])[] = [
       [TYPE_URL.address, delta.addresses],
       [TYPE_URL.authorization, delta.authorizations],
     ];
-    for (const key of causes) {
+    // A status that changed with the batch may hang on what it changed: a waypoint that became ready is in addresses.
+    for (const key of new Set([...causes, ...delta.statuses.changed])) {
       if (!isEnforced(key)) continue;
       const related = this.#related.get(key) ?? new Map<string, Names>();
       for (const [typeUrl, { changed, removed }] of byType) {
@@ -109,7 +110,10 @@ export class Enforcement {
         conditions.set(key, this.#say(key, 'False', 'NotEnrolled', outside.message));
       } else if (uncaptured !== undefined) {
         conditions.set(key, this.#say(key, 'False', 'NotCaptured', uncaptured.message));
-      } else if (isAccepted) conditions.set(key, this.#conditionOf(key, evaluation));
+      } else if (isAccepted) {
+        const unready = status.conditions.find(({ reason }) => reason === 'WaypointNotReady');
+        conditions.set(key, this.#conditionOf(key, evaluation, unready));
+      }
     }
     for (const key of this.#related.keys()) {
       if (!statuses.has(key)) this.#related.delete(key);
@@ -185,7 +189,12 @@ export class Enforcement {
     return { type: 'Enforced', status, reason, message, observedGeneration };
   }
 
-  #conditionOf(key: ObjectKey, evaluation: Evaluation): Condition {
+  /** `unready`: the waypoint has no ready instance, so that what is for it to route goes elsewhere yet. */
+  #conditionOf(
+    key: ObjectKey,
+    evaluation: Evaluation,
+    unready: { readonly message: string } | undefined,
+  ): Condition {
     const waypoints = evaluation.scopesOf.get(key) ?? [];
     const tally = this.#tally(key, evaluation);
     const version = { key, uid: this.#uid(key), generation: this.#options.generation(key) };
@@ -211,6 +220,9 @@ export class Enforcement {
       return this.#say(key, 'Unknown', 'Waiting', text);
     }
     if (inForce === 0) return this.#say(key, 'Unknown', 'NoProxy', 'no proxy is connected');
+    if (unready !== undefined && isRouted(key)) {
+      return this.#say(key, 'Unknown', 'Waiting', unready.message);
+    }
     this.#related.delete(key);
     const text = `acknowledged by ${inForce} ${inForce === 1 ? 'proxy' : 'proxies'}`;
     return this.#say(key, 'True', 'Enforced', text);
@@ -241,6 +253,11 @@ export class Enforcement {
 
 function isEnforced(key: ObjectKey): boolean {
   return ENFORCED_KINDS.has(key.slice(0, key.indexOf('/')));
+}
+
+/** Until its waypoint is ready, traffic goes past it: a policy's does not, it is refused. */
+function isRouted(key: ObjectKey): boolean {
+  return /^(VirtualService|DestinationRule|HTTPRoute|GRPCRoute|TCPRoute)\//.test(key);
 }
 
 /** Not among the objects of waypoints, and in force at agents all the same. */
