@@ -125,6 +125,14 @@ export class FakeApiServer implements AsyncDisposable {
     this.#of(resource).delete(key);
   }
 
+  /** Other content under the uid and version that are known, as after a restore from a backup. Tells no watch. */
+  restore(resource: string, object: KubeObject): void {
+    const key = keyOfFake(object.metadata);
+    const { uid, resourceVersion } = this.#of(resource).get(key)?.metadata ?? {};
+    const metadata = { ...object.metadata, uid, resourceVersion } as KubeObject['metadata'];
+    this.#of(resource).set(key, { ...object, metadata });
+  }
+
   get(resource: string, key: string): KubeObject | undefined {
     return this.#of(resource).get(key);
   }

@@ -2,8 +2,11 @@
  * The objects of one reflector and what changed in them.
  *
  * A list is staged beside the world and takes its place only when it is complete; the difference is
- * told once, deletions first, because an address may have moved to another object.
+ * told once, deletions first, because an address may have moved to another object. A list is compared by what is in
+ * it: after a restore from a backup a version that was seen before may be of other content.
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { KubeObject } from './resources.ts';
 import { keyOf } from './resources.ts';
 
@@ -182,17 +185,15 @@ export class StagedList<T> {
     const key = keyOf(object.metadata);
     const { uid, resourceVersion } = object.metadata;
     const old = this.#options.current.get(key);
-    if (old !== undefined && old.uid === uid && old.resourceVersion === resourceVersion) {
-      this.#entries.set(key, old);
-      return;
-    }
+    const isSeen = old?.uid === uid && old?.resourceVersion === resourceVersion;
     const entry = this.#options.entryOf(key, object, this.#entries.size);
     if (entry === 'malformed') {
       if (old?.uid === uid) {
         this.#keepOld(key);
       }
     } else if (entry !== undefined) {
-      this.#entries.set(key, entry);
+      const isSame = isSeen && old !== undefined && isDeepStrictEqual(old.object, entry.object);
+      this.#entries.set(key, isSame ? old : entry);
     }
   }
 
