@@ -108,7 +108,7 @@ describe('CertificateAuthority with its own root', () => {
     assert.deepEqual(spiffeIdOfCertificate(new X509Certificate(chain[0] ?? '')), ID);
   });
 
-  it('starts two minutes back, ends after the lifetime from now, never after its issuer', async () => {
+  it('starts two minutes back, ends after the lifetime from now, never after the longest or its issuer', async () => {
     const clock = new FakeClock();
     const ca = await ownCa('life', clock);
     const { csrPem } = await createCertificateRequest(TEXT);
@@ -116,7 +116,9 @@ describe('CertificateAuthority with its own root', () => {
     const short = ca.sign({ csrPem, identity: ID, ttlSeconds: 20 });
     assert.equal(short.notBeforeMs, now - 120_000);
     assert.equal(short.notAfterMs, now + 20_000);
-    assert.equal(ca.sign({ csrPem, identity: ID, ttlSeconds: 0 }).notAfterMs, now + DAY * 1000);
+    for (const ttlSeconds of [0, 90 * DAY]) {
+      assert.equal(ca.sign({ csrPem, identity: ID, ttlSeconds }).notAfterMs, now + DAY * 1000);
+    }
     clock.advance((3650 - 1) * DAY * 1000);
     const last = ca.sign({ csrPem, identity: ID, ttlSeconds: 90 * DAY });
     assert.equal(last.notAfterMs, new X509Certificate(ca.rootBundlePem).validToDate.getTime());

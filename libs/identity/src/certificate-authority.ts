@@ -45,7 +45,7 @@ export interface ServingCertificate {
 export interface CertificateAuthorityOptions {
   readonly trustDomain: string;
   readonly clock: Clock;
-  /** Lifetime when the request names none. */
+  /** Lifetime when the request names none; of workloads also the longest. */
   readonly defaultTtlSeconds: number;
 }
 
@@ -146,7 +146,7 @@ export class CertificateAuthority implements CertificateIssuer {
   /**
    * Signs the key of a request for an identity that the caller has authorised.
    *
-   * `ttlSeconds` 0 or absent: the default. More than 90 days is refused with
+   * `ttlSeconds` 0 or absent: the default, and no more than that. More than 90 days is refused with
    * IDENTITY_LIFETIME_INVALID, an issuer that ends earlier cuts it in silence. A bad request throws
    * IDENTITY_CSR_INVALID.
    */
@@ -166,7 +166,7 @@ export class CertificateAuthority implements CertificateIssuer {
     return this.#issue({
       publicKey,
       names: [{ kind: 'uri', value: formatSpiffeId(request.identity) }],
-      ttlSeconds: this.#ttl(request.ttlSeconds),
+      ttlSeconds: Math.min(this.#ttl(request.ttlSeconds), this.#defaultTtlSeconds),
     });
   }
 

@@ -48,7 +48,7 @@ async function rig(
     folder: join(folder, String(caNumber)),
     trustDomain: 'cluster.local',
     clock,
-    defaultTtlSeconds: 86_400,
+    defaultTtlSeconds: 90 * 86_400,
   });
   const events: CertificateEvent[] = [];
   const times: number[] = [];

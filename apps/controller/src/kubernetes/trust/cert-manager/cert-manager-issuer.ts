@@ -50,6 +50,7 @@ export interface CertManagerIssuerOptions {
   >;
   readonly issuer: IssuerReference;
   readonly trustDomain: string;
+  /** Lifetime when the request names none, and the longest. */
   readonly defaultTtlSeconds: number;
   /** PEM. Default: what the issuer says is its CA, which not every issuer does. */
   readonly roots?: () => string | undefined;
@@ -142,7 +143,7 @@ export class CertManagerIssuer extends LeaderDuty implements CertificateIssuer, 
     }
     this.#inFlight += 1;
     try {
-      const ttl = ttlSeconds > 0 ? ttlSeconds : defaultTtlSeconds;
+      const ttl = ttlSeconds > 0 ? Math.min(ttlSeconds, defaultTtlSeconds) : defaultTtlSeconds;
       const { chainPem, caPem } = await this.#issue(csrPem, { identity, ttlSeconds: ttl });
       this.#learn(caPem);
       const rootBundlePem = this.#bundle;
