@@ -139,6 +139,40 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     }
   });
 
+  it('shows times as they are written', () => {
+    let shown = 0;
+    for (const command of createProgram().commands.flatMap(withSubcommands)) {
+      for (const option of command.options.filter(({ flags }) =>
+        /<(?:time|seconds)>/.test(flags),
+      )) {
+        const { defaultValue, defaultValueDescription = '' } = option;
+        if (defaultValue === undefined) continue;
+        assert.match(
+          defaultValueDescription,
+          /^\d{1,3}[smh]$/,
+          `${command.name()} ${option.flags}`,
+        );
+        assert.equal(option.parseArg?.(defaultValueDescription, undefined), defaultValue);
+        shown += 1;
+      }
+    }
+    assert.ok(shown >= 8, String(shown));
+  });
+
+  for (const spelling of ['-n', '--namespace', '-i', '--mesh-namespace', '--istioNamespace']) {
+    it(`takes ${spelling} for where Ambit is, or comes to be`, () => {
+      for (const name of ['install', 'upgrade', 'uninstall', 'verify-install', 'check', 'status']) {
+        const command = createProgram().commands.find((one) => one.name() === name);
+        assert.ok(command, name);
+        const isAsking = name === 'status';
+        if (isAsking && (spelling === '-n' || spelling === '--namespace')) continue;
+        command.parseOptions([spelling, 'mesh-here']);
+        const { namespace, meshNamespace } = command.opts<Record<string, unknown>>();
+        assert.equal(isAsking ? meshNamespace : namespace, 'mesh-here', name);
+      }
+    });
+  }
+
   it('answers 0 to --help', async () => {
     const { stdout, code } = await runMeshctl(['why', '--help']);
     assert.match(stdout, /^Usage: meshctl why/);

@@ -4,9 +4,10 @@ import type { AdminCa } from '@ambit/model';
 import type { Command } from 'commander';
 import type { AdminClient } from '../admin-client.ts';
 import { EXIT, UserError } from '../errors.ts';
-import { parseTimeout } from '../install/options.ts';
+import { timeoutOption } from '../install/options.ts';
 import { formatSpan, note, type OutputFormat, print, printAs, table } from '../output.ts';
 import { controllerOf } from '../target/mesh-target.ts';
+import { addTargetOptions } from '../target/target-options.ts';
 import { outputOption } from './shared-options.ts';
 
 const POLL_MS = 5_000;
@@ -47,7 +48,7 @@ export function registerCa(program: Command): void {
     .summary("show the mesh's roots, and rotate them")
     .description("Shows the mesh's roots, and brings a new one without an outage.")
     .addHelpText('after', EXAMPLES);
-  ca.command('status')
+  addTargetOptions(ca.command('status'))
     .description('Shows the roots, and how far a rotation is.')
     .addOption(outputOption())
     .addHelpText('after', STATUS_EXAMPLES)
@@ -55,12 +56,12 @@ export function registerCa(program: Command): void {
       const found = await caOf(await controllerOf(command));
       printAs(output, found, () => describe(found, systemClock.wallNow()));
     });
-  ca.command('rotate')
+  addTargetOptions(ca.command('rotate'))
     .description('Brings a new root, or goes on with a rotation that was begun.')
     .option('--step', 'one step only', false)
     .option('--abort', 'give up, as long as the next root has signed nothing', false)
     .option('--force', 'do not wait for proxies: those behind are cut off until they follow', false)
-    .option('--timeout <time>', 'for proxies to follow each step', parseTimeout, TIMEOUT_MS)
+    .addOption(timeoutOption('--timeout <time>', 'for proxies to follow each step', TIMEOUT_MS))
     .addHelpText('after', EXAMPLES)
     .action(async (options: RotateOptions, command: Command) => {
       await rotate(await controllerOf(command), options, systemClock);

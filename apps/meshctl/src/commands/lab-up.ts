@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { ControlServer, type Lab, LabError, labStart, startDetached } from '@ambit/lab';
 import type { Command } from 'commander';
+import { timeoutOption } from '../install/options.ts';
 import { becomeRoot } from './lab-privileges.ts';
 import {
   describeStatus,
@@ -29,7 +30,7 @@ interface UpOptions {
   readonly nodes: string;
   readonly detach: boolean;
   readonly mesh: boolean;
-  readonly timeout: string;
+  readonly timeout: number;
 }
 
 export function registerLabUp(lab: Command): void {
@@ -44,7 +45,7 @@ export function registerLabUp(lab: Command): void {
     .option('--nodes <n>', 'number of nodes', '2')
     .option('--detach', 'leave it running and return when it is ready', false)
     .option('--no-mesh', 'only the cluster: no controller, agents and waypoints')
-    .option('--timeout <seconds>', 'how long to wait for pods', '60')
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait for pods', 60_000))
     .addHelpText('after', EXAMPLES)
     .action(labUp);
 }
@@ -59,7 +60,7 @@ async function labUp(options: UpOptions): Promise<void> {
   }
   becomeRoot();
   const { name, root } = labTarget(options.name);
-  const timeoutMs = Number(options.timeout) * 1_000;
+  const { timeout: timeoutMs } = options;
   const labOptions = { name, root, folder, nodes: Number(options.nodes), mesh: options.mesh };
   const onProgress = (line: string): void => note(`lab ${name}: starting ${line}`);
   if (options.detach) {

@@ -7,12 +7,12 @@ import { type CheckResult, runChecks } from './checks/check.ts';
 import { CLUSTER_CHECKS } from './checks/cluster-checks.ts';
 import { MESH_CHECKS } from './checks/mesh-checks.ts';
 import { NODE_CHECKS } from './checks/node-checks.ts';
+import { VERSION_CHECKS } from './checks/version-checks.ts';
 import { addClusterOptions, type ClusterOptions, withCluster } from './cluster.ts';
+import { addNamespaceOptions } from './options.ts';
 
 interface CheckOptions extends ClusterOptions {
   readonly namespace: string;
-  /** As commands that ask the mesh call it. */
-  readonly meshNamespace?: string;
   readonly pre: boolean;
   readonly list: boolean;
   readonly output: 'table' | 'json' | 'yaml';
@@ -30,13 +30,12 @@ Examples:
 const MARKS = { ok: '√', warning: '‼', error: '×' } as const;
 
 export function registerCheck(program: Command): void {
-  addClusterOptions(program.command('check'))
+  const where = { description: 'where it is installed', preset: NAMESPACE_DEFAULT };
+  addNamespaceOptions(addClusterOptions(program.command('check')), where)
     .summary('test a cluster and the mesh in it')
     .description(
       'Tests whether a cluster can take Ambit (--pre), or whether the mesh in it is healthy.',
     )
-    .option('-n, --namespace <name>', 'where it is installed', NAMESPACE_DEFAULT)
-    .option('-i, --mesh-namespace <name>', 'the same')
     .option('--pre', 'only what must be so before installing', false)
     .option('--list', 'only say what is tested', false)
     .addOption(
@@ -47,9 +46,10 @@ export function registerCheck(program: Command): void {
 }
 
 async function check(options: CheckOptions): Promise<void> {
-  const { pre, list, output } = options;
-  const namespace = options.meshNamespace ?? options.namespace;
-  const checks = pre ? CLUSTER_CHECKS : [...CLUSTER_CHECKS, ...MESH_CHECKS, ...NODE_CHECKS];
+  const { pre, list, output, namespace } = options;
+  const checks = pre
+    ? CLUSTER_CHECKS
+    : [...CLUSTER_CHECKS, ...MESH_CHECKS, ...VERSION_CHECKS, ...NODE_CHECKS];
   if (list) {
     const listed = checks.map(({ id, category, description, hint }) => ({
       id,

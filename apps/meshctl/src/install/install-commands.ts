@@ -17,7 +17,7 @@ import { emitYaml } from './emit-yaml.ts';
 import { type AppliedObject, install, summary } from './installer.ts';
 import { readInventory } from './inventory.ts';
 import { renderCommented, renderNamespace, renderObjects } from './manifests.ts';
-import { parseTimeout } from './options.ts';
+import { addNamespaceOptions, timeoutOption } from './options.ts';
 import { PROFILE_NAMES } from './profiles.ts';
 import { waitForRollout } from './rollout.ts';
 import { cleanNodes, purgeableCrds, removeObjects } from './uninstaller.ts';
@@ -61,6 +61,8 @@ Examples:
 
 Pods that are enrolled talk in clear afterwards. Nodes are cleaned first; if one cannot be, everything else stays.`;
 
+const INSTALLED_IN = { description: 'where it is installed', preset: NAMESPACE_DEFAULT };
+
 export function registerInstall(program: Command): void {
   addInstallOptions(program.command('install'))
     .summary('install Ambit into a cluster')
@@ -80,8 +82,8 @@ export function registerInstall(program: Command): void {
 
 function addInstallOptions(command: Command): Command {
   const list = (one: string, all: readonly string[]): readonly string[] => [...all, one];
-  return addClusterOptions(command)
-    .option('-n, --namespace <name>', `where to (default: ${NAMESPACE_DEFAULT})`)
+  const description = `where to (default: ${NAMESPACE_DEFAULT})`;
+  return addNamespaceOptions(addClusterOptions(command), { description })
     .option('--profile <name>', `one of ${PROFILE_NAMES.join(', ')} (default: default)`)
     .option('-f, --filename <file>', 'values, or an IstioOperator; may be repeated', list, [])
     .option('--set <path=value>', 'one value; may be repeated', list, [])
@@ -92,7 +94,7 @@ function addInstallOptions(command: Command): Command {
     )
     .option('-y, --yes', 'do not ask', false)
     .option('--no-wait', 'do not wait until it runs')
-    .option('--timeout <time>', 'how long to wait, as 90s or 5m', parseTimeout, 300_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait, as 90s or 5m', 300_000))
     .addOption(
       new Option('-o, --output <format>').choices(['table', 'json', 'yaml']).default('table'),
     );
@@ -193,16 +195,15 @@ interface UninstallCommandOptions extends ClusterOptions {
 }
 
 function registerUninstall(program: Command): void {
-  addClusterOptions(program.command('uninstall'))
+  addNamespaceOptions(addClusterOptions(program.command('uninstall')), INSTALLED_IN)
     .summary('take Ambit out of a cluster')
     .description('Takes Ambit off the nodes and out of the cluster.')
-    .option('-n, --namespace <name>', 'where it is installed', NAMESPACE_DEFAULT)
     .option('--purge', 'the CRDs that Ambit brought too', false)
     .option('--force', 'with --purge: also with all objects of them', false)
     .option('--nodes-only', 'only end the agents and clean the nodes', false)
     .option('--dry-run', 'only say what would be deleted', false)
     .option('-y, --yes', 'do not ask', false)
-    .option('--timeout <time>', 'how long nodes may take', parseTimeout, 300_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long nodes may take', 300_000))
     .addHelpText('after', UNINSTALL_EXAMPLES)
     .action(async (options: UninstallCommandOptions) => {
       await withCluster(options, async (cluster) => await runUninstall(cluster, options));
@@ -254,10 +255,9 @@ Examples:
 Compares each object with what this version installs. Exit code 1: something is missing or was changed.`;
 
 function registerVerify(program: Command): void {
-  addClusterOptions(program.command('verify-install'))
+  addNamespaceOptions(addClusterOptions(program.command('verify-install')), INSTALLED_IN)
     .summary('compare an installation with what was installed')
     .description('Says for each object whether it is there and as it was installed.')
-    .option('-n, --namespace <name>', 'where it is installed', NAMESPACE_DEFAULT)
     .addOption(
       new Option('-o, --output <format>').choices(['table', 'json', 'yaml']).default('table'),
     )

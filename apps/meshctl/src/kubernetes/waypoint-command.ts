@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { EXIT, UserError } from '../errors.ts';
 import { addClusterOptions, type Cluster, withCluster } from '../install/cluster.ts';
-import { parseTimeout } from '../install/options.ts';
+import { timeoutOption } from '../install/options.ts';
 import { note, print } from '../output.ts';
 import { labelsOf, NAMESPACES, namespaceOr, readNamespace } from './namespaces.ts';
 import {
@@ -76,7 +76,7 @@ function registerApply(waypoint: Command): void {
     .option('--enroll-namespace', 'label the namespace to use it', false)
     .option('--overwrite', 'also if the namespace uses another one', false)
     .option('-w, --wait', 'wait until it runs', false)
-    .option('--waypoint-timeout <time>', 'how long to wait', parseTimeout, 90_000)
+    .addOption(timeoutOption('--waypoint-timeout <time>', 'how long to wait', 90_000))
     .addHelpText('after', '\nExample:\n  meshctl waypoint apply -n shop --enroll-namespace --wait')
     .action(async (options: WaypointOptions) => {
       await withCluster(options, async (cluster) => await applyWaypoint(cluster, options));

@@ -9,7 +9,7 @@ import {
   type ClusterOptions,
   withCluster,
 } from '../install/cluster.ts';
-import { parseTimeout } from '../install/options.ts';
+import { timeoutOption } from '../install/options.ts';
 import { waitUntil } from '../install/rollout.ts';
 import { note, type OutputFormat, printAs, table } from '../output.ts';
 import { namespaceOr } from './namespaces.ts';
@@ -111,7 +111,7 @@ export function registerStatus(waypoint: Command): void {
     .description('Says whether waypoints run, and why not. Exit code 1 if one does not.')
     .option('-n, --namespace <name>', "where (default: the context's)")
     .option('-w, --wait', 'wait until they run', false)
-    .option('--waypoint-timeout <time>', 'how long to wait', parseTimeout, 90_000)
+    .addOption(timeoutOption('--waypoint-timeout <time>', 'how long to wait', 90_000))
     .addOption(outputOption())
     .addHelpText('after', '\nExample:\n  meshctl waypoint status waypoint -n shop --wait')
     .action(async (name: string | undefined, options: WaypointOptions) => {

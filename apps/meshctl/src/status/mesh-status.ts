@@ -3,7 +3,7 @@ import { systemClock } from '@ambit/core';
 import type { Command } from 'commander';
 import { outputOption } from '../commands/shared-options.ts';
 import { EXIT, UserError } from '../errors.ts';
-import { parseTimeout } from '../install/options.ts';
+import { timeoutOption } from '../install/options.ts';
 import { formatSpan, note, type OutputFormat, printAs, table } from '../output.ts';
 import { type MeshTarget, meshOf } from '../target/mesh-target.ts';
 import { addTargetOptions } from '../target/target-options.ts';
@@ -37,7 +37,7 @@ export function registerStatus(program: Command): void {
       'Shows whether configuration is in force everywhere, and what is not as it should be.',
     )
     .option('--wait', 'until nothing is wrong', false)
-    .option('--timeout <time>', 'how long to wait, as 90s or 5m', parseTimeout, 300_000)
+    .addOption(timeoutOption('--timeout <time>', 'how long to wait, as 90s or 5m', 300_000))
     .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(meshStatus);

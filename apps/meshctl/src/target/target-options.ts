@@ -1,6 +1,7 @@
 /** How people say which mesh a command is about; spelled alike everywhere. */
 import type { Command } from 'commander';
 import { addClusterOptions, type ClusterOptions } from '../install/cluster.ts';
+import { acceptIstioNamespace } from '../install/options.ts';
 
 export interface TargetOptions extends ClusterOptions {
   /** The global option: a socket's path or an `http://` address. */
@@ -11,9 +12,11 @@ export interface TargetOptions extends ClusterOptions {
 
 /** `--kubeconfig`, `--context`, `-i`; `--controller` is of the program itself. */
 export function addTargetOptions(command: Command): Command {
-  return addClusterOptions(command).option(
-    '-i, --mesh-namespace <name>',
-    'where Ambit is installed (default: istio-system)',
+  return acceptIstioNamespace(
+    addClusterOptions(command).option(
+      '-i, --mesh-namespace <name>',
+      'where Ambit is installed (default: istio-system)',
+    ),
   );
 }
 
