@@ -150,6 +150,7 @@ function waypointSettings(
     rootNamespace,
     reservedAccounts: new Set([...config.trustedNodeAccounts, `${namespace}/${serviceAccount}`]),
     trustDomain,
+    isScraped: waypoint.isScraped,
     clusterDomain,
     clusterId,
     network,

@@ -37,6 +37,8 @@ export interface WaypointImage {
   readonly pullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   /** As in a container. */
   readonly resources: Readonly<Record<string, unknown>>;
+  /** Their pods carry the annotations by which Prometheus finds them. */
+  readonly isScraped: boolean;
 }
 
 const NAME = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
@@ -66,6 +68,7 @@ export function readKubernetesSettings(read: SettingsReader): KubernetesSettings
       image: read.required('AMBIT_WAYPOINT_IMAGE', 'the image that waypoints run'),
       pullPolicy: read.oneOf('AMBIT_WAYPOINT_IMAGE_PULL_POLICY', 'IfNotPresent', PULL_POLICIES),
       resources: read.json('AMBIT_WAYPOINT_RESOURCES', '{}'),
+      isScraped: read.flag('AMBIT_WAYPOINT_SCRAPED', 'true'),
     },
   };
 }

@@ -93,6 +93,16 @@ describe('buildWaypoint', () => {
     assert.equal(labels['istio.io/dataplane-mode'], 'none');
   });
 
+  it('has Prometheus find its pods, unless the mesh is not scraped by annotations', () => {
+    const scraped = (isScraped: boolean): readonly string[] => {
+      const { part } = build({}, { settings: { ...SETTINGS, isScraped } });
+      const found = valueAt(part('deployment'), 'spec.template.metadata.annotations') as object;
+      return Object.keys(found).filter((key) => key.startsWith('prometheus.io/'));
+    };
+    assert.equal(scraped(true).length, 3);
+    assert.deepEqual(scraped(false), []);
+  });
+
   it('gives a thread to each CPU that an overlay allows, unless it says how many', () => {
     const limits = (more = ''): string =>
       `spec: {template: {spec: {containers: [{name: istio-proxy, resources: {limits: {cpu: "2"}}${more}}]}}}`;

@@ -24,6 +24,7 @@ export const SETTINGS: WaypointSettings = {
   image: 'example/waypoint:1',
   imagePullPolicy: 'IfNotPresent',
   resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '1Gi' } },
+  isScraped: true,
   controllerAddress: 'https://ambit-controller.istio-system.svc:15012',
   rootConfigMap: 'ambit-ca-root-cert',
   rootNamespace: 'istio-system',

@@ -24,6 +24,8 @@ export interface WaypointSettings {
   readonly imagePullPolicy: string;
   /** `resources` of the container, of waypoints that say nothing else. */
   readonly resources: Json;
+  /** Prometheus finds its pods by their annotations. */
+  readonly isScraped: boolean;
   /** `https://HOST:PORT` of xDS and CA. */
   readonly controllerAddress: string;
   /** With the mesh's root certificate, in every namespace. */
@@ -54,6 +56,11 @@ const TOKEN_DIR = '/var/run/secrets/tokens';
 /** The CA refuses longer ones; the kubelet renews at four fifths. */
 const TOKEN_SECONDS = 43_200;
 const USER = 1337;
+const SCRAPED = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': '15020',
+  'prometheus.io/path': '/metrics',
+};
 /**
  * For requests that are under way when a pod goes. The first seconds of it the program still accepts: everybody has to hear that
  * it leaves.
@@ -121,9 +128,7 @@ function deploymentSpec({ spec, settings }: WaypointInput): Json {
         annotations: {
           ...spec.infrastructure?.annotations,
           'kubectl.kubernetes.io/default-container': 'istio-proxy',
-          'prometheus.io/scrape': 'true',
-          'prometheus.io/port': '15020',
-          'prometheus.io/path': '/metrics',
+          ...(settings.isScraped ? SCRAPED : {}),
         },
       },
       spec: podSpec(spec, settings),

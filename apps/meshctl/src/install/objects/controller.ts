@@ -213,6 +213,7 @@ function controllerEnv(): Node {
     plainEnv('AMBIT_WAYPOINT_IMAGE', imageOf('waypoint')),
     plainEnv('AMBIT_WAYPOINT_IMAGE_PULL_POLICY', value('imagePullPolicy')),
     plainEnv('AMBIT_WAYPOINT_RESOURCES', json('waypoint.resources')),
+    plainEnv('AMBIT_WAYPOINT_SCRAPED', text('monitoring.annotations')),
     spread('controller.env'),
   ];
 }
