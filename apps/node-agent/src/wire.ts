@@ -10,6 +10,7 @@ import {
   type DeltaClient,
   type Subscription,
   TYPE_URL,
+  VERSION_METADATA,
 } from '@ambit/xds';
 import { createAgentRegistry, registerAgentMetrics } from './admin/agent-metrics.ts';
 import { AgentServers } from './admin/agent-servers.ts';
@@ -180,7 +181,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
 /** Undefined without a controller's address: what is on disk decides. */
 function buildClient(
   config: AgentConfig,
-  { clock, log }: Surroundings,
+  { clock, log, version }: Surroundings,
   subscriptions: readonly Subscription[],
   onConnected: () => void,
 ): DeltaClient | undefined {
@@ -192,7 +193,11 @@ function buildClient(
     log: log.scoped('xds'),
     type: 'ztunnel',
     ip: config.instanceIp,
-    metadata: { NODE_NAME: config.nodeName, ...config.metadata },
+    metadata: {
+      NODE_NAME: config.nodeName,
+      ...config.metadata,
+      [VERSION_METADATA]: version,
+    },
     headers: config.xdsHeaders,
     subscriptions,
     onConnected,

@@ -7,6 +7,7 @@ import {
   createCertificateClient,
   createProxyClient,
   TYPE_URL,
+  VERSION_METADATA,
 } from '@ambit/xds';
 import { identityOf, type WaypointConfig } from './config.ts';
 import { subscriptionsOf } from './control/controller-link.ts';
@@ -67,6 +68,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     metadata: {
       GATEWAY: `${config.gateway.namespace}/${config.gateway.name}`,
       ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
+      [VERSION_METADATA]: around.version,
     },
     subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
     onConnected: () => manager.retryFailed(),

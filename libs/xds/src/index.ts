@@ -47,7 +47,7 @@ export type {
   ReplicaCall,
   ReplicaServiceOptions,
 } from './grpc/replica-service.ts';
-export { buildNode, type NodeFields, type XdsNode } from './node.ts';
+export { buildNode, type NodeFields, VERSION_METADATA, type XdsNode } from './node.ts';
 export {
   certificateAuthorityOf,
   createProxyClient,

@@ -34,6 +34,9 @@ export interface NodeFields {
   readonly metadata: JsonObject;
 }
 
+/** Metadata of a node: version of the program. Foreign control planes skip it, foreign agents do not send it. */
+export const VERSION_METADATA = 'AMBIT_VERSION';
+
 const NODE_TYPES: readonly string[] = ['ztunnel', 'waypoint'];
 
 /** The node that a client sends with its first request of each type. */

@@ -128,6 +128,25 @@ describe('ProxyTable', () => {
     assert.deepEqual(proxies.trust(), [away]);
   });
 
+  for (const [said, version] of [
+    ['0.1.0', '0.1.0'],
+    ['1.2.3-rc.1+build.7', '1.2.3-rc.1+build.7'],
+    [undefined, undefined],
+    [7, undefined],
+    ['', undefined],
+    ['1.0.0\nPROBLEMS', undefined],
+    ['1'.repeat(65), undefined],
+  ] as const) {
+    it(`shows ${version ?? 'no version'} of a proxy that says ${JSON.stringify(said)}`, () => {
+      const { proxies } = table();
+      const view = stream('waypoint-1', 'waypoint');
+      assert.ok(view.node !== undefined);
+      const metadata = said === undefined ? {} : { AMBIT_VERSION: said };
+      proxies.onEvent({ kind: 'opened', stream: { ...view, node: { ...view.node, metadata } } });
+      assert.equal(proxies.list()[0]?.version, version);
+    });
+  }
+
   it('shows a waypoint that went as unreachable while its pod runs', () => {
     const { proxies, setPod, setNow } = table();
     setPod(true);

@@ -12,6 +12,7 @@ import {
   type ReplicaProxy,
   type StreamView,
   TYPE_URL,
+  VERSION_METADATA,
   type XdsNode,
 } from '@ambit/xds';
 
@@ -266,6 +267,7 @@ export class ProxyTable {
       kind,
       name: nameOf(kind, node, this.#options.waypointOf(node)),
       address: node.ip,
+      ...versionOf(node),
       connectedSinceMs: stream.connectedAtMs,
       subscriptions: [...stream.types].map(([typeUrl, type]): AdminSubscription => {
         const isPending = type.lastSequence !== type.ackedSequence;
@@ -301,4 +303,10 @@ function nameOf(kind: AdminProxyKind, node: XdsNode, waypoint: string | undefine
   return kind === 'waypoint'
     ? (waypoint ?? `${node.namespace}/${node.serviceAccount}`)
     : node.podName;
+}
+
+/** Only what looks like one: it is shown to people. */
+function versionOf({ metadata }: XdsNode): { readonly version?: string } {
+  const said = metadata[VERSION_METADATA];
+  return typeof said === 'string' && /^[0-9A-Za-z.+_-]{1,64}$/.test(said) ? { version: said } : {};
 }

@@ -1,9 +1,10 @@
 /** `meshctl version`: of this program, of the controllers, and of agents and waypoints. */
 import type { Command } from 'commander';
-import { getProxies } from '../admin-answers.ts';
 import { UserError } from '../errors.ts';
 import { note, type OutputFormat, printAs } from '../output.ts';
-import { type MeshTarget, meshOf } from '../target/mesh-target.ts';
+import { meshVersions } from '../status/mesh-versions.ts';
+import { versionFindings } from '../status/version-findings.ts';
+import { meshOf } from '../target/mesh-target.ts';
 import { addTargetOptions } from '../target/target-options.ts';
 import { VERSION } from '../version.ts';
 import { outputOption } from './shared-options.ts';
@@ -13,7 +14,8 @@ Examples:
   meshctl version
   meshctl version --client -o json
 
-Versions of agents and waypoints are the tags of their images. Exit code 0, also when nobody answers.`;
+Versions of agents and waypoints are what they say themselves, else the tags of their images. What does not go together is
+said on stderr, and under problems and warnings of -o json. Exit code 0, also when nobody answers.`;
 
 interface VersionOptions {
   readonly client: boolean;
@@ -30,15 +32,18 @@ export function registerVersion(program: Command): void {
     .action(versionShow);
 }
 
-interface MeshVersions {
+interface ShownVersions {
   readonly controller?: string;
   /** Version to how many. */
   readonly controlPlane: Readonly<Record<string, number>>;
   readonly dataPlane: Readonly<Record<string, number>>;
+  /** Versions that do not go together, and those that do while an upgrade runs. */
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
 }
 
 async function versionShow({ client, output }: VersionOptions, command: Command): Promise<void> {
-  const found = client ? undefined : await meshVersions(command);
+  const found = client ? undefined : await versionsOf(command);
   const versions = { meshctl: VERSION, node: process.version, ...found };
   printAs(output, versions, () =>
     [
@@ -47,40 +52,27 @@ async function versionShow({ client, output }: VersionOptions, command: Command)
       ...(counted(found?.dataPlane) === '' ? [] : [`data plane  ${counted(found?.dataPlane)}`]),
     ].join('\n'),
   );
-  // A tag that is no version says nothing of one.
-  const all = new Set(
-    [...Object.keys(found?.controlPlane ?? {}), ...Object.keys(found?.dataPlane ?? {})].filter(
-      (version) => /^\d/.test(version),
-    ),
-  );
-  if (all.size > 1) note('‼ versions differ: is an upgrade under way? (meshctl status)');
+  for (const line of [...(found?.problems ?? []), ...(found?.warnings ?? [])]) note(`‼ ${line}`);
 }
 
 /** No controller is no reason to hide the version of meshctl. */
-async function meshVersions(command: Command): Promise<MeshVersions | undefined> {
+async function versionsOf(command: Command): Promise<ShownVersions | undefined> {
   try {
-    const mesh = meshOf(command);
-    const controllers = await controllerVersions(mesh);
+    const found = await meshVersions(meshOf(command));
+    const controllers = found.controllers
+      .filter(({ name }) => !found.silent.includes(name))
+      .map(({ version }) => version);
     const [controller] = controllers;
-    const proxies = (await mesh.proxies()).flatMap(({ version }) => version ?? []);
     return {
       ...(controller === undefined ? {} : { controller }),
       controlPlane: count(controllers),
-      dataPlane: count(proxies),
+      dataPlane: count(found.proxies.map(({ version }) => version)),
+      ...versionFindings({ controllers, proxies: found.proxies }),
     };
   } catch (error) {
     if (error instanceof UserError) return undefined;
     throw error;
   }
-}
-
-async function controllerVersions(mesh: MeshTarget): Promise<readonly string[]> {
-  const answers = await Promise.allSettled(
-    (await mesh.controllers()).map(async ({ client }) => await getProxies(client)),
-  );
-  return answers.flatMap((answer) =>
-    answer.status === 'fulfilled' ? [answer.value.controller.version] : [],
-  );
 }
 
 function count(versions: readonly string[]): Readonly<Record<string, number>> {

@@ -81,6 +81,27 @@ describe('collectStatus', () => {
     assert.deepEqual(problems, []);
   });
 
+  it('believes what a replica that has the stream says of the version', async () => {
+    const said = { ...AGENT, version: '0.1.7' };
+    const a = await replica('a', { ...FINE_MESH, proxies: [{ ...AGENT, replica: 'b' }] });
+    const b = await replica('b', { ...FINE_MESH, proxies: [said] });
+    await using _a = a.fake;
+    await using _b = b.fake;
+    const { proxies, versions } = await collectStatus(meshWith([a, b], { n1: 'latest' }));
+    assert.deepEqual(proxies, [said]);
+    assert.deepEqual(versions, { n1: '0.1.7' });
+  });
+
+  it('warns of what is supported only while an upgrade runs', async () => {
+    const a = await replica('a', { ...FINE_MESH, proxies: [{ ...AGENT, version: '0.0.9' }] });
+    await using _a = a.fake;
+    const { problems, warnings } = await collectStatus(meshWith([a]));
+    assert.deepEqual(problems, []);
+    assert.deepEqual(warnings, [
+      'n1 is of version 0.0.9, one minor version older than the controller (0.1.0): supported while an upgrade runs',
+    ]);
+  });
+
   for (const [title, state, versions, expected] of [
     [
       'a pod that is not captured',
@@ -95,10 +116,16 @@ describe('collectStatus', () => {
       'the root certificate ends in 24h',
     ],
     [
-      'an agent of another version',
-      {},
-      { n1: '0.0.9' },
-      'n1 is of version 0.0.9, the controller of 0.1.0',
+      'an agent that is too new, by what it says itself',
+      { proxies: [{ ...AGENT, version: '0.2.0' }] },
+      { n1: '0.1.0' },
+      'n1 is of version 0.2.0, one minor version newer than the controller (0.1.0): upgrade the controller; it does not know what they may be told',
+    ],
+    [
+      'an agent that is too old',
+      { controller: { version: '0.3.0' } },
+      { n1: '0.1.0' },
+      'n1 is of version 0.1.0, 2 minor versions older than the controller (0.3.0): upgrade them one minor version at a time: meshctl upgrade, kubectl rollout status',
     ],
     [
       'a bypass',

@@ -12,6 +12,7 @@ import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
 import { type EnrolledNamespace, enrolledNamespaces } from './enrolled.ts';
 import { byName } from './proxy-rows.ts';
 import { problemsOf } from './status-problems.ts';
+import { versionFindings } from './version-findings.ts';
 
 export interface Replica {
   readonly name: string;
@@ -25,7 +26,7 @@ export interface Replica {
 
 export interface MeshStatus extends AdminProxies {
   readonly replicas: readonly Replica[];
-  /** Image tags by proxy: node, or `namespace/name`. */
+  /** By proxy, node or `namespace/name`: what it says, else the tag of its image. */
   readonly versions: Readonly<Record<string, string>>;
   readonly certificates: {
     readonly count: number;
@@ -34,6 +35,8 @@ export interface MeshStatus extends AdminProxies {
   };
   readonly namespaces: readonly EnrolledNamespace[];
   readonly problems: readonly string[];
+  /** Works as it is, and is not to stay so. */
+  readonly warnings: readonly string[];
 }
 
 const LEASES = gvr('coordination.k8s.io/v1', 'leases');
@@ -54,19 +57,20 @@ export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
   const certificates = describeCertificates(asked, controller.nowMs);
   const namespaces = enrolledNamespaces(objects, proxies, controller.revision);
   const versions = Object.fromEntries(
-    admins.flatMap(({ name, version }) => (version === undefined ? [] : [[name, version]])),
+    [...admins, ...proxies].flatMap(({ name, version }) =>
+      version === undefined ? [] : [[name, version]],
+    ),
   );
   const shown = asked.map(({ of, answer }) => describeReplica(of, answer?.controller, leader));
   const parts = { controller, proxies, replicas: shown, versions, certificates, namespaces };
-  return {
-    ...parts,
-    problems: problemsOf({
-      ...parts,
-      asked,
-      objects,
-      leader,
-    }),
-  };
+  const skew = versionFindings({
+    controllers: shown.flatMap(({ version, startedAtMs }) =>
+      version === undefined || startedAtMs === undefined ? [] : [version],
+    ),
+    proxies: Object.entries(versions).map(([name, version]) => ({ name, version })),
+  });
+  const problems = problemsOf({ ...parts, asked, objects, leader, skew: skew.problems });
+  return { ...parts, problems, warnings: skew.warnings };
 }
 
 export interface Asked {
@@ -103,7 +107,10 @@ function mergeProxies(all: readonly AdminProxy[]): readonly AdminProxy[] {
     if (proxy.connectedSinceMs === undefined && named.has(`${kind} ${name}`)) continue;
     const key = proxy.connectedSinceMs === undefined ? `${kind} ${name}` : id;
     const known = best.get(key);
-    if (known === undefined || timeOf(proxy) > timeOf(known)) best.set(key, proxy);
+    const isTold = known?.replica !== undefined && proxy.replica === undefined;
+    // The replica that has the stream knows most of it.
+    const isBetter = known === undefined || timeOf(proxy) > timeOf(known);
+    if (isBetter || (isTold && timeOf(proxy) === timeOf(known))) best.set(key, proxy);
   }
   return [...best.values()].sort(byName);
 }

@@ -18,7 +18,9 @@ Examples:
   meshctl status --wait --timeout 5m
 
 CONFIG: since a proxy last took configuration. BEHIND: what it has not acknowledged, and for how long.
-Exit code 0: everything is in force everywhere. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
+VERSION: what a proxy says, else the tag of its image.
+WARNINGS: works, and is not to stay so, such as proxies of the minor version before the controller's.
+Exit code 0: everything is in force everywhere, whatever the warnings. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
 
 /** Problems listed of each kind; more are counted. */
 const PROBLEMS_SHOWN_MAX = 20;
@@ -74,7 +76,7 @@ async function healthyStatus(mesh: MeshTarget, timeoutMs: number): Promise<MeshS
 }
 
 function describe(status: MeshStatus): string {
-  const { controller, proxies, certificates, namespaces, problems, versions } = status;
+  const { controller, proxies, certificates, namespaces, versions } = status;
   const { nowMs, version, startedAtMs, changedAtMs, trustDomain, objects, refused, root } =
     controller;
   const head = [
@@ -94,17 +96,22 @@ function describe(status: MeshStatus): string {
     rows.length === 0
       ? 'no agent and no waypoint is known'
       : table([...PROXY_COLUMNS, 'CONFIG', ...(hasVersions ? ['VERSION'] : [])], rows);
-  const shown = problems.slice(0, PROBLEMS_SHOWN_MAX);
-  const more = problems.length - shown.length;
-  const problemText =
-    problems.length === 0
-      ? 'everything is in force'
-      : ['PROBLEMS', ...shown, ...(more > 0 ? [`and ${more} more (-o json has all)`] : [])].join(
-          '\n',
-        );
-  return [head, ...replicaTable(status), proxyTable, namespaceTable(namespaces), problemText].join(
-    '\n\n',
-  );
+  return [
+    head,
+    ...replicaTable(status),
+    proxyTable,
+    namespaceTable(namespaces),
+    ...listed('WARNINGS', status.warnings),
+    listed('PROBLEMS', status.problems)[0] ?? 'everything is in force',
+  ].join('\n\n');
+}
+
+function listed(title: string, lines: readonly string[]): readonly string[] {
+  const more = lines.length - PROBLEMS_SHOWN_MAX;
+  const rest = more > 0 ? [`and ${more} more (-o json has all)`] : [];
+  return lines.length === 0
+    ? []
+    : [[title, ...lines.slice(0, PROBLEMS_SHOWN_MAX), ...rest].join('\n')];
 }
 
 /** Only where there is more to say of them than the first line does. */

@@ -10,10 +10,12 @@ import { proxyProblems } from './proxy-rows.ts';
 const ROOT_LEFT_MS_MIN = 30 * 86_400_000;
 const NAMES_SHOWN_MAX = 5;
 
-export interface Known extends Omit<MeshStatus, 'problems'> {
+export interface Known extends Omit<MeshStatus, 'problems' | 'warnings'> {
   readonly asked: readonly Asked[];
   readonly objects: readonly AdminObject[];
   readonly leader: string | undefined;
+  /** Of versions. */
+  readonly skew: readonly string[];
 }
 
 export function problemsOf(known: Known): readonly string[] {
@@ -43,7 +45,7 @@ export function problemsOf(known: Known): readonly string[] {
       ? []
       : expired.map(({ identity, proxy }) => `certificate of ${identity} at ${proxy} has expired`)),
     ...namespaces.flatMap(namespaceProblems),
-    ...versionProblems(known),
+    ...known.skew,
     ...objects.flatMap(objectProblems),
   ].filter((problem, i, all) => all.indexOf(problem) === i);
 }
@@ -65,22 +67,6 @@ function namespaceProblems({
           `${missing.length} of ${pods} pods of namespace ${namespace} are not captured: ${names}${more}`,
         ]),
   ];
-}
-
-/** Of proxies that differ from the controller: an upgrade that stands still. */
-function versionProblems({ versions, replicas }: Known): readonly string[] {
-  const own = new Set(
-    replicas.flatMap(({ version, startedAtMs }) =>
-      version === undefined || startedAtMs === undefined ? [] : [version],
-    ),
-  );
-  return own.size > 1
-    ? [`controllers are of versions ${[...own].sort().join(' and ')}`]
-    : Object.entries(versions).flatMap(([name, version]) =>
-        own.has(version) || !/^\d/.test(version)
-          ? []
-          : [`${name} is of version ${version}, the controller of ${[...own].join(', ')}`],
-      );
 }
 
 function objectProblems(object: AdminObject): readonly string[] {

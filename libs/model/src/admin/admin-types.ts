@@ -64,6 +64,8 @@ export interface AdminProxy {
   /** Node of an agent, `namespace/name` of a waypoint. */
   readonly name: string;
   readonly address: string;
+  /** Of its program, as it says itself; absent: it does not say, or its stream is at another replica. */
+  readonly version?: string;
   /** Absent: not connected now. */
   readonly connectedSinceMs?: number;
   readonly disconnectedSinceMs?: number;

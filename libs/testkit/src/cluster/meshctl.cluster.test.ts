@@ -29,6 +29,7 @@ interface Status {
   readonly problems: readonly string[];
   readonly replicas: readonly { readonly isLeader: boolean }[];
   readonly proxies: readonly { readonly kind: string; readonly name: string }[];
+  readonly versions: Readonly<Record<string, string>>;
   readonly namespaces: readonly {
     readonly namespace: string;
     readonly pods: number;
@@ -55,18 +56,20 @@ async function json<T>(...args: readonly string[]): Promise<readonly T[]> {
 }
 
 describe('meshctl on a mesh that runs', { timeout: 180_000 }, () => {
-  it('shows it on one screen: who leads, every agent, the pods that are captured', async () => {
+  it('shows it on one screen: who leads, every agent and its version, the pods that are captured', async () => {
     await mesh.until('the pods are captured', async () => {
       const own = (await status()).namespaces.find((one) => one.namespace === namespace);
       return own?.pods === 2 && own.captured === 2;
     });
-    const { proxies, replicas } = await status();
+    const { proxies, replicas, versions } = await status();
     assert.equal(replicas.filter(({ isLeader }) => isLeader).length, 1);
     for (const node of mesh.nodes) {
       assert.ok(
         proxies.some(({ kind, name }) => kind === 'node-agent' && name === node),
         node,
       );
+      // What the agent says: the tag of its image is none.
+      assert.match(versions[node] ?? '', /^\d+\.\d+\.\d+$/);
     }
   });
 

@@ -7,10 +7,11 @@ import { cleanupState, missing } from '../rollout.ts';
 import { CLUSTER_CHECKS, closesHbone } from './cluster-checks.ts';
 import { MESH_CHECKS } from './mesh-checks.ts';
 import { NODE_CHECKS } from './node-checks.ts';
+import { VERSION_CHECKS } from './version-checks.ts';
 
 describe('the registry of checks', () => {
   it('has ids that are unique, and a hint without addresses for each', () => {
-    const all = [...CLUSTER_CHECKS, ...MESH_CHECKS, ...NODE_CHECKS];
+    const all = [...CLUSTER_CHECKS, ...MESH_CHECKS, ...VERSION_CHECKS, ...NODE_CHECKS];
     assert.equal(new Set(all.map(({ id }) => id)).size, all.length);
     for (const { id, hint } of all) {
       assert.ok(hint.length > 20, id);

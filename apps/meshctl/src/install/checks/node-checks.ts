@@ -1,5 +1,4 @@
-/** What only the agents can see: nodes that reach each other, kernel, CNI order, MTU, clocks, versions, probes. */
-import { VERSION } from '../../version.ts';
+/** What only the agents can see: nodes that reach each other, kernel, CNI order, MTU, clocks, probes. */
 import { fieldAt, gvr, listAt, numberAt, textAt } from '../cluster.ts';
 import { type Check, type CheckContext, error, type Outcome, ok, some, warning } from './check.ts';
 import { type NodeReport, nodeReports } from './node-reports.ts';
@@ -28,13 +27,6 @@ export const NODE_CHECKS: readonly Check[] = [
     description: 'all agents are connected to a controller',
     hint: 'Is port 15012 of the controller open to the agents (NetworkPolicy), and its certificate trusted? Their log says why not.',
     run: (context) => ofEach(context, connection),
-  },
-  {
-    id: 'agent-versions',
-    category: 'Nodes, as agents see them',
-    description: 'the agents are of the version of meshctl',
-    hint: 'kubectl rollout status says how far an upgrade is; otherwise meshctl upgrade.',
-    run: (context) => ofEach(context, version),
   },
   {
     id: 'kernel',
@@ -119,11 +111,6 @@ async function ofEach(
 function connection({ json }: NodeReport): readonly Outcome[] {
   if (fieldAt(json, 'controller', 'isConnected') === true) return [];
   return [error(textAt(json, 'controller', 'lastError') || 'not connected')];
-}
-
-function version({ json }: NodeReport): readonly Outcome[] {
-  const found = textAt(json, 'version');
-  return found === VERSION ? [] : [warning(`version ${found}, meshctl is ${VERSION}`)];
 }
 
 function kernel({ json }: NodeReport): readonly Outcome[] {
