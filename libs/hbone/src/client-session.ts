@@ -28,6 +28,7 @@ import {
   CLIENT_HEADER_LIST_BYTES_MAX,
   CONNECTION_WINDOW_BYTES,
   connFromStream,
+  doesAnswer,
   FRAME_BYTES_MAX,
   keepAlive,
   SESSION_MEMORY_MB_MAX,
@@ -54,6 +55,8 @@ export interface ClientSessionOptions {
   readonly clock: Clock;
   /** Of CONNECTs that wait for their answer; shared by the sessions of a pool. */
   readonly responseDeadlines: Deadlines;
+  /** When one has waited so long that the peer is asked whether it is there at all. */
+  readonly doubts: Deadlines;
   /** The session takes no new streams any more (GOAWAY, lost, closed). */
   readonly onRetired: () => void;
   readonly onClose: () => void;
@@ -118,6 +121,9 @@ export class ClientSession {
   #wasUsed = false;
   #hasSettings = false;
   readonly #retired = new AbortController();
+  /** Aborts when the peer answers neither CONNECT nor PING. */
+  readonly #silent = new AbortController();
+  #isAsking = false;
   #failure: Error | undefined;
 
   constructor(options: ClientSessionOptions) {
@@ -230,8 +236,11 @@ export class ClientSession {
     });
     const abort = (): void => responded.reject(abortReason(options.signal));
     options.signal?.addEventListener('abort', abort, { once: true });
-    const { responseDeadlines } = this.#options;
+    const onSilent = (): void => responded.reject(silent());
+    this.#silent.signal.addEventListener('abort', onSilent, { once: true });
+    const { responseDeadlines, doubts } = this.#options;
     const deadline = responseDeadlines.add(() => responded.reject(noAnswer()));
+    const doubt = doubts.add(() => void this.#ask());
     try {
       const headers = await responded.promise;
       requireOk(headers);
@@ -245,8 +254,27 @@ export class ClientSession {
       throw error;
     } finally {
       options.signal?.removeEventListener('abort', abort);
+      this.#silent.signal.removeEventListener('abort', onSilent);
       responseDeadlines.cancel(deadline);
+      doubts.cancel(doubt);
     }
+  }
+
+  /**
+   * The keepalive takes 30 s to end a session whose peer has vanished, and with it what is under way there. Nobody new has to wait
+   * for that: they are sent elsewhere as soon as a PING stays unanswered too.
+   */
+  async #ask(): Promise<void> {
+    if (this.#isAsking || this.isRetired) {
+      return;
+    }
+    this.#isAsking = true;
+    const { clock } = this.#options;
+    if (!(await doesAnswer(this.#session, { clock, signal: this.#over.signal }))) {
+      this.retire();
+      this.#silent.abort();
+    }
+    this.#isAsking = false;
   }
 
   #open(options: ConnectOptions): ClientHttp2Stream {
@@ -306,6 +334,13 @@ export class ClientSession {
 function noAnswer(): HboneError {
   return new HboneError('HBONE_RESPONSE_TIMEOUT', 'the peer did not answer CONNECT in time', {
     side: 'upstream',
+  });
+}
+
+function silent(): HboneError {
+  return new HboneError('HBONE_TUNNEL_LOST', 'the peer answers neither CONNECT nor PING', {
+    side: 'upstream',
+    retryable: true,
   });
 }
 

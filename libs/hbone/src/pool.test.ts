@@ -53,6 +53,13 @@ function poolOf(rig: Awaited<ReturnType<typeof start>>, clock: FakeClock): Hbone
   return new HbonePool({ clock, identity: () => CLIENT, dial: async () => await rig.dial() });
 }
 
+/** Time for what is on loopback to arrive. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 describe('HbonePool', () => {
   it('opens one tunnel for a burst, and new ones only when it is full', async () => {
     await using rig = await start();
@@ -285,6 +292,51 @@ describe('HbonePool', () => {
     await assert.rejects(rig.pool.connect(rig.key(), TO), code('HBONE_NO_CERTIFICATE'));
     conn.write(Buffer.from('x'));
     await recorder.until((r) => r.bytes === 1);
+  });
+
+  it('sends new streams elsewhere as soon as the peer answers nothing, and leaves open ones to the keepalive', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = poolOf(rig, clock);
+    const { conn } = await pool.connect(KEY, TO);
+    const recorder = Recorder.on(conn);
+    rig.muteServer();
+    const waiting = [1, 2].map(async () => {
+      await assert.rejects(pool.connect(KEY, TO), code('HBONE_TUNNEL_LOST'));
+    });
+    await settle();
+    clock.advance(2_000);
+    await settle();
+    assert.equal([...pool.rows()].length, 1, 'it was asked, and has two seconds');
+    clock.advance(2_000);
+    await Promise.all(waiting);
+    assert.equal([...pool.rows()].length, 0);
+    await pool.connect(KEY, TO);
+    assert.equal(pool.counters.dials, 2);
+    assert.deepEqual(recorder.events, []);
+    pool.destroy();
+  });
+
+  it('waits on for a peer that answers PING and takes its time with CONNECT', async () => {
+    const clock = new FakeClock();
+    const late = Promise.withResolvers<ConnectAnswer>();
+    const answers = [accept(), late.promise];
+    await using rig = await start({ onConnect: async () => (await answers.shift()) ?? accept() });
+    const pool = poolOf(rig, clock);
+    const { conn } = await pool.connect(KEY, TO);
+    const recorder = Recorder.on(conn);
+    const waiting = pool.connect(KEY, TO);
+    await settle();
+    clock.advance(2_000);
+    await settle();
+    // What the peer sends after its answer to the PING has arrived only if that has.
+    conn.write(Buffer.from('x'));
+    await recorder.until((r) => r.bytes === 1);
+    clock.advance(17_000);
+    late.resolve(accept());
+    await waiting;
+    assert.equal([...pool.rows()].length, 1, 'and goes on with the tunnel');
+    pool.destroy();
   });
 
   it('drops a peer that answers no PING', async () => {

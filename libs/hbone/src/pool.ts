@@ -35,6 +35,8 @@ export interface HbonePoolLimits {
   readonly connectTimeoutMs: number;
   /** How long the peer may take to answer CONNECT: it waits 5 s for its record and 10 s for the application. */
   readonly responseTimeoutMs: number;
+  /** How long a CONNECT waits before the peer is asked whether it is there at all. */
+  readonly doubtMs: number;
   /** A tunnel nobody asked for within this time is released. */
   readonly unusedReleaseMs: number;
   readonly sessionsMax: number;
@@ -45,6 +47,7 @@ export interface HbonePoolLimits {
 export const HBONE_POOL_LIMITS: HbonePoolLimits = {
   connectTimeoutMs: 10_000,
   responseTimeoutMs: 20_000,
+  doubtMs: 2_000,
   unusedReleaseMs: 300_000,
   sessionsMax: 10_000,
   waitingPerKeyMax: 4_096,
@@ -91,6 +94,7 @@ export class HbonePool {
   readonly #identities = new WeakMap<ClientSession, TlsIdentity>();
   readonly #closed = new AbortController();
   readonly #responseDeadlines: Deadlines;
+  readonly #doubts: Deadlines;
   readonly counters: HbonePoolCounters = {
     dials: 0,
     dialFailures: 0,
@@ -104,6 +108,7 @@ export class HbonePool {
     this.#options = options;
     this.#limits = { ...HBONE_POOL_LIMITS, ...options.limits };
     this.#responseDeadlines = new Deadlines(options.clock, this.#limits.responseTimeoutMs);
+    this.#doubts = new Deadlines(options.clock, this.#limits.doubtMs);
   }
 
   /** Sessions that are open, retired ones included. */
@@ -255,6 +260,7 @@ export class HbonePool {
       peer,
       clock,
       responseDeadlines: this.#responseDeadlines,
+      doubts: this.#doubts,
       onRetired: () => slot.sessions.delete(session),
       onClose: () => {
         this.#live.delete(session);

@@ -24,6 +24,8 @@ export const SESSION_MEMORY_MB_MAX = 1024;
 
 const PING_INTERVAL_MS = 10_000;
 const PING_TIMEOUT_MS = 20_000;
+/** For a peer that owes another answer already. */
+const ASKED_TIMEOUT_MS = 2_000;
 /** What the reference sends; seen in captures it tells whose PING it is. */
 const PING_PAYLOAD = Buffer.from('3b7cdb7a0b8716b4', 'hex');
 
@@ -49,6 +51,20 @@ export async function keepAlive(
       );
     }
   }
+}
+
+/** One PING. False: no answer came in time, and the session is still open. */
+export async function doesAnswer(
+  session: Http2Session,
+  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const answered = new AbortController();
+  // False where more PINGs wait for answers than node:http2 keeps; then no answer comes to this one.
+  if (session.destroyed || !session.ping(PING_PAYLOAD, () => answered.abort())) {
+    return !session.destroyed;
+  }
+  const either = AbortSignal.any([signal, answered.signal]);
+  return !(await settled(clock.sleep(ASKED_TIMEOUT_MS, either)));
 }
 
 /** True: the sleep ran out. False: it was aborted. */
