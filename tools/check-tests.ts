@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { counts, failures, record, root } from './check-report.ts';
+import { countFile, countStep, startCounting } from './check-times.ts';
 
 const stopping = new AbortController();
 
@@ -38,10 +39,14 @@ interface FileTally {
 /** The fields of node:test's events that are read here. */
 interface EventFields {
   readonly file?: string;
+  readonly nesting?: number;
   readonly name: string;
   readonly message?: string;
   readonly duration_ms: number;
-  readonly details?: { readonly error?: Error & { failureType?: string } };
+  readonly details?: {
+    readonly error?: Error & { failureType?: string };
+    readonly duration_ms?: number;
+  };
   readonly counts?: Readonly<Record<'tests' | 'passed' | 'failed' | 'cancelled', number>>;
 }
 
@@ -75,9 +80,16 @@ export async function runTests({
     signal,
     forceExit,
   };
+  const startedAt = performance.now();
+  let cpuMs = 0;
+  startCounting();
   for await (const { type, data } of run(options)) {
     const fields = data as EventFields;
     const path = fields.file ?? '';
+    // The process of a file counts as a test of its name, and this event comes as soon as it ends.
+    if (type === 'test:complete' && fields.nesting === 0 && fields.name === path) {
+      cpuMs += countFile(path.slice(root.length + 1), fields.details?.duration_ms ?? 0);
+    }
     if (type === 'test:summary' && waiting.delete(path)) {
       const counts = fields.counts;
       const failed = (counts?.failed ?? 0) + (counts?.cancelled ?? 0);
@@ -91,6 +103,7 @@ export async function runTests({
   for (const path of waiting) {
     reportFile(path, tallies, { passed: 0, failed: 1, durationMs: 0 });
   }
+  countStep(`${name}: ${files.length} files`, { wallMs: performance.now() - startedAt, cpuMs });
 }
 
 interface TestEvent {

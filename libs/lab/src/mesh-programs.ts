@@ -132,8 +132,11 @@ export function waypointEnv(settings: MeshSettings, instance: WaypointInstance):
 }
 
 function commonEnv({ clusterDomain, trustDomain }: MeshSettings): Env {
+  const compileCache = process.env['NODE_COMPILE_CACHE'];
   return {
     PATH: POD_PATH,
+    // From source, most of a start is reading it.
+    ...(compileCache === undefined ? {} : { NODE_COMPILE_CACHE: compileCache }),
     HOME: '/tmp',
     TRUST_DOMAIN: trustDomain,
     CLUSTER_DOMAIN: clusterDomain,
