@@ -2,27 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { type Finding, formatFinding } from '@ambit/api';
-
+import { build, pod } from './build-waypoint.testing.ts';
 import { buildWaypoint } from './build-waypoint.ts';
-import { type Overlays, parseOverlays, valueAt } from './overlays.ts';
-import type { PartKind } from './parts.ts';
+import { parseOverlays, valueAt } from './overlays.ts';
+import { withoutRights } from './pod-rights.ts';
 import { onDemand, SETTINGS } from './provision.testing.ts';
-
-function build(
-  data: Readonly<Record<string, string>> = {},
-  more: Partial<Parameters<typeof buildWaypoint>[0]> = {},
-) {
-  const findings: Finding[] = [];
-  const overlays: Overlays = parseOverlays(data, findings);
-  const input = { spec: onDemand('shop'), settings: SETTINGS, serviceType: 'ClusterIP', ...more };
-  const built = buildWaypoint(input, [overlays]);
-  const part = (kind: PartKind): unknown => built.parts.find((one) => one.kind === kind)?.object;
-  return {
-    part,
-    kinds: built.parts.map(({ kind }) => kind),
-    findings: [...findings, ...built.findings],
-  };
-}
 
 function containerOf(deployment: unknown): unknown {
   return (valueAt(deployment, 'spec.template.spec.containers') as readonly unknown[])[0];
@@ -103,6 +87,20 @@ describe('buildWaypoint', () => {
     assert.deepEqual(scraped(false), []);
   });
 
+  it('takes no right on the node from annotations of its Gateway', () => {
+    const key = 'container.apparmor.security.beta.kubernetes.io/istio-proxy';
+    const findings: Finding[] = [];
+    const withAnnotations = (annotations: Readonly<Record<string, string>>): unknown => {
+      const infrastructure = { labels: {}, annotations };
+      return withoutRights(onDemand('shop', { infrastructure }), findings).infrastructure
+        ?.annotations;
+    };
+    assert.deepEqual(withAnnotations({ [key]: 'runtime/default' }), { [key]: 'runtime/default' });
+    assert.equal(findings.length, 0);
+    assert.deepEqual(withAnnotations({ [key]: 'unconfined', a: 'b' }), { a: 'b' });
+    assert.equal(findings[0]?.path, `spec.infrastructure.annotations["${key}"]`);
+  });
+
   it('gives a thread to each CPU that an overlay allows, unless it says how many', () => {
     const limits = (more = ''): string =>
       `spec: {template: {spec: {containers: [{name: istio-proxy, resources: {limits: {cpu: "2"}}${more}}]}}}`;
@@ -141,7 +139,10 @@ describe('buildWaypoint', () => {
     ].map((data) => parseOverlays(data as unknown as Record<string, string>, findings));
     assert.ok(ofClass !== undefined && own !== undefined);
     const input = { spec: onDemand('shop'), settings: SETTINGS, serviceType: 'ClusterIP' };
-    const built = buildWaypoint(input, [ofClass, own]);
+    const built = buildWaypoint(input, [
+      { overlays: ofClass, isOfClass: true },
+      { overlays: own, isOfClass: false },
+    ]);
     assert.deepEqual([...findings, ...built.findings], []);
     const service = built.parts.find(({ kind }) => kind === 'service')?.object.metadata.annotations;
     assert.equal(service?.['a'], 'class');
@@ -152,23 +153,31 @@ describe('buildWaypoint', () => {
     assert.equal(valueAt(scaler, 'spec.maxReplicas'), 4);
   });
 
-  const pod = (text: string): Readonly<Record<string, string>> => ({
-    deployment: `spec: {template: {spec: ${text}}}`,
-  });
   const taken: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
     ['nothing', {}],
     ['an empty overlay', { deployment: '' }],
     ['replicas', { deployment: 'spec: {replicas: 3}' }],
     ['where it runs', pod('{nodeSelector: {a: b}, tolerations: [{operator: Exists}]}')],
-    ['another container', pod('{containers: [{name: logs, image: x}]}')],
+    ['what spreads it', pod('{affinity: {podAntiAffinity: {}}, topologySpreadConstraints: []}')],
+    ['a class of priority', pod('{priorityClassName: important}')],
+    ['time to end', pod('{terminationGracePeriodSeconds: 90}')],
     [
-      'what any pod may have',
+      'resources and settings of the program',
       pod(
-        '{containers: [{name: x, ports: [{containerPort: 80}], securityContext: {capabilities: {add: [CHOWN]}, seccompProfile: {type: Localhost}}}]}',
+        '{containers: [{name: istio-proxy, resources: {requests: {cpu: 1}}, env: [{name: AMBIT_LOG_LEVEL, value: debug}], readinessProbe: {periodSeconds: 2}}]}',
       ),
     ],
-    ['a volume of the pod', pod('{volumes: [{name: x, emptyDir: {}}]}')],
+    ['no user, where the cluster gives one', pod('{securityContext: {runAsUser: null}}')],
+    ['annotations of pods', { deployment: 'spec: {template: {metadata: {annotations: {a: b}}}}' }],
+    ['a load balancer', { service: 'spec: {type: LoadBalancer, loadBalancerClass: x}' }],
     ['what is said as it is', { deployment: 'kind: Deployment' }],
+    [
+      'a copy of what is there',
+      pod(
+        '{automountServiceAccountToken: false, containers: [{name: istio-proxy, image: example/waypoint:1, env: [{name: GATEWAY, value: shop/waypoint}]}], volumes: [{name: tmp, emptyDir: {medium: Memory, sizeLimit: 64Mi}}]}',
+      ),
+    ],
+    ['the order that kubectl writes', pod('{$setElementOrder/containers: [{name: istio-proxy}]}')],
     ['labels of its own', { serviceAccount: 'metadata: {labels: {a: b}}' }],
     ['a budget', { podDisruptionBudget: 'spec: {maxUnavailable: null, minAvailable: 1}' }],
   ];
@@ -244,6 +253,14 @@ describe('buildWaypoint', () => {
       /seLinuxOptions\.type/,
     ],
     [
+      'no AppArmor, as it was said once',
+      {
+        deployment:
+          'spec: {template: {metadata: {annotations: {container.apparmor.security.beta.kubernetes.io/istio-proxy: unconfined}}}}',
+      },
+      /annotations\["container\.apparmor.*found "unconfined"; allowed: runtime\/default/,
+    ],
+    [
       'settings of the kernel',
       pod('{securityContext: {sysctls: [{name: kernel.msgmax, value: "1"}]}}'),
       /sysctls\[0\]\.name/,
@@ -301,11 +318,11 @@ describe('buildWaypoint', () => {
   ];
   for (const [what, data, said] of refused) {
     it(`refuses ${what}`, () => {
-      const text = build(data).findings.map((finding) => formatFinding(finding));
-      assert.ok(
-        text.some((line) => said.test(line)),
-        text.join('\n'),
-      );
+      for (const isOfClass of [false, true]) {
+        const text = build(data, { isOfClass }).findings.map((finding) => formatFinding(finding));
+        const isSaid = text.some((line) => said.test(line));
+        assert.ok(isSaid, `of class: ${isOfClass}\n${text.join('\n')}`);
+      }
     });
   }
 });

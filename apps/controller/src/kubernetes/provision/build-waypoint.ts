@@ -2,7 +2,7 @@
 import type { Finding } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 import { type Json, WAYPOINT_CONTAINER } from '../../provision/waypoint-objects.ts';
-import { complain, type Overlays, overlaid, valueAt } from './overlays.ts';
+import { complain, type Layer, overlaid, valueAt } from './overlays.ts';
 import type { WaypointPart } from './parts.ts';
 import { checkPodRights } from './pod-rights.ts';
 import {
@@ -21,12 +21,14 @@ export interface BuiltWaypoint {
 /** Each overlay is laid over what the ones before it made. */
 export function buildWaypoint(
   input: Omit<WaypointInput, 'hasAutoscaler'>,
-  overlays: readonly Overlays[],
+  layers: readonly Layer[],
 ): BuiltWaypoint {
   const findings: Finding[] = [];
-  const hasAutoscaler = overlays.some((one) => one.horizontalPodAutoscaler !== undefined);
+  const hasAutoscaler = layers.some(
+    ({ overlays }) => overlays.horizontalPodAutoscaler !== undefined,
+  );
   const parts = waypointParts({ ...input, hasAutoscaler }).map((part) => {
-    const merged = overlaid(part, overlays, findings);
+    const merged = overlaid(part, layers, findings);
     if (part.kind === 'deployment') checkPodRights(merged.object, findings);
     const isSound = part.kind === 'deployment' && findings.length === 0;
     return isSound ? { ...merged, object: withEnvironment(merged.object) } : merged;

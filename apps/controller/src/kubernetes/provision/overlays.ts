@@ -2,7 +2,8 @@
  * Overlays that people lay over the parts of a waypoint: read from a ConfigMap, merged, and checked.
  *
  * Rule: an overlay changes how a waypoint runs, never what it is: its names, account, selectors and ports stay, and it gets no right
- * on its node. All that is wrong in one is said at once, by path, and then nothing of it is taken.
+ * on its node; one that is a Gateway's own says no more than `overlay-fields.ts` lists. All that is wrong in one is said at once, by
+ * path, and then nothing of it is taken.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type Finding, parseYaml } from '@ambit/api';
@@ -18,11 +19,18 @@ import {
   WAYPOINT_CONTAINER,
 } from '../../provision/waypoint-objects.ts';
 import { MANAGED_BY } from '../context.ts';
+import { checkFields } from './overlay-fields.ts';
 import { PART_KINDS, type PartKind, type WaypointPart } from './parts.ts';
 import { type MergeProblem, strategicMerge } from './strategic-merge.ts';
 
 /** Of one ConfigMap. */
 export type Overlays = Readonly<Partial<Record<PartKind, Json>>>;
+
+export interface Layer {
+  readonly overlays: Overlays;
+  /** Of whoever runs the mesh, for all of a class; else of whoever writes the Gateway. */
+  readonly isOfClass: boolean;
+}
 
 const CODE = 'WAYPOINT_PARAMETERS';
 const SHOWN_MAX = 80;
@@ -122,14 +130,17 @@ function parseOverlay(kind: PartKind, text: string, findings: Finding[]): Json |
 /** The part with one overlay after the other. Problems are in `findings`; then the part is not to be used. */
 export function overlaid(
   part: WaypointPart,
-  overlays: readonly Overlays[],
+  layers: readonly Layer[],
   findings: Finding[],
 ): WaypointPart {
   const { kind, object } = part;
   const problems: MergeProblem[] = [];
-  const merged = overlays.reduce<Json>((before, overlay) => {
-    const wanted = overlay[kind];
-    return wanted === undefined ? before : strategicMerge(before, wanted, problems);
+  const beyond: Omit<Finding, 'code' | 'severity'>[] = [];
+  const merged = layers.reduce<Json>((base, { overlays, isOfClass }) => {
+    const overlay = overlays[kind];
+    if (overlay === undefined) return base;
+    if (!isOfClass) checkFields(kind, { overlay, base }, (details) => beyond.push(details));
+    return strategicMerge(base, overlay, problems);
   }, object);
   for (const problem of problems) {
     complain(findings, { ...problem, path: `${kind}.${problem.path}` });
@@ -146,6 +157,9 @@ export function overlaid(
       });
     }
   }
+  // What is the controller's is not for the class either.
+  const said = new Set(findings.map(({ path }) => path));
+  for (const details of beyond.filter(({ path }) => !said.has(path))) complain(findings, details);
   const result = { kind, object: withOwnKeys(merged as KubeObject, object) };
   if (kind === 'deployment') checkPod(merged, findings);
   if (kind === 'service') checkPorts(merged, findings);

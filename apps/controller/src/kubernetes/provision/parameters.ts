@@ -8,16 +8,15 @@ import type { Finding, ObjectKey } from '@ambit/api';
 import { type KubeObject, Reflector } from '@ambit/kube';
 import type { WaypointSpec } from '@ambit/model';
 import type { KubernetesContext } from '../context.ts';
-import { complain, type Overlays, parseOverlays } from './overlays.ts';
+import { complain, type Layer, parseOverlays } from './overlays.ts';
 
 const DEFAULTS_FOR_CLASS = 'gateway.istio.io/defaults-for-class';
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 const WANTED = { group: '', resource: 'configmaps', versions: ['v1'] };
 
 /** What one ConfigMap says. */
-export interface Parameters {
+export interface Parameters extends Layer {
   readonly source: ObjectKey;
-  readonly overlays: Overlays;
   /** Not empty: the overlays are not to be used. */
   readonly findings: readonly Finding[];
 }
@@ -57,7 +56,7 @@ export class WaypointParameters {
         const className = object.metadata.labels?.[DEFAULTS_FOR_CLASS];
         return className === undefined
           ? undefined
-          : { className, parameters: parametersOf(object) };
+          : { className, parameters: parametersOf(object, { isOfClass: true }) };
       },
       onEvent: () => options.onChange(undefined),
     });
@@ -117,7 +116,9 @@ export class WaypointParameters {
       { namespace, name },
       { signal },
     );
-    return object === undefined ? absent(namespace, name) : parametersOf(object);
+    return object === undefined
+      ? absent(namespace, name)
+      : parametersOf(object, { isOfClass: false });
   }
 
   #name(waypoint: string, configMap: string | undefined): void {
@@ -137,12 +138,15 @@ export class WaypointParameters {
   }
 }
 
-function parametersOf(object: KubeObject): Parameters {
+function parametersOf(
+  object: KubeObject,
+  { isOfClass }: { readonly isOfClass: boolean },
+): Parameters {
   const { namespace = '', name } = object.metadata;
   const findings: Finding[] = [];
   const data = (object['data'] ?? {}) as Readonly<Record<string, string>>;
   const overlays = parseOverlays(data, findings);
-  return { source: `ConfigMap/${namespace}/${name}`, overlays, findings };
+  return { source: `ConfigMap/${namespace}/${name}`, overlays, isOfClass, findings };
 }
 
 function absent(namespace: string, name: string): Parameters {
@@ -154,5 +158,5 @@ function absent(namespace: string, name: string): Parameters {
     allowed: `a ConfigMap in namespace ${namespace}`,
     fix: 'create it, or take the reference out',
   });
-  return { source: `ConfigMap/${namespace}/${name}`, overlays: {}, findings };
+  return { source: `ConfigMap/${namespace}/${name}`, overlays: {}, isOfClass: false, findings };
 }

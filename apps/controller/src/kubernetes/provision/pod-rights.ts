@@ -6,6 +6,7 @@
  */
 import type { Finding } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
+import type { WaypointSpec } from '@ambit/model';
 import { complain, valueAt } from './overlays.ts';
 
 const POD = 'spec.template.spec';
@@ -43,6 +44,9 @@ const SELINUX_TYPES = [
   'container_kvm_t',
   'container_engine_t',
 ];
+/** How AppArmor was chosen before it had fields; the server still reads it. */
+const APP_ARMOR = 'container.apparmor.security.beta.kubernetes.io/';
+const APP_ARMOR_ALLOWED = 'runtime/default, localhost/PROFILE';
 const SHOWN_MAX = 80;
 
 /** Of a `securityContext`, a pod's or a container's: what may be there, besides nothing. */
@@ -67,6 +71,16 @@ export function checkPodRights(deployment: KubeObject, findings: Finding[]): voi
       allowed: typeof allowed === 'string' ? allowed : allowed.join(', '),
     });
   };
+  for (const [key, value] of annotationsOf(valueAt(deployment, 'spec.template.metadata'))) {
+    if (!isAnnotationFree(key, value)) {
+      complain(findings, {
+        path: `deployment.spec.template.metadata.annotations["${key}"]`,
+        message: 'is a right on the node',
+        found: JSON.stringify(value).slice(0, SHOWN_MAX),
+        allowed: APP_ARMOR_ALLOWED,
+      });
+    }
+  }
   const pod = valueAt(deployment, POD);
   for (const [index, volume] of listAt(pod, 'volumes').entries()) {
     const found = valueAt(volume, 'hostPath');
@@ -83,6 +97,35 @@ export function checkPodRights(deployment: KubeObject, findings: Finding[]): voi
       checkContainer(container, `${field}[${index}].`, refuse);
     }
   }
+}
+
+/** Without what a Gateway's own annotations would give its pods; that is in `findings`. */
+export function withoutRights(spec: WaypointSpec, findings: Finding[]): WaypointSpec {
+  const { infrastructure } = spec;
+  const wrong = annotationsOf(infrastructure).filter((one) => !isAnnotationFree(...one));
+  if (infrastructure === undefined || wrong.length === 0) return spec;
+  const annotations = { ...infrastructure.annotations };
+  for (const [key, value] of wrong) {
+    delete annotations[key];
+    complain(findings, {
+      path: `spec.infrastructure.annotations["${key}"]`,
+      message: 'is a right on the node',
+      found: JSON.stringify(value).slice(0, SHOWN_MAX),
+      allowed: APP_ARMOR_ALLOWED,
+      fix: 'take it out',
+    });
+  }
+  return { ...spec, infrastructure: { ...infrastructure, annotations } };
+}
+
+function annotationsOf(metadata: unknown): readonly (readonly [string, unknown])[] {
+  const annotations = valueAt(metadata, 'annotations');
+  return typeof annotations === 'object' && annotations !== null ? Object.entries(annotations) : [];
+}
+
+function isAnnotationFree(key: string, value: unknown): boolean {
+  if (!key.startsWith(APP_ARMOR)) return true;
+  return value === 'runtime/default' || String(value).startsWith('localhost/');
 }
 
 type Refuse = (path: string, found: unknown, allowed: readonly unknown[] | string) => void;

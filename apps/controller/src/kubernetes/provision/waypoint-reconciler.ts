@@ -12,7 +12,7 @@ import { buildWaypoint } from './build-waypoint.ts';
 import type { GatewayOwner } from './gateway-owners.ts';
 import { Linger } from './linger.ts';
 import type { Outcome } from './observed.ts';
-import { complain, type Overlays } from './overlays.ts';
+import { complain, type Layer } from './overlays.ts';
 import type { Parameters, WaypointParameters } from './parameters.ts';
 import { type ManagedPart, partKey } from './part-reflectors.ts';
 import {
@@ -22,6 +22,7 @@ import {
   type Written,
 } from './part-writer.ts';
 import { digestOf, PART_TYPES, type WaypointPart } from './parts.ts';
+import { withoutRights } from './pod-rights.ts';
 import type { WaypointInput, WaypointSettings } from './waypoint-parts.ts';
 
 /** What others change is put back so often in so long; beyond, it waits for the next time. */
@@ -33,7 +34,7 @@ const MESSAGE_MAX = 1_000;
 /** What is remembered of one waypoint. */
 export interface Memory {
   /** The last overlays that the server took, in order. */
-  good: { readonly overlays: readonly Overlays[]; readonly digest: string } | undefined;
+  good: { readonly layers: readonly Layer[]; readonly digest: string } | undefined;
   /** By the key of the part, as long as it is there. */
   readonly written: Map<string, Written>;
   repairs: { readonly sinceMs: number; readonly count: number };
@@ -100,14 +101,14 @@ export class WaypointReconciler {
     }
     const findings: Finding[] = [];
     const input: Input = {
-      spec,
+      spec: withoutRights(spec, findings),
       settings: this.#settings,
       owner: gateway?.reference,
       serviceType: serviceTypeOf(gateway, findings),
     };
-    const overlays = await this.#overlaysOf(input, findings, work);
-    if (overlays === undefined) return undefined;
-    const { parts } = buildWaypoint(input, overlays);
+    const layers = await this.#layersOf(input, findings, work);
+    if (layers === undefined) return undefined;
+    const { parts } = buildWaypoint(input, layers);
     await this.#applyAll(parts, work);
     const names = new Set(parts.map(({ kind, object }) => partKey(kind, object.metadata.name)));
     const surplus = known.filter(({ kind, name }) => !names.has(partKey(kind, name)));
@@ -139,34 +140,34 @@ export class WaypointReconciler {
   }
 
   /** Those to use; undefined if there are none that were ever good. */
-  async #overlaysOf(
+  async #layersOf(
     input: Input,
     findings: Finding[],
     { spec, memory, signal }: Work,
-  ): Promise<readonly Overlays[] | undefined> {
+  ): Promise<readonly Layer[] | undefined> {
     const parameters = await this.#parameters.of(spec, signal);
-    const overlays = parameters.map((one) => one.overlays);
-    const digest = digestOf(overlays);
+    const layers = parameters.map(({ overlays, isOfClass }) => ({ overlays, isOfClass }));
+    const digest = digestOf(layers);
     const wrong =
       this.#wrongIn(parameters, input) ??
-      (memory.good?.digest === digest || overlays.length === 0
+      (memory.good?.digest === digest || layers.length === 0
         ? undefined
         : await this.#refusedByServer(parameters, input, signal));
     if (wrong === undefined) {
-      memory.good = { overlays, digest };
+      memory.good = { layers, digest };
     }
     const own = findings.map((one) => formatFinding(one, { key: gatewayKey(spec) }));
     const problems = [...own, ...(wrong ?? [])];
     memory.invalidParameters =
       problems.length === 0 ? undefined : problems.join(' ').slice(0, MESSAGE_MAX);
-    return memory.good?.overlays;
+    return memory.good?.layers;
   }
 
   /** What is wrong without asking the server: said of the first ConfigMap that is. */
   #wrongIn(parameters: readonly Parameters[], input: Input): readonly string[] | undefined {
     for (const [index, { source, findings }] of parameters.entries()) {
-      const overlays = parameters.slice(0, index + 1).map((one) => one.overlays);
-      const all = findings.length > 0 ? findings : buildWaypoint(input, overlays).findings;
+      const layers = parameters.slice(0, index + 1);
+      const all = findings.length > 0 ? findings : buildWaypoint(input, layers).findings;
       if (all.length > 0) return all.map((finding) => formatFinding(finding, { key: source }));
     }
     return undefined;
@@ -178,10 +179,7 @@ export class WaypointReconciler {
     input: Input,
     signal: AbortSignal,
   ): Promise<readonly string[] | undefined> {
-    const { parts } = buildWaypoint(
-      input,
-      parameters.map(({ overlays }) => overlays),
-    );
+    const { parts } = buildWaypoint(input, parameters);
     for (const part of parts) {
       const source = parameters.findLast(({ overlays }) => overlays[part.kind] !== undefined);
       if (source === undefined) continue;
