@@ -25,6 +25,7 @@ const LAYERS = [
   'telemetry',
   'identity',
   'proxy',
+  'h2',
   'hbone',
   'http',
   'xds',
@@ -36,7 +37,7 @@ const LAYERS = [
 
 /** Exceptions to the order: what a layer must not see although it stands before. */
 const FORBIDDEN: Readonly<Record<string, readonly string[]>> = {
-  'app:controller': ['proxy', 'hbone', 'http', 'netns', 'lab'],
+  'app:controller': ['proxy', 'h2', 'hbone', 'http', 'netns', 'lab'],
   'app:node-agent': ['lab', 'http', 'explain', 'kube'],
   'app:waypoint': ['lab', 'explain', 'kube'],
   lab: ['kube'],
