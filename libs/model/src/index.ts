@@ -27,7 +27,7 @@ export {
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
-export { STAND_IN } from './objects/labels.ts';
+export { REDIRECTION, SIDECAR_STATUS, STAND_IN } from './objects/labels.ts';
 export { DEFAULT_REVISION, isOwnedBy, REVISION } from './objects/revision.ts';
 export { SEMANTICS_VERSION } from './objects/semantics.ts';
 export type {
@@ -108,5 +108,6 @@ export {
   type ReadBypass,
   readBypass,
 } from './workload/bypass.ts';
+export { onDemandAccount, waypointAccount } from './waypoint/waypoints.ts';
 export { namespaceMode, podMode } from './workload/enrolment.ts';
 export { CAPTURE_ANNOTATIONS, STATIC_POD_HASH } from './workload/pod-facts.ts';

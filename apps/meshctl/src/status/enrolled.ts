@@ -1,6 +1,17 @@
-/** Enrolled namespaces and how many of their pods are captured; namespaces that are let out for a time. */
+/**
+ * Enrolled namespaces and how many of their pods are captured; namespaces that are let out for a time; pods that another mesh has.
+ *
+ * Istio says itself which pods are its own: its node agent and its injector annotate them.
+ */
 import type { MeshObject, Namespace, Pod } from '@ambit/api';
-import { type AdminObject, type AdminProxy, namespaceMode, podMode } from '@ambit/model';
+import {
+  type AdminObject,
+  type AdminProxy,
+  namespaceMode,
+  podMode,
+  REDIRECTION,
+  SIDECAR_STATUS,
+} from '@ambit/model';
 import { conditionOf } from '../admin-answers.ts';
 
 export interface EnrolledNamespace {
@@ -13,9 +24,21 @@ export interface EnrolledNamespace {
   readonly missing: readonly string[];
   /** Who let it out of the mesh, why and until when. */
   readonly bypassed?: string;
+  /** Running pods that Istio has: in its ambient mode, with a sidecar. Absent: none. */
+  readonly istio?: { readonly ambient: number; readonly sidecars: number };
+  /** Names of pods that this mesh has captured and Istio says it has too. */
+  readonly contested?: readonly string[];
 }
 
-/** Namespaces that are enrolled, bypassed, or have pods that are enrolled by themselves. */
+interface Counted {
+  pods: number;
+  ambient: number;
+  sidecars: number;
+  readonly missing: string[];
+  readonly contested: string[];
+}
+
+/** Namespaces that are enrolled or bypassed, or have pods that are enrolled by themselves or Istio's. */
 export function enrolledNamespaces(
   objects: readonly AdminObject[],
   proxies: readonly AdminProxy[],
@@ -33,32 +56,58 @@ export function enrolledNamespaces(
     if (object?.kind === 'Pod' && isRunning(object)) pods.push(object);
   }
   const held = new Set(proxies.flatMap(({ captured }) => captured.map(podOfUid)));
-  const found = new Map<string, { pods: number; missing: string[] }>();
+  const found = new Map<string, Counted>();
   for (const pod of pods) {
     const { namespace, name } = pod.metadata;
     const known = namespaces.get(namespace);
-    if (
-      !podMode(pod, known?.object, { isBypassed: known?.bypassed !== undefined, revision })
-        .isEnrolled
-    )
-      continue;
-    const counted = found.get(namespace) ?? { pods: 0, missing: [] };
+    const counted = found.get(namespace) ?? nobody();
     found.set(namespace, counted);
+    const isHeld = held.has(`${namespace}/${name}`);
+    const theirs = istioHas(pod);
+    if (theirs !== undefined) counted[theirs] += 1;
+    if (theirs !== undefined && isHeld) counted.contested.push(name);
+    const mode = podMode(pod, known?.object, {
+      isBypassed: known?.bypassed !== undefined,
+      revision,
+    });
+    if (!mode.isEnrolled) continue;
     counted.pods += 1;
-    if (!held.has(`${namespace}/${name}`)) counted.missing.push(name);
+    if (!isHeld) counted.missing.push(name);
   }
   const names = [...new Set([...namespaces.keys(), ...found.keys()])].sort();
   return names.flatMap((namespace): readonly EnrolledNamespace[] => {
     const known = namespaces.get(namespace);
-    const { pods: all, missing } = found.get(namespace) ?? { pods: 0, missing: [] };
+    const { pods: all, missing, ambient, sidecars, contested } = found.get(namespace) ?? nobody();
     const mode = namespaceMode(known?.object, {
       isBypassed: known?.bypassed !== undefined,
       revision,
     });
-    if (mode === 'none' && all === 0 && known?.bypassed === undefined) return [];
-    const bypassed = known?.bypassed === undefined ? {} : { bypassed: known.bypassed };
-    return [{ namespace, mode, pods: all, captured: all - missing.length, missing, ...bypassed }];
+    const isTheirs = ambient + sidecars > 0;
+    if (mode === 'none' && all === 0 && known?.bypassed === undefined && !isTheirs) return [];
+    return [
+      {
+        namespace,
+        mode,
+        pods: all,
+        captured: all - missing.length,
+        missing,
+        ...(known?.bypassed === undefined ? {} : { bypassed: known.bypassed }),
+        ...(isTheirs ? { istio: { ambient, sidecars } } : {}),
+        ...(contested.length === 0 ? {} : { contested }),
+      },
+    ];
   });
+}
+
+function nobody(): Counted {
+  return { pods: 0, ambient: 0, sidecars: 0, missing: [], contested: [] };
+}
+
+function istioHas({ metadata: { annotations, labels } }: Pod): 'ambient' | 'sidecars' | undefined {
+  if (annotations[REDIRECTION] === 'enabled') return 'ambient';
+  // Its gateways and waypoints have the same proxy, and nothing beside it.
+  const isGateway = labels['gateway.networking.k8s.io/gateway-name'] !== undefined;
+  return annotations[SIDECAR_STATUS] !== undefined && !isGateway ? 'sidecars' : undefined;
 }
 
 function isRunning({ status }: Extract<MeshObject, { kind: 'Pod' }>): boolean {

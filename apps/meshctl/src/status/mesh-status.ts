@@ -18,6 +18,7 @@ Examples:
   meshctl status --wait --timeout 5m
 
 CONFIG: since a proxy last took configuration. BEHIND: what it has not acknowledged, and for how long.
+ISTIO'S: running pods that Istio has, by its own annotations.
 VERSION: what a proxy says, else the tag of its image.
 WARNINGS: works, and is not to stay so, such as proxies of the minor version before the controller's.
 Exit code 0: everything is in force everywhere, whatever the warnings. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
@@ -130,13 +131,26 @@ function replicaTable({ replicas, controller: { nowMs } }: MeshStatus): readonly
 
 function namespaceTable(namespaces: readonly EnrolledNamespace[]): string {
   if (namespaces.length === 0) return 'no namespace is enrolled (meshctl enroll NAMESPACE)';
-  const rows = namespaces.map(({ namespace, mode, pods, captured, bypassed }) => [
+  const isBesideIstio = namespaces.some(({ istio }) => istio !== undefined);
+  const rows = namespaces.map(({ namespace, mode, pods, captured, bypassed, istio }) => [
     namespace,
     bypassed === undefined ? mode : 'bypassed',
     String(pods),
     String(captured),
+    ...(isBesideIstio ? [describeIstio(istio)] : []),
   ]);
-  return table(['NAMESPACE', 'MODE', 'PODS', 'CAPTURED'], rows);
+  const columns = ['NAMESPACE', 'MODE', 'PODS', 'CAPTURED'];
+  return table([...columns, ...(isBesideIstio ? ["ISTIO'S"] : [])], rows);
+}
+
+/** `2 ambient, 1 sidecar`. */
+function describeIstio(istio: EnrolledNamespace['istio']): string {
+  if (istio === undefined) return '-';
+  const { ambient, sidecars } = istio;
+  return [
+    ...(ambient === 0 ? [] : [`${ambient} ambient`]),
+    ...(sidecars === 0 ? [] : [`${sidecars} ${sidecars === 1 ? 'sidecar' : 'sidecars'}`]),
+  ].join(', ');
 }
 
 function describeCertificates(

@@ -55,18 +55,27 @@ function namespaceProblems({
   bypassed,
   missing,
   pods,
+  contested = [],
 }: EnrolledNamespace): readonly string[] {
-  const names = missing.slice(0, NAMES_SHOWN_MAX).join(', ');
-  const more =
-    missing.length > NAMES_SHOWN_MAX ? ` and ${missing.length - NAMES_SHOWN_MAX} more` : '';
   return [
     ...(bypassed === undefined ? [] : [`namespace ${namespace} is bypassed: ${bypassed}`]),
     ...(missing.length === 0
       ? []
       : [
-          `${missing.length} of ${pods} pods of namespace ${namespace} are not captured: ${names}${more}`,
+          `${missing.length} of ${pods} pods of namespace ${namespace} are not captured: ${some(missing)}`,
+        ]),
+    ...(contested.length === 0
+      ? []
+      : [
+          `${contested.length} pods of namespace ${namespace} are captured by Istio too, whose rules stand beside those of this mesh: ${some(contested)}: keep Istio off them (docs/migrate-from-istio.md, step 3) and make them anew`,
         ]),
   ];
+}
+
+function some(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN_MAX;
+  const shown = names.slice(0, NAMES_SHOWN_MAX).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 function objectProblems(object: AdminObject): readonly string[] {

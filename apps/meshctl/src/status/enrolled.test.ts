@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseObject } from '@ambit/api';
+import type { AdminObject, AdminProxy } from '@ambit/model';
+import { enrolledNamespaces } from './enrolled.ts';
+
+type Texts = Readonly<Record<string, string>>;
+
+function adminObject(given: object): AdminObject {
+  const { object, findings } = parseObject(given);
+  assert.ok(object !== undefined, JSON.stringify(findings));
+  const { namespace, name } = object.metadata;
+  const key = namespace === '' ? name : `${namespace}/${name}`;
+  return { key: `${object.kind}/${key}`, object };
+}
+
+const namespace = (name: string, labels: Texts = {}): AdminObject =>
+  adminObject({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+
+function pod(name: string, annotations: Texts = {}, labels: Texts = {}): AdminObject {
+  return adminObject({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'shop', labels, annotations },
+    spec: { nodeName: 'n1', containers: [{ name: 'a' }] },
+    status: { phase: 'Running', podIP: '10.0.0.1' },
+  });
+}
+
+const agentWith = (...names: readonly string[]): AdminProxy => ({
+  ...{ id: 'a', kind: 'node-agent', name: 'n1', address: '', subscriptions: [] },
+  captured: names.map((name) => `Kubernetes//Pod/shop/${name}`),
+});
+
+const AMBIENT = { 'ambient.istio.io/redirection': 'enabled' };
+const SIDECAR = { 'sidecar.istio.io/status': '{}' };
+const OURS = { 'istio.io/rev': 'ambit', 'istio.io/dataplane-mode': 'ambient' };
+const BASE = { namespace: 'shop', mode: 'none', pods: 0, captured: 0, missing: [] } as const;
+
+describe('enrolledNamespaces beside Istio', () => {
+  for (const [title, objects, captured, expected] of [
+    ['nothing of pods that nobody has', [namespace('shop'), pod('a')], [], []],
+    [
+      "a namespace that is all Istio's",
+      [
+        namespace('shop', { 'istio.io/dataplane-mode': 'ambient' }),
+        pod('a', AMBIENT),
+        pod('b', SIDECAR),
+      ],
+      [],
+      [{ ...BASE, istio: { ambient: 1, sidecars: 1 } }],
+    ],
+    [
+      'a namespace that moves',
+      [namespace('shop'), pod('a', AMBIENT), pod('b', {}, OURS), pod('c', {}, OURS)],
+      ['b'],
+      [{ ...BASE, pods: 2, captured: 1, missing: ['c'], istio: { ambient: 1, sidecars: 0 } }],
+    ],
+    [
+      'a pod that both have',
+      [namespace('shop'), pod('b', AMBIENT, OURS)],
+      ['b'],
+      [{ ...BASE, pods: 1, captured: 1, istio: { ambient: 1, sidecars: 0 }, contested: ['b'] }],
+    ],
+    [
+      'no proxy of a gateway as a pod with a sidecar',
+      [namespace('shop'), pod('g', SIDECAR, { 'gateway.networking.k8s.io/gateway-name': 'g' })],
+      [],
+      [],
+    ],
+    [
+      'no pod that Istio let go',
+      [namespace('shop'), pod('a', { 'ambient.istio.io/redirection': 'disabled' })],
+      [],
+      [],
+    ],
+  ] as const) {
+    it(`shows ${title}`, () =>
+      assert.deepEqual(enrolledNamespaces(objects, [agentWith(...captured)], 'ambit'), expected));
+  }
+});
