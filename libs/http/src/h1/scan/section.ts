@@ -1,0 +1,147 @@
+/**
+ * A head or a trailer section out of chunks: scanned where it lies, copied only when it spans chunks.
+ *
+ * Rule: what it says depends on the bytes alone, never on how they were cut. So each bound is a position, and a byte
+ * beyond it is refused without being looked at. A byte is scanned once.
+ */
+import type { H1ErrorCode } from '../errors.ts';
+import type { ByteQueue } from './byte-queue.ts';
+import type { FieldLinesScanner } from './field-lines.ts';
+import type { PartScanner, Refuse } from './scanner.ts';
+
+export interface SectionOptions {
+  readonly refuse: Refuse;
+  /** Absent: a trailer section. */
+  readonly first?: PartScanner;
+  readonly firstBytesMax: number;
+  readonly firstTooLarge: H1ErrorCode;
+  readonly fields: FieldLinesScanner;
+  readonly fieldBytesMax: number;
+  readonly fieldsTooLarge: H1ErrorCode;
+}
+
+const HELD_BYTES_MIN = 1024;
+
+export class Section {
+  readonly #options: SectionOptions;
+  #at = 0;
+  #limit = 0;
+  #isFirst = false;
+  /** Of a section that spans chunks. */
+  #held: Buffer | undefined;
+  #heldBytes = 0;
+  /** The whole section when `read` said true; offsets of the scanners count in it. */
+  text = '';
+
+  constructor(options: SectionOptions) {
+    this.#options = options;
+    this.#restart();
+  }
+
+  get hasBegun(): boolean {
+    return this.#at > 0;
+  }
+
+  /** Takes what belongs to the section. True: it is whole, and the next call begins another. Throws. */
+  read(queue: ByteQueue): boolean {
+    while (queue.size > 0) {
+      if (this.#held === undefined ? this.#readInPlace(queue) : this.#readHeld(queue)) {
+        this.#restart();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #readInPlace(queue: ByteQueue): boolean {
+    const { current, at } = queue;
+    if (this.#at === 0) {
+      this.#begin();
+    }
+    const isWhole = this.#scan(current, at, current.length);
+    if (isWhole) {
+      this.text = current.toString('latin1', at, at + this.#at);
+      queue.skip(this.#at);
+    } else {
+      this.#hold(current, at, current.length);
+      queue.skip(current.length - at);
+    }
+    return isWhole;
+  }
+
+  #readHeld(queue: ByteQueue): boolean {
+    const { current, at } = queue;
+    const before = this.#heldBytes;
+    // One byte more than may be, so that the scan meets the bound.
+    const room = this.#options.firstBytesMax + this.#options.fieldBytesMax + 1 - before;
+    const taken = Math.min(current.length - at, room);
+    this.#hold(current, at, at + taken);
+    const held = this.#held ?? current;
+    if (!this.#scan(held, 0, this.#heldBytes)) {
+      queue.skip(taken);
+      return false;
+    }
+    this.text = held.toString('latin1', 0, this.#at);
+    queue.skip(this.#at - before);
+    return true;
+  }
+
+  #scan(bytes: Uint8Array, base: number, to: number): boolean {
+    const { first, fields } = this.#options;
+    let at = base + this.#at;
+    for (;;) {
+      const limit = base + this.#limit;
+      const stop = Math.min(limit, to);
+      if (at >= stop) {
+        this.#at = at - base;
+        if (at < to) {
+          throw this.#overflow();
+        }
+        return false;
+      }
+      if (!this.#isFirst || first === undefined) {
+        at = fields.step(bytes, base, at, stop);
+        if (fields.isDone) {
+          this.#at = at - base;
+          return true;
+        }
+      } else {
+        at = first.step(bytes, base, at, stop);
+        if (first.isDone) {
+          this.#isFirst = false;
+          this.#limit = at - base + this.#options.fieldBytesMax;
+        }
+      }
+    }
+  }
+
+  #overflow(): Error {
+    const { refuse, firstTooLarge, fieldsTooLarge } = this.#options;
+    return refuse(this.#isFirst ? firstTooLarge : fieldsTooLarge);
+  }
+
+  #hold(bytes: Buffer, from: number, to: number): void {
+    const size = this.#heldBytes + to - from;
+    if (this.#held === undefined || this.#held.length < size) {
+      const grown = Buffer.allocUnsafe(Math.max(HELD_BYTES_MIN, size * 2));
+      this.#held?.copy(grown, 0, 0, this.#heldBytes);
+      this.#held = grown;
+    }
+    bytes.copy(this.#held, this.#heldBytes, from, to);
+    this.#heldBytes = size;
+  }
+
+  #begin(): void {
+    const { first, firstBytesMax, fields, fieldBytesMax } = this.#options;
+    first?.reset();
+    fields.reset();
+    this.#isFirst = first !== undefined;
+    this.#limit = this.#isFirst ? firstBytesMax : fieldBytesMax;
+  }
+
+  #restart(): void {
+    this.#at = 0;
+    this.#held = undefined;
+    this.#heldBytes = 0;
+  }
+}
