@@ -77,7 +77,13 @@ export {
   isRouted,
   pickAddress,
 } from './l4/dial-target.ts';
-export type { ClientPlace, L4Endpoint, L4EndpointChoice, L4EndpointQuery } from './l4/endpoint.ts';
+export type {
+  ClientPlace,
+  L4Endpoint,
+  L4EndpointChoice,
+  L4EndpointQuery,
+  Shun,
+} from './l4/endpoint.ts';
 export { selectL4Endpoint } from './l4/endpoint.ts';
 export type {
   InboundDecision,

@@ -105,6 +105,21 @@ export class ConnectionRecord {
     });
   }
 
+  /** It failed before the client had sent a byte, and another endpoint is asked. The end of this record. */
+  retried(error: MeshError): void {
+    this.#isFinished = true;
+    const { metrics, log } = this.#context;
+    const series = metrics.series(this.#labels, flagOf(error));
+    series.closed += 1;
+    series.failed += 1;
+    log.warn('no answer, another endpoint is asked', {
+      ...this.#fields(),
+      error: describeError(error),
+      code: error.code,
+      response_flags: flagOf(error),
+    });
+  }
+
   #fields(): Record<string, unknown> {
     const { direction, source, destination, hboneAddress, service, caller } = this.description;
     const isInbound = direction === 'inbound';

@@ -2,13 +2,14 @@
  * Captured connections of a pod: where each was going decides tunnel, waypoint, plain or refusal.
  *
  * Rule: what the mesh knows and cannot reach is refused, never sent in clear. A refusal is an RST, so
- * that the application does not take it for an empty answer.
+ * that the application does not take it for an empty answer. No byte of the client is sent before the other end has
+ * answered, so until then another endpoint of the service, or another instance of its waypoint, may be asked instead.
  */
 import type { Socket } from 'node:net';
 
 import { formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
-import { type ByteConn, formatAddress, SocketConn } from '@ambit/proxy';
+import { type ByteConn, Deadlines, formatAddress, SocketConn } from '@ambit/proxy';
 import {
   formatAuthority,
   type OutboundDecision,
@@ -18,21 +19,33 @@ import {
 
 import { baggageHeader } from './baggage-of.ts';
 import { type Carried, type Way as CarriedWay, carry, requireWorkload } from './carry.ts';
-import { type ConnectionDescription, ConnectionRecord, identityOf } from './connection-record.ts';
+import { ConnectionRecord, identityOf } from './connection-record.ts';
+import { describeOutbound } from './describe-outbound.ts';
 import { WorkerError } from './errors.ts';
 import type { ConnectionRow, PodContext, Tracked } from './pod-context.ts';
+import { isUnanswered, Unanswered } from './unanswered.ts';
 
 type Decision = OutboundDecision<Workload, MeshService>;
-type Way = Exclude<Decision, { kind: 'refuse' }>;
+/** Of a connection that is not refused. */
+export type Way = Exclude<Decision, { kind: 'refuse' }>;
+
+/** Endpoints that one connection asks. */
+const TRIES_MAX = 3;
+/** Who has not answered after this loses the connection to another endpoint, if there is one. */
+const PATIENCE_MS = 5_000;
 
 export class Outbound implements CarriedWay<Tracked> {
   readonly direction = 'outbound';
   readonly #context: PodContext;
+  readonly #unanswered: Unanswered;
+  readonly #patience: Deadlines;
   readonly pool: HbonePool;
 
   constructor(context: PodContext) {
     this.#context = context;
     const { clock, certificates, sockets, config } = context;
+    this.#unanswered = new Unanswered(clock);
+    this.#patience = new Deadlines(clock, PATIENCE_MS);
     this.pool = new HbonePool({
       clock,
       identity: async (identity) => await certificates.ready(identity),
@@ -56,14 +69,56 @@ export class Outbound implements CarriedWay<Tracked> {
     return Promise.resolve({ row });
   }
 
-  /** Decides, counts and dials. */
+  /** Decides, counts and dials; and once more for another endpoint where one does not answer. */
   async reach(carried: Carried, { row }: Tracked): Promise<ByteConn> {
-    const { mesh, record } = this.#context;
-    const { conn, original, life } = carried;
+    const { record } = this.#context;
+    const { conn, life } = carried;
     const source = await requireWorkload(this.#context, life.signal);
+    const tried = new Set<string>();
+    for (;;) {
+      const decision = this.#decide(carried, source, tried);
+      const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
+      row.protocol = isTunnel ? 'HBONE' : 'TCP';
+      row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
+      carried.record = new ConnectionRecord(describeOutbound(conn, source, decision), record);
+      const uid = chosenOf(decision)?.uid;
+      if (uid !== undefined) {
+        tried.add(uid);
+      }
+      try {
+        return await this.#try(carried, { source, decision, tried });
+      } catch (error) {
+        const mayAsk = uid !== undefined && isUnanswered(error) && !life.signal.aborted;
+        if (!mayAsk || tried.size >= TRIES_MAX || !this.#hasOther(carried, source, tried)) {
+          throw error;
+        }
+        carried.record.retried(error);
+      }
+    }
+  }
+
+  /** Whom it has asked itself comes last, and before them whoever was silent for others. */
+  #decide(carried: Carried, source: Workload, tried: ReadonlySet<string>): Way {
+    if (tried.size === 0 && this.#unanswered.size === 0) {
+      return this.#resolve(carried, source);
+    }
+    const quick = this.#resolve(carried, source, (uid) => {
+      return tried.has(uid) || this.#unanswered.has(uid);
+    });
+    const isAgain = tried.has(chosenOf(quick)?.uid ?? '');
+    return isAgain ? this.#resolve(carried, source, (uid) => tried.has(uid)) : quick;
+  }
+
+  #resolve(carried: Carried, source: Workload, isShunned?: (uid: string) => boolean): Way {
+    const { address, port } = carried.original;
     const decision = resolveOutbound(
-      { source, destinationIp: original.address, port: original.port },
-      mesh.index,
+      {
+        source,
+        destinationIp: address,
+        port,
+        ...(isShunned && { isShunned: ({ uid }) => isShunned(uid) }),
+      },
+      this.#context.mesh.index,
       Math.random,
     );
     if (decision.kind === 'refuse') {
@@ -71,11 +126,49 @@ export class Outbound implements CarriedWay<Tracked> {
         side: 'control-plane',
       });
     }
-    const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
-    row.protocol = isTunnel ? 'HBONE' : 'TCP';
-    row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
-    carried.record = new ConnectionRecord(describe(conn, source, decision), record);
-    return await this.#dial(conn, { source, decision, signal: life.signal });
+    return decision;
+  }
+
+  #hasOther(carried: Carried, source: Workload, tried: ReadonlySet<string>): boolean {
+    try {
+      const uid = chosenOf(this.#decide(carried, source, tried))?.uid;
+      return uid !== undefined && !tried.has(uid);
+    } catch {
+      // Nobody at all is left.
+      return false;
+    }
+  }
+
+  /** One endpoint. Remembers whether it answered. */
+  async #try(
+    carried: Carried,
+    way: { readonly source: Workload; readonly decision: Way; readonly tried: ReadonlySet<string> },
+  ): Promise<ByteConn> {
+    const { source, decision, tried } = way;
+    const uid = chosenOf(decision)?.uid;
+    if (uid === undefined) {
+      return await this.#dial(carried.conn, { source, decision, signal: carried.life.signal });
+    }
+    const late = new AbortController();
+    const deadline = this.#patience.add(() => {
+      if (tried.size < TRIES_MAX && this.#hasOther(carried, source, tried)) {
+        late.abort(noAnswer());
+      }
+    });
+    const signal = AbortSignal.any([carried.life.signal, late.signal]);
+    this.#unanswered.tries(uid);
+    try {
+      const conn = await this.#dial(carried.conn, { source, decision, signal });
+      this.#unanswered.answered(uid);
+      return conn;
+    } catch (error) {
+      if (isUnanswered(error)) {
+        this.#unanswered.failed(uid);
+      }
+      throw error;
+    } finally {
+      this.#patience.cancel(deadline);
+    }
   }
 
   async #dial(
@@ -126,6 +219,25 @@ export function authorityOf(
     : authority;
 }
 
+/** Undefined where nobody else could be asked. */
+function chosenOf(decision: Way): Workload | undefined {
+  switch (decision.kind) {
+    case 'waypoint':
+      return decision.waypoint;
+    case 'hbone':
+    case 'plain':
+      return decision.service === undefined ? undefined : decision.workload;
+    case 'passthrough':
+      return undefined;
+  }
+}
+
+function noAnswer(): WorkerError {
+  return new WorkerError('WORKER_CONNECT_TIMEOUT', `no answer within ${PATIENCE_MS} ms`, {
+    side: 'upstream',
+  });
+}
+
 function tunnelHeaders(
   conn: ByteConn,
   source: Workload,
@@ -139,30 +251,5 @@ function tunnelHeaders(
       ...(service && { host: service.hostname }),
     }),
     traceparent: newTraceparent(),
-  };
-}
-
-function describe(conn: ByteConn, source: Workload, decision: Way): ConnectionDescription {
-  const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
-  const destination =
-    decision.kind === 'waypoint'
-      ? decision.waypoint
-      : decision.kind === 'passthrough'
-        ? undefined
-        : decision.workload;
-  return {
-    direction: 'outbound',
-    source: {
-      address: formatAddress(conn.remoteAddress, conn.remotePort),
-      workload: source,
-      ...(isTunnel && { identity: identityOf(source) }),
-    },
-    destination: {
-      address: formatAddress(decision.dial.host, decision.dial.port),
-      workload: destination,
-      ...(isTunnel && destination && { identity: identityOf(destination) }),
-    },
-    ...(isTunnel && { hboneAddress: decision.authority }),
-    service: decision.service,
   };
 }

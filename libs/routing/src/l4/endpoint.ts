@@ -1,6 +1,6 @@
 /**
  * Which endpoint of a service a connection goes to, as an agent chooses: ranked by the service's
- * preferences, then weighted at random by capacity. No stickiness, no retries.
+ * preferences, then weighted at random by capacity. No stickiness; who is shunned comes last.
  */
 import type { MeshView, RoutingScope, ViewService, ViewWorkload } from '../mesh-view.ts';
 import { serviceKey } from '../mesh-view.ts';
@@ -15,7 +15,11 @@ export interface L4EndpointQuery {
   readonly anyPort?: boolean;
   /** Others are passed over. */
   readonly accepts?: (workload: ViewWorkload) => boolean;
+  readonly isShunned?: Shun | undefined;
 }
+
+/** Endpoints that are asked only where there is no other one; never the reason of a refusal. */
+export type Shun = (workload: ViewWorkload) => boolean;
 
 export interface L4Endpoint<W extends ViewWorkload> {
   readonly workload: W;
@@ -45,11 +49,21 @@ export function selectL4Endpoint<W extends ViewWorkload, S extends ViewService>(
     if (query.accepts?.(workload) === false) continue;
     usable.push({ workload, targetPort });
   }
-  const best = keepBestRanked(usable, service, query.client);
+  const others = keepBestRanked(withoutShunned(usable, query.isShunned), service, query.client);
+  const best = others.length > 0 ? others : keepBestRanked(usable, service, query.client);
   const endpoint = drawByCapacity(best, random);
   return endpoint === undefined
     ? { kind: 'none', why: 'no-endpoint' }
     : { kind: 'chosen', endpoint };
+}
+
+function withoutShunned<W extends ViewWorkload>(
+  endpoints: readonly L4Endpoint<W>[],
+  isShunned: Shun | undefined,
+): readonly L4Endpoint<W>[] {
+  return isShunned === undefined
+    ? endpoints
+    : endpoints.filter(({ workload }) => !isShunned(workload));
 }
 
 /** 0: this endpoint does not serve the port. */

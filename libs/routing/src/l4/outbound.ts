@@ -17,7 +17,7 @@ import {
   isGuarded,
   pickAddress,
 } from './dial-target.ts';
-import { selectL4Endpoint } from './endpoint.ts';
+import { type Shun, selectL4Endpoint } from './endpoint.ts';
 import type { OutboundDecision, OutboundRefusalCode } from './outbound-decision.ts';
 import { resolveWaypoint } from './waypoint.ts';
 
@@ -27,6 +27,8 @@ export interface OutboundQuery<W extends ViewWorkload = ViewWorkload> {
   /** The original destination, canonical text. */
   readonly destinationIp: string;
   readonly port: number;
+  /** Endpoints of services and instances of waypoints that gave no answer. */
+  readonly isShunned?: Shun | undefined;
 }
 
 /** Pure. `random` gives [0,1) and is asked once for each choice among endpoints. */
@@ -35,7 +37,7 @@ export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
   view: MeshView<W, S>,
   random: () => number,
 ): OutboundDecision<W, S> {
-  const { source, port } = query;
+  const { source, port, isShunned } = query;
   const ip = canonicalIp(query.destinationIp) ?? query.destinationIp;
   if (ILLEGAL_PORTS.has(port) && (isLoopback(ip) || source.addresses.includes(ip))) {
     const text = `port ${port} is one of the mesh's own and cannot be dialled here`;
@@ -45,17 +47,18 @@ export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
   const service = view.serviceByAddress(source.network, ip, source.namespace);
   // An address can be a pod's and a service's at once: whichever has a waypoint is not bypassed.
   if (addressed?.waypoint !== undefined) {
-    return toWorkload({ source, ip, port, workload: addressed }, view, random);
+    return toWorkload({ source, ip, port, workload: addressed, isShunned }, view, random);
   }
   if (service?.waypoint !== undefined) {
-    return toWaypoint({ source, ip, port, gateway: service.waypoint, service }, view, random);
+    const { waypoint: gateway } = service;
+    return toWaypoint({ source, ip, port, gateway, service, isShunned }, view, random);
   }
   // A passthrough service is an address range, and what is in it may be of the mesh: never in clear then.
   if (service !== undefined && !(isPassthrough(service) && addressed !== undefined)) {
-    return toService({ source, ip, port, service }, view, random);
+    return toService({ source, ip, port, service, isShunned }, view, random);
   }
   if (addressed !== undefined) {
-    return toWorkload({ source, ip, port, workload: addressed }, view, random);
+    return toWorkload({ source, ip, port, workload: addressed, isShunned }, view, random);
   }
   return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port } };
 }
@@ -65,17 +68,19 @@ interface ServiceDestination<W, S> {
   readonly ip: string;
   readonly port: number;
   readonly service: S;
+  readonly isShunned: Shun | undefined;
 }
 
 function toService<W extends ViewWorkload, S extends ViewService>(
-  { source, ip, port, service }: ServiceDestination<W, S>,
+  { source, ip, port, service, isShunned }: ServiceDestination<W, S>,
   view: MeshView<W, S>,
   random: () => number,
 ): OutboundDecision<W, S> {
   if (isPassthrough(service)) {
     return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port }, service };
   }
-  const choice = selectL4Endpoint(service, { client: source, servicePort: port }, view, random);
+  const query = { client: source, servicePort: port, isShunned };
+  const choice = selectL4Endpoint(service, query, view, random);
   const name = `${service.namespace}/${service.hostname}`;
   if (choice.kind === 'none') {
     return choice.why === 'unknown-port'
@@ -93,7 +98,8 @@ function toService<W extends ViewWorkload, S extends ViewService>(
   if (isGuarded(workload, targetPort) && workload.waypoint !== undefined) {
     const host = pickAddress(workload, { originalIp: ip, service });
     if (host?.kind === 'ip') {
-      return toWorkload({ source, ip: host.host, port: targetPort, workload }, view, random);
+      const destination = { source, ip: host.host, port: targetPort, workload, isShunned };
+      return toWorkload(destination, view, random);
     }
   }
   return direct({ ip, targetPort, workload, service });
@@ -108,10 +114,11 @@ interface WorkloadDestination<W> {
   readonly ip: string;
   readonly port: number;
   readonly workload: W;
+  readonly isShunned: Shun | undefined;
 }
 
 function toWorkload<W extends ViewWorkload, S extends ViewService>(
-  { source, ip, port, workload }: WorkloadDestination<W>,
+  { source, ip, port, workload, isShunned }: WorkloadDestination<W>,
   view: MeshView<W, S>,
   random: () => number,
 ): OutboundDecision<W, S> {
@@ -121,7 +128,7 @@ function toWorkload<W extends ViewWorkload, S extends ViewService>(
   }
   if (workload.waypoint !== undefined) {
     const decision = toWaypoint(
-      { source, ip, port, gateway: workload.waypoint, workload },
+      { source, ip, port, gateway: workload.waypoint, workload, isShunned },
       view,
       random,
     );
@@ -141,6 +148,7 @@ interface WaypointDestination<W, S> {
   readonly ip: string;
   readonly port: number;
   readonly gateway: NonNullable<ViewService['waypoint']>;
+  readonly isShunned: Shun | undefined;
   readonly service?: S;
   readonly workload?: W;
 }
@@ -150,12 +158,13 @@ function toWaypoint<W extends ViewWorkload, S extends ViewService>(
   view: MeshView<W, S>,
   random: () => number,
 ): OutboundDecision<W, S> {
-  const { source, ip, port, gateway, service, workload } = destination;
+  const { source, ip, port, gateway, service, workload, isShunned } = destination;
   const subject = {
     ...(service === undefined ? {} : { service }),
     ...(workload === undefined ? {} : { workload }),
   };
-  const found = resolveWaypoint({ gateway, client: source, originalIp: ip }, view, random);
+  const query = { gateway, client: source, originalIp: ip, isShunned };
+  const found = resolveWaypoint(query, view, random);
   if (found.kind === 'refuse') return refuse(found.code, found.text, subject);
   return {
     kind: 'waypoint',

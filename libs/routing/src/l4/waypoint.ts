@@ -9,7 +9,7 @@ import type { MeshView, ViewGatewayAddress, ViewService, ViewWorkload } from '..
 import { serviceKey, workloadIdentity } from '../mesh-view.ts';
 import type { DialTarget } from './dial-target.ts';
 import { expectedIdentities, pickAddress } from './dial-target.ts';
-import type { ClientPlace } from './endpoint.ts';
+import type { ClientPlace, Shun } from './endpoint.ts';
 import { selectL4Endpoint } from './endpoint.ts';
 
 export interface WaypointQuery {
@@ -17,6 +17,7 @@ export interface WaypointQuery {
   readonly client: ClientPlace & Pick<ViewWorkload, 'namespace'>;
   /** The destination of the client; its address family is preferred. */
   readonly originalIp?: string;
+  readonly isShunned?: Shun | undefined;
 }
 
 export type WaypointChoice<W extends ViewWorkload> =
@@ -108,7 +109,7 @@ function findGateway<W extends ViewWorkload, S extends ViewService>(
 
 function chooseInstance<W extends ViewWorkload, S extends ViewService>(
   target: GatewayTarget<W, S>,
-  { gateway, client }: WaypointQuery,
+  { gateway, client, isShunned }: WaypointQuery,
   view: MeshView<W, S>,
   random: () => number,
 ): { readonly workload: W; readonly port: number } | undefined {
@@ -120,7 +121,7 @@ function chooseInstance<W extends ViewWorkload, S extends ViewService>(
     const isUsable = workload.status === 'HEALTHY' && isItself(workload);
     return isUsable ? { workload, port: servicePort } : undefined;
   }
-  const query = { client, servicePort, anyPort: true, accepts: isItself };
+  const query = { client, servicePort, anyPort: true, accepts: isItself, isShunned };
   const choice = selectL4Endpoint(target.service, query, view, random);
   if (choice.kind === 'none') return undefined;
   return { workload: choice.endpoint.workload, port: choice.endpoint.targetPort };

@@ -1,0 +1,58 @@
+/**
+ * Endpoints of which a pod got no answer a moment ago: another one is asked first.
+ *
+ * Rule: this only ever changes the order. When the time is over one connection tries the endpoint again, and the others go
+ * on without it until that one has got through.
+ */
+import { type Clock, MeshError } from '@ambit/core';
+import { HboneError } from '@ambit/hbone';
+
+const POLICY_STATUS = 401;
+const SHUNNED_MS = 10_000;
+/** Beyond, the oldest is forgotten. */
+const REMEMBERED_MAX = 256;
+
+export class Unanswered {
+  readonly #clock: Clock;
+  /** Until when, by uid. */
+  readonly #until = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#until.size;
+  }
+
+  has(uid: string): boolean {
+    const until = this.#until.get(uid);
+    return until !== undefined && this.#clock.now() < until;
+  }
+
+  /** Somebody tries it now. */
+  tries(uid: string): void {
+    if (this.#until.has(uid)) {
+      this.failed(uid);
+    }
+  }
+
+  answered(uid: string): void {
+    this.#until.delete(uid);
+  }
+
+  failed(uid: string): void {
+    this.#until.delete(uid);
+    this.#until.set(uid, this.#clock.now() + SHUNNED_MS);
+    if (this.#until.size > REMEMBERED_MAX) {
+      const [oldest] = this.#until.keys();
+      this.#until.delete(oldest ?? '');
+    }
+  }
+}
+
+/** The other end is not there, is not who it should be, or has nobody behind it. Policy is an answer. */
+export function isUnanswered(error: unknown): error is MeshError {
+  const isRefusal = error instanceof HboneError && error.status === POLICY_STATUS;
+  return error instanceof MeshError && error.side === 'upstream' && !isRefusal;
+}
