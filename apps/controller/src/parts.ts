@@ -172,7 +172,7 @@ function buildReplicas(
   const { store, captures } = parts.knowledge;
   const { book, proxies, enforcement, statuses } = parts.proxies;
   const port = Number(xdsAddress.slice(xdsAddress.lastIndexOf(':') + 1));
-  const pods = new ControllerPods({ objects: store.objects, namespace, port });
+  const pods = new ControllerPods({ objects: store.objects, namespace, serviceAccount, port });
   const replicas = new Replicas({
     self: podName,
     account: `${namespace}/${serviceAccount}`,

@@ -98,6 +98,7 @@ export {
   type WaypointTarget,
   WaypointView,
 } from './view/waypoint-view.ts';
+export { onDemandAccount, waypointAccount } from './waypoint/waypoints.ts';
 export {
   BYPASS_BY,
   BYPASS_MS_MAX,
@@ -108,6 +109,5 @@ export {
   type ReadBypass,
   readBypass,
 } from './workload/bypass.ts';
-export { onDemandAccount, waypointAccount } from './waypoint/waypoints.ts';
 export { namespaceMode, podMode } from './workload/enrolment.ts';
 export { CAPTURE_ANNOTATIONS, STATIC_POD_HASH } from './workload/pod-facts.ts';

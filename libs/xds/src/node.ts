@@ -71,6 +71,8 @@ export function authorizeNode(message: Node | undefined, caller: TokenCaller): X
   requireSame('namespace', workload.slice(dot + 1), caller.namespace);
   requireSame('namespace', domain.split('.')[0] ?? '', caller.namespace);
   requireSame('service account', serviceAccount, caller.serviceAccount);
+  // Whose acknowledgement it is: by another's name it would stand for a proxy that is away.
+  requireSame('pod', podName, caller.pod.name);
   if (caller.node !== '') {
     requireSame('node', nodeName, caller.node);
   }

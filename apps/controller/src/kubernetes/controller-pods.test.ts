@@ -7,21 +7,24 @@ import { ControllerPods } from './controller-pods.ts';
 
 const LABELS = { 'app.kubernetes.io/name': 'ambit-controller' };
 const KEY = 'Pod/mesh/c-1';
+const OF_REPLICAS = { namespace: 'mesh', serviceAccount: 'ambit-controller', port: 15_012 };
 
 function pod(more: {
   readonly namespace?: string;
   readonly labels?: object;
+  readonly account?: string;
   readonly phase?: string;
   readonly ip?: string;
   readonly isReady?: boolean;
   readonly isTerminating?: boolean;
 }): MeshObject {
-  const { namespace = 'mesh', labels = LABELS, phase = 'Running', ip, isReady = true } = more;
+  const { namespace = 'mesh', labels = LABELS, account = 'ambit-controller' } = more;
+  const { phase = 'Running', ip, isReady = true } = more;
   const { object } = parseObject({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'c-1', namespace, labels },
-    spec: { containers: [] },
+    spec: { containers: [], serviceAccountName: account },
     ...(more.isTerminating === true ? { deletionTimestamp: '2026-01-31T12:00:00Z' } : {}),
     status: {
       phase,
@@ -35,7 +38,7 @@ function pod(more: {
 
 function peersOf(object: MeshObject, key: ObjectKey = KEY) {
   const objects = new Map([[key, object]]);
-  const pods = new ControllerPods({ objects, namespace: 'mesh', port: 15_012 });
+  const pods = new ControllerPods({ ...OF_REPLICAS, objects });
   pods.update([key]);
   return pods.list();
 }
@@ -60,6 +63,7 @@ describe('ControllerPods', () => {
   const left: readonly (readonly [string, MeshObject, ObjectKey?])[] = [
     ['has ended', pod({ phase: 'Failed' })],
     ['is another program', pod({ labels: { 'app.kubernetes.io/name': 'ambit-node-agent' } })],
+    ['only carries the label', pod({ account: 'other', ip: '10.0.0.1' })],
     ['is of another namespace', pod({ namespace: 'other' }), 'Pod/other/c-1'],
   ];
   for (const [name, object, key] of left) {
@@ -70,7 +74,7 @@ describe('ControllerPods', () => {
 
   it('says whether the list is another', () => {
     const objects = new Map([[KEY, pod({ ip: '10.0.0.1', isReady: false })]]);
-    const pods = new ControllerPods({ objects, namespace: 'mesh', port: 15_012 });
+    const pods = new ControllerPods({ ...OF_REPLICAS, objects });
     assert.equal(pods.update([KEY]), true);
     assert.equal(pods.update([KEY, 'Pod/shop/a', 'Service/mesh/c-1']), false);
     objects.set(KEY, pod({ ip: '10.0.0.1' }));

@@ -1,4 +1,4 @@
-/** The replicas of this controller, by their pods. */
+/** The replicas of this controller, by their pods: those that carry its label and run as its account. A label alone anybody may copy. */
 import { isIPv6 } from 'node:net';
 
 import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
@@ -11,6 +11,8 @@ const NAME = 'ambit-controller';
 export interface ControllerPodsOptions {
   readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
   readonly namespace: string;
+  /** That replicas run as. */
+  readonly serviceAccount: string;
   /** Of the control plane. */
   readonly port: number;
 }
@@ -42,11 +44,13 @@ export class ControllerPods {
     return isChanged;
   }
 
-  #peerOf({ metadata, status }: Pod): Peer | undefined {
+  #peerOf({ metadata, spec, status }: Pod): Peer | undefined {
     const hasEnded = status.phase === 'Succeeded' || status.phase === 'Failed';
-    if (metadata.labels[NAME_LABEL] !== NAME || hasEnded) return undefined;
+    const { serviceAccount, port } = this.#options;
+    const isReplica =
+      metadata.labels[NAME_LABEL] === NAME && spec.serviceAccountName === serviceAccount;
+    if (!isReplica || hasEnded) return undefined;
     const [ip] = status.podIPs;
-    const { port } = this.#options;
     const host = ip !== undefined && isIPv6(ip) ? `[${ip}]` : ip;
     return {
       name: metadata.name,

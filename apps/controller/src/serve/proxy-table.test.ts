@@ -54,6 +54,7 @@ function table() {
   const key = 'Pod/shop/waypoint-1';
   return {
     proxies,
+    objects,
     remote,
     setPod: (isThere: boolean) => {
       if (isThere) {
@@ -71,6 +72,36 @@ function table() {
 }
 
 describe('ProxyTable', () => {
+  it('expects no waypoint where a pod only carries the label', () => {
+    const { proxies, objects } = table();
+    const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+    const other = { 'gateway.networking.k8s.io/gateway-name': 'ingress' };
+    const gateway = (account?: string): void => {
+      const annotations =
+        account === undefined ? {} : { 'gateway.istio.io/service-account': account };
+      const { object } = parseObject({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { name: 'waypoint', namespace: 'shop', annotations },
+        spec: {
+          gatewayClassName: 'istio-waypoint',
+          listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }],
+        },
+      });
+      assert.ok(object);
+      objects.set('Gateway/shop/waypoint', object);
+    };
+    objects.set('Pod/shop/web', pod('web', 'web', labels));
+    objects.set('Pod/shop/ingress', pod('ingress', 'ingress', other));
+    for (const key of objects.keys()) proxies.updatePod(key);
+    const names = (): readonly string[] => proxies.unreachable().map((one) => one.pod);
+    assert.deepEqual(names(), []);
+    gateway('web');
+    assert.deepEqual(names(), ['Pod/shop/web']);
+    gateway();
+    assert.deepEqual(names(), []);
+  });
+
   it('counts of two streams of one proxy the newest', () => {
     const { proxies } = table();
     const old = stream('waypoint-1', 'waypoint');

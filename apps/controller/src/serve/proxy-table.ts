@@ -1,12 +1,18 @@
 /**
  * Proxies as people see them: connected ones by their streams, expected ones by their pods.
  *
- * Pods say which proxies should be there: agents by their account, waypoints by the Gateway's label. A
+ * Pods say which proxies should be there: agents by their account, waypoints by the Gateway's label and the account it names. A
  * proxy whose pod runs and that has no stream, here or to another replica, is unreachable. Of two streams of one
  * proxy the newest is right.
  */
 import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
-import type { AdminProxy, AdminProxyKind, AdminSubscription } from '@ambit/model';
+import {
+  type AdminProxy,
+  type AdminProxyKind,
+  type AdminSubscription,
+  onDemandAccount,
+  waypointAccount,
+} from '@ambit/model';
 import {
   type DeltaServerEvent,
   type ReplicaProxy,
@@ -140,7 +146,19 @@ export class ProxyTable {
     for (const { proxy, lostAtMs } of this.#remote().values()) {
       if (lostAtMs === undefined) connected.add(`Pod/${proxy.pod}`);
     }
-    return [...this.#proxyPods.values()].filter(({ pod }) => !connected.has(pod));
+    return [...this.#proxyPods.values()].filter(
+      (proxy) => !connected.has(proxy.pod) && this.#isOurs(proxy),
+    );
+  }
+
+  /** Anybody may write the label, and other meshes do: a waypoint runs as the account that its Gateway says. */
+  #isOurs({ pod, kind, name }: ExpectedProxy): boolean {
+    const { objects } = this.#options;
+    const object = objects.get(pod);
+    if (kind === 'node-agent' || object?.kind !== 'Pod') return true;
+    const gateway = objects.get(`Gateway/${name}`);
+    const account = gateway?.kind === 'Gateway' ? waypointAccount(gateway) : onDemandAccount(name);
+    return accountOf(object) === account;
   }
 
   onEvent(event: DeltaServerEvent): void {

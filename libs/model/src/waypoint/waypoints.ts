@@ -60,16 +60,27 @@ export interface Binding {
   readonly isLabelled: boolean;
 }
 
+/** That a waypoint runs as; undefined for a Gateway that is none. */
+export function waypointAccount({ metadata, spec }: Gateway): string | undefined {
+  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) return undefined;
+  return metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
+}
+
+/** That of a waypoint (`namespace/name`) that nobody wrote a Gateway for; undefined: none is made of that name. */
+export function onDemandAccount(waypoint: string): string | undefined {
+  return waypoint.endsWith(`/${ON_DEMAND_NAME}`) ? ON_DEMAND_NAME : undefined;
+}
+
 /** `undefined` for a Gateway that is no waypoint. */
 export function waypointFromGateway(
   gateway: Gateway,
   options: ModelOptions,
 ): WaypointDefinition | undefined {
   const { metadata, spec } = gateway;
-  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) return undefined;
+  const serviceAccount = waypointAccount(gateway);
+  if (serviceAccount === undefined) return undefined;
   const traffic = metadata.labels[WAYPOINT_FOR] ?? 'service';
   const listener = spec.listeners.find(({ protocol }) => protocol === 'HBONE') ?? spec.listeners[0];
-  const serviceAccount = metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
   const [external] = spec.addresses;
   const definition = definitionOf(metadata.namespace, metadata.name, serviceAccount, options);
   const fallback = writtenFallback(metadata);

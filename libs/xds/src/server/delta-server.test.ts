@@ -319,15 +319,16 @@ describe('DeltaServer', () => {
   it('refuses nodes that are none or not the caller’s', async () => {
     const rig = new Rig();
     const id = (text: string): Request => ({ typeUrl: ADDRESS, node: { id: text } });
-    const good = 'ztunnel~1.1.1.1~x.istio-system~istio-system.svc.cluster.local';
+    const good = 'ztunnel~1.1.1.1~ztunnel-hxphz.istio-system~istio-system.svc.cluster.local';
     const refused: readonly (readonly [string, Request])[] = [
       ['XDS_REQUEST_INVALID', { typeUrl: ADDRESS }],
       ['XDS_REQUEST_INVALID', id('')],
       ['XDS_REQUEST_INVALID', id('ztunnel~1.1.1.1')],
       ['XDS_REQUEST_INVALID', id(`${good}~more`)],
       ['XDS_REQUEST_INVALID', id(good.replace('ztunnel', 'sidecar'))],
-      ['XDS_FORBIDDEN', id(good.replace('x.istio-system', 'x.other'))],
+      ['XDS_FORBIDDEN', id(good.replace('hxphz.istio-system', 'hxphz.other'))],
       ['XDS_FORBIDDEN', id(good.replace('~istio-system.svc', '~other.svc'))],
+      ['XDS_FORBIDDEN', id(good.replace('ztunnel-hxphz', 'other'))],
       ['XDS_FORBIDDEN', { typeUrl: ADDRESS, node: { id: good, metadata: { NAMESPACE: 'other' } } }],
       [
         'XDS_FORBIDDEN',

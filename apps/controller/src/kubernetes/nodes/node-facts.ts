@@ -21,6 +21,9 @@ export interface NodeFacts {
 export interface AgentPodFacts {
   readonly node: string;
   readonly isReady: boolean;
+  /** Of the object that made it; empty: somebody. */
+  readonly owner: string;
+  readonly serviceAccount: string;
 }
 
 export interface Toleration {
@@ -44,6 +47,9 @@ export interface NodeSelectorTerm {
 
 /** Where the agents' DaemonSet wants to be. */
 export interface AgentSetFacts {
+  readonly uid: string;
+  /** That its pods run as. */
+  readonly serviceAccount: string;
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** One of them must hold; undefined: every node. */
   readonly terms: readonly NodeSelectorTerm[] | undefined;
@@ -55,7 +61,7 @@ interface RawNode {
 }
 
 interface RawPod {
-  readonly spec?: { readonly nodeName?: string };
+  readonly spec?: { readonly nodeName?: string; readonly serviceAccountName?: string };
   readonly status?: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[] | null;
   };
@@ -65,6 +71,7 @@ interface RawDaemonSet {
   readonly spec?: {
     readonly template?: {
       readonly spec?: {
+        readonly serviceAccountName?: string;
         readonly nodeSelector?: Readonly<Record<string, string>> | null;
         readonly tolerations?: readonly Toleration[] | null;
         readonly affinity?: {
@@ -102,15 +109,27 @@ export function agentPodFacts(object: KubeObject): AgentPodFacts | undefined {
   const isReady =
     object.metadata.deletionTimestamp === undefined &&
     (status?.conditions ?? []).some((each) => each.type === 'Ready' && each.status === 'True');
-  return { node, isReady };
+  const maker = object.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  return { node, isReady, owner: maker?.uid ?? '', serviceAccount: accountOf(spec) };
 }
 
 export function agentSetFacts(object: KubeObject): AgentSetFacts {
   const spec = (object as RawDaemonSet).spec?.template?.spec;
   const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return {
+    uid: object.metadata.uid ?? '',
+    serviceAccount: accountOf(spec),
     nodeSelector: spec?.nodeSelector ?? {},
     terms: required?.nodeSelectorTerms,
     tolerations: spec?.tolerations ?? [],
   };
+}
+
+/** A label is anybody's to write: an agent is what the DaemonSet made, and runs as what it says. */
+export function isAgentOf(set: AgentSetFacts, { owner, serviceAccount }: AgentPodFacts): boolean {
+  return owner !== '' && owner === set.uid && serviceAccount === set.serviceAccount;
+}
+
+function accountOf(spec: { readonly serviceAccountName?: string } | undefined): string {
+  return spec?.serviceAccountName ?? '';
 }

@@ -43,6 +43,7 @@ before(async () => {
       template: {
         metadata: { labels: LABELS },
         spec: {
+          serviceAccountName: AGENT,
           nodeSelector: { pool },
           tolerations: [{ operator: 'Exists' }],
           containers: [{ name: 'x', image: 'x' }],
@@ -68,20 +69,31 @@ async function makeNode(taints: readonly Taint[]): Promise<string> {
   return name;
 }
 
-/** Has an owner, or the cluster's own controller would take it for one pod too many of the DaemonSet. */
-async function makeAgent(nodeName: string): Promise<void> {
-  const ref = { namespace, name: `agent-${nodeName}` };
-  const { uid = '' } = (await cluster.client.get(ACCOUNTS, { namespace, name: AGENT })).metadata;
-  const owner = { apiVersion: 'v1', kind: 'ServiceAccount', name: AGENT, uid, controller: true };
-  await cluster.client.create(PODS, {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { ...ref, labels: LABELS, ownerReferences: [owner] },
-    spec: { nodeName, serviceAccountName: AGENT, containers: [{ name: 'x', image: 'x' }] },
-  });
-  const pod = await cluster.client.get(PODS, ref);
+/** A ready agent, of which it answers the name: the cluster's own where one makes pods of DaemonSets, else one made here. */
+async function makeAgent(nodeName: string): Promise<string> {
+  const set = await cluster.client.get(DAEMON_SETS, { namespace, name: AGENT });
+  const { uid = '' } = set.metadata;
+  const owner = { apiVersion: 'apps/v1', kind: 'DaemonSet', name: AGENT, uid, controller: true };
+  const isMadeByOthers =
+    (set as { status?: { observedGeneration?: number } }).status?.observedGeneration !== undefined;
+  if (!isMadeByOthers) {
+    await cluster.client.create(PODS, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace, name: 'agent', labels: LABELS, ownerReferences: [owner] },
+      spec: { nodeName, serviceAccountName: AGENT, containers: [{ name: 'x', image: 'x' }] },
+    });
+  }
+  const found = async (): Promise<KubeObject | undefined> =>
+    (await cluster.client.list(PODS, { namespace })).find(
+      (pod) => (pod as { spec?: { nodeName?: string } }).spec?.nodeName === nodeName,
+    );
+  await until(async () => (await found()) !== undefined);
+  const pod = await found();
+  assert.ok(pod);
   const status = { conditions: [{ type: 'Ready', status: 'True' }] };
   await cluster.client.update(PODS, { ...pod, status } as KubeObject, { subresource: 'status' });
+  return pod.metadata.name;
 }
 
 async function keysOf(name: string): Promise<readonly string[]> {
@@ -106,12 +118,12 @@ describe('NodeTaintDuty on a real API server', () => {
       ({ key }) => !key.startsWith('node.kubernetes.io/'),
     );
     assert.deepEqual(ours, { key: TAINT_KEY, effect: 'NoSchedule' });
-    await makeAgent(name);
+    const agent = await makeAgent(name);
     await until(async () => !(await keysOf(name)).includes(TAINT_KEY));
     assert.deepEqual(await keysOf(name), [FOREIGN.key]);
     await cluster.http.json({
       method: 'DELETE',
-      path: `/api/v1/namespaces/${namespace}/pods/agent-${name}`,
+      path: `/api/v1/namespaces/${namespace}/pods/${agent}`,
       body: { kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds: 0 },
     });
     await until(async () => (await keysOf(name)).includes(TAINT_KEY));

@@ -43,10 +43,23 @@ async function rig(options: { readonly isEnabled?: boolean; readonly graceMs?: n
       const metadata = { name, labels, creationTimestamp };
       server.put('nodes', { kind: 'Node', metadata, spec: { taints } } as KubeObject);
     },
-    agent(nodeName: string, isReady: boolean, name = `agent-${nodeName}`): void {
+    agent(
+      nodeName: string,
+      isReady: boolean,
+      { name = `agent-${nodeName}`, account = AGENT, isMadeBySet = true } = {},
+    ): void {
+      const set = server.get('daemonsets', `${CONTROLLER_NAMESPACE}/${AGENT}`);
+      const uid = isMadeBySet ? (set?.metadata.uid ?? '') : 'other';
+      const owner = {
+        apiVersion: 'apps/v1',
+        kind: 'DaemonSet',
+        name: AGENT,
+        uid,
+        controller: true,
+      };
       server.put('pods', {
-        metadata: { namespace: CONTROLLER_NAMESPACE, name },
-        spec: { nodeName },
+        metadata: { namespace: CONTROLLER_NAMESPACE, name, ownerReferences: [owner] },
+        spec: { nodeName, serviceAccountName: account },
         status: { conditions: [{ type: 'Ready', status: isReady ? 'True' : 'False' }] },
       });
     },
@@ -54,7 +67,7 @@ async function rig(options: { readonly isEnabled?: boolean; readonly graceMs?: n
       const spec = { nodeSelector, tolerations: [{ operator: 'Exists' }] };
       server.put('daemonsets', {
         metadata: { namespace: CONTROLLER_NAMESPACE, name: AGENT },
-        spec: { template: { spec } },
+        spec: { template: { spec: { ...spec, serviceAccountName: AGENT } } },
       });
     },
     keys: (name: string): readonly string[] =>
@@ -91,18 +104,33 @@ describe('NodeTaintDuty', () => {
     await using bed = await rig({ graceMs: 2_000 });
     bed.daemonSet();
     bed.node('a');
-    bed.agent('a', true, 'old');
+    bed.agent('a', true, { name: 'old' });
     bed.duty.lead(bed.term.signal);
     await systemClock.sleep(50);
-    bed.agent('a', false, 'new');
-    bed.agent('a', true, 'new');
+    bed.agent('a', false, { name: 'new' });
+    bed.agent('a', true, { name: 'new' });
     bed.server.delete('pods', `${CONTROLLER_NAMESPACE}/old`);
     await systemClock.sleep(50);
     bed.server.delete('pods', `${CONTROLLER_NAMESPACE}/new`);
     await systemClock.sleep(50);
-    bed.agent('a', true, 'newest');
+    bed.agent('a', true, { name: 'newest' });
     await systemClock.sleep(2_500);
     assert.equal(bed.patches(), 0);
+  });
+
+  it('takes no pod for an agent that only carries its label', async () => {
+    await using bed = await rig();
+    bed.daemonSet();
+    bed.duty.lead(bed.term.signal);
+    await systemClock.sleep(50);
+    bed.node('a', [], now());
+    await until(() => bed.keys('a').includes(TAINT_KEY));
+    bed.agent('a', true, { name: 'copy', isMadeBySet: false });
+    bed.agent('a', true, { name: 'other', account: 'other' });
+    await systemClock.sleep(200);
+    assert.deepEqual(bed.keys('a'), [TAINT_KEY]);
+    bed.agent('a', true);
+    await until(() => !bed.keys('a').includes(TAINT_KEY));
   });
 
   it('taints a node whose agent stays away', async () => {

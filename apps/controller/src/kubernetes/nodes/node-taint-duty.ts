@@ -1,7 +1,8 @@
 /**
  * Sets and removes the taint `ambit.io/agent-not-ready`, so that pods are scheduled where an agent is.
  *
- * Rule: taints are a list of everybody's; ours is changed only against the version that was read.
+ * Rules: taints are a list of everybody's; ours is changed only against the version that was read. The label finds pods, and its
+ * maker and account say whether one is an agent.
  */
 import {
   type GroupVersionResource,
@@ -21,6 +22,7 @@ import {
   type AgentSetFacts,
   agentPodFacts,
   agentSetFacts,
+  isAgentOf,
   isTainted,
   type NodeFacts,
   nodeFacts,
@@ -171,8 +173,9 @@ class Term {
     const { isEnabled, daemonSet, context } = this.#options;
     const set = this.#sets.get(`${context.namespace}/${daemonSet}`);
     const isWanted = isEnabled && set !== undefined && agentRunsOn(set, node);
-    const agents = this.#agents.get(node.name)?.values() ?? [];
-    return { isWanted, isReady: [...agents].some((agent) => agent.isReady) };
+    const agents = [...(this.#agents.get(node.name)?.values() ?? [])];
+    const isReady = agents.some((one) => one.isReady && set !== undefined && isAgentOf(set, one));
+    return { isWanted, isReady };
   }
 
   /** Throws KUBE_CONFLICT when somebody else was faster; then it is judged again. */
