@@ -4,15 +4,10 @@ import { after, before, describe, it } from 'node:test';
 
 import type { AdminItems, Workload } from '@ambit/model';
 
-import { AGENT, agentPod, pod, TestController, TestProxy } from './controller.testing.ts';
+import { AGENT, agentPod, pod, SHOP, TestController, TestProxy } from './controller.testing.ts';
 import { until } from './until.testing.ts';
 
 const UNGATED = { AMBIT_PODS_WAIT_FOR_AGENT: '' };
-const NAMESPACE = {
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
-};
 const POLICY = {
   apiVersion: 'security.istio.io/v1',
   kind: 'AuthorizationPolicy',
@@ -43,7 +38,7 @@ describe('the controller, where pods do not wait for their agent', () => {
 
   before(async () => {
     controller = await TestController.create();
-    controller.write('base.yaml', NAMESPACE, agentPod(), pod('reviews'), POLICY);
+    controller.write('base.yaml', SHOP, agentPod(), pod('reviews'), POLICY);
     await controller.start(UNGATED);
     agent = new TestProxy(controller, AGENT);
     await agent.start();

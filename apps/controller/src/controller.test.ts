@@ -13,16 +13,13 @@ import {
   agentPod,
   type ProxyIdentity,
   pod,
+  policy,
+  SHOP,
   TestController,
   TestProxy,
 } from './controller.testing.ts';
 import { until } from './until.testing.ts';
 
-const NAMESPACE = {
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
-};
 const SERVICE = {
   apiVersion: 'v1',
   kind: 'Service',
@@ -42,22 +39,6 @@ const WAYPOINT: ProxyIdentity = {
   node: 'node1',
 };
 
-function policy(
-  name: string,
-  principal: string,
-  extra: Readonly<Record<string, unknown>> = {},
-): unknown {
-  return {
-    apiVersion: 'security.istio.io/v1',
-    kind: 'AuthorizationPolicy',
-    metadata: { name, namespace: 'shop' },
-    spec: {
-      selector: { matchLabels: { app: 'reviews' } },
-      rules: [{ from: [{ source: { principals: [principal] } }], ...extra }],
-    },
-  };
-}
-
 function changes(proxy: TestProxy, from: number): readonly string[] {
   return proxy.received
     .slice(from)
@@ -75,7 +56,7 @@ describe('the controller', () => {
     controller = await TestController.create();
     controller.write(
       'base.yaml',
-      NAMESPACE,
+      SHOP,
       SERVICE,
       agentPod(),
       pod('reviews'),

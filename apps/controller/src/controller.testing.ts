@@ -89,6 +89,7 @@ export class TestController {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'] ?? '',
+        NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
         AMBIT_CONFIG_DIRS: `${this.configDir}:${this.objectsDir}`,
         AMBIT_STATE_DIR: this.stateDir,
         AMBIT_XDS_ADDRESS: `127.0.0.1:${this.#port}`,
@@ -324,6 +325,30 @@ export function pod(
       phase: 'Running',
       podIPs: [{ ip: options.ip ?? '10.0.0.1' }],
       conditions: [{ type: 'Ready', status: 'True' }],
+    },
+  };
+}
+
+/** The namespace that everything here is in, enrolled. */
+export const SHOP = {
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
+};
+
+/** Of `shop`, for the pods of `reviews`; `extra` is what its one rule says besides. */
+export function policy(
+  name: string,
+  principal: string,
+  extra: Readonly<Record<string, unknown>> = {},
+): unknown {
+  return {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { name, namespace: 'shop' },
+    spec: {
+      selector: { matchLabels: { app: 'reviews' } },
+      rules: [{ from: [{ source: { principals: [principal] } }], ...extra }],
     },
   };
 }

@@ -6,14 +6,9 @@ import { after, before, describe, it } from 'node:test';
 
 import type { AdminProxies } from '@ambit/model';
 
-import { AGENT, agentPod, pod, TestController, TestProxy } from './controller.testing.ts';
+import { AGENT, agentPod, pod, SHOP, TestController, TestProxy } from './controller.testing.ts';
 import { until } from './until.testing.ts';
 
-const NAMESPACE = {
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
-};
 const POLICY = {
   apiVersion: 'security.istio.io/v1',
   kind: 'AuthorizationPolicy',
@@ -31,7 +26,7 @@ describe('the controller without the folder of its configuration', () => {
 
   before(async () => {
     controller = await TestController.create();
-    controller.write('base.yaml', NAMESPACE, agentPod(), pod('reviews'), POLICY);
+    controller.write('base.yaml', SHOP, agentPod(), pod('reviews'), POLICY);
     await controller.start();
     agent = new TestProxy(controller, AGENT);
     await agent.start();

@@ -13,33 +13,19 @@ import {
   agentPod,
   type ProxyIdentity,
   pod,
+  policy,
+  SHOP,
   TestController,
   TestProxy,
 } from './controller.testing.ts';
 
-const NAMESPACE = {
-  apiVersion: 'v1',
-  kind: 'Namespace',
-  metadata: { name: 'shop', labels: { 'istio.io/dataplane-mode': 'ambient' } },
-};
 const OLDER: ProxyIdentity = { ...AGENT, pod: 'agent-node2', node: 'node2' };
 const UPGRADED: ProxyIdentity = { ...OLDER, pod: 'agent-node2-new' };
 const NEWER_KEY = 'AuthorizationPolicy/shop/newer';
+const CALLER = 'cluster.local/ns/shop/sa/a';
 const PLAIN_KEY = 'AuthorizationPolicy/shop/plain';
 /** A string in field 99, which no version has, as protobuf writes it. */
 const UNKNOWN_FIELD = Uint8Array.from([0x9a, 0x06, 0x01, 0x78]);
-
-function policy(name: string): unknown {
-  return {
-    apiVersion: 'security.istio.io/v1',
-    kind: 'AuthorizationPolicy',
-    metadata: { name, namespace: 'shop' },
-    spec: {
-      selector: { matchLabels: { app: 'reviews' } },
-      rules: [{ from: [{ source: { principals: ['cluster.local/ns/shop/sa/a'] } }] }],
-    },
-  };
-}
 
 /** The codec of an agent, given a condition that came into the language after its version. */
 function refuseAsOlder(name: string, value: Uint8Array): string | undefined {
@@ -59,8 +45,8 @@ describe('a controller with agents of the version before', () => {
   let older: TestProxy;
   before(async () => {
     controller = await TestController.create();
-    controller.write('mesh.yaml', NAMESPACE, pod('reviews'), agentPod(), agentPod(OLDER));
-    controller.write('plain.yaml', policy('plain'));
+    controller.write('mesh.yaml', SHOP, pod('reviews'), agentPod(), agentPod(OLDER));
+    controller.write('plain.yaml', policy('plain', CALLER));
     await controller.start();
     agent = new TestProxy(controller, AGENT);
     older = new TestProxy(controller, OLDER);
@@ -73,7 +59,7 @@ describe('a controller with agents of the version before', () => {
   });
 
   it('says on the object which proxy does not know it, in its words', async () => {
-    controller.write('newer.yaml', policy('newer'));
+    controller.write('newer.yaml', policy('newer', CALLER));
     await controller.waitForCondition(NEWER_KEY, 'Enforced=False Refused');
     const { json } = await controller.get(`/v1/objects/${NEWER_KEY}`);
     const said = (json as AdminObject).status?.conditions.find(({ type }) => type === 'Enforced');
@@ -82,7 +68,7 @@ describe('a controller with agents of the version before', () => {
 
   it('has every other object in force, at the older one too', async () => {
     await controller.waitForCondition(PLAIN_KEY, 'Enforced=True Enforced');
-    controller.write('other.yaml', policy('other'));
+    controller.write('other.yaml', policy('other', CALLER));
     await controller.waitForCondition('AuthorizationPolicy/shop/other', 'Enforced=True Enforced');
     assert.ok(older.held.get('Authorization')?.has('shop/other'));
     assert.equal(older.held.get('Authorization')?.has('shop/newer'), false);
@@ -96,7 +82,7 @@ describe('a controller with agents of the version before', () => {
 
   it('says True once the proxy was upgraded', async () => {
     const upgraded = new TestProxy(controller, UPGRADED);
-    controller.write('mesh.yaml', NAMESPACE, pod('reviews'), agentPod(), agentPod(UPGRADED));
+    controller.write('mesh.yaml', SHOP, pod('reviews'), agentPod(), agentPod(UPGRADED));
     await upgraded.start();
     await older.stop();
     await controller.waitForCondition(NEWER_KEY, 'Enforced=True Enforced');

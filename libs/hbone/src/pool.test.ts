@@ -49,8 +49,29 @@ const code = (wanted: string) => (error: unknown) =>
   error instanceof MeshError && error.code === wanted;
 
 /** One of the test's own clock. */
-function poolOf(rig: Awaited<ReturnType<typeof start>>, clock: FakeClock): HbonePool {
-  return new HbonePool({ clock, identity: () => CLIENT, dial: async () => await rig.dial() });
+function poolOf(
+  rig: TunnelRig,
+  clock: FakeClock,
+  options: Partial<ConstructorParameters<typeof HbonePool>[0]> = {},
+): HbonePool {
+  return new HbonePool({
+    clock,
+    identity: () => CLIENT,
+    dial: async () => await rig.dial(),
+    ...options,
+  });
+}
+
+/** So many streams of one key at once. */
+async function connectMany(rig: TunnelRig, count: number) {
+  const keys = Array.from({ length: count }, () => rig.key());
+  return await Promise.all(keys.map(async (key) => await rig.pool.connect(key, TO)));
+}
+
+/** A stream, and what arrives on it. */
+async function openStream(pool: HbonePool, key: TunnelKey) {
+  const { conn } = await pool.connect(key, TO);
+  return { conn, recorder: Recorder.on(conn) };
 }
 
 /** Time for what is on loopback to arrive. */
@@ -63,9 +84,7 @@ async function settle(): Promise<void> {
 describe('HbonePool', () => {
   it('opens one tunnel for a burst, and new ones only when it is full', async () => {
     await using rig = await start();
-    const streams = await Promise.all(
-      Array.from({ length: 250 }, async () => await rig.pool.connect(rig.key(), TO)),
-    );
+    const streams = await connectMany(rig, 250);
     assert.equal(streams.length, 250);
     assert.equal(rig.pool.counters.dials, 3, '100 streams a tunnel');
     assert.equal(rig.pool.size, 3);
@@ -73,9 +92,7 @@ describe('HbonePool', () => {
 
   it('never uses a full tunnel again, and closes it when its last stream ends', async () => {
     await using rig = await start();
-    const streams = await Promise.all(
-      Array.from({ length: 100 }, async () => await rig.pool.connect(rig.key(), TO)),
-    );
+    const streams = await connectMany(rig, 100);
     assert.equal([...rig.pool.rows()].length, 0, 'retired');
     const closed = streams.map(async ({ conn }) => {
       const recorder = Recorder.on(conn);
@@ -112,9 +129,7 @@ describe('HbonePool', () => {
   it('lets a dead peer hold up nobody else, and all who wait for it at once', async () => {
     const clock = new FakeClock();
     await using rig = await start();
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
+    const pool = poolOf(rig, clock, {
       dial: async (key) =>
         key.address === '10.0.0.9' ? await new Promise(() => undefined) : await rig.dial(),
     });
@@ -135,9 +150,7 @@ describe('HbonePool', () => {
     const clock = new FakeClock();
     await using rig = await start();
     const gate = Promise.withResolvers<void>();
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
+    const pool = poolOf(rig, clock, {
       dial: async () => {
         await gate.promise;
         return await rig.dial();
@@ -156,9 +169,7 @@ describe('HbonePool', () => {
   it('survives a dial that succeeds when the time is up', async () => {
     const clock = new FakeClock();
     await using rig = await start();
-    const pool = new HbonePool({
-      clock,
-      identity: () => CLIENT,
+    const pool = poolOf(rig, clock, {
       dial: async () => {
         const socket = await rig.dial();
         clock.advance(10_000);
@@ -175,8 +186,7 @@ describe('HbonePool', () => {
     const clock = new FakeClock();
     await using rig = await start();
     const pool = poolOf(rig, clock);
-    const { conn } = await pool.connect(KEY, TO);
-    const recorder = Recorder.on(conn);
+    const { conn, recorder } = await openStream(pool, KEY);
     clock.advance(299_999);
     assert.equal([...pool.rows()].length, 1);
     clock.advance(1);
@@ -192,8 +202,7 @@ describe('HbonePool', () => {
 
   it('goes to a new tunnel after a GOAWAY, and keeps the streams of the old one', async () => {
     await using rig = await start();
-    const { conn } = await rig.pool.connect(rig.key(), TO);
-    const recorder = Recorder.on(conn);
+    const { conn, recorder } = await openStream(rig.pool, rig.key());
     const drained = rig.server.drain();
     conn.write(Buffer.from('x'));
     await recorder.until((r) => r.bytes === 1);
@@ -256,8 +265,7 @@ describe('HbonePool', () => {
 
   it('takes no more once closed', async () => {
     await using rig = await start();
-    const { conn } = await rig.pool.connect(rig.key(), TO);
-    const recorder = Recorder.on(conn);
+    const { conn, recorder } = await openStream(rig.pool, rig.key());
     rig.pool.close();
     await assert.rejects(rig.pool.connect(rig.key(), TO), code('HBONE_CLOSED'));
     conn.write(Buffer.from('x'));
@@ -268,12 +276,10 @@ describe('HbonePool', () => {
 
   it('passes on why there is no certificate, and dials nobody', async () => {
     await using rig = await start();
-    const pool = new HbonePool({
-      clock: new FakeClock(),
+    const pool = poolOf(rig, new FakeClock(), {
       identity: () => {
         throw new HboneError('HBONE_NO_CERTIFICATE', 'none', { side: 'control-plane' });
       },
-      dial: async () => await rig.dial(),
     });
     await assert.rejects(pool.connect(KEY, TO), code('HBONE_NO_CERTIFICATE'));
     assert.equal(rig.sockets.length, 0);
@@ -281,8 +287,7 @@ describe('HbonePool', () => {
 
   it('makes a new tunnel with a renewed certificate, and uses none without one', async () => {
     await using rig = await start();
-    const { conn } = await rig.pool.connect(rig.key(), TO);
-    const recorder = Recorder.on(conn);
+    const { conn, recorder } = await openStream(rig.pool, rig.key());
     rig.clientIdentity = { ...CLIENT };
     await rig.pool.connect(rig.key(), TO);
     assert.equal(rig.pool.counters.dials, 2);
@@ -298,8 +303,7 @@ describe('HbonePool', () => {
     const clock = new FakeClock();
     await using rig = await start();
     const pool = poolOf(rig, clock);
-    const { conn } = await pool.connect(KEY, TO);
-    const recorder = Recorder.on(conn);
+    const { recorder } = await openStream(pool, KEY);
     rig.muteServer();
     const waiting = [1, 2].map(async () => {
       await assert.rejects(pool.connect(KEY, TO), code('HBONE_TUNNEL_LOST'));
@@ -323,8 +327,7 @@ describe('HbonePool', () => {
     const answers = [accept(), late.promise];
     await using rig = await start({ onConnect: async () => (await answers.shift()) ?? accept() });
     const pool = poolOf(rig, clock);
-    const { conn } = await pool.connect(KEY, TO);
-    const recorder = Recorder.on(conn);
+    const { conn, recorder } = await openStream(pool, KEY);
     const waiting = pool.connect(KEY, TO);
     await settle();
     clock.advance(2_000);
@@ -343,8 +346,7 @@ describe('HbonePool', () => {
     const clock = new FakeClock();
     await using rig = await start();
     const pool = poolOf(rig, clock);
-    const { conn } = await pool.connect(KEY, TO);
-    const recorder = Recorder.on(conn);
+    const { recorder } = await openStream(pool, KEY);
     for (const socket of rig.sockets) {
       socket.pause();
     }

@@ -99,10 +99,25 @@ function makeRegistry(): PodRegistry {
   });
 }
 
+function startRegistry(enrolments: ReadonlyMap<string, Enrolment> | undefined): PodRegistry {
+  const registry = makeRegistry();
+  registry.start(enrolments);
+  return registry;
+}
+
+/** The registry of an agent that finds what another left; only its own steps count from here on. */
+async function followingRegistry(
+  enrolments: ReadonlyMap<string, Enrolment> | undefined,
+): Promise<PodRegistry> {
+  steps = [];
+  const registry = startRegistry(enrolments);
+  await settle();
+  return registry;
+}
+
 /** Pod `a` is captured. */
 async function registryWithA(): Promise<PodRegistry> {
-  const registry = makeRegistry();
-  registry.start(ENROLLED);
+  const registry = startRegistry(ENROLLED);
   await registry.put(pod('a'), 100);
   return registry;
 }
@@ -115,8 +130,7 @@ async function settle(): Promise<void> {
 
 describe('PodRegistry', () => {
   it('captures what is enrolled and leaves the rest', async () => {
-    const registry = makeRegistry();
-    registry.start(ENROLLED);
+    const registry = startRegistry(ENROLLED);
     assert.equal(await registry.put(pod('a'), 100), true);
     assert.equal(await registry.put(pod('b', { namespace: 'else' }), 100), false);
     assert.deepEqual(steps, ['listen a', 'apply a']);
@@ -128,8 +142,7 @@ describe('PodRegistry', () => {
   });
 
   it('answers nothing while nobody has said what is enrolled', async () => {
-    const registry = makeRegistry();
-    registry.start(undefined);
+    const registry = startRegistry(undefined);
     await assert.rejects(registry.put(pod('a'), 100), {
       code: 'AGENT_ENROLMENT_UNKNOWN',
       retryable: true,
@@ -143,10 +156,7 @@ describe('PodRegistry', () => {
   it('decides the same after a restart without a controller', async () => {
     const first = await registryWithA();
     await first.stop();
-    steps = [];
-    const second = makeRegistry();
-    second.start(undefined);
-    await settle();
+    const second = await followingRegistry(undefined);
     assert.deepEqual(steps, ['listen a', 'apply a']);
     assert.equal(await second.put(pod('b'), 100), true);
     await second.stop();
@@ -155,15 +165,10 @@ describe('PodRegistry', () => {
   it('believes the controller rather than the disk', async () => {
     const first = await registryWithA();
     await first.stop();
-    steps = [];
-    const second = makeRegistry();
-    second.start(new Map());
-    await settle();
+    const second = await followingRegistry(new Map());
     assert.deepEqual(steps, []);
     await second.stop();
-    const third = makeRegistry();
-    third.start(undefined);
-    await settle();
+    const third = await followingRegistry(undefined);
     assert.deepEqual(third.captured, [], 'what the controller said is on the disk');
     await third.stop();
   });
@@ -188,10 +193,7 @@ describe('PodRegistry', () => {
     await first.stop();
     namespaces.delete('/ns/a');
     namespaces.set('/ns/b', 'id-other');
-    steps = [];
-    const second = makeRegistry();
-    second.start(undefined);
-    await settle();
+    const second = await followingRegistry(undefined);
     assert.deepEqual([second.rows, steps, readdirSync(join(folder, 'pods'))], [[], [], []]);
     await second.stop();
   });
@@ -243,8 +245,7 @@ describe('PodRegistry', () => {
   });
 
   it('has a bound', async () => {
-    const registry = makeRegistry();
-    registry.start(new Map());
+    const registry = startRegistry(new Map());
     for (let i = 0; i < 1024; i++) {
       namespaces.set(`/ns/p${i}`, `id-${i}`);
       await registry.put(pod(`p${i}`), 100);
