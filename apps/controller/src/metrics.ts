@@ -136,6 +136,38 @@ export function createDutyMetrics(registry: Registry): DutyMetrics {
   };
 }
 
+export interface ClusterMetricSources {
+  /** Accepted versions of refused objects that did not fit. */
+  readonly leftOut: () => number;
+  /** Callers' tokens by what became of them. */
+  readonly tokenReviews: () => Readonly<Record<string, number>>;
+}
+
+/** Of a controller in a cluster. Once per registry. */
+export function createClusterMetrics(registry: Registry, sources: ClusterMetricSources): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'ambit_controller_last_accepted_left_out',
+    help: 'Accepted versions of refused objects that do not fit into their ConfigMap and end with a restart',
+    registers,
+    collect() {
+      this.set(sources.leftOut());
+    },
+  });
+  new Counter({
+    name: 'ambit_controller_token_reviews_total',
+    help: 'Tokens of callers: asked of the API server, cached, refused, or unavailable because nobody could say',
+    labelNames: ['result'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [result, count] of Object.entries(sources.tokenReviews())) {
+        this.inc({ result }, count);
+      }
+    },
+  });
+}
+
 export interface ReplicaMetricSources {
   /** Other replicas by what is known of them. */
   readonly peers: () => Readonly<Record<'heard' | 'silent', number>>;

@@ -8,7 +8,7 @@ import type { CertificateAuthority, CertificateIssuer, TokenVerifier } from '@am
 
 import type { CaRotation } from '../admin/ca-routes.ts';
 import type { ControllerConfig } from '../config.ts';
-import { createDutyMetrics, type DutyMetrics } from '../metrics.ts';
+import { createClusterMetrics, createDutyMetrics, type DutyMetrics } from '../metrics.ts';
 import type { Parts, Surroundings } from '../parts.ts';
 import type { KeptName, Platform, WaypointRunner } from '../platform.ts';
 import { type Kept, NOTHING_KEPT } from '../status/state-file.ts';
@@ -62,7 +62,12 @@ class KubernetesPlatform implements Platform {
     this.#metrics = createDutyMetrics(around.registry);
     this.#lastAccepted = new LastAccepted(context);
     this.source = new KubernetesSource({ context, lastAccepted: this.#lastAccepted });
-    this.verifier = new TokenReviewVerifier({ client: context.client, clock: context.clock });
+    const verifier = new TokenReviewVerifier({ client: context.client, clock: context.clock });
+    this.verifier = verifier;
+    createClusterMetrics(around.registry, {
+      leftOut: () => this.#lastAccepted.leftOut,
+      tokenReviews: () => ({ ...verifier.counters }),
+    });
     this.authority = trust.authority;
     this.issuer = trust.issuer;
     this.#provisioner = new WaypointProvisioner({
@@ -145,12 +150,12 @@ function waypointSettings(
     image: waypoint.image,
     imagePullPolicy: waypoint.pullPolicy,
     resources: waypoint.resources,
+    isScraped: waypoint.isScraped,
     controllerAddress: `https://${service}.${namespace}.svc:15012`,
     rootConfigMap,
     rootNamespace,
     reservedAccounts: new Set([...config.trustedNodeAccounts, `${namespace}/${serviceAccount}`]),
     trustDomain,
-    isScraped: waypoint.isScraped,
     clusterDomain,
     clusterId,
     network,

@@ -171,6 +171,34 @@ describe('LastAccepted', () => {
     await lastAccepted.idle();
   });
 
+  it('lets no namespace push out what others keep', async () => {
+    await using cluster = await new FollowedCluster().start();
+    const quiet = (object: KubeObject): KubeObject => ({
+      ...object,
+      metadata: { ...object.metadata, namespace: 'zoo' },
+    });
+    const flood = (n: number, object: KubeObject): KubeObject => ({
+      ...object,
+      metadata: { ...object.metadata, name: `p${n}` },
+    });
+    for (let n = 0; n < 20; n += 1) cluster.put(flood(n, policy()));
+    cluster.put(quiet(policy()));
+    const { started, lastAccepted, changes } = cluster.replica({ keptBytesMax: 3_000 });
+    await started;
+    for (let n = 0; n < 20; n += 1) cluster.put(flood(n, brokenPolicy()));
+    cluster.put(quiet(brokenPolicy()));
+    await until(() => changes.flatMap(({ invalid }) => invalid).length === 21);
+    const leading = new AbortController();
+    lastAccepted.lead(leading.signal);
+    await until(() => names(cluster) !== undefined);
+    const all = kept(cluster)?.map(({ metadata }) => metadata.namespace) ?? [];
+    assert.equal(all.filter((namespace) => namespace === 'zoo').length, 1);
+    assert.ok(all.length > 2, 'what is free is used');
+    assert.equal(lastAccepted.leftOut, 21 - all.length);
+    leading.abort();
+    await lastAccepted.idle();
+  });
+
   it('serves nothing before it could be read, and takes no harm from what is no JSON', async () => {
     await using cluster = await new FollowedCluster().start();
     const metadata = { namespace: 'istio-system', name: LAST_ACCEPTED };

@@ -138,19 +138,17 @@ export class LastAccepted extends LeaderDuty {
     }
   }
 
-  /** A line an object, those first that refuse. */
+  /** A line an object: those first that refuse, and of these the namespaces in turn. */
   #text(): string {
     const lines: string[] = [];
     let bytes = 4;
     let leftOut = 0;
-    for (const object of [...this.#inForce.values()].sort(compareObjects)) {
-      const line = JSON.stringify(serializeObject(object));
-      const more = Buffer.byteLength(line) + 2;
-      if (bytes + more > this.#keptBytesMax) {
+    for (const { line, lineBytes } of fairLines([...this.#inForce.values()])) {
+      if (bytes + lineBytes > this.#keptBytesMax) {
         leftOut += 1;
         continue;
       }
-      bytes += more;
+      bytes += lineBytes;
       lines.push(line);
     }
     if (leftOut > this.#leftOut) {
@@ -174,9 +172,38 @@ export class LastAccepted extends LeaderDuty {
   }
 }
 
-function compareObjects(a: MeshObject, b: MeshObject): number {
-  const rank = Number(FIRST.has(b.kind)) - Number(FIRST.has(a.kind));
-  return rank || (keyOf(a) < keyOf(b) ? -1 : 1);
+interface FairLine {
+  readonly key: ObjectKey;
+  readonly line: string;
+  readonly lineBytes: number;
+  readonly isFirst: boolean;
+  /** Of its namespace, up to this line. */
+  readonly usedBytes: number;
+}
+
+/**
+ * In the order in which they are kept: the next is of the namespace that has the least in front of it. So a namespace
+ * loses nothing as long as it takes no more than its share, however much the others have.
+ */
+function fairLines(objects: readonly MeshObject[]): readonly FairLine[] {
+  const used = new Map<string, number>();
+  const lines = objects
+    .map((object) => ({ object, key: keyOf(object), isFirst: FIRST.has(object.kind) }))
+    .sort((a, b) => Number(b.isFirst) - Number(a.isFirst) || (a.key < b.key ? -1 : 1))
+    .map(({ object, key, isFirst }): FairLine => {
+      const line = JSON.stringify(serializeObject(object));
+      const lineBytes = Buffer.byteLength(line) + 2;
+      const { namespace } = object.metadata;
+      const usedBytes = (used.get(namespace) ?? 0) + lineBytes;
+      used.set(namespace, usedBytes);
+      return { key, line, lineBytes, isFirst, usedBytes };
+    });
+  return lines.sort(
+    (a, b) =>
+      Number(b.isFirst) - Number(a.isFirst) ||
+      a.usedBytes - b.usedBytes ||
+      (a.key < b.key ? -1 : 1),
+  );
 }
 
 function textOf(configMap: KubeObject): unknown {
