@@ -21,6 +21,7 @@ import { Replicas } from './replicas/replicas.ts';
 import { ModelResources } from './serve/model-resources.ts';
 import { ProxyTable } from './serve/proxy-table.ts';
 import { onStreamEvent } from './serve/stream-events.ts';
+import { changesWhoIsAsked } from './status/asked-streams.ts';
 import { Enforcement } from './status/enforcement.ts';
 import { Generations } from './status/generations.ts';
 import { StatusBook } from './status/status-book.ts';
@@ -97,7 +98,7 @@ async function buildProxies(
     waypointOf: (node) => resources.waypointOf(node),
     remote: () => book.replicas(),
   });
-  const outputs = (): typeof store.model.outputs => store.model.outputs;
+  const outputs = (): typeof store.model.live => store.model.live;
   const statuses = new StatusBook({ clock, outputs, enforcement, file: statusFile });
   return { resources, trustedNodeAccounts, book, proxies, enforcement, statuses };
 }
@@ -188,7 +189,10 @@ function buildReplicas(
     ...{ book, proxies, captures, enforcement },
     awaited: () => store.model.pending,
     onCaptured: (captured) => store.apply({ captured }),
-    onChange: () => statuses.touch(),
+    onChange: (keys) => {
+      enforcement.touch(keys);
+      statuses.touch();
+    },
   });
   replicas.registerMetrics(registry);
   store.onChange(({ causes }) => {
@@ -222,6 +226,7 @@ export async function buildParts(
       proxies.proxies.onEvent(event);
       onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
       if (event.kind === 'subscribed') capturedFile.write(() => captures.save());
+      if (changesWhoIsAsked(event)) proxies.enforcement.touch('all');
       proxies.statuses.touch();
       replicas?.touch();
     },

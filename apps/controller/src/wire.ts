@@ -187,7 +187,7 @@ export class Controller {
       // What is known before all was read lacks pods, and so waypoints that run.
       if (this.#loading === undefined) this.#platform.waypoints.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
-      statuses.touch();
+      statuses.touch([...delta.statuses.changed, ...delta.statuses.removed]);
       const bypassed = bypasses.update(causes);
       if (bypassed.add.length + bypassed.remove.length > 0) store.apply({ bypassed });
       const captured = captures.update(causes, this.#config.clusterId);

@@ -112,9 +112,12 @@ export class Captures {
   of(node: string): readonly string[] {
     const claims = this.#claims.get(node);
     if (claims === undefined) return [];
-    const isHeld = (uid: string): boolean =>
-      this.#captured.get(uid) === node && !this.#presumed.has(uid);
-    return [...claims.now, ...claims.earlier].filter(isHeld).sort();
+    return [...claims.now, ...claims.earlier].filter((uid) => this.isCaptured(node, uid)).sort();
+  }
+
+  /** Whether a pod is among those of `of`. */
+  isCaptured(node: string, uid: string): boolean {
+    return this.#captured.get(uid) === node && !this.#presumed.has(uid);
   }
 
   /** By node, what nobody else can say better: of nodes that speak here, and of those that speak nowhere. */

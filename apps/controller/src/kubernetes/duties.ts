@@ -84,7 +84,7 @@ function eventDuty({ context, config, source, metrics, parts }: DutyNeeds): Even
     uncaptured: () =>
       uncapturedPods({
         objects: store.objects,
-        capturedOn: (node) => captures.of(node),
+        isCaptured: (node, uid) => captures.isCaptured(node, uid),
         clusterId: config.clusterId,
         revision: store.options.revision,
       }),

@@ -4,9 +4,10 @@
  * A replica that is listed and cannot be asked is unknown, however long. One that is listed no more is forgotten a
  * while after its stream has ended: by then its proxies have a stream elsewhere, or are away by their pods.
  */
+import type { ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
 import type { Logger } from '@ambit/telemetry';
-import type { ReplicaStream } from '@ambit/xds';
+import type { ReplicaStream, ReplicaUpdate } from '@ambit/xds';
 
 import type { CaptureChange, Captures } from '../index/captures.ts';
 import { PeerWatch } from './peer-watch.ts';
@@ -40,8 +41,8 @@ export interface ReplicaPeersOptions {
   readonly captures: Captures;
   /** Pods that agents of other replicas have captured, or hold no longer. */
   readonly onCaptured: (change: CaptureChange) => void;
-  /** What others say has changed. */
-  readonly onChange: () => void;
+  /** What others say has changed: of some objects, or who is there. */
+  readonly onChange: (keys: ReadonlySet<ObjectKey> | 'all') => void;
 }
 
 interface Entry {
@@ -187,13 +188,14 @@ export class ReplicaPeers {
       ...(random === undefined ? {} : { random }),
       open: (signal) => open(peer, signal),
       onBatch: (state, batch) => {
+        const isKnown = entry.state === state && entry.lostAtMs === undefined;
         if (entry.state !== state) log.info('another replica is heard', { replica: peer.name });
         entry.state = state;
         entry.lostAtMs = undefined;
         entry.reason = undefined;
         this.#book(entry);
         this.#captured(entry.claims.apply(batch));
-        this.#tell();
+        this.#tell(isKnown ? keysOf(batch) : 'all');
       },
       onLost: (reason) => {
         this.#lose(entry, reason);
@@ -249,10 +251,19 @@ export class ReplicaPeers {
     if (add.length + remove.length + awaited.length > 0) this.#options.onCaptured(change);
   }
 
-  #tell(): void {
+  #tell(keys: ReadonlySet<ObjectKey> | 'all' = 'all'): void {
     const told = this.#changed;
     this.#changed = Promise.withResolvers();
     told.resolve();
-    this.#options.onChange();
+    this.#options.onChange(keys);
   }
+}
+
+/** The objects that a batch speaks of; all, where it speaks of proxies. */
+function keysOf(batch: readonly ReplicaUpdate[]): ReadonlySet<ObjectKey> | 'all' {
+  if (batch.some(({ proxies, goneProxies }) => proxies.length + goneProxies.length > 0))
+    return 'all';
+  return new Set(
+    batch.flatMap(({ answers, goneKeys }) => [...answers.map(({ key }) => key), ...goneKeys]),
+  );
 }

@@ -24,6 +24,7 @@ import { createMetrics } from '../metrics.ts';
 import { ModelResources } from '../serve/model-resources.ts';
 import { ProxyTable } from '../serve/proxy-table.ts';
 import { onStreamEvent } from '../serve/stream-events.ts';
+import { changesWhoIsAsked } from '../status/asked-streams.ts';
 import { Enforcement } from '../status/enforcement.ts';
 import { RemoteBook } from './remote-book.ts';
 import type { Peer } from './replica-peers.ts';
@@ -96,7 +97,7 @@ export class TestReplica {
       peers: () => mesh.peers,
       target: mesh.target(name, made.account),
       onCaptured: (captured) => store.apply({ captured }),
-      onChange: () => undefined,
+      onChange: (keys) => this.enforcement.touch(keys),
     });
     this.#server = this.#makeServer();
   }
@@ -120,7 +121,8 @@ export class TestReplica {
 
   /** `status reason: message` of `Enforced`. */
   enforced(key: ObjectKey): string {
-    const condition = this.enforcement.evaluate().get(key);
+    this.enforcement.evaluate();
+    const condition = this.enforcement.conditions.get(key);
     return `${condition?.status} ${condition?.reason}: ${condition?.message}`;
   }
 
@@ -159,6 +161,7 @@ export class TestReplica {
       source: resources,
       onEvent: (event) => {
         proxies.onEvent(event);
+        if (changesWhoIsAsked(event)) enforcement.touch('all');
         onStreamEvent(event, { captures, store, pods, trustedNodeAccounts: AGENTS, metrics, log });
         replicas.touch();
       },

@@ -3,6 +3,7 @@
  *
  * Everything here works on without any of them; what nobody can tell then counts as unknown.
  */
+import type { ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
 import type { Logger } from '@ambit/telemetry';
 import {
@@ -41,8 +42,8 @@ export interface ReplicasOptions {
   readonly awaited?: () => Iterable<string>;
   /** Pods that agents of other replicas have captured, or hold no longer, or that wait for theirs. */
   readonly onCaptured: (change: CaptureChange) => void;
-  /** What others say has changed: statuses may have. */
-  readonly onChange: () => void;
+  /** What others say has changed, of some objects or of all: statuses may have. */
+  readonly onChange: (keys: ReadonlySet<ObjectKey> | 'all') => void;
 }
 
 export class Replicas {
@@ -72,9 +73,9 @@ export class Replicas {
       onCaptured: options.onCaptured,
       open: ({ name, address }, signal) =>
         openReplicaStream({ ...target, address }, { watcher: self, replica: name }, signal),
-      onChange: () => {
+      onChange: (keys) => {
         this.#feed.touch();
-        options.onChange();
+        options.onChange(keys);
       },
     });
   }

@@ -30,7 +30,7 @@ export class ModelResources implements ResourceSource {
   readonly #objects = new Map<ObjectKey, Resource>();
   readonly #scopes = new Map<string, ReadonlyMap<string, Resource>>();
   /** Pods by the name of their node. */
-  readonly #nodes = new Map<string, ReadonlyMap<string, Resource>>();
+  readonly #nodes = new Map<string, Map<string, Resource>>();
   readonly #nodeOfPod = new Map<string, string>();
   readonly #listeners = new Set<(change: ResourceChange) => void>();
   #outputs: MeshOutputs | undefined;
@@ -125,24 +125,20 @@ export class ModelResources implements ResourceSource {
   #updatePods(outputs: MeshOutputs, { pods }: MeshDelta): ResourceChange | undefined {
     const names = new Set([...pods.changed, ...pods.removed]);
     if (names.size === 0) return undefined;
-    const touched = new Map<string, Map<string, Resource>>();
-    const podsOf = (node: string): Map<string, Resource> => {
-      const copy = touched.get(node) ?? new Map(this.#nodes.get(node));
-      touched.set(node, copy);
-      return copy;
-    };
     for (const name of names) {
-      const before = this.#nodeOfPod.get(name);
-      if (before !== undefined) podsOf(before).delete(name);
-      this.#nodeOfPod.delete(name);
+      const before = this.#nodeOfPod.get(name) ?? '';
       const facts = outputs.pods.get(name);
+      // In place, as all types: a node may have hundreds.
+      if (facts?.node !== before) {
+        this.#nodes.get(before)?.delete(name);
+        if (this.#nodes.get(before)?.size === 0) this.#nodes.delete(before);
+        this.#nodeOfPod.delete(name);
+      }
       if (facts === undefined) continue;
-      podsOf(facts.node).set(name, podResource(facts, this.#hash));
+      const resources = this.#nodes.get(facts.node) ?? new Map<string, Resource>();
+      resources.set(name, podResource(facts, this.#hash));
+      this.#nodes.set(facts.node, resources);
       this.#nodeOfPod.set(name, facts.node);
-    }
-    for (const [node, resources] of touched) {
-      if (resources.size === 0) this.#nodes.delete(node);
-      else this.#nodes.set(node, resources);
     }
     return { typeUrl: TYPE_URL.pod, names };
   }

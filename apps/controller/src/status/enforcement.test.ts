@@ -17,6 +17,10 @@ import { Enforcement } from './enforcement.ts';
 
 const KEY = 'AuthorizationPolicy/shop/p';
 const NONE = { changed: new Set<string>(), removed: new Set<string>() };
+const NO_CHANGE = {
+  ...{ addresses: NONE, authorizations: NONE, objects: NONE },
+  ...{ scopes: NONE, statuses: NONE, waypoints: NONE },
+};
 
 interface StreamState {
   readonly pod: string;
@@ -93,12 +97,13 @@ function condition(options: {
     waypointOf: (node) => (node.type === 'waypoint' ? 'shop/waypoint' : undefined),
   });
   const delta = {
-    addresses: NONE,
+    ...NO_CHANGE,
     authorizations: { changed: new Set(['shop/p']), removed: new Set() },
-    statuses: NONE,
+    scopes: { changed: new Set(outputs.scopes.keys()), removed: new Set() },
   } as unknown as MeshDelta;
   enforcement.note(new Set([KEY]), delta);
-  const found = enforcement.evaluate().get(KEY);
+  assert.deepEqual([...enforcement.evaluate()], [KEY]);
+  const found = enforcement.conditions.get(KEY);
   assert.equal(found?.observedGeneration, 7);
   return `${found.status} ${found.reason}: ${found.message}`;
 }
@@ -307,12 +312,13 @@ describe('Enforced of a route', () => {
       waypointOf: () => undefined,
     });
     const says = (): string => {
-      const found = enforcement.evaluate().get(ROUTE);
+      enforcement.evaluate();
+      const found = enforcement.conditions.get(ROUTE);
       return `${found?.status} ${found?.reason}: ${found?.message}`;
     };
     const note = (causes: readonly string[], changed: object): void =>
       enforcement.note(new Set(causes), {
-        ...{ addresses: NONE, authorizations: NONE, statuses: NONE },
+        ...NO_CHANGE,
         ...changed,
       } as unknown as MeshDelta);
     note([ROUTE], {});

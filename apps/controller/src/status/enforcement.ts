@@ -4,21 +4,27 @@
  * True only when every one of them has acknowledged the resources that the object became, wherever its stream is. A
  * proxy that should be there and is not makes it Unknown, and so does a replica of the controller that cannot be
  * asked or has not seen this version; one that refuses makes it False, with its own words.
+ *
+ * An object is looked at again when something was said of it (`note`, `touch`) and until every proxy has answered for it;
+ * what every proxy has stays so, whatever else is on its way to them.
  */
 import type { ObjectKey } from '@ambit/api';
-import { type Condition, type MeshDelta, type MeshOutputs, NOT_CAPTURED } from '@ambit/model';
+import {
+  type Condition,
+  deepEqual,
+  type MeshDelta,
+  type MeshOutputs,
+  NOT_CAPTURED,
+  type ObjectStatus,
+} from '@ambit/model';
 import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
-import {
-  type AskedStream,
-  answerOf,
-  hasEverything,
-  type Names,
-  namesOf,
-  unite,
-} from './stream-answer.ts';
+import { type AskedStreams, askStreams } from './asked-streams.ts';
+import { ENFORCED_KINDS, isEnforced, isPeer, isRouted } from './enforced-kinds.ts';
+import { ScopesOf } from './scopes-of.ts';
+import { answerOf, type Names, namesOf, unite } from './stream-answer.ts';
 import { addReplica, awayOf, note, some, type Tally } from './tally.ts';
 
 export type EnforcedReason =
@@ -30,19 +36,8 @@ export type EnforcedReason =
   | 'NotCaptured'
   | 'NoProxy';
 
-/** Kinds that proxies have in force. */
-const ENFORCED_KINDS: ReadonlySet<string> = new Set([
-  'AuthorizationPolicy',
-  'PeerAuthentication',
-  'RequestAuthentication',
-  'VirtualService',
-  'DestinationRule',
-  'HTTPRoute',
-  'GRPCRoute',
-  'TCPRoute',
-]);
-
 export interface EnforcementOptions {
+  /** Those of the turn in which it is asked. */
   readonly outputs: () => MeshOutputs;
   readonly generation: (key: ObjectKey) => number;
   /** Tells an object from one that had its name before. Default: nothing does. */
@@ -56,22 +51,25 @@ export interface EnforcementOptions {
 }
 
 /** What is the same for all objects of one evaluation. */
-interface Evaluation {
-  /** How many have everything: of agents under '', of waypoints under their names. */
-  readonly settled: ReadonlyMap<string, number>;
-  readonly unsettled: readonly (AskedStream & { readonly waypoint: string | undefined })[];
+interface Evaluation extends AskedStreams {
+  readonly outputs: MeshOutputs;
   readonly unreachable: readonly ExpectedProxy[];
-  readonly remote: readonly RemoteReplica[];
-  /** Waypoints that have a stream, anywhere. */
-  readonly reached: ReadonlySet<string>;
-  /** Waypoints in whose scope an object is. */
-  readonly scopesOf: ReadonlyMap<ObjectKey, readonly string[]>;
 }
 
 export class Enforcement {
   readonly #options: EnforcementOptions;
   /** What an object changed and not every proxy has acknowledged yet. */
-  readonly #related = new Map<ObjectKey, Map<string, Names>>();
+  readonly #related = new Map<ObjectKey, ReadonlyMap<string, Names>>();
+  readonly #conditions = new Map<ObjectKey, Condition>();
+  readonly #answers = new Map<ObjectKey, ReplicaAnswer>();
+  readonly #scopes = new ScopesOf();
+  /** To be looked at; 'all' also finds what was never looked at. */
+  #marked: Set<ObjectKey> | 'all' = 'all';
+  /** Some proxy has not answered for them, or refuses them. */
+  readonly #open = new Set<ObjectKey>();
+  #unreachable: readonly ExpectedProxy[] = [];
+  /** Whose condition has changed since `evaluate` said so. */
+  #changed = new Set<ObjectKey>();
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
@@ -79,104 +77,120 @@ export class Enforcement {
 
   /** Remembers what a batch changed, for every object of it and every object that it says something new of. */
   note(causes: ReadonlySet<ObjectKey>, delta: MeshDelta): void {
-    const byType: readonly (readonly [string, MeshDelta['addresses']])[] = [
-      [TYPE_URL.address, delta.addresses],
-      [TYPE_URL.authorization, delta.authorizations],
-    ];
+    const { addresses, authorizations, objects, scopes, statuses, waypoints } = delta;
+    const byType = [
+      [TYPE_URL.address, addresses, unite(undefined, addresses)],
+      [TYPE_URL.authorization, authorizations, unite(undefined, authorizations)],
+    ] as const;
     // A status that changed with the batch may hang on what it changed: a waypoint that became ready is in addresses.
-    for (const key of new Set([...causes, ...delta.statuses.changed])) {
+    for (const key of new Set([...causes, ...statuses.changed])) {
       if (!isEnforced(key)) continue;
-      const related = this.#related.get(key) ?? new Map<string, Names>();
-      for (const [typeUrl, { changed, removed }] of byType) {
-        related.set(typeUrl, unite(related.get(typeUrl), changed, removed));
-      }
-      this.#related.set(key, related);
+      const before = this.#related.get(key);
+      const related = byType.map(([typeUrl, changed, alone]) => {
+        const names = before?.get(typeUrl);
+        // One set for all objects of a batch: a first one may be of thousands of names, for thousands of objects.
+        return [typeUrl, names === undefined ? alone : unite(names, changed)] as const;
+      });
+      this.#related.set(key, new Map(related));
+      this.touch([key]);
     }
+    this.touch(statuses.removed);
+    this.touch([...objects.changed, ...objects.removed]);
+    this.touch(this.#scopes.note(scopes, this.#options.outputs().scopes));
+    for (const name of [...authorizations.changed, ...authorizations.removed]) {
+      this.touch([...ENFORCED_KINDS].map((kind) => `${kind}/${name}`));
+    }
+    if (waypoints.changed.size + waypoints.removed.size > 0) this.touch('all');
   }
 
-  /** Conditions of all objects that proxies may have in force. */
-  evaluate(): ReadonlyMap<ObjectKey, Condition> {
-    const { statuses } = this.#options.outputs();
-    const evaluation = this.#begin();
-    const conditions = new Map<ObjectKey, Condition>();
-    for (const key of this.#keys()) {
-      const status = statuses.get(key);
-      if (status === undefined) continue;
-      const isAccepted = status.conditions.some(({ type }) => type === 'Accepted');
-      // Every proxy may have it, and none of them stands before what it is about.
-      const outside = status.conditions.find(({ reason }) => reason === 'NotEnrolled');
-      const uncaptured = status.findings.find(({ code }) => code === NOT_CAPTURED);
-      if (outside !== undefined) {
-        conditions.set(key, this.#say(key, 'False', 'NotEnrolled', outside.message));
-      } else if (uncaptured !== undefined) {
-        conditions.set(key, this.#say(key, 'False', 'NotCaptured', uncaptured.message));
-      } else if (isAccepted) {
-        const unready = status.conditions.find(({ reason }) => reason === 'WaypointNotReady');
-        conditions.set(key, this.#conditionOf(key, evaluation, unready));
-      }
-    }
-    for (const key of this.#related.keys()) {
-      if (!statuses.has(key)) this.#related.delete(key);
-    }
-    return conditions;
+  /**
+   * What is said of these objects may be another. 'all': a proxy came, went, or asks for other things. Not needed when proxies
+   * acknowledge or refuse, nor for those that are missing.
+   */
+  touch(keys: Iterable<ObjectKey> | 'all'): void {
+    if (keys === 'all') this.#marked = 'all';
+    if (this.#marked === 'all') return;
+    for (const key of keys) if (isEnforced(key)) this.#marked.add(key);
+  }
+
+  /** Of all objects that proxies may have in force, as `evaluate` found them last. */
+  get conditions(): ReadonlyMap<ObjectKey, Condition> {
+    return this.#conditions;
+  }
+
+  /** Answers the keys whose condition is another than at the call before, or is gone. */
+  evaluate(): ReadonlySet<ObjectKey> {
+    this.#settle();
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
   }
 
   /** What the proxies that have a stream here have, of every object; for other replicas. */
   own(): ReadonlyMap<ObjectKey, ReplicaAnswer> {
-    const evaluation = this.#begin();
-    const answers = new Map<ObjectKey, ReplicaAnswer>();
-    for (const key of this.#keys()) {
-      const { inForce: _, ...tally } = this.#tally(key, evaluation);
-      const generation = this.#options.generation(key);
-      answers.set(key, { key, uid: this.#uid(key), generation, ...tally });
-    }
-    return answers;
+    this.#settle();
+    return this.#answers;
   }
 
-  *#keys(): Iterable<ObjectKey> {
-    const { statuses, objects } = this.#options.outputs();
-    for (const key of statuses.keys()) {
-      if (isEnforced(key) && (objects.has(key) || isPeer(key))) yield key;
+  #settle(): void {
+    const unreachable = this.#options.unreachable();
+    if (!deepEqual(unreachable, this.#unreachable)) this.touch('all');
+    this.#unreachable = unreachable;
+    const marked = this.#marked;
+    if (marked !== 'all' && marked.size + this.#open.size === 0) return;
+    const now = this.#options.outputs();
+    const keys = new Set<ObjectKey>(
+      marked === 'all'
+        ? [...this.#answers.keys(), ...[...now.statuses.keys()].filter(isEnforced)]
+        : [...marked, ...this.#open],
+    );
+    this.#marked = new Set();
+    const evaluation = { ...askStreams(this.#options), outputs: now, unreachable };
+    for (const key of keys) if (this.#look(key, evaluation)) this.#changed.add(key);
+  }
+
+  /** Whether its condition is another than before. */
+  #look(key: ObjectKey, evaluation: Evaluation): boolean {
+    const { statuses, objects } = evaluation.outputs;
+    const status = statuses.get(key);
+    const before = this.#conditions.get(key);
+    if (status === undefined || !(objects.has(key) || isPeer(key))) {
+      this.#answers.delete(key);
+      this.#conditions.delete(key);
+      this.#open.delete(key);
+      if (status === undefined) this.#related.delete(key);
+      return before !== undefined;
     }
+    const tally = this.#tally(key, evaluation);
+    const { inForce: _, ...answer } = tally;
+    const version = { key, uid: this.#uid(key), generation: this.#options.generation(key) };
+    this.#answers.set(key, { ...version, ...answer });
+    const now = this.#judge(status, evaluation, tally);
+    const isAnswered = tally.waiting + tally.refused === 0;
+    // In force, or nothing that proxies could have in force: what it changes from now on is noted anew.
+    if (isAnswered && !isUncertain(now)) this.#related.delete(key);
+    if (isAnswered && !this.#related.has(key)) this.#open.delete(key);
+    else this.#open.add(key);
+    if (now === undefined) this.#conditions.delete(key);
+    else if (!deepEqual(before, now)) this.#conditions.set(key, now);
+    return this.#conditions.get(key) !== before;
   }
 
   #uid(key: ObjectKey): string {
     return this.#options.uid?.(key) ?? '';
   }
 
-  #begin(): Evaluation {
-    const { outputs, streams, unreachable, waypointOf, remote } = this.#options;
-    const settled = new Map<string, number>();
-    const unsettled: Evaluation['unsettled'][number][] = [];
-    const reached = new Set<string>();
-    /** When the stream began that a proxy has here. */
-    const sinceMs = new Map<string, number>();
-    for (const view of streams()) {
-      const { node } = view;
-      if (node === undefined) continue;
-      sinceMs.set(node.id, view.connectedAtMs);
-      const waypoint = waypointOf(node);
-      if (waypoint !== undefined) reached.add(waypoint);
-      // A waypoint that is nobody's is concerned by nothing.
-      if (node.type === 'waypoint' && waypoint === undefined) continue;
-      const name = node.type === 'waypoint' ? (waypoint ?? '') : '';
-      if (!hasEverything({ view, node })) unsettled.push({ view, node, waypoint });
-      else settled.set(name, (settled.get(name) ?? 0) + 1);
-    }
-    const replicas = (remote?.() ?? []).map((replica) => ({
-      ...replica,
-      proxies: replica.proxies.filter(({ id, connectedAtMs }) => {
-        const here = sinceMs.get(id);
-        return here === undefined || (replica.isHeard && connectedAtMs > here);
-      }),
-    }));
-    for (const { isHeard, proxies } of replicas) {
-      for (const { waypoint } of isHeard ? proxies : []) {
-        if (waypoint !== undefined) reached.add(waypoint);
-      }
-    }
-    const scopesOf = invert(outputs().scopes);
-    return { settled, unsettled, unreachable: unreachable(), remote: replicas, reached, scopesOf };
+  /** Nothing of what is not accepted. */
+  #judge(status: ObjectStatus, evaluation: Evaluation, own: Tally): Condition | undefined {
+    const { key, conditions, findings } = status;
+    // Every proxy may have it, and none of them stands before what it is about.
+    const outside = conditions.find(({ reason }) => reason === 'NotEnrolled');
+    if (outside !== undefined) return this.#say(key, 'False', 'NotEnrolled', outside.message);
+    const uncaptured = findings.find(({ code }) => code === NOT_CAPTURED);
+    if (uncaptured !== undefined) return this.#say(key, 'False', 'NotCaptured', uncaptured.message);
+    if (!conditions.some(({ type }) => type === 'Accepted')) return undefined;
+    const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
+    return this.#conditionOf(key, evaluation, { own, unready });
   }
 
   #say(
@@ -193,10 +207,11 @@ export class Enforcement {
   #conditionOf(
     key: ObjectKey,
     evaluation: Evaluation,
-    unready: { readonly message: string } | undefined,
+    { own, unready }: { readonly own: Tally; readonly unready: Condition | undefined },
   ): Condition {
-    const waypoints = evaluation.scopesOf.get(key) ?? [];
-    const tally = this.#tally(key, evaluation);
+    const waypoints = this.#scopes.of(key);
+    const { waitingNames: names, refusals: reasons } = own;
+    const tally = { ...own, waitingNames: [...names], refusals: [...reasons] };
     const version = { key, uid: this.#uid(key), generation: this.#options.generation(key) };
     for (const replica of evaluation.remote) {
       if (replica.isHeard) addReplica(tally, replica, { version, waypoints });
@@ -211,8 +226,8 @@ export class Enforcement {
     }
     const silent = evaluation.remote.filter(({ isHeard, isServing }) => isServing && !isHeard);
     if (silent.length > 0) {
-      const names = silent.map(({ name }) => name);
-      const text = `what proxies of other replicas have cannot be asked: ${some(names, names.length)}`;
+      const silentNames = silent.map(({ name }) => name);
+      const text = `what proxies of other replicas have cannot be asked: ${some(silentNames, silentNames.length)}`;
       return this.#say(key, 'Unknown', 'Unreachable', text);
     }
     if (waiting > 0) {
@@ -223,13 +238,13 @@ export class Enforcement {
     if (unready !== undefined && isRouted(key)) {
       return this.#say(key, 'Unknown', 'Waiting', unready.message);
     }
-    this.#related.delete(key);
     const text = `acknowledged by ${inForce} ${inForce === 1 ? 'proxy' : 'proxies'}`;
     return this.#say(key, 'True', 'Enforced', text);
   }
 
-  #tally(key: ObjectKey, { settled, unsettled, scopesOf }: Evaluation): Tally {
-    const waypoints = scopesOf.get(key) ?? [];
+  /** Of the proxies that have a stream here. */
+  #tally(key: ObjectKey, { settled, unsettled }: Evaluation): Tally {
+    const waypoints = this.#scopes.of(key);
     const inForce = ['', ...waypoints].reduce((sum, name) => sum + (settled.get(name) ?? 0), 0);
     const tally: Tally = { inForce, waiting: 0, waitingNames: [], refused: 0, refusals: [] };
     if (unsettled.length === 0) return tally;
@@ -251,30 +266,8 @@ export class Enforcement {
   }
 }
 
-function isEnforced(key: ObjectKey): boolean {
-  return ENFORCED_KINDS.has(key.slice(0, key.indexOf('/')));
-}
-
-/** Until its waypoint is ready, traffic goes past it: a policy's does not, it is refused. */
-function isRouted(key: ObjectKey): boolean {
-  return /^(VirtualService|DestinationRule|HTTPRoute|GRPCRoute|TCPRoute)\//.test(key);
-}
-
-/** Not among the objects of waypoints, and in force at agents all the same. */
-function isPeer(key: ObjectKey): boolean {
-  return key.startsWith('PeerAuthentication/');
-}
-
-function invert(
-  scopes: ReadonlyMap<string, ReadonlySet<ObjectKey>>,
-): ReadonlyMap<ObjectKey, readonly string[]> {
-  const found = new Map<ObjectKey, string[]>();
-  for (const [waypoint, keys] of scopes) {
-    for (const key of keys) {
-      const list = found.get(key);
-      if (list === undefined) found.set(key, [waypoint]);
-      else list.push(waypoint);
-    }
-  }
-  return found;
+/** Of something that proxies should have, and not all do. */
+function isUncertain(condition: Condition | undefined): boolean {
+  const reasons: readonly EnforcedReason[] = ['Waiting', 'Unreachable', 'Refused', 'NoProxy'];
+  return reasons.some((reason) => reason === condition?.reason);
 }

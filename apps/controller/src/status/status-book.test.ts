@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import type { Condition, MeshOutputs, ObjectStatus } from '@ambit/model';
 
-import type { Enforcement } from './enforcement.ts';
 import type { StateFile } from './state-file.ts';
 import { StatusBook } from './status-book.ts';
 
@@ -28,13 +27,19 @@ function rig() {
     return found;
   };
   const clock = new FakeClock();
+  let said: Condition | undefined;
   const enforcement = {
+    get conditions() {
+      return new Map(said === undefined ? [] : [[KEY, said]]);
+    },
     evaluate: () => {
       world.evaluations += 1;
       clock.advance(world.costMs);
-      return new Map([[KEY, condition('Enforced', world.status)]]);
+      const before = said?.status;
+      said = condition('Enforced', world.status);
+      return new Set(said.status === before ? [] : [KEY]);
     },
-  } as unknown as Enforcement;
+  };
   const file = {
     write: () => undefined,
     flush: () => Promise.resolve(),
@@ -78,6 +83,7 @@ describe('StatusBook', () => {
     await turn();
     assert.deepEqual(told, [KEY, KEY]);
     world.isGone = true;
+    book.touch([KEY]);
     await turn();
     assert.deepEqual(told, [KEY, KEY, KEY]);
   });

@@ -6,7 +6,7 @@
  */
 import type { ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
-import { type Condition, deepEqual, type MeshOutputs, type ObjectStatus } from '@ambit/model';
+import type { MeshOutputs, ObjectStatus } from '@ambit/model';
 
 import type { Enforcement } from './enforcement.ts';
 import type { Kept } from './state-file.ts';
@@ -19,24 +19,21 @@ const GATHER_MS_MAX = 1_000;
 
 export interface StatusBookOptions {
   readonly clock: Clock;
+  /** Those of the turn in which it is asked. */
   readonly outputs: () => MeshOutputs;
-  readonly enforcement: Enforcement;
+  readonly enforcement: Pick<Enforcement, 'conditions' | 'evaluate'>;
   readonly file: Kept<readonly ObjectStatus[]>;
 }
 
 export class StatusBook {
   readonly #options: StatusBookOptions;
-  #enforced: ReadonlyMap<ObjectKey, Condition> = new Map();
   #isDirty = false;
   #isScheduled = false;
   #isStopped = false;
   #gatherMs = GATHER_MS;
   readonly #listeners = new Set<(keys: ReadonlySet<ObjectKey>) => void>();
-  /** What listeners know of. */
-  #told: {
-    readonly statuses: ReadonlyMap<ObjectKey, ObjectStatus>;
-    readonly enforced: ReadonlyMap<ObjectKey, Condition>;
-  } = { statuses: new Map(), enforced: new Map() };
+  /** What listeners have not been told of yet. */
+  #changed = new Set<ObjectKey>();
 
   constructor(options: StatusBookOptions) {
     this.#options = options;
@@ -71,9 +68,10 @@ export class StatusBook {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Something that statuses depend on has changed. */
-  touch(): void {
+  /** Something that statuses depend on has changed. `keys`: of the statuses that the model has changed or taken away. */
+  touch(keys: Iterable<ObjectKey> = []): void {
     this.#isDirty = true;
+    for (const key of keys) this.#changed.add(key);
     if (this.#isScheduled || this.#isStopped) return;
     this.#isScheduled = true;
     void this.#options.clock.sleep(this.#gatherMs).then(() => {
@@ -91,8 +89,7 @@ export class StatusBook {
   #settle(): void {
     if (!this.#isDirty) return;
     this.#isDirty = false;
-    const now = this.#options.enforcement.evaluate();
-    if (!deepEqual(now, this.#enforced)) this.#enforced = now;
+    for (const key of this.#options.enforcement.evaluate()) this.#changed.add(key);
   }
 
   #write(): void {
@@ -106,30 +103,14 @@ export class StatusBook {
   #tell(): void {
     this.#settle();
     this.#options.file.write(() => [...this.all()].sort((a, b) => (a.key < b.key ? -1 : 1)));
-    const keys = this.#takeChanged();
+    const keys = this.#changed;
     if (keys.size === 0) return;
+    this.#changed = new Set();
     for (const listener of this.#listeners) listener(keys);
   }
 
-  /** The model replaces a status that changes and never alters one. */
-  #takeChanged(): ReadonlySet<ObjectKey> {
-    const before = this.#told;
-    const { statuses } = this.#options.outputs();
-    const enforced = this.#enforced;
-    const keys = new Set<ObjectKey>();
-    for (const [key, status] of statuses) {
-      const isSame =
-        before.statuses.get(key) === status &&
-        deepEqual(before.enforced.get(key), enforced.get(key));
-      if (!isSame) keys.add(key);
-    }
-    for (const key of before.statuses.keys()) if (!statuses.has(key)) keys.add(key);
-    this.#told = { statuses, enforced };
-    return keys;
-  }
-
   #withEnforced(status: ObjectStatus): ObjectStatus {
-    const enforced = this.#enforced.get(status.key);
+    const enforced = this.#options.enforcement.conditions.get(status.key);
     if (enforced === undefined) return status;
     return { ...status, conditions: [...status.conditions, enforced] };
   }

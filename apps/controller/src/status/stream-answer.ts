@@ -1,9 +1,12 @@
 /** What one proxy has of one object, by what was sent to it, acknowledged and refused. */
 import type { ObjectKey } from '@ambit/api';
+import type { MeshDelta } from '@ambit/model';
 import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 /** Names that are remembered for one object and type; beyond, the whole type has to be acknowledged. */
 const NAMES_MAX = 5_000;
+
+const NONE: ReadonlySet<string> = new Set();
 
 export type Names = ReadonlySet<string> | 'all';
 
@@ -25,7 +28,8 @@ export function namesOf(
 ): ReadonlyMap<string, Names> {
   const names = new Map<string, Names>(related);
   const own = new Set([key.slice(key.indexOf('/') + 1)]);
-  names.set(TYPE_URL.authorization, unite(names.get(TYPE_URL.authorization), own, new Set()));
+  const changed = { changed: own, removed: NONE };
+  names.set(TYPE_URL.authorization, unite(names.get(TYPE_URL.authorization), changed));
   names.set(TYPE_URL.object, new Set([key]));
   return names;
 }
@@ -57,7 +61,9 @@ export function answerOf(
       if (rejected !== undefined && rejected.version === version) {
         return { kind: 'refused', reason: rejected.reason };
       }
-      isWaiting ||= type.acked.get(name) !== version;
+      // One that has gone since it was sent is had as soon as that is acknowledged.
+      const sent = type.inFlight?.resources.get(name);
+      isWaiting ||= type.acked.get(name) !== version || (sent !== undefined && sent !== version);
     }
   }
   return { kind: isWaiting ? 'waiting' : 'in-force' };
@@ -73,12 +79,12 @@ export function hasEverything({ view: { types }, node }: AskedStream): boolean {
   return types.get(needed)?.isSettled === true;
 }
 
+/** The names that were there before, and those that were written or taken away. */
 export function unite(
   before: Names | undefined,
-  changed: ReadonlySet<string>,
-  removed: ReadonlySet<string>,
+  { changed, removed }: MeshDelta['addresses'],
 ): Names {
-  if (before === 'all') return 'all';
+  if (before === 'all' || changed.size + removed.size > NAMES_MAX) return 'all';
   const names = new Set([...(before ?? []), ...changed, ...removed]);
   return names.size > NAMES_MAX ? 'all' : names;
 }

@@ -50,6 +50,8 @@ export interface TypeView {
   readonly acked: ReadonlyMap<string, string>;
   /** The last version of a name that the client refused, until it accepts another. */
   readonly rejected: ReadonlyMap<string, Rejected>;
+  /** Sent and not answered: name to version. */
+  readonly inFlight?: { readonly resources: ReadonlyMap<string, string> } | undefined;
   /** Nothing is in flight and nothing is waiting. */
   readonly isSettled: boolean;
   readonly lastSequence: number;

@@ -29,8 +29,9 @@ function find(labels: object, pods: readonly MeshObject[], captured: readonly st
   const objects = new Map<ObjectKey, MeshObject>(
     [namespace, ...pods].map((object) => [keyOf(object), object]),
   );
-  const capturedOn = (node: string): readonly string[] => (node === 'node1' ? captured : []);
-  return uncapturedPods({ objects, capturedOn, clusterId: 'Kubernetes' });
+  const isCaptured = (node: string, uid: string): boolean =>
+    node === 'node1' && captured.includes(uid);
+  return uncapturedPods({ objects, isCaptured, clusterId: 'Kubernetes' });
 }
 
 describe('uncapturedPods', () => {

@@ -4,8 +4,8 @@ import { podMode } from '@ambit/model';
 
 export interface UncapturedPodsInput {
   readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
-  /** Uids that the agent of a node has captured. */
-  readonly capturedOn: (node: string) => readonly string[];
+  /** Whether the agent of a node has captured a uid. */
+  readonly isCaptured: (node: string, uid: string) => boolean;
   readonly clusterId: string;
   /** Of this mesh. */
   readonly revision?: string | undefined;
@@ -13,13 +13,7 @@ export interface UncapturedPodsInput {
 
 /** Keys of running pods that are enrolled and that no agent has captured. */
 export function uncapturedPods(input: UncapturedPodsInput): readonly ObjectKey[] {
-  const { objects, capturedOn, clusterId, revision } = input;
-  const byNode = new Map<string, ReadonlySet<string>>();
-  const isCaptured = (node: string, key: ObjectKey): boolean => {
-    const captured = byNode.get(node) ?? new Set(capturedOn(node));
-    byNode.set(node, captured);
-    return captured.has(`${clusterId}//${key}`);
-  };
+  const { objects, isCaptured, clusterId, revision } = input;
   const found: ObjectKey[] = [];
   for (const [key, object] of objects) {
     if (object.kind !== 'Pod' || object.status.phase !== 'Running') continue;
@@ -28,7 +22,9 @@ export function uncapturedPods(input: UncapturedPodsInput): readonly ObjectKey[]
     const mode = podMode(object, namespace?.kind === 'Namespace' ? namespace : undefined, {
       revision,
     });
-    if (mode.isEnrolled && !isCaptured(object.spec.nodeName, key)) found.push(key);
+    if (mode.isEnrolled && !isCaptured(object.spec.nodeName, `${clusterId}//${key}`)) {
+      found.push(key);
+    }
   }
   return found;
 }

@@ -1,0 +1,311 @@
+/**
+ * What is looked at again only when something was said of it must say the same as what is always looked at as a whole,
+ * whatever came in whatever order: objects, pods of waypoints, streams, what they ask for, answers and refusals.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { parseObject } from '@ambit/api';
+import { systemClock } from '@ambit/core';
+import {
+  buildNode,
+  DeltaServer,
+  type DeltaServerEvent,
+  loadContentHash,
+  TYPE_URL,
+  type XdsNode,
+} from '@ambit/xds';
+import fc from 'fast-check';
+
+import { MeshStore } from '../index/mesh-store.ts';
+import { ModelResources } from '../serve/model-resources.ts';
+import { ProxyTable } from '../serve/proxy-table.ts';
+import { changesWhoIsAsked } from './asked-streams.ts';
+import { Enforcement } from './enforcement.ts';
+
+const SYSTEM = 'istio-system';
+const AMBIENT = { 'istio.io/dataplane-mode': 'ambient' };
+const LABELS = { 'istio.io/use-waypoint': 'waypoint', ...AMBIENT };
+const METHODS = [{ to: [{ operation: { methods: ['GET'] } }] }];
+const CALLER = [{ from: [{ source: { principals: ['cluster.local/ns/shop/sa/a'] } }] }];
+const AGENTS = new Set([`${SYSTEM}/agent`]);
+const hash = await loadContentHash();
+
+type Json = Readonly<Record<string, unknown>>;
+
+const written = (apiVersion: string, kind: string, metadata: Json, rest: Json): Json => ({
+  ...{ apiVersion, kind, ...rest },
+  metadata: { namespace: 'shop', uid: JSON.stringify(metadata), ...metadata },
+});
+const pod = (name: string, metadata: Json, ready = true): Json =>
+  written(
+    'v1',
+    'Pod',
+    { name, ...metadata },
+    {
+      spec: { nodeName: 'n', serviceAccountName: metadata['account'] ?? name, containers: [] },
+      status: {
+        phase: 'Running',
+        podIPs: [{ ip: `10.0.0.${name.length}` }],
+        conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+      },
+    },
+  );
+const policy = (name: string, spec: Json): Json =>
+  written('security.istio.io/v1', 'AuthorizationPolicy', { name }, { spec });
+const gatewayLabel = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+
+/** Several share a key and differ in content. */
+const OBJECTS: readonly Json[] = [
+  written('v1', 'Namespace', { name: 'shop', namespace: '', labels: AMBIENT }, {}),
+  written('v1', 'Namespace', { name: 'shop', namespace: '', labels: LABELS }, {}),
+  pod('web', { labels: { app: 'web' } }),
+  pod('web', { labels: { app: 'web' } }, false),
+  pod('waypoint', { labels: gatewayLabel }),
+  pod('waypoint', { labels: gatewayLabel }, false),
+  pod('agent-1', { namespace: SYSTEM, account: 'agent' }),
+  policy('l4', { selector: { matchLabels: { app: 'web' } }, rules: CALLER }),
+  policy('l4', { selector: { matchLabels: { app: 'db' } }, rules: CALLER, action: 'DENY' }),
+  policy('l7', { selector: { matchLabels: { app: 'web' } }, rules: METHODS }),
+  policy('l7', { selector: { matchLabels: { app: 'web' } }, rules: CALLER }),
+  written(
+    'security.istio.io/v1',
+    'PeerAuthentication',
+    { name: 'p' },
+    {
+      spec: { mtls: { mode: 'STRICT' } },
+    },
+  ),
+  written(
+    'gateway.networking.k8s.io/v1',
+    'Gateway',
+    { name: 'waypoint' },
+    {
+      spec: {
+        gatewayClassName: 'istio-waypoint',
+        listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
+      },
+    },
+  ),
+  written(
+    'v1',
+    'Service',
+    { name: 'web' },
+    {
+      spec: {
+        clusterIP: '10.9.0.1',
+        selector: { app: 'web' },
+        ports: [{ name: 'http', port: 80 }],
+      },
+    },
+  ),
+  written(
+    'networking.istio.io/v1',
+    'VirtualService',
+    { name: 'r' },
+    {
+      spec: { hosts: ['web'], http: [{ route: [{ destination: { host: 'web' } }] }] },
+    },
+  ),
+];
+
+const PROXIES = [
+  { type: 'ztunnel', podName: 'agent-1', namespace: SYSTEM, account: 'agent' },
+  { type: 'ztunnel', podName: 'agent-2', namespace: SYSTEM, account: 'agent' },
+  { type: 'waypoint', podName: 'waypoint', namespace: 'shop', account: 'waypoint' },
+] as const;
+
+type Operation =
+  | { readonly kind: 'write' | 'remove'; readonly object: number }
+  | {
+      readonly kind: 'open' | 'close' | 'all' | 'ack' | 'nack' | 'ask';
+      readonly proxy: number;
+      readonly type: number;
+    };
+
+const TYPES = [TYPE_URL.authorization, TYPE_URL.address, TYPE_URL.object];
+const proxy = fc.nat(PROXIES.length - 1);
+const type = fc.nat(TYPES.length - 1);
+const operations: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({
+    kind: fc.constantFrom('write', 'write', 'remove'),
+    object: fc.nat(OBJECTS.length - 1),
+  }),
+  fc.record({ kind: fc.constantFrom('open', 'all', 'all', 'ack', 'ack', 'nack'), proxy, type }),
+  fc.record({ kind: fc.constantFrom('open', 'close', 'ask', 'all'), proxy, type }),
+);
+
+class World {
+  readonly store: MeshStore;
+  readonly #resources = new ModelResources(hash);
+  readonly #proxies: ProxyTable;
+  readonly #server: DeltaServer;
+  readonly #streams = new Map<number, OpenProxy>();
+  readonly marked: Enforcement;
+  readonly whole: Enforcement;
+
+  constructor() {
+    const mesh = {
+      trustDomain: 'cluster.local',
+      rootNamespace: SYSTEM,
+      clusterDomain: 'cluster.local',
+    };
+    this.store = new MeshStore(
+      { ...mesh, clusterId: 'Kubernetes', network: '' },
+      { pending: [], wallNow: () => 0 },
+    );
+    const { store } = this;
+    const waypointOf = (node: XdsNode) => this.#resources.waypointOf(node);
+    this.#proxies = new ProxyTable({
+      objects: store.objects,
+      trustedNodeAccounts: AGENTS,
+      wallNow: () => 0,
+      capturedOf: () => [],
+      waypointOf,
+    });
+    const enforcement = (): Enforcement =>
+      new Enforcement({
+        outputs: () => store.model.live,
+        generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
+        version: (typeUrl, name, node) => this.#resources.version(typeUrl, name, node),
+        streams: () => this.#proxies.streams,
+        unreachable: () => this.#proxies.unreachable(),
+        waypointOf,
+      });
+    this.marked = enforcement();
+    this.whole = enforcement();
+    store.onChange(({ delta, causes }) => {
+      for (const key of causes) this.#proxies.updatePod(key);
+      this.marked.note(causes, delta);
+      this.whole.note(causes, delta);
+      this.#resources.update(store.model.live, delta);
+    });
+    const onEvent = (event: DeltaServerEvent): void => {
+      this.#proxies.onEvent(event);
+      if (changesWhoIsAsked(event)) this.marked.touch('all');
+    };
+    this.#server = new DeltaServer({ clock: systemClock, source: this.#resources, onEvent });
+  }
+
+  async run(operation: Operation): Promise<void> {
+    if ('object' in operation) this.#write(operation.kind === 'remove', OBJECTS[operation.object]);
+    else this.#answer(operation);
+    for (let turns = 0; turns < 4; turns += 1) await new Promise(setImmediate);
+  }
+
+  stop(): void {
+    for (const stream of this.#streams.values()) stream.close();
+    this.#server.stop();
+  }
+
+  #write(isRemoved: boolean, json: Json | undefined): void {
+    const { object, key = '' } = parseObject(json);
+    assert.ok(object !== undefined, `an object of this test is refused: ${JSON.stringify(json)}`);
+    this.store.apply(isRemoved ? { removes: [key] } : { upserts: [object] });
+  }
+
+  #answer(operation: Exclude<Operation, { readonly object: number }>): void {
+    const { kind, proxy: index } = operation;
+    const known = this.#streams.get(index);
+    if (kind === 'open' || kind === 'close') {
+      known?.close();
+      this.#streams.delete(index);
+      if (kind === 'open')
+        this.#streams.set(index, new OpenProxy(this.#server, PROXIES[index] ?? PROXIES[0]));
+      return;
+    }
+    if (kind === 'all') known?.answerAll();
+    else known?.answer(TYPES[operation.type] ?? '', kind);
+  }
+}
+
+type Request = Parameters<ReturnType<DeltaServer['open']>['receive']>[0];
+
+/** A stream that answers when it is told to. */
+class OpenProxy {
+  readonly #stream: ReturnType<DeltaServer['open']>;
+  readonly #nonces = new Map<string, string>();
+  readonly #node: ReturnType<typeof buildNode>;
+
+  constructor(
+    server: DeltaServer,
+    { type: kind, podName, namespace, account }: (typeof PROXIES)[number],
+  ) {
+    const metadata = { NODE_NAME: 'n', SERVICE_ACCOUNT: account, GATEWAY: 'shop/waypoint' };
+    this.#node = buildNode({ type: kind, ip: '10.0.0.1', podName, namespace, metadata });
+    this.#stream = server.open(
+      {
+        send: ({ typeUrl, nonce }) => void this.#nonces.set(typeUrl, nonce),
+        fail: (error) => assert.fail(error),
+      },
+      {
+        namespace,
+        serviceAccount: account,
+        pod: { name: podName, uid: '' },
+        node: 'n',
+        expiresAtMs: 0,
+      },
+    );
+    this.#ask(TYPE_URL.authorization);
+    this.#ask(kind === 'waypoint' ? TYPE_URL.object : TYPE_URL.address);
+  }
+
+  answer(typeUrl: string, kind: 'ack' | 'nack' | 'ask'): void {
+    if (kind === 'ask') this.#ask(typeUrl);
+    const nonce = this.#nonces.get(typeUrl);
+    if (kind === 'ask' || nonce === undefined) return;
+    this.#nonces.delete(typeUrl);
+    this.#receive(typeUrl, nonce, kind === 'nack' ? { code: 3, message: 'no' } : undefined);
+  }
+
+  answerAll(): void {
+    for (const typeUrl of [...this.#nonces.keys()]) this.answer(typeUrl, 'ack');
+  }
+
+  close(): void {
+    this.#stream.close();
+  }
+
+  #ask(typeUrl: string): void {
+    this.#receive(typeUrl, '', undefined);
+  }
+
+  #receive(typeUrl: string, responseNonce: string, errorDetail: object | undefined): void {
+    const request = {
+      ...{ typeUrl, responseNonce, errorDetail, node: this.#node },
+      ...{ resourceNamesSubscribe: [], resourceNamesUnsubscribe: [], initialResourceVersions: {} },
+    };
+    this.#stream.receive(request as unknown as Request);
+  }
+}
+
+describe('Enforcement that looks at what was marked', () => {
+  it('says what it would say of everything', async () => {
+    let seen = 0;
+    const reasons = new Set<string>();
+    const run = async (list: readonly Operation[]): Promise<void> => {
+      const world = new World();
+      try {
+        for (const operation of list) {
+          await world.run(operation);
+          world.marked.evaluate();
+          world.whole.touch('all');
+          world.whole.evaluate();
+          const { marked, whole } = world;
+          assert.deepEqual(new Map(marked.conditions), new Map(whole.conditions));
+          assert.deepEqual(new Map(marked.own()), new Map(whole.own()));
+          for (const { reason } of marked.conditions.values()) reasons.add(reason);
+          seen += marked.conditions.size;
+        }
+      } finally {
+        world.stop();
+      }
+    };
+    const lists = fc.array(operations, { minLength: 20, maxLength: 60 });
+    await fc.assert(fc.asyncProperty(lists, run), { numRuns: 40 });
+    assert.ok(seen > 1_000, 'there was something to say');
+    for (const reason of ['Enforced', 'Waiting', 'Refused', 'Unreachable']) {
+      assert.ok(reasons.has(reason), reason);
+    }
+  });
+});
