@@ -127,6 +127,21 @@ describe('listenTcp and tcpSocket', () => {
     }
     assert.equal(descriptorCount(), before);
   });
+
+  it('binds none but its own, where that is asked', () => {
+    const fd = tcpSocket(ns, { family: 4, sourceAddress: '127.0.0.9', isSourceOwn: true });
+    assert.equal(localAddressOf(fd)?.address, '127.0.0.9');
+    closeFd(fd);
+    for (const [family, sourceAddress] of [
+      [4, '203.0.113.9'],
+      [6, '2001:db8::9'],
+    ] as const) {
+      assert.throws(() => tcpSocket(ns, { family, sourceAddress, isSourceOwn: true }), {
+        code: 'NETNS_SOURCE_UNAVAILABLE',
+        errno: 'EADDRNOTAVAIL',
+      });
+    }
+  });
 });
 
 describe('duplicate', () => {

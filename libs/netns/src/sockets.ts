@@ -69,7 +69,7 @@ export function listenTcp(ns: Netns, options: TcpListenOptions): number {
 
 /**
  * A TCP socket that has not connected yet. With `sourceAddress` it is bound to that address and port 0, be it this
- * host's or not; where that fails it throws `NETNS_SOURCE_UNAVAILABLE`, and the caller may try without.
+ * host's or (unless `isSourceOwn`) not; where that fails it throws `NETNS_SOURCE_UNAVAILABLE`, and the caller may try without.
  */
 export function tcpSocket(ns: Netns, options: TcpSocketOptions): number {
   const { family, sourceAddress } = options;
@@ -78,9 +78,11 @@ export function tcpSocket(ns: Netns, options: TcpSocketOptions): number {
     if (sourceAddress === undefined) {
       return;
     }
-    setTransparent(fd, family, 'NETNS_SOURCE_UNAVAILABLE');
-    const [level, name] = family === 4 ? [SOL_IP, IP_FREEBIND] : [SOL_IPV6, IPV6_FREEBIND];
-    setOption(fd, level, name, 1, 'NETNS_SOURCE_UNAVAILABLE');
+    if (options.isSourceOwn !== true) {
+      setTransparent(fd, family, 'NETNS_SOURCE_UNAVAILABLE');
+      const [level, name] = family === 4 ? [SOL_IP, IP_FREEBIND] : [SOL_IPV6, IPV6_FREEBIND];
+      setOption(fd, level, name, 1, 'NETNS_SOURCE_UNAVAILABLE');
+    }
     bindTo(fd, { address: sourceAddress, port: 0 }, 'NETNS_SOURCE_UNAVAILABLE', family);
   });
 }

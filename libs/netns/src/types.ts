@@ -30,6 +30,8 @@ export interface TcpSocketOptions {
   readonly mark?: number;
   /** Bind to this (perhaps foreign) address before connecting, with IP_TRANSPARENT and IP_FREEBIND. */
   readonly sourceAddress?: string;
+  /** The source has to be an address of this host; without either option. */
+  readonly isSourceOwn?: boolean;
 }
 
 export interface UdpBindOptions {

@@ -180,7 +180,14 @@ export class Outbound implements CarriedWay<Tracked> {
     const { dial } = decision;
     const address = dial.kind === 'dns' ? await lookup(dial.host) : dial.host;
     if (decision.kind === 'passthrough' || decision.kind === 'plain') {
-      const socket = await sockets.dial({ address, port: dial.port, signal });
+      // Who has bound another address than the first leaves by its interface; a machine inside the pod has one of its own.
+      const ownSource = pod.ips.includes(conn.remoteAddress) ? undefined : conn.remoteAddress;
+      const socket = await sockets.dial({
+        address,
+        port: dial.port,
+        signal,
+        ...(ownSource !== undefined && { ownSource }),
+      });
       return new SocketConn(socket, { side: 'upstream' });
     }
     const stream = await this.pool.connect(

@@ -27,6 +27,8 @@ export interface PodDial {
   readonly port: number;
   /** Bind to this foreign address first, so that the application sees the client. */
   readonly source?: string;
+  /** Bind to this address first if it is one of the pod's, else to none. */
+  readonly ownSource?: string;
   readonly signal: AbortSignal;
 }
 
@@ -87,16 +89,20 @@ function destinationOf(socket: Socket): Destination {
 function makeSocket(netns: Netns, dial: PodDial, options: NetnsSocketsOptions): number {
   const family = dial.address.includes(':') ? 6 : 4;
   const base = { family, mark: options.packetMark } as const;
-  if (dial.source === undefined || dial.source.includes(':') !== dial.address.includes(':')) {
+  const { ownSource, source = ownSource } = dial;
+  if (source === undefined || source.includes(':') !== dial.address.includes(':')) {
     return tcpSocket(netns, base);
   }
+  const isSourceOwn = source === ownSource;
   try {
-    return tcpSocket(netns, { ...base, sourceAddress: dial.source });
+    return tcpSocket(netns, { ...base, sourceAddress: source, isSourceOwn });
   } catch (error) {
     if (!(error instanceof NetnsError) || error.code !== 'NETNS_SOURCE_UNAVAILABLE') {
       throw error;
     }
-    options.onSourceUnavailable(dial.source, error);
+    if (!isSourceOwn) {
+      options.onSourceUnavailable(source, error);
+    }
     return tcpSocket(netns, base);
   }
 }
