@@ -28,6 +28,8 @@ describe('parseConfig', () => {
     [{ AMBIT_STATE_DIR: '/s' }, 'adminSocket', '/s/admin.sock'],
     [{ AMBIT_ADMIN_ADDRESS: 'off' }, 'adminAddress', undefined],
     [{ AMBIT_CERT_TTL_SECONDS: '20' }, 'certTtlSeconds', 20],
+    [{}, 'streamAgeSeconds', 0],
+    [{ AMBIT_XDS_STREAM_AGE_SECONDS: '600' }, 'streamAgeSeconds', 600],
     [{ AMBIT_SERVING_NAMES: 'a.b, 10.0.0.1' }, 'servingNames', ['a.b', '10.0.0.1']],
     [{ TRUST_DOMAIN: 'prod.example' }, 'trustDomain', 'prod.example'],
     [{ AMBIT_PODS_WAIT_FOR_AGENT: 'true' }, 'podsWaitForAgent', true],
@@ -83,7 +85,7 @@ describe('parseConfig', () => {
     };
 
     it('needs no folders, and has the documented defaults', () => {
-      const { kubernetes, configDirs, statusAddress } = parseConfig(POD);
+      const { kubernetes, configDirs, statusAddress, streamAgeSeconds } = parseConfig(POD);
       assert.deepEqual(configDirs, []);
       assert.deepEqual(statusAddress, { host: '::', port: 15021 });
       assert.deepEqual(kubernetes, {
@@ -99,8 +101,14 @@ describe('parseConfig', () => {
         webhookAddress: { host: '::', port: 15017 },
         taintsNodes: true,
         tokenPath: '',
-        waypoint: { image: 'ambit/waypoint:1', pullPolicy: 'IfNotPresent', resources: {} },
+        waypoint: {
+          image: 'ambit/waypoint:1',
+          pullPolicy: 'IfNotPresent',
+          resources: {},
+          isScraped: true,
+        },
       });
+      assert.equal(streamAgeSeconds, 1_800);
     });
 
     const wrong: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [

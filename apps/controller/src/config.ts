@@ -20,6 +20,8 @@ export interface ControllerConfig {
   /** As gRPC takes it: `[::]:15012`. */
   readonly xdsAddress: string;
   readonly metricsAddress: ListenEndpoint | undefined;
+  /** Of a stream of a proxy, at which it is told to come back, to any replica; 0: never. */
+  readonly streamAgeSeconds: number;
   /** Readiness alone, for the kubelet. */
   readonly statusAddress: ListenEndpoint | undefined;
   /** Loopback; the socket serves the same when it is taken. */
@@ -45,6 +47,9 @@ export interface ControllerConfig {
 
 /** 90 days, the longest that the CA signs. */
 const CERT_TTL_SECONDS_MAX = 7_776_000;
+/** As istiod's `--keepaliveMaxServerConnectionAge`. */
+const STREAM_AGE_SECONDS = 1_800;
+const STREAM_AGE_SECONDS_MAX = 604_800;
 const DOMAIN = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
 /** Throws CONTROLLER_CONFIG_INVALID that names every problem. */
@@ -59,6 +64,12 @@ export function parseConfig(env: Environment): ControllerConfig {
     configDirs: read.list('AMBIT_CONFIG_DIRS', ':', ''),
     stateDir,
     xdsAddress: read.xdsAddress('AMBIT_XDS_ADDRESS', '[::]:15012'),
+    streamAgeSeconds: read.integer(
+      'AMBIT_XDS_STREAM_AGE_SECONDS',
+      inCluster ? STREAM_AGE_SECONDS : 0,
+      0,
+      STREAM_AGE_SECONDS_MAX,
+    ),
     metricsAddress: read.endpoint('AMBIT_METRICS_ADDRESS', ':15014'),
     statusAddress: read.endpoint('AMBIT_STATUS_ADDRESS', inCluster ? ':15021' : 'off'),
     adminAddress: read.endpoint('AMBIT_ADMIN_ADDRESS', '127.0.0.1:15000'),

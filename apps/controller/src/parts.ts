@@ -222,6 +222,7 @@ export async function buildParts(
   const delta = new DeltaServer({
     clock: around.clock,
     source: proxies.resources,
+    ...(config.streamAgeSeconds === 0 ? {} : { streamAgeMs: config.streamAgeSeconds * 1_000 }),
     onEvent: (event) => {
       proxies.proxies.onEvent(event);
       onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });

@@ -316,6 +316,53 @@ describe('DeltaServer', () => {
     assert.deepEqual(rig.server.streams(), []);
   });
 
+  it('ends a stream at its age, with jitter, and its client is sent only what differs', async () => {
+    const draws = [0, 1];
+    const rig = new Rig({ streamAgeMs: 1_800_000, random: () => draws.shift() ?? 0.5 });
+    await rig.apply({ typeUrl: ADDRESS, set: [opaque('a', '1')] });
+    const early = await synced(rig);
+    const late = await synced(rig);
+    const pass = async (ms: number): Promise<void> => {
+      rig.clock.advance(ms);
+      await turn();
+    };
+    await pass(1_800_000 * 0.9);
+    assert.deepEqual([early.errors[0]?.code, late.errors.length], ['XDS_STOPPED', 0]);
+    assert.match(early.errors[0]?.message ?? '', /transport is closing/);
+    await pass(1_800_000 * 0.2);
+    assert.equal(late.errors[0]?.code, 'XDS_STOPPED');
+    const again = rig.connect();
+    const held = { node, typeUrl: ADDRESS, initialResourceVersions: { a: '1' } };
+    await again.send({ ...held, resourceNamesSubscribe: ['*'] });
+    assert.deepEqual(
+      again.responses.flatMap(({ resources }) => resources),
+      [],
+    );
+  });
+
+  it('lets an answer come that is on its way, for ten seconds', async () => {
+    const rig = new Rig({ streamAgeMs: 60_000, random: () => 0.5 });
+    await rig.apply({ typeUrl: ADDRESS, set: [opaque('a', '1')] });
+    const [answering, silent] = [await synced(rig), await synced(rig)];
+    rig.clock.advance(59_000);
+    await rig.apply({ typeUrl: ADDRESS, set: [opaque('a', '2')] });
+    for (let passed = 0; passed < 4_000; passed += 500) {
+      rig.clock.advance(500);
+      await turn();
+    }
+    assert.deepEqual([answering.errors.length, silent.errors.length], [0, 0]);
+    await answering.ack(ADDRESS);
+    rig.clock.advance(400);
+    await turn();
+    assert.equal(answering.errors[0]?.code, 'XDS_STOPPED');
+    for (let passed = 0; passed < 9_000; passed += 500) {
+      rig.clock.advance(500);
+      await turn();
+    }
+    assert.equal(silent.errors[0]?.code, 'XDS_STOPPED');
+    assert.deepEqual(rig.server.streams(), []);
+  });
+
   it('refuses nodes that are none or not the caller’s', async () => {
     const rig = new Rig();
     const id = (text: string): Request => ({ typeUrl: ADDRESS, node: { id: text } });

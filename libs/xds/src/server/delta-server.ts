@@ -2,7 +2,8 @@
  * The delta ADS server, without a transport: streams, the source they are fed from, who has what.
  *
  * A change marks names on every stream and is sent in the next turn of the event loop, so all that one
- * batch changed is sent in the order of its types.
+ * batch changed is sent in the order of its types. A stream has an age at which it is ended, so that proxies spread again over
+ * replicas that came later.
  */
 import type { Clock } from '@ambit/core';
 import type { TokenCaller } from '@ambit/identity';
@@ -26,6 +27,11 @@ const LIMITS: StreamLimits = {
 };
 /** A foreign agent asks for workloads first and for policy a moment later; policy must be sent first. */
 const POLICY_FIRST_MS = 20;
+/** Streams that began together, after a replica has gone, must not all end together. */
+const AGE_JITTER = 0.1;
+/** At its age a stream ends when all that was sent is acknowledged, or after so long. */
+const AGE_GRACE_MS = 10_000;
+const SETTLED_AGAIN_MS = 200;
 
 export type DeltaServerEvent =
   | { readonly kind: 'opened'; readonly stream: StreamView }
@@ -66,6 +72,9 @@ export interface DeltaServerOptions {
   readonly limits?: Partial<StreamLimits>;
   /** Default: Capture and Trust. */
   readonly silentTypeUrls?: readonly string[];
+  /** A stream is ended at about this age; its client comes back at once, to any replica, and is sent what differs. Default: never. */
+  readonly streamAgeMs?: number;
+  readonly random?: () => number;
 }
 
 export interface DeltaCall {
@@ -130,6 +139,7 @@ export class DeltaServer {
     const entry = this.#makeEntry(call, caller, clock.wallNow());
     this.#entries.set(entry.stream.id, entry);
     this.#options.onEvent?.({ kind: 'opened', stream: entry.view });
+    void this.#endAtAge(entry);
     return {
       receive: (request) => {
         try {
@@ -150,9 +160,28 @@ export class DeltaServer {
   /** Ends every stream. */
   stop(): void {
     this.#stopListening();
-    for (const entry of [...this.#entries.values()]) {
-      this.#remove(entry);
-      entry.call.fail(new XdsError('XDS_STOPPED', 'transport is closing', { retryable: true }));
+    for (const entry of [...this.#entries.values()]) this.#end(entry);
+  }
+
+  /** Clients take these words for the end of a connection, not for a fault, and come back without a pause. */
+  #end(entry: Entry): void {
+    this.#remove(entry);
+    entry.call.fail(new XdsError('XDS_STOPPED', 'transport is closing', { retryable: true }));
+  }
+
+  async #endAtAge(entry: Entry): Promise<void> {
+    const { clock, streamAgeMs, random = Math.random } = this.#options;
+    if (streamAgeMs === undefined) return;
+    const ageMs = streamAgeMs * (1 + AGE_JITTER * (2 * random() - 1));
+    const latest = clock.now() + ageMs + AGE_GRACE_MS;
+    try {
+      await clock.sleep(ageMs, entry.closed.signal);
+      while (!isSettled(entry) && clock.now() < latest) {
+        await clock.sleep(SETTLED_AGAIN_MS, entry.closed.signal);
+      }
+      this.#end(entry);
+    } catch {
+      // Only its own end ends a sleep early.
     }
   }
 
@@ -222,4 +251,8 @@ export class DeltaServer {
       this.#options.onEvent?.({ kind: 'closed', stream: entry.view });
     }
   }
+}
+
+function isSettled({ view }: Entry): boolean {
+  return [...view.types.values()].every((type) => type.isSettled);
 }

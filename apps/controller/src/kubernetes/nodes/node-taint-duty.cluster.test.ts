@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
-import type { KubeObject } from '@ambit/kube';
+import { isKubeError, type KubeObject } from '@ambit/kube';
 import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { until } from '../../until.testing.ts';
 import { contextOf } from '../context.testing.ts';
@@ -84,12 +84,36 @@ async function makeAgent(nodeName: string): Promise<string> {
       spec: { nodeName, serviceAccountName: AGENT, containers: [{ name: 'x', image: 'x' }] },
     });
   }
+  // Before it is bound, its affinity names the node.
   const found = async (): Promise<KubeObject | undefined> =>
-    (await cluster.client.list(PODS, { namespace })).find(
-      (pod) => (pod as { spec?: { nodeName?: string } }).spec?.nodeName === nodeName,
+    (await cluster.client.list(PODS, { namespace })).find((pod) =>
+      JSON.stringify(pod['spec']).includes(nodeName),
     );
+  const bound = async (): Promise<KubeObject | undefined> => {
+    const pod = await found();
+    return (pod?.['spec'] as { nodeName?: string } | undefined)?.nodeName === nodeName
+      ? pod
+      : undefined;
+  };
   await until(async () => (await found()) !== undefined);
-  const pod = await found();
+  const name = (await found())?.metadata.name ?? '';
+  // A cluster without a scheduler binds nothing; one that has it may be faster.
+  await cluster.http
+    .json({
+      method: 'POST',
+      path: `/api/v1/namespaces/${namespace}/pods/${name}/binding`,
+      body: {
+        apiVersion: 'v1',
+        kind: 'Binding',
+        metadata: { name },
+        target: { apiVersion: 'v1', kind: 'Node', name: nodeName },
+      },
+    })
+    .catch((error: unknown) => {
+      if (!isKubeError(error, 'KUBE_CONFLICT')) throw error;
+    });
+  await until(async () => (await bound()) !== undefined);
+  const pod = await bound();
   assert.ok(pod);
   const status = { conditions: [{ type: 'Ready', status: 'True' }] };
   await cluster.client.update(PODS, { ...pod, status } as KubeObject, { subresource: 'status' });

@@ -166,7 +166,11 @@ describe('WaypointProvisioner on a real API server', () => {
     assert.equal(p.provisioner.stateOf(key)?.invalidParameters, undefined);
 
     const wrong: readonly (readonly [string, RegExp])[] = [
-      ['spec: {replica: 3}', /deployment.*spec\.replica: field not declared/],
+      ['spec: {replica: 3}', /deployment\.spec\.replica is not for a Gateway to say/],
+      [
+        'spec: {template: {spec: {affinity: {near: {}}}}}',
+        /deployment.*affinity\.near: field not declared/,
+      ],
       ['spec: {strategy: {type: Nope}}', /deployment\.spec\.strategy.*Unsupported value/],
       [
         'spec: {template: {spec: {serviceAccountName: admin}}}',
