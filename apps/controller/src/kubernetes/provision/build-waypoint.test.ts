@@ -54,6 +54,16 @@ describe('buildWaypoint', () => {
     assert.equal(podLabels['app.kubernetes.io/managed-by'], 'ambit-controller');
   });
 
+  it('is spread over nodes also where they have no zone', () => {
+    const pod = valueAt(build().part('deployment'), 'spec.template.spec');
+    const spread = valueAt(pod, 'topologySpreadConstraints') as readonly Record<string, unknown>[];
+    assert.deepEqual(
+      spread.map(({ topologyKey }) => topologyKey),
+      ['kubernetes.io/hostname'],
+      'the scheduler passes over nodes without the label of any one of them',
+    );
+  });
+
   it('puts the labels and annotations of its Gateway on everything, ours before theirs', () => {
     const infrastructure = {
       labels: {

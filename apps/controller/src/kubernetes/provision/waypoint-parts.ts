@@ -148,10 +148,7 @@ function podSpec(spec: WaypointSpec, settings: WaypointSettings): Json {
       fsGroup: USER,
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    topologySpreadConstraints: [
-      spreadOver('kubernetes.io/hostname', spec),
-      spreadOver('topology.kubernetes.io/zone', spec),
-    ],
+    ...spreadOut({ matchLabels: waypointSelector(spec) }),
     containers: [containerOf(spec, settings)],
     volumes: [
       // Written by the controller into every namespace: the pod waits for it.
@@ -217,11 +214,22 @@ function environment(settings: WaypointSettings): readonly Json[] {
   ];
 }
 
-function spreadOver(topologyKey: string, spec: WaypointSpec): Json {
+/** Over nodes, and over zones by affinity: where nodes have none, a second constraint makes the scheduler spread over nothing. */
+function spreadOut(labelSelector: Json): Json {
+  const zones = { topologyKey: 'topology.kubernetes.io/zone', labelSelector };
   return {
-    maxSkew: 1,
-    topologyKey,
-    whenUnsatisfiable: 'ScheduleAnyway',
-    labelSelector: { matchLabels: waypointSelector(spec) },
+    topologySpreadConstraints: [
+      {
+        maxSkew: 1,
+        topologyKey: 'kubernetes.io/hostname',
+        whenUnsatisfiable: 'ScheduleAnyway',
+        labelSelector,
+      },
+    ],
+    affinity: {
+      podAntiAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: zones }],
+      },
+    },
   };
 }

@@ -94,10 +94,7 @@ export function controllerDeployment(): Node {
             }),
             spread('controller.tolerations'),
           ],
-          topologySpreadConstraints: [
-            spreadOver('kubernetes.io/hostname'),
-            spreadOver('topology.kubernetes.io/zone'),
-          ],
+          ...spreadOut(),
           securityContext: {
             runAsNonRoot: true,
             runAsUser: USER,
@@ -133,12 +130,24 @@ export function controllerDeployment(): Node {
   };
 }
 
-function spreadOver(topologyKey: string): Node {
+/** Over nodes, and over zones by affinity: where nodes have none, a second constraint makes the scheduler spread over nothing. */
+function spreadOut() {
+  const labelSelector = { matchLabels: selectorOf(CONTROLLER) };
+  const zones = { topologyKey: 'topology.kubernetes.io/zone', labelSelector };
   return {
-    maxSkew: 1,
-    topologyKey,
-    whenUnsatisfiable: 'ScheduleAnyway',
-    labelSelector: { matchLabels: selectorOf(CONTROLLER) },
+    topologySpreadConstraints: [
+      {
+        maxSkew: 1,
+        topologyKey: 'kubernetes.io/hostname',
+        whenUnsatisfiable: 'ScheduleAnyway',
+        labelSelector,
+      },
+    ],
+    affinity: {
+      podAntiAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: zones }],
+      },
+    },
   };
 }
 
