@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import type { MeshObject, ObjectKey } from '@ambit/api';
 import fc from 'fast-check';
 
-import { MeshModel } from './mesh-model.ts';
+import { type MeshBatch, MeshModel } from './mesh-model.ts';
 import { keyOf } from './objects/keys.ts';
 import {
   gateway,
@@ -290,6 +290,15 @@ class Run {
   readonly #objects = new Map<ObjectKey, MeshObject>();
   readonly #refused = new Set<ObjectKey>();
   readonly #captured = new Set<string>();
+  #batches = 0;
+
+  /** What is not taken leaves nothing. */
+  #refuse(batch: MeshBatch): void {
+    const refuse = (): never => {
+      throw new Error('not taken');
+    };
+    assert.throws(() => this.model.apply(batch, refuse), /not taken/);
+  }
 
   apply(operations: readonly Operation[]): void {
     // Objects of one key in one batch: the last wins, as in a source.
@@ -321,7 +330,7 @@ class Run {
       this.#refused.delete(key);
     }
     for (const key of refuses) this.#refused.add(key);
-    const delta = this.model.apply({
+    const batch = {
       upserts: [...upserts.values()],
       removes: [...removes],
       invalid: [...refuses].map((key) => ({ key, findings: FINDINGS })),
@@ -329,7 +338,10 @@ class Run {
         add: [...this.#captured],
         remove: UIDS.filter((name) => !this.#captured.has(name)),
       },
-    });
+    };
+    this.#batches += 1;
+    if (this.#batches % 2 === 0) this.#refuse(batch);
+    const delta = this.model.apply(batch);
     for (const kind of KINDS) {
       for (const key of delta[kind].removed) this.replica[kind]?.delete(key);
       for (const key of delta[kind].changed) {

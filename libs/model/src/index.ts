@@ -24,6 +24,7 @@ export {
   SNAPSHOT_FORMAT,
   type SnapshotContext,
 } from './admin/snapshot.ts';
+export { ModelError, type ModelErrorCode } from './errors.ts';
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';

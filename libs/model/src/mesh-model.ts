@@ -8,6 +8,7 @@
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 
 import { type Derived, derive } from './derive.ts';
+import { ModelError } from './errors.ts';
 import type { Collection } from './graph/collection.ts';
 import { deepEqual } from './graph/deep-equal.ts';
 import { Graph } from './graph/graph.ts';
@@ -97,6 +98,7 @@ export class MeshModel {
       statuses: track(statuses),
     };
     for (const uid of pending) this.#sources.pending.set(uid, true);
+    this.#graph.commit();
   }
 
   /**
@@ -119,8 +121,30 @@ export class MeshModel {
     return mapsOf(outputs, (name) => outputs[name].collection.all);
   }
 
-  /** Removes come before upserts. Answers what changed, net of the whole batch. */
-  apply(batch: MeshBatch): MeshDelta {
+  /**
+   * Removes come before upserts. Answers what changed, net of the whole batch. Whatever throws, also `inspect`, which is shown what
+   * the batch would change while `live` has it: nothing of the batch is taken then. Throws MODEL_UNUSABLE.
+   */
+  apply(batch: MeshBatch, inspect: (delta: MeshDelta) => void = () => undefined): MeshDelta {
+    try {
+      this.#write(batch);
+      this.#run();
+      this.#settlePending(batch.captured ?? {});
+      this.#run();
+      const delta = this.#delta();
+      inspect(delta);
+      this.#graph.commit();
+      this.#forgetBefore(delta);
+      return delta;
+    } catch (error) {
+      this.#graph.rollback();
+      this.#enrolledBefore.clear();
+      this.#forgetBefore(undefined);
+      throw error;
+    }
+  }
+
+  #write(batch: MeshBatch): void {
     for (const key of batch.removes ?? []) this.#remove(key);
     for (const object of batch.upserts ?? []) this.#upsert(object);
     for (const { key, findings } of batch.invalid ?? []) this.#sources.refused.set(key, findings);
@@ -134,10 +158,17 @@ export class MeshModel {
     for (const name of batch.bypassed?.add ?? []) this.#sources.bypassed.set(name, true);
     for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
     for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
-    this.#graph.run();
-    this.#settlePending(batch.captured ?? {});
-    this.#graph.run();
-    return this.#takeDelta();
+  }
+
+  #run(): void {
+    const [first] = this.#graph.run();
+    if (first === undefined) return;
+    const { collection, key, error } = first;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ModelError('MODEL_UNUSABLE', `${collection} of ${key}: ${why}`, {
+      side: 'local',
+      cause: error,
+    });
   }
 
   #upsert(object: MeshObject): void {
@@ -179,7 +210,17 @@ export class MeshModel {
     return this.#derived.podModes.peek(uid)?.isEnrolled === true;
   }
 
-  #takeDelta(): MeshDelta {
+  #forgetBefore(delta: MeshDelta | undefined): void {
+    for (const name of Object.keys(this.#outputs) as Kind[]) {
+      const output = this.#outputs[name];
+      output.before.clear();
+      if (delta !== undefined && delta[name].changed.size + delta[name].removed.size > 0) {
+        output.snapshot = undefined;
+      }
+    }
+  }
+
+  #delta(): MeshDelta {
     const outputs = this.#outputs;
     return {
       addresses: deltaOf(outputs.addresses),
@@ -213,8 +254,6 @@ function deltaOf(output: Output<unknown>): {
     if (deepEqual(before, now)) continue;
     (now === undefined ? removed : changed).add(key);
   }
-  output.before.clear();
-  if (changed.size + removed.size > 0) output.snapshot = undefined;
   return { changed, removed };
 }
 

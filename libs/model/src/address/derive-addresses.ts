@@ -17,6 +17,7 @@ import {
 } from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
 import { fallbackOf } from '../waypoint/fallback.ts';
+import { isForeignWaypoint } from '../waypoint/foreign.ts';
 import {
   combineBinding,
   type GuardedMember,
@@ -301,10 +302,12 @@ function bindingContext(
 ): {
   readonly namespaceObject: Namespace | undefined;
   readonly definition: (key: string) => WaypointDefinition | undefined;
+  readonly isForeign: (key: string) => boolean;
 } {
   return {
     namespaceObject: inputs.sources.namespaces.get(objectKey('Namespace', '', namespace)),
     definition: (key) => inputs.waypoints.get(key),
+    isForeign: (key) => isForeignWaypoint(key, inputs),
   };
 }
 

@@ -8,7 +8,8 @@
 
 /** One derived value, as a reader of others. */
 export interface Reader {
-  readonly reads: Set<ReadMark>;
+  /** Of the computation that runs, or ran last. */
+  reads: Set<ReadMark>;
   markDirty(): void;
 }
 
@@ -110,10 +111,15 @@ export class Store<V> implements Collection<V> {
     this.#index(indexName).listeners.push(listener);
   }
 
-  /** `undefined` removes. The caller has checked that the value differs from the one before. */
+  /** `undefined` removes. The caller has checked that the value differs from the one before. An index that throws has changed nothing. */
   write(key: string, value: V | undefined): void {
     const before = this.#values.get(key);
-    for (const index of this.#indexes.values()) this.#reindex(index, key, before, value);
+    const moves = [...this.#indexes.values()].map((index) => ({
+      index,
+      old: bucketsOf(index, key, before),
+      now: bucketsOf(index, key, value),
+    }));
+    for (const { index, old, now } of moves) this.#reindex(index, key, { old, now });
     if (value === undefined) this.#values.delete(key);
     else this.#values.set(key, value);
     touch(this.#marks.get(key));
@@ -124,9 +130,11 @@ export class Store<V> implements Collection<V> {
     return this.#values.get(key);
   }
 
-  #reindex(index: Index<V>, key: string, before: V | undefined, after: V | undefined): void {
-    const old = new Set(before === undefined ? [] : index.extract(before, key));
-    const now = new Set(after === undefined ? [] : index.extract(after, key));
+  #reindex(
+    index: Index<V>,
+    key: string,
+    { old, now }: { readonly old: ReadonlySet<string>; readonly now: ReadonlySet<string> },
+  ): void {
     for (const bucket of old) {
       if (now.has(bucket)) continue;
       const keys = index.buckets.get(bucket);
@@ -163,13 +171,17 @@ export class Store<V> implements Collection<V> {
   }
 }
 
-/** Forgets what a reader read; a mark that nobody reads is dropped. */
-export function forgetReads(reader: Reader): void {
-  for (const mark of reader.reads) {
+function bucketsOf<V>(index: Index<V>, key: string, value: V | undefined): ReadonlySet<string> {
+  return value === undefined ? NO_KEYS : new Set(index.extract(value, key));
+}
+
+/** Forgets what a reader read before and does not read now; a mark that nobody reads is dropped. */
+export function forgetReads(reader: Reader, before: ReadonlySet<ReadMark>): void {
+  for (const mark of before) {
+    if (reader.reads.has(mark)) continue;
     mark.readers.delete(reader);
     if (mark.readers.size === 0) mark.home.delete(mark.name);
   }
-  reader.reads.clear();
 }
 
 function touch(mark: ReadMark | undefined): void {

@@ -118,3 +118,79 @@ describe('deepEqual', () => {
     });
   }
 });
+
+describe('Graph with something that throws', () => {
+  /** Everything that was derived, and how to say that a value is bad. */
+  function world() {
+    const graph = new Graph();
+    const items = graph
+      .source<Item>('items')
+      .addIndex('tag', ({ tag, value }) => (value === 13 ? refuse() : [tag]));
+    const mapped = graph.map('mapped', items, (item) => (item.value === 1 ? refuse() : item));
+    const many = graph
+      .flatMap('many', mapped, ({ tag, value }, key): readonly (readonly [string, number])[] => [
+        [`${key}/${tag}`, value],
+        [`${key}/other`, value],
+      ])
+      // Some of a key's values are stored, and then one is not.
+      .addIndex('value', (value, key) => (value === 2 && /other/.test(key) ? refuse() : []));
+    const sums = graph.group('sums', items, 'tag', (all) =>
+      all.some(({ value }) => value === 3)
+        ? refuse()
+        : all.reduce((sum, { value }) => sum + value, 0),
+    );
+    const merged = graph.merge<unknown>('merged', [many, sums]);
+    const all = () => new Map([...merged.all, ...mapped.all].sort());
+    return { graph, items, all };
+  }
+
+  const refuse = (): never => {
+    throw new Error('bad');
+  };
+
+  for (const [title, value] of [
+    ['a map', 1],
+    ['some of many', 2],
+    ['a group', 3],
+    ['an index', 13],
+  ] as const) {
+    it(`takes it back as if it had never been: ${title}`, () => {
+      const { graph, items, all } = world();
+      items.set('a', { tag: 'red', value: 10 });
+      assert.deepEqual(graph.run(), []);
+      graph.commit();
+      const before = all();
+      for (const key of ['a', 'b']) {
+        let failures = 0;
+        try {
+          items.set('c', { tag: 'red', value: 7 });
+          items.set(key, { tag: 'blue', value });
+          failures = graph.run().length;
+        } catch {
+          failures = 1;
+        }
+        assert.ok(failures > 0, key);
+        graph.rollback();
+        assert.deepEqual(all(), before, key);
+      }
+      items.set('c', { tag: 'red', value: 7 });
+      items.set('a', { tag: 'blue', value: 8 });
+      assert.deepEqual(graph.run(), []);
+      graph.commit();
+      const fresh = world();
+      fresh.items.set('c', { tag: 'red', value: 7 });
+      fresh.items.set('a', { tag: 'blue', value: 8 });
+      fresh.graph.run();
+      assert.deepEqual(all(), fresh.all(), 'nothing of it is left');
+    });
+  }
+
+  it('derives the others all the same', () => {
+    const { graph, items, all } = world();
+    items.set('a', { tag: 'red', value: 1 });
+    items.set('b', { tag: 'blue', value: 5 });
+    const [failure] = graph.run();
+    assert.deepEqual([failure?.collection, failure?.key], ['mapped', 'a']);
+    assert.equal(all().get('b/blue'), 5);
+  });
+});

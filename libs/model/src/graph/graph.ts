@@ -4,6 +4,9 @@
  * A derivation may read only collections made before it, so one pass in that order leaves every value
  * consistent with its inputs, and no reader ever sees a half-applied batch. A value that comes out equal
  * to the one before stops the change there. Derivations are pure: same reads, same result.
+ *
+ * A derivation that throws leaves its value as it was and holds up no other; `rollback` then puts the sources back, and with
+ * them everything that was derived from what they had been given.
  */
 import {
   type Collection,
@@ -16,21 +19,42 @@ import {
 import { deepEqual } from './deep-equal.ts';
 
 interface Stage {
-  run(): void;
+  run(failures: DeriveFailure[]): void;
+}
+
+/** A derivation that threw. */
+export interface DeriveFailure {
+  readonly collection: string;
+  readonly key: string;
+  readonly error: unknown;
 }
 
 /** A collection that is written from outside. */
 export class Source<V> extends Store<V> {
+  /** Values at the last `commit`, of what was written since. */
+  readonly #before = new Map<string, V | undefined>();
+
   /** `undefined` removes. Returns whether anything changed. */
   set(key: string, value: V | undefined): boolean {
-    if (deepEqual(this.peek(key), value)) return false;
+    const before = this.peek(key);
+    if (deepEqual(before, value)) return false;
     this.write(key, value);
+    if (!this.#before.has(key)) this.#before.set(key, before);
     return true;
+  }
+
+  commit(): void {
+    this.#before.clear();
+  }
+
+  rollback(): void {
+    for (const [key, value] of this.#before) this.write(key, value);
+    this.#before.clear();
   }
 }
 
 class Node implements Reader {
-  readonly reads = new Set<ReadMark>();
+  reads = new Set<ReadMark>();
   readonly key: string;
   readonly #dirty: Set<Node>;
 
@@ -47,9 +71,12 @@ class Node implements Reader {
 export class Graph {
   readonly #slot: ReaderSlot = { current: undefined };
   readonly #stages: Stage[] = [];
+  readonly #sources: { commit(): void; rollback(): void }[] = [];
 
   source<V>(name: string): Source<V> {
-    return new Source<V>(name, this.#slot);
+    const source = new Source<V>(name, this.#slot);
+    this.#sources.push(source);
+    return source;
   }
 
   /** One value (or none) for each value of `from`, under the same key. */
@@ -59,7 +86,7 @@ export class Graph {
     fn: (input: I, key: string) => O | undefined,
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
-    const nodes = this.#stage((key) => {
+    const nodes = this.#stage(name, (key) => {
       const input = from.get(key);
       const value = input === undefined ? undefined : fn(input, key);
       store(out, key, value);
@@ -77,10 +104,13 @@ export class Graph {
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
     const owned = new Map<string, ReadonlySet<string>>();
-    const nodes = this.#stage((key) => {
+    const nodes = this.#stage(name, (key) => {
       const input = from.get(key);
       const results = new Map(input === undefined ? [] : fn(input, key));
-      for (const old of owned.get(key) ?? []) if (!results.has(old)) store(out, old, undefined);
+      const before = owned.get(key) ?? [];
+      // Also those that are stored before one throws.
+      owned.set(key, new Set([...before, ...results.keys()]));
+      for (const old of before) if (!results.has(old)) store(out, old, undefined);
       for (const [outKey, value] of results) store(out, outKey, value);
       if (results.size === 0) owned.delete(key);
       else owned.set(key, new Set(results.keys()));
@@ -98,7 +128,7 @@ export class Graph {
     fn: (members: readonly I[], bucket: string) => O | undefined,
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
-    const nodes = this.#stage((bucket) => {
+    const nodes = this.#stage(name, (bucket) => {
       const members = from.lookup(indexName, bucket);
       store(out, bucket, members.length === 0 ? undefined : fn(members, bucket));
       return members.length > 0;
@@ -110,7 +140,7 @@ export class Graph {
   /** All values of several collections, whose keys must not overlap. */
   merge<V>(name: string, parts: readonly Collection<V>[]): Collection<V> {
     const out = new Store<V>(name, this.#slot);
-    const nodes = this.#stage((key) => {
+    const nodes = this.#stage(name, (key) => {
       let found: V | undefined;
       for (const part of parts) found ??= part.get(key);
       store(out, key, found);
@@ -120,31 +150,51 @@ export class Graph {
     return out;
   }
 
-  /** Recomputes what is dirty, once, in order. */
-  run(): void {
-    for (const stage of this.#stages) stage.run();
+  /** Recomputes what is dirty, once, in order. Answers what threw; everything else is done all the same. */
+  run(): readonly DeriveFailure[] {
+    const failures: DeriveFailure[] = [];
+    for (const stage of this.#stages) stage.run(failures);
+    return failures;
+  }
+
+  /** What was written to sources stays. */
+  commit(): void {
+    for (const source of this.#sources) source.commit();
+  }
+
+  /** Everything is as it was at the last `commit`. */
+  rollback(): void {
+    for (const source of this.#sources) source.rollback();
+    this.run();
   }
 
   /** `compute` answers whether the key still has an input; without one the node is dropped. */
-  #stage(compute: (key: string) => boolean): { mark(key: string): void } {
+  #stage(collection: string, compute: (key: string) => boolean): { mark(key: string): void } {
     const nodes = new Map<string, Node>();
     const dirty = new Set<Node>();
     const slot = this.#slot;
     this.#stages.push({
-      run() {
+      run(failures) {
         const batch = [...dirty];
         dirty.clear();
         for (const node of batch) {
-          forgetReads(node);
+          const { key, reads } = node;
+          node.reads = new Set();
           slot.current = node;
+          let hasInput = true;
           try {
-            if (!compute(node.key)) {
-              forgetReads(node);
-              nodes.delete(node.key);
-            }
+            hasInput = compute(key);
+          } catch (error) {
+            failures.push({ collection, key, error });
           } finally {
             slot.current = undefined;
           }
+          if (!hasInput) {
+            for (const mark of node.reads) reads.add(mark);
+            node.reads = new Set();
+            nodes.delete(key);
+          }
+          forgetReads(node, reads);
         }
       },
     });

@@ -35,6 +35,7 @@ export type ConditionReason =
   | 'WaypointReady'
   | 'WaypointNotReady'
   | 'WaypointNotFound'
+  | 'WaypointForeign'
   | 'WaypointOptedOut'
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType'
@@ -62,6 +63,7 @@ export const BINDING_REASONS: Readonly<
 > = {
   OptedOut: 'WaypointOptedOut',
   WaypointNotFound: 'WaypointNotFound',
+  WaypointForeign: 'WaypointForeign',
   AttachmentDenied: 'AttachmentDenied',
   UnsupportedTrafficType: 'UnsupportedTrafficType',
 };
@@ -75,6 +77,8 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
       return `${subject} is labelled to use no waypoint, so nobody can decide for it and callers are refused`;
     case 'WaypointNotFound':
       return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
+    case 'WaypointForeign':
+      return `waypoint ${waypoint} for ${subject} is of another mesh (istio.io/rev of the Gateway or its namespace); calls of this mesh do not go through it`;
     case 'AttachmentDenied':
       return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
     case 'UnsupportedTrafficType':

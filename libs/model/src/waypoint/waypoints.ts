@@ -49,6 +49,7 @@ export type BindingReason =
   | 'NotNeeded'
   | 'OptedOut'
   | 'WaypointNotFound'
+  | 'WaypointForeign'
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType';
 
@@ -162,6 +163,8 @@ export interface BindingRequest {
 export interface BindingContext {
   readonly namespaceObject: Namespace | undefined;
   readonly definition: (key: string) => WaypointDefinition | undefined;
+  /** A Gateway of another mesh's waypoint has that name: its parts are not ours to make, nor its state to tell. */
+  readonly isForeign: (key: string) => boolean;
 }
 
 export function bindWaypoint(request: BindingRequest, context: BindingContext): Binding {
@@ -173,6 +176,7 @@ export function bindWaypoint(request: BindingRequest, context: BindingContext): 
   if (!isLabelled && !request.isNeeded) return { reason: 'NotNeeded', isLabelled };
   const definition = context.definition(key);
   if (definition === undefined) {
+    if (context.isForeign(key)) return { reason: 'WaypointForeign', waypoint: key, isLabelled };
     const isMade = key === onDemand && request.isNeeded;
     return { reason: isMade ? 'Bound' : 'WaypointNotFound', waypoint: key, isLabelled };
   }
