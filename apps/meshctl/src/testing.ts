@@ -38,6 +38,8 @@ export interface FakeState {
   readonly certificates?: readonly AdminCertificate[];
   /** Replaces what the model says of objects, or adds objects that were refused. */
   readonly statuses?: readonly ObjectStatus[];
+  /** Absent: it says nothing of its CA. */
+  readonly ca?: unknown;
 }
 
 /** Serves what a controller with these objects would. */
@@ -135,6 +137,7 @@ function answersOf(state: FakeState): (path: string) => unknown {
   const addresses = [...outputs.addresses.values()];
   const lists: Readonly<Record<string, unknown>> = {
     '/v1/objects': { items },
+    '/v1/ca': state.ca,
     '/v1/snapshot': encodeSnapshot(outputs, { ...OPTIONS, takenAtMs: NOW_MS }),
     '/v1/proxies': {
       controller: { ...CONTROLLER, objects: objects.length, ...state.controller },

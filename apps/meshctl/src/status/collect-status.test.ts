@@ -102,6 +102,24 @@ describe('collectStatus', () => {
     ]);
   });
 
+  it('warns of a rotation of the root that goes on', async () => {
+    const proxy = 'node-agent n1';
+    const ca = { step: 'sign', sinceMs: NOW_MS - 60_000, roots: [], proxies: 2 };
+    const a = await replica('a', {
+      ...FINE_MESH,
+      ca: { ...ca, waiting: [{ proxy, reason: 'its root file lacks a root' }] },
+    });
+    await using _a = a.fake;
+    const { problems, warnings } = await collectStatus(meshWith([a]));
+    assert.deepEqual(problems, []);
+    assert.deepEqual(warnings, [
+      'the root is being rotated: at step "sign" since 60s, 1 of 2 proxies are behind (meshctl ca status; go on with meshctl ca rotate)',
+    ]);
+    const b = await replica('b', { ...FINE_MESH, ca: { ...ca, step: 'none', waiting: [] } });
+    await using _b = b.fake;
+    assert.deepEqual((await collectStatus(meshWith([b]))).warnings, []);
+  });
+
   for (const [title, state, versions, expected] of [
     [
       'a pod that is not captured',

@@ -11,6 +11,7 @@ import { CONTROLLER } from '../install/objects/common.ts';
 import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
 import { type EnrolledNamespace, enrolledNamespaces } from './enrolled.ts';
 import { byName } from './proxy-rows.ts';
+import { rotationWarnings } from './rotation-warning.ts';
 import { problemsOf } from './status-problems.ts';
 import { versionFindings } from './version-findings.ts';
 
@@ -70,7 +71,8 @@ export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
     proxies: Object.entries(versions).map(([name, version]) => ({ name, version })),
   });
   const problems = problemsOf({ ...parts, asked, objects, leader, skew: skew.problems });
-  return { ...parts, problems, warnings: skew.warnings };
+  const rotation = await rotationWarnings(first.client, controller.nowMs);
+  return { ...parts, problems, warnings: [...skew.warnings, ...rotation] };
 }
 
 export interface Asked {
