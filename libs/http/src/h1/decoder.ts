@@ -101,8 +101,8 @@ export abstract class MessageDecoder<
     });
   }
 
-  protected fail(error: unknown): unknown {
-    if (error instanceof H1Error && this.#error === undefined) {
+  protected fail(error: H1Error): H1Error {
+    if (this.#error === undefined) {
       this.#error = error;
       this.#refusals?.count(error.code);
       this.queue.clear();

@@ -1,4 +1,5 @@
 /** The body of one message after another, by the framing of each (RFC 9112 §6.3). */
+import type { H1Error } from '../errors.ts';
 import type { H1Limits } from '../limits.ts';
 import { type BodyFraming, type FieldLines, NO_FIELDS } from '../message.ts';
 import type { ByteQueue } from '../scan/byte-queue.ts';
@@ -18,7 +19,7 @@ export class BodyReader {
   #kind: BodyFraming['kind'] = 'none';
   #left = 0;
   #bytes = 0;
-  #failure: Error | undefined;
+  #failure: H1Error | undefined;
   /** Made for the first chunked body; most connections never have one. */
   #chunked: ChunkedDecoder | undefined;
   #trailers: TrailerReader | undefined;

@@ -5,6 +5,7 @@
  * Extensions are bounded and dropped (§7.1.1); what they mean to somebody else cannot matter.
  */
 
+import { H1Error } from '../errors.ts';
 import type { H1Limits } from '../limits.ts';
 import type { ByteQueue } from '../scan/byte-queue.ts';
 import { CHARS, CR, HEX_VALUES, LF, SEMICOLON, skipWhile, VALUE_CHAR } from '../scan/chars.ts';
@@ -28,7 +29,7 @@ export class ChunkedDecoder {
   #extensionBytes = 0;
   #extensionsBytes = 0;
   /** Found behind data that is given first, so that a chunk more or less in one read changes nothing. */
-  #failure: unknown;
+  #failure: H1Error | undefined;
 
   constructor(limits: H1Limits, refuse: Refuse) {
     this.#limits = limits;
@@ -91,6 +92,9 @@ export class ChunkedDecoder {
       return at;
     } catch (error) {
       // What failed stays in the queue, so that there is something to be asked for.
+      if (!(error instanceof H1Error)) {
+        throw error;
+      }
       this.#failure = error;
       return at;
     }

@@ -6,7 +6,7 @@
  */
 import { H1Error } from '../errors.ts';
 import type { BodyFraming, FieldLines } from '../message.ts';
-import { lowerName } from '../parse/field-names.ts';
+import { isFieldName } from '../parse/field-names.ts';
 import { isAuthority } from '../parse/target.ts';
 import { reasonOf } from './reasons.ts';
 
@@ -51,7 +51,6 @@ const OWNED: ReadonlySet<string> = new Set([
 ]);
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Z-]{1,32}$/;
 const TARGET = /^[!"$-~]+$/;
-const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** The head with its empty line. Throws H1_UNWRITABLE. */
@@ -92,9 +91,11 @@ export function encodeRequestHead(request: RequestToWrite): string {
 /** The head with its empty line; also of an interim response. Throws H1_UNWRITABLE. */
 export function encodeResponseHead(response: ResponseToWrite): string {
   const { status, body, fields, contentLength } = response;
-  require(Number.isInteger(status) && status >= 100 && status <= 599, 'status', String(status));
+  if (!(Number.isInteger(status) && status >= 100 && status <= 599)) {
+    throw unwritable('status', String(status));
+  }
   const isBodiless = status < 200 || status === 204 || status === 304;
-  require(!isBodiless || body.kind === 'none', `body of a ${status}`, body.kind);
+  require(!isBodiless || body.kind === 'none', 'body of a status without one', body.kind);
   let head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n`;
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? '';
@@ -126,16 +127,21 @@ export function encodeFieldLines(fields: FieldLines): string {
 }
 
 function line(name: string, value: string): string {
-  // A common name is known to be one without another look.
-  require(lowerName(name) === name && NAME.test(name), 'field name', name);
-  require(!NOT_VALUE.test(value), `value of ${name}`, value);
+  if (!isFieldName(name)) {
+    throw unwritable('field name', name);
+  }
+  if (NOT_VALUE.test(value)) {
+    throw unwritable(`value of ${name}`, value);
+  }
   return `${name}: ${value}\r\n`;
 }
 
 function framingLine(body: BodyFraming): string {
   switch (body.kind) {
     case 'length':
-      require(Number.isSafeInteger(body.bytes) && body.bytes >= 0, 'length', String(body.bytes));
+      if (!Number.isSafeInteger(body.bytes) || body.bytes < 0) {
+        throw unwritable('length', String(body.bytes));
+      }
       return `content-length: ${body.bytes}\r\n`;
     case 'chunked':
       return 'transfer-encoding: chunked\r\n';
@@ -155,6 +161,10 @@ function connectionLine(options: string): string {
 
 function require(isWritable: boolean, what: string, found: string): void {
   if (!isWritable) {
-    throw new H1Error('H1_UNWRITABLE', 'local', `${what} "${found}"`);
+    throw unwritable(what, found);
   }
+}
+
+function unwritable(what: string, found: string): H1Error {
+  return new H1Error('H1_UNWRITABLE', 'local', `${what} ${found}`);
 }

@@ -17,9 +17,16 @@ X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection`;
 
 const LOWER: ReadonlyMap<string, string> = makeLower();
 
+const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
 /** ASCII lower case; names are tokens. */
 export function lowerName(name: string): string {
   return LOWER.get(name) ?? name.toLowerCase();
+}
+
+/** A token in lower case. */
+export function isFieldName(name: string): boolean {
+  return LOWER.get(name) === name || NAME.test(name);
 }
 
 function makeLower(): ReadonlyMap<string, string> {

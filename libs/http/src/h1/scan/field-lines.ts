@@ -45,8 +45,10 @@ export class FieldLinesScanner implements PartScanner {
 
   step(bytes: Uint8Array, base: number, at: number, stop: number): number {
     switch (this.#state) {
-      case LINE:
-        return this.#line(bytes, base, at);
+      case LINE: {
+        const next = this.#wholeLines(bytes, base, at, stop);
+        return next === stop ? next : this.#line(bytes, base, next);
+      }
       case NAME:
         return this.#name(bytes, base, at, stop);
       case SPACE:
@@ -60,6 +62,37 @@ export class FieldLinesScanner implements PartScanner {
         this.#state = this.#state === VALUE_LF ? LINE : DONE;
         return at + 1;
     }
+  }
+
+  /**
+   * Most lines are whole and in order: those are taken here, without a state each. Returns the begin of the first line that
+   * is not, which the states then judge from its first byte on.
+   */
+  #wholeLines(bytes: Uint8Array, base: number, begin: number, stop: number): number {
+    const { marks } = this;
+    const { fieldsMax } = this.#options;
+    let { count } = this;
+    let at = begin;
+    while (count < fieldsMax) {
+      const nameEnd = skipWhile(bytes, at, stop, TCHAR);
+      if (nameEnd === at || nameEnd >= stop || bytes[nameEnd] !== COLON) {
+        break;
+      }
+      const valueAt = skipSpace(bytes, nameEnd + 1, stop);
+      const end = skipWhile(bytes, valueAt, stop, VALUE_CHAR);
+      if (end + 1 >= stop || bytes[end] !== CR || bytes[end + 1] !== LF) {
+        break;
+      }
+      const mark = count * 4;
+      marks[mark] = at - base;
+      marks[mark + 1] = nameEnd - base;
+      marks[mark + 2] = valueAt - base;
+      marks[mark + 3] = trimEnd(bytes, valueAt, end) - base;
+      count += 1;
+      at = end + 2;
+    }
+    this.count = count;
+    return at;
   }
 
   #line(bytes: Uint8Array, base: number, at: number): number {
@@ -106,10 +139,7 @@ export class FieldLinesScanner implements PartScanner {
   }
 
   #space(bytes: Uint8Array, base: number, at: number, stop: number): number {
-    let end = at;
-    while (end < stop && (bytes[end] === SP || bytes[end] === HTAB)) {
-      end += 1;
-    }
+    const end = skipSpace(bytes, at, stop);
     if (end < stop) {
       this.marks[this.count * 4 + 2] = end - base;
       this.#state = VALUE;
@@ -126,13 +156,25 @@ export class FieldLinesScanner implements PartScanner {
       throw this.#refuse(bytes[end] === LF ? 'H1_BARE_LF' : 'H1_FIELD_VALUE_INVALID');
     }
     const begin = base + (this.marks[this.count * 4 + 2] ?? 0);
-    let last = end;
-    while (last > begin && (bytes[last - 1] === SP || bytes[last - 1] === HTAB)) {
-      last -= 1;
-    }
-    this.marks[this.count * 4 + 3] = last - base;
+    this.marks[this.count * 4 + 3] = trimEnd(bytes, begin, end) - base;
     this.count += 1;
     this.#state = VALUE_LF;
     return end + 1;
   }
+}
+
+function skipSpace(bytes: Uint8Array, at: number, stop: number): number {
+  let end = at;
+  while (end < stop && (bytes[end] === SP || bytes[end] === HTAB)) {
+    end += 1;
+  }
+  return end;
+}
+
+function trimEnd(bytes: Uint8Array, begin: number, end: number): number {
+  let last = end;
+  while (last > begin && (bytes[last - 1] === SP || bytes[last - 1] === HTAB)) {
+    last -= 1;
+  }
+  return last;
 }

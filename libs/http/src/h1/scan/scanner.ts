@@ -1,8 +1,8 @@
 /** What the parts of the one scan share. */
-import type { H1ErrorCode } from '../errors.ts';
+import type { H1Error, H1ErrorCode } from '../errors.ts';
 
-/** Counts the refusal and gives the error to throw. */
-export type Refuse = (code: H1ErrorCode, detail?: string) => Error;
+/** Gives the error to throw. */
+export type Refuse = (code: H1ErrorCode, detail?: string) => H1Error;
 
 /**
  * A part of a section, resumable at any byte. Positions that it remembers are offsets from `base`, the section's
