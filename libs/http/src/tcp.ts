@@ -7,8 +7,11 @@ import { HttpError, toHttpError } from './errors.ts';
 import type { MeshPlane } from './plane.ts';
 import type { ConnectionRecord } from './record.ts';
 import type { EngineContext } from './transaction.ts';
-import type { MeshEndpoint } from './upstream/cluster-state.ts';
+import type { ClusterState, MeshEndpoint } from './upstream/cluster-state.ts';
 import { connectFailure, overflow, requireNoTls } from './upstream/failure.ts';
+
+/** Endpoints that one connection asks. */
+const TRIES_MAX = 3;
 
 export interface TcpTunnel {
   /** Evaluates policy again; true: it is forbidden now and was cut. */
@@ -124,32 +127,45 @@ async function connect(
   requireNoTls(resolved.cluster);
   const state = context.clusters.of(resolved.cluster);
   options.chosen.clusterName = resolved.cluster.name;
-  const endpoint = state.pick(resolved.endpoints, new Set());
-  if (endpoint === undefined) {
-    throw new HttpError(
-      'HTTP_NO_HEALTHY_UPSTREAM',
-      `no healthy endpoint in ${resolved.cluster.name}`,
-      {
-        side: 'upstream',
-      },
-    );
+  const tried = new Set<string>();
+  for (let attempt = 1; ; attempt += 1) {
+    const endpoint = state.pick(resolved.endpoints, tried);
+    if (endpoint === undefined) {
+      throw new HttpError(
+        'HTTP_NO_HEALTHY_UPSTREAM',
+        `no healthy endpoint in ${resolved.cluster.name}`,
+        { side: 'upstream' },
+      );
+    }
+    tried.add(endpoint.key);
+    require(authorization.forEndpoint(endpoint), options.chosen);
+    hold(state, endpoint, options.chosen);
+    try {
+      return await plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal);
+    } catch (error) {
+      state.record(endpoint.key, undefined);
+      const others = resolved.endpoints.filter(({ key }) => !tried.has(key));
+      if (options.signal.aborted || attempt >= TRIES_MAX || others.length === 0) {
+        throw connectFailure(error);
+      }
+      // Nothing of the client has been sent.
+      options.chosen.release?.();
+      delete options.chosen.release;
+    }
   }
-  require(authorization.forEndpoint(endpoint), options.chosen);
+}
+
+/** Counts the connection in the limits of its cluster until `release`. Throws an HttpError. */
+function hold(state: ClusterState, endpoint: MeshEndpoint, chosen: Chosen): void {
   if (!state.breaker.hold('connections')) {
     throw overflow('connections');
   }
   const busy = state.begin(endpoint.key);
-  options.chosen.endpoint = endpoint;
-  options.chosen.release = (): void => {
+  chosen.endpoint = endpoint;
+  chosen.release = (): void => {
     state.breaker.release('connections');
     busy[Symbol.dispose]();
   };
-  try {
-    return await plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal);
-  } catch (error) {
-    state.record(endpoint.key, undefined);
-    throw connectFailure(error);
-  }
 }
 
 function clusterOf(plane: MeshPlane, { random }: EngineContext): ClusterRef {

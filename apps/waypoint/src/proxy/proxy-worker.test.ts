@@ -8,6 +8,7 @@ import { systemClock } from '@ambit/core';
 import { type ConnectRequest, HboneError, HbonePool, HboneServer } from '@ambit/hbone';
 import type { Address } from '@ambit/model';
 import { type ByteConn, copyBoth, duplexFromConn, SocketConn } from '@ambit/proxy';
+import { Recorder } from '@ambit/proxy/testing';
 import { mergedText } from '@ambit/telemetry';
 import { TestCa, type TestIdentity } from '@ambit/testkit';
 import { HOST, PORT, service, VIP, WAYPOINT_ADDRESS, workload } from '../testing.ts';
@@ -416,6 +417,28 @@ describe('ProxyWorker', () => {
     const line = rig.lines.findLast((entry) => entry['message'] === 'connection complete');
     assert.equal(line?.['error'], 'connection closed due to policy change');
     assert.equal(line?.['policy'], 'shop/nobody');
+  });
+
+  it('takes a TCP connection to another endpoint where one is not there', async () => {
+    const echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
+    await using rig = await startRig({ backend: echo });
+    rig.tell([
+      { kind: 'service', service: service('TCP') },
+      { kind: 'workload', workload: workload('reviews', rig.backendPort) },
+      {
+        kind: 'workload',
+        workload: workload('gone', rig.backendPort, { addresses: ['127.0.0.99'] }),
+      },
+    ]);
+    // More than chance would let by.
+    for (let i = 0; i < 16; i += 1) {
+      const conn = await rig.tunnel(client);
+      const recorder = Recorder.on(conn);
+      conn.write(Buffer.from('ping'));
+      await recorder.until(({ text }) => text === 'ping');
+      conn.end();
+      await recorder.closed;
+    }
   });
 
   it('reports metrics that merge into one text', async () => {
