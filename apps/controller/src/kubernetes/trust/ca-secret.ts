@@ -38,6 +38,8 @@ export interface CaSecret {
   /** The controller made it. */
   readonly isOurs: boolean;
   readonly annotations: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly type: string;
   /** As text. */
   readonly values: Readonly<Record<string, string>>;
 }
@@ -59,6 +61,8 @@ export function caSecretOf(object: KubeObject): CaSecret {
     resourceVersion: metadata.resourceVersion ?? '',
     isOurs: isManaged(object),
     annotations: metadata.annotations ?? {},
+    labels: metadata.labels ?? {},
+    type: typeof object['type'] === 'string' ? object['type'] : 'Opaque',
     values,
   };
 }

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
+import { systemClock } from '@ambit/core';
+import { FakeClock } from '@ambit/core/testing';
 import { buildCa, type CaTexts, createCertificateRequest, createOwnRoot } from '@ambit/identity';
 import type { KubeObject } from '@ambit/kube';
 import { fail } from '@ambit/kube/testing';
@@ -220,15 +222,8 @@ describe('SecretAuthority', () => {
   });
 
   it('makes no other where the Secret of a mesh is gone, and goes on when it is back', async () => {
-    const metadata = { namespace: 'mesh', name: 'ambit-ca-root-cert' };
-    const labels = { 'app.kubernetes.io/managed-by': 'ambit-controller' };
     const lost = root();
-    bed.server.put('configmaps', {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { ...metadata, labels },
-      data: { 'root-cert.pem': lost.roots },
-    });
+    trust(lost);
     const { ca, problems } = replica();
     await until(() => problems.length > 0, 'a problem');
     assert.match(
@@ -239,6 +234,67 @@ describe('SecretAuthority', () => {
     put(dataOf(lost));
     await ca.whenOpen();
     assert.equal(ca.authority.rootBundlePem, lost.roots);
+    assert.equal(problems.at(-1), undefined);
+  });
+
+  const trust = (texts: CaTexts): void => {
+    const labels = { 'app.kubernetes.io/managed-by': 'ambit-controller' };
+    bed.server.put('configmaps', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace: 'mesh', name: 'ambit-ca-root-cert', labels },
+      data: { 'root-cert.pem': texts.roots },
+    });
+  };
+
+  it('puts its own Secret back as it was, once, and goes on', async () => {
+    const clock = new FakeClock();
+    const replicas = [0, 1].map(() => replica({ context: { ...bed.context(), clock } }));
+    await whileClockRuns(clock, Promise.all(replicas.map(({ ca }) => ca.whenOpen())));
+    const before = stored();
+    assert.ok(before !== undefined);
+    const bundle = replicas[0]?.ca.authority.rootBundlePem ?? '';
+    bed.server.delete('secrets', 'mesh/ambit-ca-secret');
+    const isTold = (): boolean =>
+      replicas.every(({ problems }) => /is gone.*it is put back/.test(String(problems.at(-1))));
+    await until(isTold, 'the loss is said');
+    // Not while the mesh is known to trust another root by now.
+    trust(root('other'));
+    await whileClockRuns(clock, systemClock.sleep(100));
+    assert.equal(stored(), undefined);
+    trust({ ...good, roots: bundle });
+    await whileClockRuns(
+      clock,
+      until(() => stored() !== undefined, 'it is back'),
+    );
+    assert.deepEqual(stored()?.['data'], before['data']);
+    assert.deepEqual(stored()?.metadata.labels, before.metadata.labels);
+    await until(() => replicas.every(({ problems }) => problems.at(-1) === undefined), 'all well');
+    assert.ok(replicas.every(({ ca }) => ca.authority.rootBundlePem === bundle));
+  });
+
+  it('takes no other root in place of a Secret that went, but one that goes on with it', async () => {
+    put(data);
+    const { ca, problems } = replica();
+    await ca.whenOpen();
+    put(dataOf(other), 'cacerts');
+    bed.server.delete('secrets', 'mesh/ambit-ca-secret');
+    await until(() => /ambit-ca-secret is gone/.test(String(problems.at(-1))), 'the loss is said');
+    assert.equal(ca.authority.rootBundlePem, good.roots);
+    put(dataOf({ ...other, roots: other.roots + good.roots }), 'cacerts');
+    await until(() => ca.source?.name === 'mesh/cacerts', 'the other one');
+    assert.equal(problems.at(-1), undefined);
+  });
+
+  it('starts with no root that the mesh does not trust', async () => {
+    trust(good);
+    put(dataOf(other), 'cacerts');
+    const { ca, problems } = replica();
+    await until(() => problems.length > 0, 'a problem');
+    assert.match(String(problems[0]), /mesh\/cacerts has other roots than the mesh trusts/);
+    assert.equal(ca.authority.isOpen, false);
+    put(dataOf({ ...other, roots: other.roots + good.roots }), 'cacerts');
+    await ca.whenOpen();
     assert.equal(problems.at(-1), undefined);
   });
 
@@ -316,4 +372,17 @@ describe('SecretAuthority', () => {
 
 function certificateOf(texts: CaTexts): X509Certificate {
   return new X509Certificate(texts.certificate);
+}
+
+/** A second of the replicas' time every few milliseconds. */
+async function whileClockRuns(clock: FakeClock, work: Promise<unknown>): Promise<void> {
+  let isDone = false;
+  const done = work.finally(() => {
+    isDone = true;
+  });
+  while (!isDone) {
+    clock.advance(1_000);
+    await Promise.race([done, systemClock.sleep(5)]);
+  }
+  await done;
 }

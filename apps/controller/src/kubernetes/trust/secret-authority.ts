@@ -3,25 +3,21 @@
  *
  * The one rule: what the watch says is used, by every replica alike; the only thing written is a Secret that is not
  * there at all, and of replicas that try at once the API server lets one win. A Secret that cannot be used is left as
- * it is: before the first good one nothing is served, later the material before stays in use.
+ * it is: before the first good one nothing is served, later the material before stays in use. One that went brings no other root:
+ * what was in it stays in use, and is put back if the controller made it.
  */
 import { type Clock, MeshError } from '@ambit/core';
-import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
+import { type CaTexts, CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { isKubeError, Reflector, WorkQueue } from '@ambit/kube';
 
 import type { KubernetesContext } from '../context.ts';
-import {
-  type CaSecret,
-  caSecretOf,
-  caTextsOf,
-  isManaged,
-  ownSecret,
-  SECRETS,
-} from './ca-secret.ts';
+import { putBack, sharesRoot, trustedRoots } from './ca-continuity.ts';
+import { type CaSecret, caSecretOf, caTextsOf, ownSecret, SECRETS } from './ca-secret.ts';
 
-const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 /** Until the Secrets are known, for saying why they are not. */
 const ASK_AGAIN_MS = 1_000;
+/** Whoever replaces a Secret deletes and creates it. */
+const PUT_BACK_MS = 5_000;
 
 export interface SecretAuthorityOptions {
   readonly context: Pick<
@@ -51,6 +47,8 @@ export class SecretAuthority {
   /** In use, as it was read. */
   #source: CaSecret | undefined;
   #problem: string | undefined;
+  /** Monotonic; since when the Secret in use is not there. */
+  #missingSinceMs: number | undefined;
 
   constructor(options: SecretAuthorityOptions) {
     const { context, trustDomain, defaultTtlSeconds } = options;
@@ -121,23 +119,49 @@ export class SecretAuthority {
       if (lastError !== undefined) this.#tell(`the Secrets of the CA cannot be read: ${lastError}`);
       return ASK_AGAIN_MS;
     }
-    const found = this.#secrets
-      .map((reflector) => [...reflector.entries()][0]?.[1])
-      .find((secret) => secret !== undefined);
-    if (found !== undefined) {
-      this.#use(found);
-      return undefined;
+    const present = this.#secrets.flatMap((reflector) => [...reflector.entries()].slice(0, 1));
+    let refused: string | undefined;
+    for (const [, secret] of present) {
+      const isSame = secret.name === this.#source?.name;
+      const problem = isSame ? undefined : await this.#breakWith(secret, signal);
+      if (problem === undefined) {
+        this.#missingSinceMs = undefined;
+        this.#use(secret, refused);
+        return undefined;
+      }
+      refused ??= problem;
     }
-    return await this.#missing(signal);
+    if (refused === undefined || this.#source !== undefined) return await this.#missing(signal);
+    this.#tell(refused);
+    return ASK_AGAIN_MS;
   }
 
-  #use(secret: CaSecret): void {
+  /** Why another Secret than the one in use, or a first one, cannot be used: proxies would not trust it. */
+  async #breakWith(secret: CaSecret, signal: AbortSignal): Promise<string | undefined> {
+    const { context, rootConfigMap } = this.#options;
+    const isFirst = this.#source === undefined;
+    const trusted = isFirst ? await this.#trusted(signal) : this.authority.rootBundlePem;
+    const texts = textsOf(secret);
+    // What cannot be read at all is refused when it is to be used.
+    if (trusted === undefined || texts === undefined || sharesRoot(texts, trusted))
+      return undefined;
+    const anew = `to begin anew, delete ConfigMap ${context.namespace}/${rootConfigMap ?? ''} while no controller runs, and restart all agents and waypoints`;
+    return `Secret ${secret.name} has other roots than the mesh trusts, and is not used: put the former roots into its root-cert.pem too; or, ${anew}`;
+  }
+
+  async #trusted(signal: AbortSignal): Promise<string | undefined> {
+    const { context, rootConfigMap: name } = this.#options;
+    const { namespace, client } = context;
+    return name === undefined ? undefined : await trustedRoots(client, { namespace, name }, signal);
+  }
+
+  #use(secret: CaSecret, problem: string | undefined): void {
     try {
       const texts = caTextsOf(secret);
       const isNew = this.authority.use(texts);
       const before = this.#source;
       this.#source = secret;
-      this.#tell(undefined);
+      this.#tell(problem);
       this.#opened.resolve();
       if (isNew) {
         const from = before === undefined ? {} : { before: before.name };
@@ -152,16 +176,11 @@ export class SecretAuthority {
     }
   }
 
-  /** A Secret that went is not made again: whoever trusts the root that was in it could not follow. */
+  /** No other root takes the place of one that went: whoever trusts that could not follow. Our own Secret is put back as it was. */
   async #missing(signal: AbortSignal): Promise<number | undefined> {
     const { context, secretName, cacertsName = 'cacerts', trustDomain } = this.#options;
     const { namespace, client } = context;
-    if (this.#source !== undefined) {
-      this.#tell(
-        `Secret ${this.#source.name} is gone; what was in it stays in use until this process ends`,
-      );
-      return undefined;
-    }
+    if (this.#source !== undefined) return await this.#restore(this.#source, signal);
     if (secretName === '') {
       this.#tell(`Secret ${namespace}/${cacertsName} is not there`);
       return undefined;
@@ -182,6 +201,28 @@ export class SecretAuthority {
     return ASK_AGAIN_MS;
   }
 
+  /** Its replicas all do; the API server lets one win. What others brought is theirs to put back. */
+  async #restore(secret: CaSecret, signal: AbortSignal): Promise<number | undefined> {
+    const { context, secretName } = this.#options;
+    const { namespace, client, log } = context;
+    const isOurs = secret.isOurs && secret.name === `${namespace}/${secretName}`;
+    const after = isOurs ? 'it is put back' : 'put it back';
+    this.#tell(`Secret ${secret.name} is gone; what was in it stays in use: ${after}`);
+    if (!isOurs) return undefined;
+    this.#missingSinceMs ??= this.#clock.now();
+    const waitMs = this.#missingSinceMs + PUT_BACK_MS - this.#clock.now();
+    if (waitMs > 0) return waitMs;
+    try {
+      const trusted = await this.#trusted(signal);
+      if (await putBack(secret, { client, trusted, signal })) {
+        log.warn('the Secret of the CA was deleted and is put back', { secret: secret.name });
+      }
+    } catch (error) {
+      if (!isKubeError(error, 'KUBE_ALREADY_EXISTS')) throw error;
+    }
+    return ASK_AGAIN_MS;
+  }
+
   /**
    * Why there was a CA before, so that another one would cut every proxy off that trusts its root: a process that starts cannot
    * know it otherwise. Empty: the Secret has come meanwhile. Throws KubeError.
@@ -189,12 +230,10 @@ export class SecretAuthority {
   async #lost(secretName: string, signal: AbortSignal): Promise<string | undefined> {
     const { context, rootConfigMap: name } = this.#options;
     const { namespace, client } = context;
-    if (name === undefined) return undefined;
-    const found = await client.find(CONFIG_MAPS, { namespace, name }, { signal });
-    if (found === undefined || !isManaged(found)) return undefined;
+    if ((await this.#trusted(signal)) === undefined) return undefined;
     const secret = await client.find(SECRETS, { namespace, name: secretName }, { signal });
     return secret === undefined
-      ? `Secret ${namespace}/${secretName} is gone, and ConfigMap ${namespace}/${name} says that the mesh trusts the root that was in it: put the Secret back; or, to begin anew, delete the ConfigMap while no controller runs, and restart all agents and waypoints`
+      ? `Secret ${namespace}/${secretName} is gone, and ConfigMap ${namespace}/${name ?? ''} says that the mesh trusts the root that was in it: put the Secret back; or, to begin anew, delete the ConfigMap while no controller runs, and restart all agents and waypoints`
       : '';
   }
 
@@ -204,5 +243,15 @@ export class SecretAuthority {
     const { log } = this.#options.context;
     if (problem !== undefined) log.error('the CA cannot be used as it is', { problem });
     this.#options.onProblem(problem);
+  }
+}
+
+/** Undefined: it cannot be used at all. */
+function textsOf(secret: CaSecret): CaTexts | undefined {
+  try {
+    return caTextsOf(secret);
+  } catch (error) {
+    if (error instanceof MeshError) return undefined;
+    throw error;
   }
 }
