@@ -149,7 +149,9 @@ function refusedStatus(input: GatewayStatusInput, refused: WantedCondition): Sta
   const spec = (input.spec ?? {}) as Readonly<Record<string, unknown>>;
   const { parentRefs, targetRefs, gatewayClassName } = spec;
   if (gatewayClassName !== undefined) {
-    return CLASSES.has(gatewayClassName) ? conditionsStatus(input, [refused]) : undefined;
+    return CLASSES.has(gatewayClassName)
+      ? conditionsStatus(input, [refused, notProgrammed(refused)])
+      : undefined;
   }
   const entriesOf = (refs: unknown, fallback: Readonly<Record<string, string>>, reason: string) =>
     listOf(refs).flatMap((ref): readonly ParentEntry<WantedCondition>[] => {
@@ -164,6 +166,17 @@ function refusedStatus(input: GatewayStatusInput, refused: WantedCondition): Sta
   }
   const fallback = { group: GATEWAY_GROUP, kind: 'Gateway' };
   return parentsStatus(input, entriesOf(parentRefs, fallback, 'UnsupportedValue'));
+}
+
+/** Addresses and listeners stay those of the version that is in force, and say so by their generation. */
+function notProgrammed({ observedGeneration }: WantedCondition): WantedCondition {
+  return {
+    type: 'Programmed',
+    status: 'False',
+    reason: 'Invalid',
+    message: 'this version is not accepted',
+    ...(observedGeneration !== undefined && { observedGeneration }),
+  };
 }
 
 /** What hangs on a Gateway is the affair of its controller. */

@@ -284,8 +284,16 @@ describe('StatusDuty', () => {
       assert.equal(accepted?.['status'], 'False');
       assert.equal(accepted['observedGeneration'], 3);
     }
-    const [gateway] = bed.status('Gateway/shop/w')['conditions'] as readonly Told[];
-    assert.equal(gateway?.['reason'], 'Invalid');
+    const ofGateway = bed.status('Gateway/shop/w')['conditions'] as readonly Told[];
+    assert.deepEqual(
+      ofGateway.map(({ type, status, reason, observedGeneration }) => [
+        ...[type, status, reason, observedGeneration],
+      ]),
+      [
+        ['Accepted', 'False', 'Invalid', 3],
+        ['Programmed', 'False', 'Invalid', 3],
+      ],
+    );
     assert.deepEqual(bed.status('Gateway/shop/edge'), {});
   });
 
