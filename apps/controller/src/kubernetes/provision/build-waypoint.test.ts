@@ -62,6 +62,7 @@ describe('buildWaypoint', () => {
       ['kubernetes.io/hostname'],
       'the scheduler passes over nodes without the label of any one of them',
     );
+    assert.deepEqual(spread[0]?.['matchLabelKeys'], ['pod-template-hash']);
   });
 
   it('puts the labels and annotations of its Gateway on everything, ours before theirs', () => {

@@ -8,6 +8,7 @@ import type { KubeObject, OwnerReference } from '@ambit/kube';
 import type { WaypointSpec } from '@ambit/model';
 import {
   type Json,
+  partNameOf,
   waypointAnnotations,
   waypointContainer,
   waypointLabels,
@@ -72,7 +73,7 @@ const READY_SECONDS_MIN = 3;
 
 export function waypointParts(input: WaypointInput): readonly WaypointPart[] {
   const { spec, serviceType, hasAutoscaler } = input;
-  const { name } = spec;
+  const name = partNameOf(spec);
   return [
     partOf(input, 'serviceAccount', { automountServiceAccountToken: false }),
     partOf(input, 'service', { spec: { ...waypointServiceSpec(spec), type: serviceType } }),
@@ -101,7 +102,7 @@ function partOf({ spec, owner }: WaypointInput, kind: PartKind, body: Json): Way
     apiVersion: group === '' ? version : `${group}/${version}`,
     kind: kindName,
     metadata: {
-      name: kind === 'serviceAccount' ? spec.serviceAccount : spec.name,
+      name: kind === 'serviceAccount' ? spec.serviceAccount : partNameOf(spec),
       namespace: spec.namespace,
       labels: { ...waypointLabels(spec), ...MANAGED_BY },
       annotations: {
@@ -224,6 +225,8 @@ function spreadOut(labelSelector: Json): Json {
         topologyKey: 'kubernetes.io/hostname',
         whenUnsatisfiable: 'ScheduleAnyway',
         labelSelector,
+        // Those that an update replaces do not count.
+        matchLabelKeys: ['pod-template-hash'],
       },
     ],
     affinity: {

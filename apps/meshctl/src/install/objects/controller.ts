@@ -141,6 +141,8 @@ function spreadOut() {
         topologyKey: 'kubernetes.io/hostname',
         whenUnsatisfiable: 'ScheduleAnyway',
         labelSelector,
+        // Those that an update replaces do not count.
+        matchLabelKeys: ['pod-template-hash'],
       },
     ],
     affinity: {
