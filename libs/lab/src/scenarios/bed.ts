@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { type MeshObject, parseObject, parseYaml } from '@ambit/api';
 import type { AdminObject } from '@ambit/model';
 import type { Lab } from '../lab.ts';
+import type { MeshExtraEnv } from '../mesh.ts';
+import type { Env } from '../mesh-programs.ts';
 import { waypointFolder } from '../paths.ts';
 import { type LabOptions, labStart } from '../start.ts';
 import { unixGet } from '../unix-get.ts';
@@ -66,11 +68,16 @@ export function echoYaml(options: EchoOptions): string {
 }
 
 /** Ports 80 (http), 9000 (tcp), 9001 (server speaks first), 9002 (large). */
-export function serviceYaml(name: string, namespace = 'shop', extra: object = {}): string {
+export function serviceYaml(
+  name: string,
+  namespace = 'shop',
+  extra: object = {},
+  labels: Readonly<Record<string, string>> = {},
+): string {
   return yaml({
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name, namespace },
+    metadata: { name, namespace, labels },
     spec: {
       selector: { app: name },
       ports: [
@@ -110,6 +117,14 @@ export function clientYaml(options: ClientOptions): string {
 /** JSON is YAML; one document. */
 export function yaml(object: object): string {
   return `${JSON.stringify(object)}\n---\n`;
+}
+
+/** For `LabOptions.extraEnv`: every certificate lives so long. */
+export function certificatesOf(seconds: number, controller: Env = {}): MeshExtraEnv {
+  return {
+    controller: { AMBIT_CERT_TTL_SECONDS: String(seconds), ...controller },
+    agent: { SECRET_TTL: `${seconds}s` },
+  };
 }
 
 export interface Bed extends AsyncDisposable {

@@ -56,6 +56,8 @@ export interface LoadReport {
   readonly errors: Readonly<Record<string, number>>;
   /** The longest time without a good answer. */
   readonly gapMs: number;
+  /** The most that stood at a time, of a load that reuses them. */
+  readonly connections: number;
 }
 
 export interface TcpCall {
@@ -123,6 +125,11 @@ export class Caller implements AsyncDisposable {
 
   async ping(name: string, timeoutMs = 5_000): Promise<{ ok: boolean; error?: string }> {
     return (await this.#ask('ping', { name, timeoutMs })) as { ok: boolean; error?: string };
+  }
+
+  /** Closes what `hold` opened, and idle connections of requests with `reuse`. */
+  async release(): Promise<void> {
+    await this.#ask('release', {});
   }
 
   async dns(name: string, family: 4 | 6): Promise<{ addresses: string[]; error?: string }> {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import {
   type Bed,
+  certificatesOf,
   clientYaml,
   echoYaml,
   makeBed,
@@ -15,6 +16,7 @@ import {
   yaml,
 } from './bed.ts';
 import type { Caller } from './caller.ts';
+import { startLoads } from './loads.ts';
 
 const SOAK_MINUTES = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 0);
 const IS_SOAK = SOAK_MINUTES > 0;
@@ -59,12 +61,7 @@ describe('endurance', () => {
         clientYaml({ name: 'client', node: 'node1' }),
         clientYaml({ name: 'passer-by', node: 'node2' }),
       ].join(''),
-      {
-        extraEnv: {
-          controller: { AMBIT_CERT_TTL_SECONDS: String(TTL_SECONDS) },
-          agent: { SECRET_TTL: `${TTL_SECONDS}s` },
-        },
-      },
+      { extraEnv: certificatesOf(TTL_SECONDS) },
     );
     client = bed.caller('shop/client');
   });
@@ -101,8 +98,7 @@ describe('endurance', () => {
 
   it(`${DURATION_MS / 1_000} s of change and breakage cost no request and show nothing`, async () => {
     const startedAt = performance.now();
-    await client.startLoad('new', { url: 'http://web/canary-endurance' }, 25);
-    await client.startLoad('kept', { url: 'http://web/canary-endurance', reuse: true }, 25);
+    const stopLoads = await startLoads(client, 'http://web/canary-endurance', 25);
     for (let round = 0; performance.now() - startedAt < DURATION_MS; round += 1) {
       const capture = await bed.lab.capture();
       await disturbances[round % disturbances.length]?.(round);
@@ -110,11 +106,7 @@ describe('endurance', () => {
       await capture.stop();
       assert.equal(capture.contains('canary-endurance'), false, `round ${round}`);
     }
-    for (const name of ['new', 'kept']) {
-      const report = await client.stopLoad(name);
-      assert.deepEqual(report.errors, {}, name);
-      assert.ok(report.ok > 100, `${name}: ${report.ok} requests`);
-    }
+    await stopLoads(100);
     for (const component of bed.lab
       .status()
       .components.filter(({ name }) => name !== 'controller')) {

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import {
   admin,
   type Bed,
+  certificatesOf,
   clientYaml,
   echoYaml,
   makeBed,
@@ -12,6 +13,7 @@ import {
   serviceYaml,
 } from './bed.ts';
 import type { Caller } from './caller.ts';
+import { startLoads } from './loads.ts';
 
 const TTL_SECONDS = 20;
 /** An hour in soak, by AMBIT_SOAK_MINUTES. */
@@ -29,12 +31,7 @@ describe('identity', () => {
         serviceYaml('web'),
         clientYaml({ name: 'client', node: 'node1' }),
       ].join(''),
-      {
-        extraEnv: {
-          controller: { AMBIT_CERT_TTL_SECONDS: String(TTL_SECONDS) },
-          agent: { SECRET_TTL: `${TTL_SECONDS}s` },
-        },
-      },
+      { extraEnv: certificatesOf(TTL_SECONDS) },
     );
     client = bed.caller('shop/client');
   });
@@ -56,14 +53,9 @@ describe('identity', () => {
   });
 
   it(`rotates under load: certificates of ${TTL_SECONDS} s, ${LOAD_MS / 1_000} s, no failed request`, async () => {
-    await client.startLoad('new', { url: 'http://web/' }, 50);
-    await client.startLoad('kept', { url: 'http://web/', reuse: true }, 50);
+    const stopLoads = await startLoads(client, 'http://web/', 50);
     await bed.lab.clock.sleep(LOAD_MS);
-    for (const name of ['new', 'kept']) {
-      const report = await client.stopLoad(name);
-      assert.deepEqual(report.errors, {}, name);
-      assert.ok(report.ok > (LOAD_MS / 50) * 0.5, `${name}: ${report.ok} requests`);
-    }
+    await stopLoads((LOAD_MS / 50) * 0.5);
   });
 
   it('stops serving when it expires and cannot be renewed', async () => {

@@ -1,39 +1,19 @@
 /** A waypoint that follows another: both serve for a while, then the first is told to end, and nobody notices. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import {
-  type Bed,
-  clientYaml,
-  echoYaml,
-  makeBed,
-  namespaceYaml,
-  serviceYaml,
-  yaml,
-} from './bed.ts';
+import { type Bed, clientYaml, echoYaml, makeBed, namespaceYaml } from './bed.ts';
 import type { Caller } from './caller.ts';
+import { startLoads } from './loads.ts';
+import { gatewayYaml, serviceThroughYaml } from './waypoints.ts';
 
 const URL = 'http://web.shop/';
 const ROUNDS = 3;
 /** Of each kind of client, after the first waypoint has ended. */
 const REQUESTS = 10;
 
-/** A Gateway whose annotation is new in every round, and so is the template of its pods. */
+/** Its annotation is new in every round, and so is the template of its pods. */
 const gateway = (round: number): string =>
-  yaml({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'Gateway',
-    metadata: { name: 'gate', namespace: 'shop' },
-    spec: {
-      gatewayClassName: 'istio-waypoint',
-      listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }],
-      infrastructure: { annotations: { round: String(round) } },
-    },
-  });
-
-const through = yaml({
-  ...(JSON.parse(serviceYaml('web').split('\n')[0] ?? '') as object),
-  metadata: { name: 'web', namespace: 'shop', labels: { 'istio.io/use-waypoint': 'gate' } },
-});
+  gatewayYaml('gate', { annotations: { round: String(round) } });
 
 describe('a waypoint that follows another one', () => {
   let bed: Bed;
@@ -43,7 +23,7 @@ describe('a waypoint that follows another one', () => {
       [
         namespaceYaml('shop'),
         echoYaml({ name: 'web', node: 'node2' }),
-        through,
+        serviceThroughYaml('web', 'gate'),
         gateway(0),
         clientYaml({ name: 'client', node: 'node1' }),
       ].join(''),
@@ -68,8 +48,7 @@ describe('a waypoint that follows another one', () => {
     it(`takes over under load, and no request fails (${round})`, async () => {
       const { lab } = bed;
       const [old] = waypointPods();
-      await client.startLoad('new', { url: URL }, 10);
-      await client.startLoad('reused', { url: URL, reuse: true }, 10);
+      const stopLoads = await startLoads(client, URL, 10);
       lab.apply(gateway(round));
       await lab.waitFor(() => waypointPods().length === 2, { what: 'a second one' });
       await lab.waitFor(() => waypointPods().length === 1, {
@@ -78,11 +57,7 @@ describe('a waypoint that follows another one', () => {
       });
       assert.notEqual(waypointPods()[0], old);
       for (let sent = 0; sent < REQUESTS; sent += 1) assert.ok(await isServed());
-      for (const name of ['new', 'reused']) {
-        const { sent, ok, errors } = await client.stopLoad(name);
-        assert.deepEqual([ok, errors], [sent, {}], name);
-        assert.ok(sent > REQUESTS, name);
-      }
+      await stopLoads(REQUESTS);
     });
   }
 });

@@ -1,38 +1,9 @@
 /** Waypoints that people ask for: a Gateway of either class, and the label that sends a service through it. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import {
-  type Bed,
-  clientYaml,
-  echoYaml,
-  makeBed,
-  namespaceYaml,
-  serviceYaml,
-  yaml,
-} from './bed.ts';
+import { type Bed, clientYaml, echoYaml, makeBed, namespaceYaml } from './bed.ts';
 import type { Caller } from './caller.ts';
-
-const gateway = (name: string, className: string): string =>
-  yaml({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'Gateway',
-    metadata: { name, namespace: 'shop' },
-    spec: {
-      gatewayClassName: className,
-      listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }],
-    },
-  });
-
-/** The Service `web`, sent through a waypoint by its label. */
-const throughYaml = (waypoint?: string): string => {
-  const service = JSON.parse(serviceYaml('web').split('\n')[0] ?? '') as {
-    metadata: { labels?: Record<string, string> };
-  };
-  if (waypoint !== undefined) {
-    service.metadata.labels = { 'istio.io/use-waypoint': waypoint };
-  }
-  return yaml(service);
-};
+import { gatewayYaml, serviceThroughYaml } from './waypoints.ts';
 
 describe('waypoints by Gateway', () => {
   let bed: Bed;
@@ -42,7 +13,7 @@ describe('waypoints by Gateway', () => {
       [
         namespaceYaml('shop'),
         echoYaml({ name: 'web', node: 'node2' }),
-        throughYaml(),
+        serviceThroughYaml('web'),
         clientYaml({ name: 'client', node: 'node1' }),
       ].join(''),
     );
@@ -73,8 +44,8 @@ describe('waypoints by Gateway', () => {
     ['door', 'ambit-waypoint'],
   ] as const) {
     it(`of class ${className} carry a service that is labelled with their name`, async () => {
-      bed.lab.apply(gateway(name, className));
-      bed.lab.apply(throughYaml(name));
+      bed.lab.apply(gatewayYaml(name, { className }));
+      bed.lab.apply(serviceThroughYaml('web', name));
       await becomes(name);
       const echo = await client.echo('http://web/', {
         'x-forwarded-client-cert': 'URI=spiffe://forged',
@@ -88,7 +59,7 @@ describe('waypoints by Gateway', () => {
   }
 
   it('leave the way when the label goes, and end with their Gateway', async () => {
-    bed.lab.apply(throughYaml());
+    bed.lab.apply(serviceThroughYaml('web'));
     await becomes('');
     bed.lab.delete('Gateway/shop/gate');
     bed.lab.delete('Gateway/shop/door');

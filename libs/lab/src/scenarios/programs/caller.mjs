@@ -12,11 +12,12 @@ const keepAlive = new Agent({ keepAlive: true, maxSockets: 64 });
 const TIMEOUT_MS = 10_000;
 const held = new Map();
 
-function http({ url, method = 'GET', headers = {}, body, reuse = false, timeoutMs = TIMEOUT_MS }) {
+function http(call, kept = keepAlive) {
+  const { url, method = 'GET', headers = {}, body, reuse = false, timeoutMs = TIMEOUT_MS } = call;
   return new Promise((resolve) => {
     const none = (error) =>
       resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
-    const agent = reuse ? keepAlive : new Agent({ keepAlive: false });
+    const agent = reuse ? kept : new Agent({ keepAlive: false });
     const outgoing = httpRequest(
       url,
       { method, headers, agent, timeout: timeoutMs },
@@ -166,6 +167,16 @@ function ping({ name, timeoutMs = TIMEOUT_MS }) {
   });
 }
 
+/** Closes the connections of `hold`, and those of `reuse` that no request is on. */
+async function release() {
+  for (const { socket } of held.values()) socket.destroy();
+  held.clear();
+  for (const sockets of Object.values(keepAlive.freeSockets)) {
+    for (const socket of sockets) socket.destroy();
+  }
+  return {};
+}
+
 async function dns({ name, family }) {
   try {
     const found = await lookup(name, { family, all: true });
@@ -210,14 +221,15 @@ function podOf(body) {
 /** Requests at a steady rate until `stop`; then the tally and the longest gap between two good answers. */
 const loads = new Map();
 async function load({ name, request, everyMs = 20 }) {
-  const state = { isOn: true, sent: 0, ok: 0, errors: {}, gapMs: 0 };
+  const state = { isOn: true, sent: 0, ok: 0, errors: {}, gapMs: 0, connections: 0 };
+  const kept = new Agent({ keepAlive: true, maxSockets: 64 });
   loads.set(name, state);
   let lastOk = performance.now();
   const running = new Set();
   const loop = (async () => {
     while (state.isOn) {
       state.sent += 1;
-      const one = http(request).then((answer) => {
+      const one = http(request, kept).then((answer) => {
         running.delete(one);
         if (answer.status === 200) {
           state.ok += 1;
@@ -231,8 +243,11 @@ async function load({ name, request, everyMs = 20 }) {
       });
       running.add(one);
       await new Promise((resolve) => setTimeout(resolve, everyMs));
+      const open = [...Object.values(kept.sockets), ...Object.values(kept.freeSockets)].flat();
+      state.connections = Math.max(state.connections, open.length);
     }
     await Promise.all(running);
+    kept.destroy();
   })();
   state.done = loop;
   return { ok: true };
@@ -242,10 +257,11 @@ async function stop({ name }) {
   const state = loads.get(name);
   state.isOn = false;
   await state.done;
-  return { sent: state.sent, ok: state.ok, errors: state.errors, gapMs: state.gapMs };
+  const { sent, ok, errors, gapMs, connections } = state;
+  return { sent, ok, errors, gapMs, connections };
 }
 
-const OPERATIONS = { http, http2, tcp, hold, ping, dns, many, load, stop };
+const OPERATIONS = { http, http2, tcp, hold, ping, release, dns, many, load, stop };
 
 async function perform(line) {
   const { id, operation, ...options } = JSON.parse(line);

@@ -1,0 +1,19 @@
+/** Requests that go on while something changes around them. Imported by tests only. */
+import assert from 'node:assert/strict';
+import type { Caller } from './caller.ts';
+
+/** Ends the loads; asserts that no request of them failed, and that each sent more than `least`. */
+export type StopLoads = (least: number) => Promise<void>;
+
+/** A GET every so often, in two loads: `new` on a new connection each time, `kept` on connections that stay. */
+export async function startLoads(client: Caller, url: string, everyMs: number): Promise<StopLoads> {
+  await client.startLoad('new', { url }, everyMs);
+  await client.startLoad('kept', { url, reuse: true }, everyMs);
+  return async (least) => {
+    for (const name of ['new', 'kept']) {
+      const { sent, ok, errors } = await client.stopLoad(name);
+      assert.deepEqual([ok, errors], [sent, {}], name);
+      assert.ok(sent > least, `${name}: ${sent} requests`);
+    }
+  };
+}
