@@ -58,7 +58,7 @@ async function programImages(): Promise<readonly ProgramImage[]> {
   const inherit = { stdio: ['ignore', 'inherit', 'inherit'] as const };
   const go = programLayer('go', (output) => {
     const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false', GOWORK: 'off' };
-    const args = ['build', '-trimpath', '-ldflags', '-s -w', '-o', output, 'main.go'];
+    const args = ['build', '-trimpath', '-ldflags', '-s -w', '-o', output, '.'];
     execFileSync('go', args, { cwd: join(SOURCES, 'go'), env, stdio: [...inherit.stdio] });
   });
   const c = programLayer('c', (output) => {

@@ -1,3 +1,3 @@
 module ambit.example/program
 
-go 1.21
+go 1.22

@@ -1,8 +1,10 @@
 // A server and client as users write them in Go: nothing here knows of the mesh.
 //
 // Usage: go server [PORT]      HTTP on PORT (8080), TCP echo on PORT+1000; SIGTERM ends it after open requests
-//        go get URL            prints the body; exit code 1 without an answer, 22 when it is not 2xx
-//        go job URL            asks once, prints the body, ends
+//
+//	go get URL            prints the body; exit code 1 without an answer, 22 when it is not 2xx
+//	go job URL            asks once, prints the body, ends
+//	go load LOAD...       see load.go
 package main
 
 import (
@@ -22,6 +24,9 @@ import (
 func main() {
 	if len(os.Args) > 2 && (os.Args[1] == "get" || os.Args[1] == "job") {
 		os.Exit(get(os.Args[2]))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "load" {
+		os.Exit(generate(os.Args[2:]))
 	}
 	port := 8080
 	if len(os.Args) > 2 {
