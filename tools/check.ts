@@ -47,6 +47,10 @@ function testFiles(isWanted: (file: string) => boolean, only: readonly string[])
 const isLabTest = (file: string): boolean => file.endsWith('.lab.test.ts');
 const isClusterTest = (file: string): boolean => file.endsWith('.cluster.test.ts');
 
+/** Lab tests that mostly wait, and those of tools, which build: nobody measures them. */
+const runsBeside = (file: string): boolean =>
+  file.includes('.waiting.') || file.startsWith('tools/');
+
 async function unitTests(only: readonly string[]): Promise<void> {
   await runTests({
     name: 'unit',
@@ -68,13 +72,15 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
     );
     return;
   }
-  // One at a time: each is a whole cluster, and two of them measure each other. Those that mostly wait run beside.
+  // One at a time: each is a whole cluster, and two of them measure each other.
   const timeoutMs = LAB_TIMEOUT_MS + soakMinutes * 2 * 60_000;
   const name = soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab';
   const files = testFiles(isLabTest, only);
-  const lanes = [false, true]
-    .map((waits) => files.filter((file) => file.includes('.waiting.') === waits))
-    .filter((lane) => lane.length > 0);
+  const lanes = [
+    files.filter((file) => !runsBeside(file)),
+    // The builds first, beside tests of the agent alone.
+    files.filter(runsBeside).reverse(),
+  ].filter((lane) => lane.length > 0);
   const steps = lanes.length === 0 ? [[]] : lanes;
   await Promise.all(
     steps.map((lane) => runTests({ name, files: lane, concurrency: 1, timeoutMs })),
