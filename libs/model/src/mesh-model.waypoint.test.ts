@@ -61,6 +61,22 @@ describe('guards', () => {
     });
   });
 
+  it('finds the Service that is made under the name that the Gateway says', () => {
+    const annotations = { 'gateway.istio.io/name-override': 'front' };
+    const model = modelOf(
+      namespace('shop', { 'istio.io/dataplane-mode': 'ambient', 'istio.io/use-waypoint': 'mine' }),
+      gateway('mine', { annotations }),
+      REVIEWS,
+      REVIEWS_SERVICE,
+    );
+    assert.deepEqual(meshService(model, 'reviews').waypoint?.destination, {
+      kind: 'hostname',
+      hostname: { namespace: 'shop', hostname: 'front.shop.svc.cluster.local' },
+    });
+    const spec = model.outputs.waypoints.get('shop/mine');
+    assert.deepEqual([spec?.name, spec?.partName, spec?.serviceAccount], ['mine', 'front', 'mine']);
+  });
+
   it('runs the waypoint of a Gateway under its class', () => {
     const model = modelOf(gateway('waypoint', { className: 'ambit-waypoint' }));
     const spec = model.outputs.waypoints.get('shop/waypoint');

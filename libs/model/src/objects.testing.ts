@@ -148,12 +148,14 @@ export function gateway(
     readonly from?: string;
     readonly className?: string;
     readonly addresses?: readonly string[];
+    readonly annotations?: Labels;
   } = {},
 ): MeshObject {
+  const { namespace: ns = 'shop', labels = {}, annotations = {} } = options;
   return parsed({
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
-    metadata: { name, namespace: options.namespace ?? 'shop', labels: options.labels ?? {} },
+    metadata: { name, namespace: ns, labels, annotations },
     spec: {
       gatewayClassName: options.className ?? 'istio-waypoint',
       listeners: [

@@ -169,6 +169,8 @@ export interface PodFacts {
 export interface WaypointSpec {
   readonly namespace: string;
   readonly name: string;
+  /** Of its Service, Deployment and what goes with them, where its Gateway says another. */
+  readonly partName?: string;
   readonly serviceAccount: string;
   /** Of its Gateway: policies may target the class. */
   readonly className: string;

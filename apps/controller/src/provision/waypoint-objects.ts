@@ -24,8 +24,14 @@ const BECAUSE_MAX = 20;
 export type Json = Readonly<Record<string, unknown>>;
 type Texts = Readonly<Record<string, string>>;
 
+/** Of its Service, its Deployment and what goes with them. */
+export function partNameOf({ name, partName = name }: WaypointSpec): string {
+  return partName;
+}
+
 export function waypointObjects(spec: WaypointSpec): readonly Json[] {
-  const { namespace, name, serviceAccount } = spec;
+  const { namespace, serviceAccount } = spec;
+  const name = partNameOf(spec);
   const metadata = (kindName: string): Json => ({
     name: kindName,
     namespace,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { parseObject } from '../parse-object.ts';
 import { errorsOf, type RuleRow } from '../testing/rule-table.ts';
 
 const listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };
@@ -48,6 +49,37 @@ const GATEWAY: readonly RuleRow[] = [
     ['REQUIRED_FIELD spec.listeners[0].allowedRoutes.namespaces.selector'],
   ],
 ];
+
+describe('names of what is made for a waypoint', () => {
+  const NAME = 'gateway.istio.io/name-override';
+  const ACCOUNT = 'gateway.istio.io/service-account';
+  const rows: readonly (readonly [string, string, boolean])[] = [
+    [NAME, 'front', true],
+    [NAME, `a${'-'.repeat(61)}b`, true],
+    [NAME, '1st', false],
+    [NAME, 'Front', false],
+    [NAME, 'front-', false],
+    [NAME, 'a.b', false],
+    [NAME, '', false],
+    [NAME, `a${'b'.repeat(63)}`, false],
+    [ACCOUNT, '1.front', true],
+    [ACCOUNT, 'a/b', false],
+    [ACCOUNT, `a${'b'.repeat(253)}`, false],
+  ];
+  for (const [annotation, name, isName] of rows) {
+    it(`${isName ? 'takes' : 'refuses'} "${name.slice(0, 20)}" for ${annotation}`, () => {
+      const { findings } = parseObject({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { name: 'mine', namespace: 'shop', annotations: { [annotation]: name } },
+        spec: { gatewayClassName: 'istio-waypoint', listeners: [listener] },
+      });
+      const errors = findings.filter(({ severity }) => severity === 'error');
+      assert.equal(errors.length, isName ? 0 : 1);
+      if (!isName) assert.match(errors[0]?.path ?? '', /metadata\.annotations/);
+    });
+  }
+});
 
 const parentRefs = [{ group: '', kind: 'Service', name: 'a' }];
 const httpRoute = (more: object) => ({

@@ -7,6 +7,20 @@ import { compileRegex } from '../value/regex.ts';
 import { filterRules, filterShapeRules } from './route-filters.ts';
 import { complainDuplicates, type View } from './view.ts';
 
+/** Annotations that name what is made for a waypoint: a Service (RFC 1035) and an account (RFC 1123). */
+const NAMES: readonly (readonly [string, RegExp, string])[] = [
+  [
+    'gateway.istio.io/name-override',
+    /^[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$/,
+    'up to 63 lower case letters, digits and "-", a letter first',
+  ],
+  [
+    'gateway.istio.io/service-account',
+    /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/,
+    'up to 253 lower case letters, digits, "-" and "."',
+  ],
+];
+
 /** Rules of a Gateway; those of a waypoint only for its classes. */
 export function gatewayRules(root: View): void {
   const spec = root.at('spec');
@@ -46,6 +60,12 @@ export function gatewayRules(root: View): void {
       message: 'is no kind that has parameters of a waypoint',
       allowed: 'group: "", kind: ConfigMap',
     });
+  }
+  for (const [annotation, pattern, allowed] of NAMES) {
+    const written = root.at('metadata', 'annotations', annotation);
+    if (written.text !== undefined && !pattern.test(written.text)) {
+      written.complain({ code: 'INVALID_NAME', message: 'is no name of an object', allowed });
+    }
   }
   const usedFor = root.at('metadata', 'labels', 'istio.io/waypoint-for');
   if (

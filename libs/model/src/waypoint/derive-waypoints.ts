@@ -163,6 +163,7 @@ function deriveSpecs(
           className: definition.className,
           onDemand: false,
           because: [definition.object],
+          ...(definition.partName === undefined ? {} : { partName: definition.partName }),
           ...(definition.infrastructure === undefined
             ? {}
             : { infrastructure: definition.infrastructure }),

@@ -10,6 +10,7 @@ import type { Gateway, GatewayInfrastructure, Namespace, ObjectKey } from '@ambi
 import { keyOf, type Labels, type ModelOptions, selects } from '../objects/keys.ts';
 import {
   HBONE_PORT,
+  NAME_OVERRIDE,
   SERVICE_ACCOUNT,
   USE_WAYPOINT,
   USE_WAYPOINT_NAMESPACE,
@@ -40,6 +41,8 @@ export interface WaypointDefinition {
   readonly isUnmanaged: boolean;
   readonly allowed: Gateway['spec']['listeners'][number]['allowedRoutes']['namespaces'];
   readonly infrastructure?: GatewayInfrastructure;
+  /** Of its Service and Deployment, where it is not the Gateway's. */
+  readonly partName?: string;
   /** What its Gateway says of callers while it has no ready instance. */
   readonly fallback?: WaypointFallback;
 }
@@ -83,7 +86,8 @@ export function waypointFromGateway(
   const traffic = metadata.labels[WAYPOINT_FOR] ?? 'service';
   const listener = spec.listeners.find(({ protocol }) => protocol === 'HBONE') ?? spec.listeners[0];
   const [external] = spec.addresses;
-  const definition = definitionOf(metadata.namespace, metadata.name, serviceAccount, options);
+  const partName = metadata.annotations[NAME_OVERRIDE] ?? metadata.name;
+  const definition = definitionOf(metadata, { serviceAccount, partName }, options);
   const fallback = writtenFallback(metadata);
   const waypoint = {
     key: definition.key,
@@ -105,21 +109,22 @@ export function waypointFromGateway(
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
     ...(spec.infrastructure === undefined ? {} : { infrastructure: spec.infrastructure }),
     ...(fallback === undefined ? {} : { fallback }),
+    ...(partName === metadata.name ? {} : { partName }),
   };
 }
 
 /** The waypoint of a namespace that nobody wrote a Gateway for. */
 export function onDemandWaypoint(namespace: string, options: ModelOptions): WaypointDefinition {
-  return definitionOf(namespace, ON_DEMAND_NAME, ON_DEMAND_NAME, options);
+  const name = ON_DEMAND_NAME;
+  return definitionOf({ namespace, name }, { serviceAccount: name, partName: name }, options);
 }
 
 function definitionOf(
-  namespace: string,
-  name: string,
-  serviceAccount: string,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { serviceAccount, partName }: { readonly serviceAccount: string; readonly partName: string },
   options: ModelOptions,
 ): WaypointDefinition {
-  const hostname = `${name}.${namespace}.svc.${options.clusterDomain}`;
+  const hostname = `${partName}.${namespace}.svc.${options.clusterDomain}`;
   const key = `${namespace}/${name}`;
   const identity = `spiffe://${options.trustDomain}/ns/${namespace}/sa/${serviceAccount}`;
   return {

@@ -8,7 +8,8 @@ const READY: Observed = { readyPods: 2 };
 
 function state(more: Partial<StateInput>): ReturnType<typeof stateFrom> {
   return stateFrom({
-    waypoint: 'shop/waypoint',
+    namespace: 'shop',
+    serviceName: 'waypoint',
     clusterDomain: 'cluster.local',
     addressType: 'IPAddress',
     observed: [ADDRESS, READY],

@@ -85,8 +85,9 @@ function listAt(root: unknown, path: string): readonly unknown[] {
 }
 
 export interface StateInput {
-  /** `namespace/name` */
-  readonly waypoint: string;
+  readonly namespace: string;
+  /** Of its Service. */
+  readonly serviceName: string;
   readonly clusterDomain: string;
   readonly addressType: WaypointAddress['type'];
   readonly observed: readonly Observed[];
@@ -110,11 +111,11 @@ export function stateFrom(input: StateInput): WaypointState {
   };
 }
 
-function shownAddresses({ waypoint, clusterDomain, addressType, observed }: StateInput) {
+function shownAddresses(input: StateInput) {
+  const { namespace, serviceName, clusterDomain, addressType, observed } = input;
   const addresses = observed.flatMap((one) => one.addresses ?? []);
   if (addressType === 'IPAddress' || addresses.length === 0) return addresses;
-  const [namespace = '', name = ''] = waypoint.split('/');
-  const value = `${name}.${namespace}.svc.${clusterDomain}`;
+  const value = `${serviceName}.${namespace}.svc.${clusterDomain}`;
   return [{ type: 'Hostname', value } as const];
 }
 

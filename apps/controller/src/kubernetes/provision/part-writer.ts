@@ -68,7 +68,7 @@ export class PartWriter {
     if (uid === 'theirs') {
       if (isChosen) return undefined;
       throw new ForeignPartError(
-        `${type.kind}/${object.metadata.namespace}/${object.metadata.name} is there and was not made by this controller: it is left as it is; rename it, or delete it`,
+        `${type.kind}/${object.metadata.namespace}/${object.metadata.name} is there and was not made by this controller for this waypoint: it is left as it is; rename it, delete it, or choose another name by gateway.istio.io/name-override`,
       );
     }
     await this.#limiter.take(signal);
@@ -121,9 +121,10 @@ export class PartWriter {
   ): Promise<string | undefined> {
     const found = await this.#client.find(PART_TYPES[kind], object.metadata, { signal });
     if (found === undefined) return undefined;
-    // The account of another waypoint goes with that one, and so stays that one's.
-    const isShared = isChosen && waypointOf(found) !== waypointOf(object);
-    return isOurs(found) && !isShared ? found.metadata.uid : 'theirs';
+    // What is of another waypoint goes with that one, and so stays that one's; an account also where nothing says whose it is.
+    const [theirs, own] = [waypointOf(found), waypointOf(object)];
+    const isOfAnother = theirs !== own && (isChosen || theirs !== undefined);
+    return isOurs(found) && !isOfAnother ? found.metadata.uid : 'theirs';
   }
 }
 

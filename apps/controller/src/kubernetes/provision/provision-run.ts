@@ -7,6 +7,7 @@
 import { isKubeError, type Reflector, WorkQueue } from '@ambit/kube';
 import type { WaypointSpec } from '@ambit/model';
 import { describeError, type Logger } from '@ambit/telemetry';
+import { partNameOf } from '../../provision/waypoint-objects.ts';
 import { type GatewayOwner, gatewayOwners } from './gateway-owners.ts';
 import { type Outcome, stateFrom, type WaypointState } from './observed.ts';
 import { WaypointParameters } from './parameters.ts';
@@ -125,10 +126,12 @@ export class ProvisionRun {
   }
 
   stateOf(key: string): WaypointState | undefined {
-    if (!this.#isSynced || this.#wanted?.has(key) !== true) return undefined;
+    const spec = this.#wanted?.get(key);
+    if (!this.#isSynced || spec === undefined) return undefined;
     const memory = this.#memories.get(key);
     return stateFrom({
-      waypoint: key,
+      namespace: spec.namespace,
+      serviceName: partNameOf(spec),
       clusterDomain: this.#options.settings.clusterDomain,
       addressType: this.#gateways.get(key)?.addressType === 'Hostname' ? 'Hostname' : 'IPAddress',
       observed: this.#parts.partsOf(key).map(({ observed }) => observed),

@@ -100,6 +100,33 @@ describe('WaypointProvisioner', () => {
     await until(() => !isThere());
   });
 
+  it('makes parts under the name that the Gateway says, and leaves those of another alone', async () => {
+    await using fake = await fakeProvisioning();
+    fake.server.put('gateways', gateway('shop'));
+    await using p = provision(fake.context);
+    const front = ofGateway('shop', { partName: 'front' });
+    p.provisioner.set(specs(front));
+    const { server } = fake;
+    await until(() => server.get('deployments', 'shop/front') !== undefined);
+    for (const resource of ['services', 'poddisruptionbudgets']) {
+      assert.ok(server.get(resource, 'shop/front'), resource);
+    }
+    assert.ok(server.get('serviceaccounts', 'shop/waypoint'), 'the account keeps its name');
+    // Another Gateway wants the same name.
+    const { metadata, ...named } = gateway('shop');
+    server.put('gateways', { ...named, metadata: { ...metadata, name: 'other' } });
+    const other = ofGateway('shop', { name: 'other', serviceAccount: 'other', partName: 'front' });
+    const uid = server.get('services', 'shop/front')?.metadata.uid;
+    p.provisioner.set(specs(front, other));
+    await until(() => p.provisioner.stateOf('shop/other')?.reason === 'Invalid');
+    assert.match(p.provisioner.stateOf('shop/other')?.message ?? '', /name-override/);
+    assert.equal(server.get('services', 'shop/front')?.metadata.uid, uid);
+    // Under its own name again, what was made under the other goes.
+    p.provisioner.set(specs(ofGateway('shop')));
+    await until(() => server.get('services', 'shop/waypoint') !== undefined);
+    await until(() => server.get('deployments', 'shop/front') === undefined);
+  });
+
   it('writes nothing when its term is over', async () => {
     await using fake = await fakeProvisioning();
     await using p = provision(fake.context);

@@ -158,9 +158,10 @@ function stateOf({ metadata, spec }: Gateway, derived: Derived): GatewayState {
     }));
     return { isProgrammed, addresses };
   }
-  const service = derived.sources.services.get(objectKey('Service', namespace, name));
+  const partName = derived.waypoints.get(key)?.partName ?? name;
+  const service = derived.sources.services.get(objectKey('Service', namespace, partName));
   const ips = (service?.spec.clusterIPs ?? []).filter((ip) => ip !== 'None' && ip !== '');
-  const hostname = `${name}.${namespace}.svc.${derived.options.clusterDomain}`;
+  const hostname = `${partName}.${namespace}.svc.${derived.options.clusterDomain}`;
   const addresses =
     ips.length === 0
       ? []
