@@ -189,7 +189,7 @@ export class AgentProcess {
     settings: { readonly isReplacing?: boolean } = {},
   ): Promise<AgentProcess> {
     const child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
-      env,
+      env: { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const agent = new AgentProcess(child, env['AMBIT_RUN_DIR'] ?? '');

@@ -133,7 +133,11 @@ describe('Waypoint', () => {
       [new URL('./leak.testing.ts', import.meta.url).pathname],
       {
         stdio: ['pipe', 'pipe', 'inherit'],
-        env: { PATH: process.env['PATH'], ...bed.env },
+        env: {
+          PATH: process.env['PATH'],
+          NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
+          ...bed.env,
+        },
       },
     );
     const ended = once(child, 'close');

@@ -53,7 +53,13 @@ describe('a lab without root', { skip: skip ?? false }, () => {
     const { status, stdout, stderr } = spawnSync('setpriv', argv, {
       cwd: join(home, 'shop'),
       encoding: 'utf8',
-      env: { PATH: '/usr/bin:/bin', HOME: home, AMBIT_LAB_ROOT: join(home, 'l') },
+      env: {
+        PATH: '/usr/bin:/bin',
+        HOME: home,
+        AMBIT_LAB_ROOT: join(home, 'l'),
+        // It cannot write the one of these tests.
+        NODE_COMPILE_CACHE: join(home, 'cache'),
+      },
     });
     return { status, stdout, said: `${stdout}${stderr}` };
   };
