@@ -12,6 +12,7 @@ import {
 import { timeoutOption } from '../install/options.ts';
 import { waitUntil } from '../install/rollout.ts';
 import { note, type OutputFormat, printAs, table } from '../output.ts';
+import { loneWarnings } from './lone-waypoints.ts';
 import { namespaceOr } from './namespaces.ts';
 import {
   GATEWAYS,
@@ -142,7 +143,8 @@ async function waypointStatus(
       },
     );
   }
-  printAs(options.output, { items }, () =>
+  const warnings = await loneWarnings(cluster, namespace, items);
+  printAs(options.output, { items, warnings }, () =>
     table(
       ['NAMESPACE', 'NAME', 'STATUS', 'TYPE', 'REASON', 'MESSAGE'],
       items.map(({ isProgrammed, reason, message, ...item }) => [
@@ -155,5 +157,6 @@ async function waypointStatus(
       ]),
     ),
   );
+  if (options.output === 'table') for (const warning of warnings) note(warning);
   if (items.some(({ isProgrammed }) => !isProgrammed)) process.exitCode = EXIT.finding;
 }
