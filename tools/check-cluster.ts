@@ -56,6 +56,7 @@ export async function clusterTests(files: readonly string[]): Promise<void> {
       process.env['KUBECONFIG'] = kubeconfig;
       process.env['AMBIT_IMAGE_LOADER'] = `${tool.path} import`;
       process.env['AMBIT_KUBECTL'] = `${tool.path} kubectl`;
+      process.env['AMBIT_NODE_POWER'] = tool.path;
       await runFiles('cluster of two nodes', scenarios);
     });
   }

@@ -3,12 +3,11 @@
  * through a waypoint. The servers are two pods of a Service `web`, once in a namespace without waypoint and once in one with.
  */
 import assert from 'node:assert/strict';
-import type { Caller, LoadReport } from '@ambit/lab/testing';
+import type { Caller, HttpCall, LoadReport } from '@ambit/lab/testing';
 import type { MeshCluster } from './mesh-cluster.ts';
 import { deployment, ENROLLED, type Json, needsWaypoint, pod, service } from './objects.ts';
 
 const EVERY_MS = 20;
-const LOADS = ['direct', 'kept', 'waypoint'] as const;
 /** Fewer say nothing. */
 const SENT_MIN = 20;
 
@@ -19,8 +18,35 @@ export interface LoadedOptions {
 }
 
 export interface UnderLoadOptions {
-  /** How many connections that stay may be cut at the end of a grace period. */
+  /** How often each of the connections that stay may be cut, at the end of a grace period. */
   readonly cutsMax?: number;
+}
+
+/** What became of each of the loads while `change` happened. */
+export async function reportsOf(
+  caller: Caller,
+  calls: Readonly<Record<string, HttpCall>>,
+  change: () => Promise<void>,
+): Promise<ReadonlyMap<string, LoadReport>> {
+  for (const [name, call] of Object.entries(calls)) {
+    await caller.startLoad(name, call, EVERY_MS);
+  }
+  const reports = new Map<string, LoadReport>();
+  try {
+    await change();
+  } finally {
+    for (const name of Object.keys(calls)) {
+      reports.set(name, await caller.stopLoad(name));
+    }
+  }
+  return reports;
+}
+
+export function requireNoFailure(reports: ReadonlyMap<string, LoadReport>): void {
+  for (const [name, { sent, ok, errors }] of reports) {
+    assert.deepEqual(errors, {}, `${name}: ${ok} of ${sent}`);
+    assert.ok(sent > SENT_MIN, `${name}: ${sent} requests`);
+  }
 }
 
 export class LoadedMesh {
@@ -63,21 +89,17 @@ export class LoadedMesh {
   /** No request fails while `change` happens. */
   async underLoad(change: () => Promise<void>, options: UnderLoadOptions = {}): Promise<void> {
     const { plain, way, caller } = this;
-    await caller.startLoad('direct', { url: `http://web.${plain}/` }, EVERY_MS);
-    await caller.startLoad('kept', { url: `http://web.${plain}/`, reuse: true }, EVERY_MS);
-    await caller.startLoad('waypoint', { url: `http://web.${way}/` }, EVERY_MS);
-    const reports = new Map<string, LoadReport>();
-    try {
-      await change();
-    } finally {
-      for (const name of LOADS) {
-        reports.set(name, await caller.stopLoad(name));
-      }
-    }
+    const calls = {
+      direct: { url: `http://web.${plain}/` },
+      kept: { url: `http://web.${plain}/`, reuse: true },
+      waypoint: { url: `http://web.${way}/` },
+      'kept at the waypoint': { url: `http://web.${way}/`, reuse: true },
+    };
+    const reports = await reportsOf(caller, calls, change);
     const { cutsMax = 0 } = options;
-    for (const [name, { sent, ok, errors }] of reports) {
-      const cuts = name === 'kept' ? (errors['ECONNRESET'] ?? 0) : 0;
-      assert.ok(cuts <= cutsMax, `${name}: ${cuts} connections were cut`);
+    for (const [name, { sent, ok, errors, connections }] of reports) {
+      const cuts = name.startsWith('kept') ? (errors['ECONNRESET'] ?? 0) : 0;
+      assert.ok(cuts <= cutsMax * connections, `${name}: ${cuts} of ${connections} were cut`);
       assert.deepEqual(errors, cuts > 0 ? { ECONNRESET: cuts } : {}, `${name}: ${ok} of ${sent}`);
       assert.ok(sent > SENT_MIN, `${name}: ${sent} requests`);
     }

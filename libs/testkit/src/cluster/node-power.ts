@@ -1,0 +1,44 @@
+/**
+ * Nodes that lose their power: by $AMBIT_NODE_POWER, words apart by blanks, with `stop NODE` or `start NODE` appended. The first
+ * ends the node at once, the second boots it again with the disk it had.
+ */
+import { spawn } from 'node:child_process';
+import { systemClock } from '@ambit/core';
+import { finish } from './kubectl.ts';
+import type { MeshCluster } from './mesh-cluster.ts';
+
+/** The device of the default route, a moment after the answer to this has left by it. */
+const CUT = `(sleep 1; ip link set "$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')" down) < /dev/null > /dev/null 2>&1 &`;
+const CUT_MS = 2_000;
+
+/** Throws where nothing can switch nodes. */
+export function requirePower(): void {
+  if ((process.env['AMBIT_NODE_POWER'] ?? '') === '') {
+    throw new Error(
+      'AMBIT_NODE_POWER is not set: a command that ends a node with "stop NODE" and boots it with "start NODE", "docker" for kind',
+    );
+  }
+}
+
+/**
+ * As a power cut: nobody hears a FIN or a reset of the node. Its network goes first, because where a node is no machine of its own
+ * the processes that end with it still say good-bye.
+ */
+export async function powerOff(mesh: MeshCluster, node: string): Promise<void> {
+  await mesh.onNode(node, 'sh', '-c', CUT);
+  await systemClock.sleep(CUT_MS);
+  await power('stop', node);
+}
+
+export async function powerOn(node: string): Promise<void> {
+  await power('start', node);
+}
+
+async function power(what: 'stop' | 'start', node: string): Promise<void> {
+  requirePower();
+  const [command = '', ...first] = (process.env['AMBIT_NODE_POWER'] ?? '').split(' ');
+  const { code, stdout, stderr } = await finish(spawn(command, [...first, what, node]));
+  if (code !== 0) {
+    throw new Error(`${command} ${what} ${node} ended with ${code}\n${stderr}${stdout}`);
+  }
+}
