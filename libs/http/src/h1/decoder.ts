@@ -53,6 +53,11 @@ export abstract class MessageDecoder<
     return this.#error;
   }
 
+  /** `end` was called. */
+  get isInputOver(): boolean {
+    return this.hasEnded;
+  }
+
   /** Gives bytes; they are kept, not copied, until they are read. Throws H1_HELD_TOO_MUCH. */
   push(chunk: Uint8Array): void {
     if (this.#error === undefined && !this.hasEnded && !this.queue.push(chunk)) {

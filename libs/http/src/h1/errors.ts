@@ -61,6 +61,10 @@ const REFUSALS = {
   H1_INTERIM_TOO_MANY: [502, 'too many interim responses'],
   H1_UNSOLICITED: [502, 'bytes of a response that nothing was asked for'],
   H1_SWITCH_UNEXPECTED: [502, '101 to a protocol that was not asked for'],
+  H1_HEAD_TIMEOUT: [408, 'the head did not come in time'],
+  H1_BODY_TIMEOUT: [408, 'the body comes too slowly'],
+  H1_WRITE_TIMEOUT: [408, 'the peer does not take what is sent'],
+  H1_PEER_GONE: [400, 'the peer went away inside an exchange'],
   /** Ours: something that would not be read back as it was meant. Never written. */
   H1_UNWRITABLE: [500, 'a message that cannot be written as it is meant'],
 } as const satisfies Readonly<Record<string, readonly [number, string]>>;

@@ -36,7 +36,8 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
 
   /** A byte of the response has come, or a response before it did. Until then the server may not have seen the request. */
   get hasBegun(): boolean {
-    return this.#section.hasBegun || this.#state === 'body' || this.#interims > 0;
+    const isRefused = this.error !== undefined && this.error.code !== 'H1_TRUNCATED';
+    return isRefused || this.#section.hasBegun || this.#state === 'body' || this.#interims > 0;
   }
 
   /** Between responses, on a connection that carries another one. */

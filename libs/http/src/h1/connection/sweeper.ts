@@ -1,0 +1,62 @@
+/**
+ * One timer for all connections of a worker: each is asked once a period whether something of its own is due.
+ *
+ * So a request costs no timer, whatever it waits for; a timeout is late by a period at most.
+ */
+import type { Clock } from '@ambit/core';
+
+export interface Swept {
+  /** `nowMs` is the clock's. Must not throw. */
+  sweep(nowMs: number): void;
+}
+
+const PERIOD_MS = 1_000;
+
+export class Sweeper {
+  readonly #clock: Clock;
+  readonly #periodMs: number;
+  readonly #swept = new Set<Swept>();
+  #sleep: AbortController | undefined;
+
+  constructor(clock: Clock, periodMs = PERIOD_MS) {
+    this.#clock = clock;
+    this.#periodMs = periodMs;
+  }
+
+  get size(): number {
+    return this.#swept.size;
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** Runs while there is anything to ask. */
+  add(swept: Swept): void {
+    this.#swept.add(swept);
+    if (this.#sleep === undefined) {
+      const sleep = new AbortController();
+      this.#sleep = sleep;
+      this.#run(sleep).catch(() => undefined);
+    }
+  }
+
+  delete(swept: Swept): void {
+    this.#swept.delete(swept);
+    if (this.#swept.size === 0) {
+      // A timer that nobody waits for would keep the process alive.
+      this.#sleep?.abort();
+      this.#sleep = undefined;
+    }
+  }
+
+  async #run(sleep: AbortController): Promise<void> {
+    while (!sleep.signal.aborted) {
+      await this.#clock.sleep(this.#periodMs, sleep.signal);
+      const now = this.#clock.now();
+      for (const swept of this.#swept) {
+        swept.sweep(now);
+      }
+    }
+  }
+}
