@@ -67,3 +67,18 @@ export function resetByPeer(number: ErrorNumber, side: ErrorSide): MeshError {
   const message = `the peer reset the stream: ${errorName(number)}`;
   return new H2Error('H2_STREAM_RESET', message, { side, number });
 }
+
+/** The connection ended without a word. */
+export function peerGone(side: ErrorSide): ProxyError {
+  return new ProxyError('PROXY_PEER_GONE', 'the peer closed the connection', { side });
+}
+
+/** The connection ended after a GOAWAY of the peer. `debug` is the peer's text. */
+export function goawayError(number: ErrorNumber, debug: string, side: ErrorSide): MeshError {
+  if (number === ERROR.NO_ERROR) {
+    return peerGone(side);
+  }
+  const text = debug === '' ? '' : `: ${debug.slice(0, 80)}`;
+  const message = `the peer ended the connection with ${errorName(number)}${text}`;
+  return new H2Error('H2_GOAWAY', message, { side, number });
+}

@@ -24,6 +24,8 @@ export interface ByteConn {
   start(sink: ByteSink): void;
   /** False: wait for `onDrain`. After `end` or `destroy` it drops the chunk and returns true. */
   write(chunk: Uint8Array): boolean;
+  /** The same for several chunks, which the transport sends with as few calls as it can. See `writeAll`. */
+  writeAll?(chunks: readonly Uint8Array[]): boolean;
   /** Half-close: no more from us. Idempotent. */
   end(): void;
   /** Stop delivering (backpressure towards the peer). Idempotent. */
@@ -36,4 +38,16 @@ export interface ByteConn {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
+}
+
+/** Writes all chunks, at once where the connection can. False: wait for `onDrain`. */
+export function writeAll(conn: ByteConn, chunks: readonly Uint8Array[]): boolean {
+  if (conn.writeAll !== undefined) {
+    return conn.writeAll(chunks);
+  }
+  let takesMore = true;
+  for (const chunk of chunks) {
+    takesMore = conn.write(chunk);
+  }
+  return takesMore;
 }

@@ -1,7 +1,7 @@
 /** Moves bytes: the push contract, its sockets, copying both ways, accepting and tracking connections. */
 export { Acceptor, type AcceptorCounters, type AcceptorOptions, limitError } from './acceptor.ts';
 export { canonicalAddress, formatAddress } from './address.ts';
-export type { ByteConn, ByteSink } from './conn.ts';
+export { type ByteConn, type ByteSink, writeAll } from './conn.ts';
 export {
   ConnectionTracker,
   type TrackedConnection,

@@ -90,6 +90,24 @@ export class StreamConn implements ByteConn {
     return this.#stream.write(chunk);
   }
 
+  /** One call of the kernel for a socket; full records for TLS. */
+  writeAll(chunks: readonly Uint8Array[]): boolean {
+    const [only] = chunks;
+    if (only !== undefined && chunks.length === 1) {
+      return this.write(only);
+    }
+    if (this.#ended || this.#destroyed || !this.#stream.writable) {
+      return true;
+    }
+    let takesMore = true;
+    this.#stream.cork();
+    for (const chunk of chunks) {
+      takesMore = this.#stream.write(chunk);
+    }
+    this.#stream.uncork();
+    return takesMore;
+  }
+
   end(): void {
     if (this.#ended || this.#destroyed) {
       return;

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { H2Error } from '../errors.ts';
 import { HpackDecoder } from './decoder.ts';
-import { HpackEncoder } from './encoder.ts';
+import { HpackEncoder, measureFields } from './encoder.ts';
 
 function encode(
   encoder: HpackEncoder,
   fields: readonly string[],
   never?: readonly string[],
 ): string {
-  const target = Buffer.alloc(encoder.measure(fields));
+  const target = Buffer.alloc(measureFields(fields));
   return target.toString('hex', 0, encoder.encode(fields, target, 0, never));
 }
 
@@ -99,7 +99,7 @@ describe('HpackEncoder', () => {
     it(`refuses ${what} before anything is written`, () => {
       const encoder = new HpackEncoder();
       assert.throws(
-        () => encoder.measure(['x-ok', 'v', name, value]),
+        () => measureFields(['x-ok', 'v', name, value]),
         (error: unknown) => error instanceof H2Error && error.code === 'H2_BAD_FIELD',
       );
       assert.equal(encoder.tableBytes, 0);

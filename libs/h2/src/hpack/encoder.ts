@@ -46,6 +46,20 @@ const UPDATES_BYTES_MAX = 12;
 /** Of the table, whatever the peer offers. */
 const TABLE_BYTES_MAX = HEADER_TABLE_BYTES_DEFAULT;
 
+/** An upper bound of the length of a block of `fields`. Throws H2Error H2_BAD_FIELD for one that may not be sent. */
+export function measureFields(fields: readonly string[]): number {
+  let bytes = UPDATES_BYTES_MAX;
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const name = fields[index] ?? '';
+    const value = fields[index + 1] ?? '';
+    if (!isNameText(name) || !isValueText(value)) {
+      throw badField(name, value);
+    }
+    bytes += name.length + value.length + FIELD_OVERHEAD_MAX;
+  }
+  return bytes;
+}
+
 export class HpackEncoder {
   readonly #table = new EncoderTable(HEADER_TABLE_BYTES_DEFAULT);
   #tableBytes = HEADER_TABLE_BYTES_DEFAULT;
@@ -64,23 +78,6 @@ export class HpackEncoder {
     }
     this.#smallest = Math.min(this.#smallest ?? bytes, bytes);
     this.#tableBytes = bytes;
-  }
-
-  /**
-   * An upper bound of the block's length. Throws H2Error H2_BAD_FIELD if a name or value may not be sent; the
-   * encoder is as before then.
-   */
-  measure(fields: readonly string[]): number {
-    let bytes = UPDATES_BYTES_MAX;
-    for (let index = 0; index + 1 < fields.length; index += 2) {
-      const name = fields[index] ?? '';
-      const value = fields[index + 1] ?? '';
-      if (!isNameText(name) || !isValueText(value)) {
-        throw badField(name, value);
-      }
-      bytes += name.length + value.length + FIELD_OVERHEAD_MAX;
-    }
-    return bytes;
   }
 
   /** Writes the block of measured `fields` at `from`, where there is room; returns the position after it. */

@@ -1,0 +1,394 @@
+/**
+ * The life of a session: how it ends, by whom, and what is said then (RFC 9113 §5.4, §6.8).
+ *
+ * States: `open` → `draining` (ends with its last stream) → `ending` (our last words are written, the peer has a
+ * moment to close) → `closed`; never back. A callback that throws ends the session, not the process.
+ */
+import { type Clock, type ErrorSide, MeshError } from '@ambit/core';
+import type { ByteConn } from '@ambit/proxy';
+import { goawayError, H2Error, peerGone, protocolError } from '../errors.ts';
+import { ERROR, type ErrorNumber, STREAM_ID_MAX } from '../frames/protocol.ts';
+import { Alarms } from './alarms.ts';
+import { type H2Counters, newH2Counters } from './counters.ts';
+import { FloodGuard } from './flood-guard.ts';
+import type { Flood, H2Limits } from './limits.ts';
+import { Pings } from './pings.ts';
+import type { Goaway, SessionOptions } from './session-options.ts';
+import type { Stream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
+import { Watch } from './watch.ts';
+import { Writer } from './writer.ts';
+
+export type AlarmKind =
+  | 'handshake'
+  | 'settings-ack'
+  | 'ping'
+  | 'ping-answer'
+  | 'drain'
+  | 'watch'
+  | 'close';
+
+export type SessionState = 'open' | 'draining' | 'ending' | 'closed';
+
+/** How long a PING may take that shows that the peer has seen our first GOAWAY. */
+const DRAIN_PING_MS = 1_000;
+
+export abstract class Lifecycle {
+  readonly role: 'client' | 'server';
+  readonly transport: ByteConn;
+  readonly limits: H2Limits;
+  readonly counters: H2Counters;
+  readonly streams: StreamTable;
+  protected readonly clock: Clock;
+  protected readonly writer: Writer;
+  protected readonly pings: Pings;
+  /** The other end, for errors. */
+  protected readonly side: ErrorSide;
+  protected readonly options: SessionOptions;
+  readonly #floods: FloodGuard;
+  readonly #alarms: Alarms<AlarmKind>;
+  readonly #watch: Watch;
+  #state: SessionState = 'open';
+  #isEstablished = false;
+  #settingsSentAt = 0;
+  #isDrainAsked = false;
+  #goaway: Goaway | undefined;
+  /** The highest stream that we have said we process. */
+  #promisedId = STREAM_ID_MAX;
+  #failure: MeshError | undefined;
+
+  constructor(options: SessionOptions, role: 'client' | 'server') {
+    const { transport, clock, limits } = options;
+    this.options = options;
+    this.role = role;
+    this.side = role === 'client' ? 'upstream' : 'downstream';
+    this.transport = transport;
+    this.clock = clock;
+    this.limits = limits;
+    this.counters = options.counters ?? newH2Counters();
+    this.counters.sessions += 1;
+    const streams = new StreamTable(limits.closedStreamsMax);
+    const alarms = new Alarms<AlarmKind>(clock, (kind) => this.guarded(() => this.#onAlarm(kind)));
+    const writer = new Writer({
+      transport,
+      backlogBytesMax: limits.backlogBytesMax,
+      repliesMax: limits.repliesMax,
+      onStall: () => this.#watch.notice(),
+      onReadPause: () => {
+        this.counters.readPauses += 1;
+      },
+      onSent: (bytes, frames) => this.#floods.onSent(bytes, frames),
+      guard: (work) => this.guarded(work),
+    });
+    this.streams = streams;
+    this.writer = writer;
+    this.pings = new Pings({ clock, alarms, writer, keepAlive: options.keepAlive });
+    this.#floods = new FloodGuard(clock, limits.rates);
+    this.#alarms = alarms;
+    this.#watch = new Watch({
+      alarms,
+      limits,
+      writer,
+      streams,
+      onConnectionStalled: () => this.#onConnectionStalled(),
+      onStreamStalled: (stream) => this.#onStreamStalled(stream),
+    });
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** The peer's first SETTINGS have come. */
+  get isEstablished(): boolean {
+    return this.#isEstablished;
+  }
+
+  get goaway(): Goaway | undefined {
+    return this.#goaway;
+  }
+
+  /** Nothing that the peer sent is looked at any more. */
+  protected abstract stopReading(): void;
+
+  protected abstract onBytes(chunk: Uint8Array): void;
+
+  /** Our part of the preface is written. */
+  protected begin(): void {
+    this.writer.schedule();
+    this.#settingsSentAt = this.clock.now();
+    this.#alarms.set('handshake', this.limits.handshakeTimeoutMs);
+    this.#alarms.set('settings-ack', this.limits.settingsAckTimeoutMs);
+    this.pings.start();
+    this.transport.start({
+      onData: (chunk) => this.#onData(chunk),
+      onEnd: () => this.guarded(() => this.#onTransportEnd()),
+      onDrain: () => this.guarded(() => this.writer.onDrain()),
+      onClose: (error) => this.#onTransportClose(error),
+    });
+  }
+
+  protected established(): void {
+    if (!this.#isEstablished) {
+      this.#isEstablished = true;
+      this.#alarms.clear('handshake');
+    }
+  }
+
+  onSettingsAck(): void {
+    if (this.#alarms.isSet('settings-ack')) {
+      this.#alarms.clear('settings-ack');
+      this.pings.measured(this.#settingsSentAt);
+    }
+  }
+
+  onPingAck(payload: Uint8Array): void {
+    if (this.pings.onAck(payload) === 'drain') {
+      this.#promiseLast();
+    }
+  }
+
+  protected goawayReceived(goaway: Goaway): void {
+    this.#goaway = goaway;
+    if (this.#state === 'open') {
+      this.#state = 'draining';
+    }
+  }
+
+  /** A stream with a number beyond what GOAWAY promised is not processed (§6.8). */
+  protected isPromised(streamId: number): boolean {
+    return streamId <= this.#promisedId;
+  }
+
+  /**
+   * No new streams; ends with the last one. A server says so twice (§6.8), so that what is on its way is not lost.
+   * Idempotent.
+   */
+  drain(): void {
+    if (this.#isDrainAsked || this.#state === 'ending' || this.#state === 'closed') {
+      return;
+    }
+    this.#isDrainAsked = true;
+    this.#state = 'draining';
+    if (this.role === 'server') {
+      this.writer.out.goaway(STREAM_ID_MAX, ERROR.NO_ERROR, '');
+      this.pings.send('drain');
+      this.#alarms.set('drain', DRAIN_PING_MS);
+    }
+    this.endIfDone();
+  }
+
+  /** Now, with everything on it. Idempotent. */
+  destroy(reason?: MeshError): void {
+    if (this.#state === 'closed') {
+      return;
+    }
+    this.#failure ??= reason;
+    this.#stop(
+      reason ?? new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' }),
+    );
+    this.writer.stop();
+    this.transport.destroy(reason);
+  }
+
+  /** §5.4.1: an error of the connection. */
+  fail(code: ErrorNumber, message: string): void {
+    if (this.#isOver) {
+      return;
+    }
+    if (code === ERROR.ENHANCE_YOUR_CALM) {
+      this.counters.boundsReached += 1;
+    } else {
+      this.counters.protocolErrors += 1;
+    }
+    this.#endWith(protocolError(code, message, this.side));
+  }
+
+  /** False: too many, and the session has ended. */
+  allow(flood: Flood): boolean {
+    if (this.#floods.take(flood)) {
+      return true;
+    }
+    if (!this.#isOver) {
+      this.counters.floods[flood] += 1;
+      const message = `too many at a time: ${flood}`;
+      this.#endWith(protocolError(ERROR.ENHANCE_YOUR_CALM, message, this.side));
+    }
+    return false;
+  }
+
+  /** In order, when draining and nothing is left. Not at once: whoever ended the last stream may be within a call. */
+  protected endIfDone(): void {
+    const isDone = (): boolean =>
+      this.#state === 'draining' && this.streams.size === 0 && !this.#alarms.isSet('drain');
+    if (isDone()) {
+      queueMicrotask(() => {
+        if (isDone()) {
+          if (this.#promisedId === STREAM_ID_MAX) {
+            this.#sayGoaway(ERROR.NO_ERROR, '');
+          }
+          this.#state = 'ending';
+          this.#sayGoodbye();
+        }
+      });
+    }
+  }
+
+  get #isOver(): boolean {
+    return this.#state === 'ending' || this.#state === 'closed';
+  }
+
+  #endWith(error: H2Error): void {
+    if (this.#isOver) {
+      return;
+    }
+    this.#failure = error;
+    this.#sayGoaway(error.number, error.message);
+    this.#stop(error);
+    this.#sayGoodbye();
+  }
+
+  /** §6.8: names the last stream of the peer. A server begins none. */
+  #sayGoaway(code: ErrorNumber, message: string): void {
+    this.writer.out.goaway(this.role === 'server' ? this.streams.lastId : 0, code, message);
+  }
+
+  /** Nothing of the peer is listened to any more, and every stream is over. */
+  #stop(error: MeshError): void {
+    if (this.#state !== 'closed') {
+      this.#state = 'ending';
+    }
+    this.stopReading();
+    for (const stream of this.streams.all()) {
+      this.streams.end(stream.id, 'reset-here');
+      this.guarded(() => stream.close(error));
+    }
+  }
+
+  #sayGoodbye(): void {
+    this.#alarms.stop();
+    this.#alarms.set('close', this.limits.closeTimeoutMs);
+    this.writer.close();
+    this.transport.end();
+  }
+
+  /** A connection of HTTP/2 has no half-open state: who has ended hears nothing more of its streams. */
+  #onTransportEnd(): void {
+    if (this.#isOver) {
+      return;
+    }
+    if (this.streams.size > 0 || !this.isEstablished) {
+      this.#failure =
+        this.#goaway === undefined
+          ? peerGone(this.side)
+          : goawayError(this.#goaway.code, this.#goaway.debug, this.side);
+    }
+    this.#stop(this.#failure ?? peerGone(this.side));
+    this.#sayGoodbye();
+  }
+
+  #onTransportClose(error: Error | undefined): void {
+    if (this.#state === 'closed') {
+      return;
+    }
+    const lost = error instanceof MeshError ? error : peerGone(this.side);
+    if (this.#state !== 'ending' && (error !== undefined || this.streams.size > 0)) {
+      this.#failure ??= lost;
+    }
+    this.#stop(this.#failure ?? lost);
+    this.#state = 'closed';
+    this.#alarms.stop();
+    this.writer.stop();
+    this.options.onClose?.(this.#failure);
+  }
+
+  #onData(chunk: Uint8Array): void {
+    try {
+      this.onBytes(chunk);
+    } catch (error) {
+      this.#onCallbackError(error);
+    }
+  }
+
+  protected guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#onCallbackError(error);
+    }
+  }
+
+  /** Programmer's errors in callbacks. */
+  #onCallbackError(cause: unknown): void {
+    this.counters.callbackErrors += 1;
+    const message = `a callback failed: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const number = ERROR.INTERNAL_ERROR;
+    this.#endWith(
+      new H2Error('H2_INTERNAL', message.slice(0, 200), { side: 'local', number, cause }),
+    );
+  }
+
+  #onAlarm(kind: AlarmKind): void {
+    const { counters } = this;
+    switch (kind) {
+      case 'handshake':
+        counters.handshakeTimeouts += 1;
+        this.destroy(this.#timeout('the peer did not say its preface in time'));
+        return;
+      case 'settings-ack':
+        // §6.5.3.
+        counters.settingsTimeouts += 1;
+        this.#endWith(this.#timeout('the peer did not acknowledge SETTINGS in time'));
+        return;
+      case 'ping':
+        this.pings.send('keep-alive');
+        return;
+      case 'ping-answer':
+        counters.pingTimeouts += 1;
+        this.destroy(
+          new H2Error('H2_PING_TIMEOUT', 'the peer answered no PING in time', { side: this.side }),
+        );
+        return;
+      case 'drain':
+        this.#promiseLast();
+        return;
+      case 'watch':
+        this.#watch.look();
+        return;
+      case 'close':
+        this.transport.destroy();
+        return;
+    }
+  }
+
+  #timeout(message: string): H2Error {
+    const options = { side: this.side, number: ERROR.SETTINGS_TIMEOUT };
+    return new H2Error('H2_HANDSHAKE_TIMEOUT', message, options);
+  }
+
+  #onConnectionStalled(): void {
+    this.counters.connectionStalls += 1;
+    const message = 'the peer takes nothing from the connection';
+    this.destroy(new H2Error('H2_STALLED', message, { side: this.side }));
+  }
+
+  #onStreamStalled(stream: Stream): void {
+    this.counters.streamStalls += 1;
+    const message = 'the peer opens no window for the stream';
+    this.abandon(stream, new H2Error('H2_STALLED', message, { side: this.side }));
+  }
+
+  /** RST_STREAM with CANCEL, and the stream is over. */
+  protected abstract abandon(stream: Stream, error: MeshError): void;
+
+  /** §6.8: the second GOAWAY of a server. */
+  #promiseLast(): void {
+    this.#alarms.clear('drain');
+    if (this.#state === 'draining' && this.#promisedId === STREAM_ID_MAX) {
+      this.#promisedId = this.streams.lastId;
+      this.writer.out.goaway(this.#promisedId, ERROR.NO_ERROR, '');
+      this.writer.schedule();
+      this.endIfDone();
+    }
+  }
+}

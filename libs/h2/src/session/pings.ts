@@ -1,0 +1,93 @@
+/**
+ * Our own PINGs (RFC 9113 §6.7): is the peer there, how far is it, has it seen our GOAWAY?
+ *
+ * At most one of each kind is under way; an acknowledgement of anything else means nothing.
+ */
+import type { Clock } from '@ambit/core';
+import type { Alarms } from './alarms.ts';
+import type { AlarmKind } from './lifecycle.ts';
+import type { Writer } from './writer.ts';
+
+export interface KeepAlive {
+  /** From the start, or from an answer, to the next PING. */
+  readonly intervalMs: number;
+  /** From a PING to the end of the session. */
+  readonly timeoutMs: number;
+  /** 8 bytes, to be recognised in captures. Default: "ambit" and zeros. */
+  readonly payload?: Uint8Array;
+}
+
+type Kind = 'keep-alive' | 'drain';
+
+const PAYLOADS: Readonly<Record<Kind, Uint8Array>> = {
+  'keep-alive': new TextEncoder().encode('ambit\0\0\0'),
+  drain: new TextEncoder().encode('ambitend'),
+};
+/** How long the way is taken to be before anything was measured. */
+const ROUND_TRIP_MS_ASSUMED = 5;
+
+export class Pings {
+  readonly #clock: Clock;
+  readonly #alarms: Alarms<AlarmKind>;
+  readonly #writer: Writer;
+  readonly #keepAlive: KeepAlive | undefined;
+  readonly #sentAt = new Map<Kind, number>();
+  #roundTripMs = ROUND_TRIP_MS_ASSUMED;
+
+  constructor(options: {
+    readonly clock: Clock;
+    readonly alarms: Alarms<AlarmKind>;
+    readonly writer: Writer;
+    readonly keepAlive: KeepAlive | undefined;
+  }) {
+    this.#clock = options.clock;
+    this.#alarms = options.alarms;
+    this.#writer = options.writer;
+    this.#keepAlive = options.keepAlive;
+  }
+
+  /** Smoothed. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
+  start(): void {
+    if (this.#keepAlive !== undefined) {
+      this.#alarms.set('ping', this.#keepAlive.intervalMs);
+    }
+  }
+
+  send(kind: Kind): void {
+    this.#sentAt.set(kind, this.#clock.now());
+    this.#writer.out.ping(this.#payloadOf(kind), false);
+    this.#writer.schedule();
+    if (kind === 'keep-alive' && this.#keepAlive !== undefined) {
+      this.#alarms.set('ping-answer', this.#keepAlive.timeoutMs);
+    }
+  }
+
+  /** Which of ours was answered. */
+  onAck(payload: Uint8Array): Kind | undefined {
+    for (const [kind, at] of this.#sentAt) {
+      if (Buffer.compare(payload, this.#payloadOf(kind)) === 0) {
+        this.#sentAt.delete(kind);
+        this.measured(at);
+        if (kind === 'keep-alive') {
+          this.#alarms.clear('ping-answer');
+          this.start();
+        }
+        return kind;
+      }
+    }
+    return undefined;
+  }
+
+  /** Something that was sent at `sentAt` has been answered now. */
+  measured(sentAt: number): void {
+    this.#roundTripMs = this.#roundTripMs * 0.75 + (this.#clock.now() - sentAt) * 0.25;
+  }
+
+  #payloadOf(kind: Kind): Uint8Array {
+    return (kind === 'keep-alive' ? this.#keepAlive?.payload : undefined) ?? PAYLOADS[kind];
+  }
+}

@@ -1,0 +1,87 @@
+/** A request and the means to answer it (RFC 9113 §8.1). */
+import { ERROR } from '../frames/protocol.ts';
+import type { DecodedFields } from '../hpack/decoder.ts';
+import {
+  type BodyLength,
+  Malformed,
+  type RequestHead,
+  type ResponseHead,
+  readTrailers,
+  responseFields,
+} from '../message.ts';
+import { Stream, type StreamOptions } from './stream.ts';
+
+export class ServerStream extends Stream {
+  readonly request: RequestHead;
+  /** False: the request ended with its head. */
+  readonly hasBody: boolean;
+  #isAnswered = false;
+
+  constructor(options: StreamOptions, request: RequestHead & BodyLength, hasBody: boolean) {
+    super(options);
+    this.request = request;
+    this.hasBody = hasBody;
+    this.expectContent(request.contentLength);
+  }
+
+  /** `respond` was called. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
+  }
+
+  /**
+   * The final answer, once and before `write`. With `end` there is no body. False: the stream is over, nothing is
+   * sent. Throws H2Error H2_BAD_FIELD, and nothing was sent.
+   */
+  respond(head: ResponseHead, options: { readonly end?: boolean } = {}): boolean {
+    if (this.#isAnswered) {
+      throw new Error('respond was called twice');
+    }
+    if (this.isClosed) {
+      return false;
+    }
+    const endStream = options.end ?? false;
+    const { neverIndexed } = head;
+    this.host.sendFields(this, responseFields(head), { endStream, neverIndexed });
+    this.#isAnswered = true;
+    if (endStream) {
+      this.endSent();
+    }
+    return true;
+  }
+
+  /** 100 to 199 (but 101), any number of times before `respond`. */
+  sendInformational(head: ResponseHead): void {
+    if (!this.isClosed && !this.#isAnswered) {
+      this.host.sendFields(this, responseFields(head), { endStream: false });
+    }
+  }
+
+  /** Ends the answer; a client that still sends its request is asked to stop (§8.1). */
+  endEarly(): void {
+    this.end();
+    if (!this.isClosed && this.hasEnded && !this.peerEnded) {
+      this.reset(ERROR.NO_ERROR);
+    }
+  }
+
+  override write(chunk: Uint8Array): boolean {
+    if (!this.#isAnswered && !this.isClosed) {
+      throw new Error('write was called before respond');
+    }
+    return super.write(chunk);
+  }
+
+  /** §8.1: after the request, HEADERS are trailers, and trailers end the stream. */
+  override receiveFields(decoded: DecodedFields, endStream: boolean): Malformed | undefined {
+    if (!endStream) {
+      return new Malformed('trailers that do not end the stream');
+    }
+    const trailers = readTrailers(decoded);
+    if (trailers instanceof Malformed) {
+      return trailers;
+    }
+    this.receiveTrailers(trailers);
+    return undefined;
+  }
+}

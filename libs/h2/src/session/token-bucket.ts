@@ -1,0 +1,31 @@
+/** So many at once, then so many a second. */
+import type { Clock } from '@ambit/core';
+import type { Rate } from './limits.ts';
+
+export class TokenBucket {
+  readonly #clock: Clock;
+  readonly #rate: Rate;
+  #tokens: number;
+  #at: number;
+
+  constructor(clock: Clock, rate: Rate) {
+    this.#clock = clock;
+    this.#rate = rate;
+    this.#tokens = rate.burst;
+    this.#at = clock.now();
+  }
+
+  /** False: too many. */
+  take(): boolean {
+    const now = this.#clock.now();
+    const earned = ((now - this.#at) / 1000) * this.#rate.perSecond;
+    this.#at = now;
+    this.#tokens = Math.min(Math.max(this.#tokens, this.#rate.burst), this.#tokens + earned) - 1;
+    return this.#tokens >= 0;
+  }
+
+  /** Pays for what is a consequence of our own doing, up to as much again as `burst`. */
+  earn(tokens: number): void {
+    this.#tokens = Math.min(this.#rate.burst * 2, this.#tokens + tokens);
+  }
+}
