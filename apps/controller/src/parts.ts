@@ -86,6 +86,7 @@ async function buildProxies(
     wallNow: () => clock.wallNow(),
     capturedOf: (node) => captures.of(node),
     waypointOf: (node) => resources.waypointOf(node),
+    revision: store.options.revision,
     remote: () => book.proxies(),
   });
   const enforcement = new Enforcement({

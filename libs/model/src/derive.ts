@@ -59,6 +59,7 @@ export const BY_OBJECT = 'object';
 export const BY_GATEWAY = 'gateway';
 export const BY_ADDRESS = 'address';
 export const BY_POLICY = 'policy';
+const ENROLLED_IN = 'enrolled-in';
 
 export interface Derived extends AddressInputs, DerivedAddresses {
   readonly authorizations: Collection<CompiledPolicy>;
@@ -76,7 +77,9 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
       const uid = podUid(pod.metadata.namespace, pod.metadata.name, options);
       return [[uid, podMode(pod, namespace, contextOf(pod.metadata.namespace, sources, options))]];
     })
-    .addIndex('exceptions', (mode) => (mode.differs ? [mode.namespace] : []));
+    .addIndex('exceptions', (mode) => (mode.differs ? [mode.namespace] : []))
+    .addIndex(ENROLLED_IN, (mode) => (mode.isEnrolled ? [mode.namespace] : []));
+  const enrolledNamespaces = graph.group('enrolled-in', podModes, ENROLLED_IN, () => true as const);
   const policies = graph.map('policies', sources.policies, (policy) => policyInfo(policy, options));
   const context = { sources, options, policy: (key: ObjectKey) => policies.get(key) };
   const attachments = graph
@@ -106,6 +109,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     vips,
     workloadSpecs,
     podModes,
+    enrolledNamespaces,
     policies,
     attachments,
     memberships,

@@ -39,7 +39,7 @@ function stream(podName: string, type: string): StreamView {
   };
 }
 
-function table() {
+function table(revision?: string) {
   const objects = new Map<ObjectKey, MeshObject>();
   let nowMs = 0;
   const remote = new Map<string, RemoteProxy>();
@@ -49,6 +49,7 @@ function table() {
     wallNow: () => nowMs,
     capturedOf: () => [],
     waypointOf: () => 'shop/waypoint',
+    revision,
     remote: () => remote,
   });
   const key = 'Pod/shop/waypoint-1';
@@ -175,6 +176,29 @@ describe('ProxyTable', () => {
       const metadata = said === undefined ? {} : { AMBIT_VERSION: said };
       proxies.onEvent({ kind: 'opened', stream: { ...view, node: { ...view.node, metadata } } });
       assert.equal(proxies.list()[0]?.version, version);
+    });
+  }
+
+  for (const [title, labels, count] of [
+    ['expects one of ours', { 'istio.io/rev': 'ambit' }, 1],
+    ['expects none of another mesh', { 'istio.io/rev': 'default' }, 0],
+    ['expects none of another mesh by default', {}, 0],
+  ] as const) {
+    it(`${title} beside another mesh`, () => {
+      const { proxies, setPod, objects } = table('ambit');
+      setPod(true);
+      const { object } = parseObject({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { name: 'waypoint', namespace: 'shop', labels },
+        spec: {
+          gatewayClassName: 'istio-waypoint',
+          listeners: [{ name: 'a', port: 15008, protocol: 'HBONE' }],
+        },
+      });
+      assert.ok(object !== undefined);
+      objects.set('Gateway/shop/waypoint', object);
+      assert.equal(proxies.unreachable().length, count);
     });
   }
 

@@ -10,6 +10,7 @@ import {
   type AdminProxy,
   type AdminProxyKind,
   type AdminSubscription,
+  isOwnedBy,
   onDemandAccount,
   waypointAccount,
 } from '@ambit/model';
@@ -50,6 +51,8 @@ export interface ProxyTableOptions {
   readonly wallNow: () => number;
   readonly capturedOf: (node: string) => readonly string[];
   readonly waypointOf: (node: XdsNode) => string | undefined;
+  /** Of this mesh. */
+  readonly revision?: string | undefined;
   /** Those of other replicas, by id. Default: there are none. */
   readonly remote?: () => ReadonlyMap<string, RemoteProxy>;
 }
@@ -157,8 +160,19 @@ export class ProxyTable {
     const object = objects.get(pod);
     if (kind === 'node-agent' || object?.kind !== 'Pod') return true;
     const gateway = objects.get(`Gateway/${name}`);
+    if (gateway !== undefined && !this.#isOfRevision(gateway.metadata)) return false;
     const account = gateway?.kind === 'Gateway' ? waypointAccount(gateway) : onDemandAccount(name);
     return accountOf(object) === account;
+  }
+
+  /** Another mesh's waypoints run as accounts of the same names. */
+  #isOfRevision({ labels, namespace }: MeshObject['metadata']): boolean {
+    const { objects, revision } = this.#options;
+    return isOwnedBy(
+      revision,
+      labels,
+      objects.get(`Namespace/${namespace}`)?.metadata.labels ?? {},
+    );
   }
 
   onEvent(event: DeltaServerEvent): void {

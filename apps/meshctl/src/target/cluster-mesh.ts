@@ -14,7 +14,8 @@ import type { TargetOptions } from './target-options.ts';
 const ADMIN_PORT = 15_000;
 export const PODS = gvr('v1', 'pods');
 export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
-export const WAYPOINT_PODS = `${GATEWAY_NAME},gateway.istio.io/managed=istio.io-mesh-controller`;
+/** Not those of Istio beside, which carry the label of Gateways as well. */
+export const WAYPOINT_PODS = `${GATEWAY_NAME},app.kubernetes.io/managed-by=${CONTROLLER}`;
 
 export function programLabel(name: string): string {
   return `app.kubernetes.io/name=${name}`;

@@ -5,6 +5,7 @@ import type { Namespace, ObjectKey } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { type ModelOptions, objectKey } from '../objects/keys.ts';
+import { isOwnedBy } from '../objects/revision.ts';
 import type { Sources } from '../objects/sources.ts';
 import { type GuardPolicyRequest, guardPolicies } from '../policy/guard-policies.ts';
 import type { Attachment, PolicyInfo } from '../policy/policies.ts';
@@ -17,7 +18,7 @@ import {
 } from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
 import { fallbackOf } from '../waypoint/fallback.ts';
-import { isForeignWaypoint } from '../waypoint/foreign.ts';
+import { foreignWaypoint } from '../waypoint/foreign.ts';
 import {
   combineBinding,
   type GuardedMember,
@@ -48,6 +49,8 @@ export interface AddressInputs {
   readonly vips: Collection<readonly NetworkAddress[]>;
   readonly workloadSpecs: Collection<WorkloadSpec>;
   readonly podModes: Collection<PodMode>;
+  /** Namespaces with a pod that is enrolled. */
+  readonly enrolledNamespaces: Collection<true>;
   readonly policies: Collection<PolicyInfo>;
   readonly attachments: Collection<Attachment>;
   readonly memberships: Collection<Memberships>;
@@ -156,7 +159,7 @@ function deriveServiceBindings(
           namespace: service.namespace,
           labels: service.isGateway ? { 'istio.io/use-waypoint': 'none' } : service.labels,
           traffic: 'service',
-          isNeeded: needs.hard.length + needs.soft.length > 0,
+          isNeeded: isNeededIn(service.namespace, needs, inputs),
         },
         context,
       );
@@ -196,7 +199,7 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
       namespace: workload.namespace,
       labels: workload.labels,
       traffic: 'workload',
-      isNeeded: hard.length + soft.length > 0,
+      isNeeded: isNeededIn(workload.namespace, { hard, soft }, inputs),
     },
     context,
   );
@@ -266,9 +269,10 @@ function deriveMeshServices(
 }
 
 function activeAddress(
-  binding: { readonly isActive: boolean; readonly waypoint?: string } | undefined,
+  binding: (Binding & { readonly isActive: boolean }) | undefined,
   inputs: AddressInputs,
 ): WaypointDefinition['address'] | undefined {
+  if (binding?.foreign !== undefined) return binding.foreign;
   if (binding?.isActive !== true || binding.waypoint === undefined) return undefined;
   return definitionFor(binding.waypoint, inputs)?.address;
 }
@@ -296,18 +300,33 @@ function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean 
   return sources.pending.get(workload.uid) === true;
 }
 
+/**
+ * Whether objects that need HTTP have a waypoint made. Beside another mesh not in a namespace that is the other's, where its pods
+ * would be called by the waypoint instead of the caller; but what is enrolled there is not left without who decides its policies.
+ */
+function isNeededIn(
+  namespace: string,
+  { hard, soft }: { readonly hard: readonly unknown[]; readonly soft: readonly unknown[] },
+  inputs: AddressInputs,
+): boolean {
+  if (hard.length + soft.length === 0) return false;
+  const object = inputs.sources.namespaces.get(objectKey('Namespace', '', namespace));
+  if (isOwnedBy(inputs.options.revision, object?.metadata.labels ?? {})) return true;
+  return hard.length > 0 && inputs.enrolledNamespaces.get(namespace) === true;
+}
+
 function bindingContext(
   namespace: string,
   inputs: AddressInputs,
 ): {
   readonly namespaceObject: Namespace | undefined;
   readonly definition: (key: string) => WaypointDefinition | undefined;
-  readonly isForeign: (key: string) => boolean;
+  readonly foreign: (key: string) => WaypointDefinition | undefined;
 } {
   return {
     namespaceObject: inputs.sources.namespaces.get(objectKey('Namespace', '', namespace)),
     definition: (key) => inputs.waypoints.get(key),
-    isForeign: (key) => isForeignWaypoint(key, inputs),
+    foreign: (key) => foreignWaypoint(key, inputs),
   };
 }
 

@@ -78,7 +78,7 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
     case 'WaypointNotFound':
       return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
     case 'WaypointForeign':
-      return `waypoint ${waypoint} for ${subject} is of another mesh (istio.io/rev of the Gateway or its namespace); calls of this mesh do not go through it`;
+      return `waypoint ${waypoint} for ${subject} is of another mesh (istio.io/rev of the Gateway or its namespace), which says what becomes of it`;
     case 'AttachmentDenied':
       return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
     case 'UnsupportedTrafficType':

@@ -7,6 +7,7 @@ import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { STAND_IN } from '../objects/labels.ts';
+import { DEFAULT_REVISION } from '../objects/revision.ts';
 import type { ObjectStatus } from '../types.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';
 import { readBypass } from '../workload/bypass.ts';
@@ -136,13 +137,17 @@ function meanwhileOf({ metadata }: MeshObject): string {
 
 /** Gateways' own proxies are left out: they are never captured, and policies on them are their own affair. */
 function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
+  // A mesh that is alone has nobody else who would decide, whatever is left on a pod.
+  const isBeside = (derived.options.revision ?? DEFAULT_REVISION) !== DEFAULT_REVISION;
   return graph
     .map('reached', derived.attachments, ({ selectedBy }, uid): Reached | undefined => {
       const workload = derived.workloadSpecs.get(uid);
       const isOurs = workload !== undefined && workload.kind !== 'EndpointSlice';
       if (!isOurs || workload.gateway !== undefined) return undefined;
       const { object, namespace } = workload;
-      return { object, namespace, selectedBy, isInMesh: isInMesh(workload, derived) };
+      const isOwn = isInMesh(workload, derived);
+      const isElsewhere = !isOwn && isBeside && (workload.isTunnelled || workload.hasSidecar);
+      return { object, namespace, selectedBy, isInMesh: isOwn, isElsewhere };
     })
     .addIndex(REACHED_BY_POLICY, (reached) => reached.selectedBy)
     .addIndex(REACHED_BY_NAMESPACE, (reached) => [reached.namespace]);

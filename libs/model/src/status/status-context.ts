@@ -29,6 +29,8 @@ export interface Reached {
   readonly namespace: string;
   /** Somebody stands before it: an agent, and a waypoint where it is guarded. */
   readonly isInMesh: boolean;
+  /** Another mesh beside this one says that it has it, and decides there. */
+  readonly isElsewhere: boolean;
   readonly selectedBy: readonly ObjectKey[];
 }
 

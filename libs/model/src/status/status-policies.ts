@@ -81,7 +81,7 @@ function outsideOf(
   const all = isSelecting
     ? reached.lookup(REACHED_BY_POLICY, key)
     : reached.lookup(REACHED_BY_NAMESPACE, metadata.namespace);
-  const outside = all.filter(({ isInMesh }) => !isInMesh);
+  const outside = all.filter(({ isInMesh, isElsewhere }) => !isInMesh && !isElsewhere);
   return {
     names: outside.map(({ object }) => object).sort(),
     isAll: outside.length > 0 && outside.length === all.length,

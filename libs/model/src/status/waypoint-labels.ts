@@ -3,7 +3,7 @@ import type { Finding, MeshObject } from '@ambit/api';
 import type { Derived } from '../derive.ts';
 import { objectKey } from '../objects/keys.ts';
 import { USE_WAYPOINT, USE_WAYPOINT_NAMESPACE } from '../objects/labels.ts';
-import { isForeignWaypoint } from '../waypoint/foreign.ts';
+import { foreignWaypoint } from '../waypoint/foreign.ts';
 import { ON_DEMAND_NAME } from '../waypoint/waypoints.ts';
 import { warning } from './conditions.ts';
 
@@ -22,7 +22,7 @@ export function labelFindings(
   const isOnDemand = name === ON_DEMAND_NAME && namespace === own;
   if (isOnDemand && isMade(key, derived)) return [];
   // What becomes of it is said by whom it belongs to.
-  if (isForeignWaypoint(key, derived)) return [];
+  if (foreignWaypoint(key, derived) !== undefined) return [];
   const gateway = derived.sources.gateways.get(objectKey('Gateway', namespace, name));
   const message =
     gateway === undefined

@@ -1,20 +1,27 @@
-/** Waypoints of another mesh in the same cluster: Gateways of a waypoint's class whose revision is not ours. */
+/**
+ * Waypoints of another mesh in the same cluster: Gateways of a waypoint's class whose revision is not ours. Callers that a label
+ * sends there are sent there, as the other mesh sends its callers to ours; everything else about them is the other mesh's.
+ */
 import type { Gateway } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
-import { WAYPOINT_CLASSES } from '../objects/labels.ts';
-import { objectKey } from '../objects/keys.ts';
+import { type ModelOptions, objectKey } from '../objects/keys.ts';
+import { type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
 
 export interface KnownWaypoints {
   readonly sources: { readonly gateways: Collection<Gateway> };
+  readonly options: ModelOptions;
   /** Ours, by `namespace/name`. */
-  readonly waypoints: Collection<unknown>;
+  readonly waypoints: Collection<WaypointDefinition>;
 }
 
-/** `key`: `namespace/name`. */
-export function isForeignWaypoint(key: string, { sources, waypoints }: KnownWaypoints): boolean {
-  if (waypoints.get(key) !== undefined) return false;
+/** `key`: `namespace/name`. Undefined for ours, for one that is not there, and for what is no waypoint. */
+export function foreignWaypoint(
+  key: string,
+  { sources, options, waypoints }: KnownWaypoints,
+): WaypointDefinition | undefined {
+  if (waypoints.get(key) !== undefined) return undefined;
   const slash = key.indexOf('/');
   const name = objectKey('Gateway', key.slice(0, slash), key.slice(slash + 1));
   const gateway = sources.gateways.get(name);
-  return gateway !== undefined && WAYPOINT_CLASSES.has(gateway.spec.gatewayClassName);
+  return gateway === undefined ? undefined : waypointFromGateway(gateway, options);
 }

@@ -62,6 +62,8 @@ export interface Binding {
   readonly waypoint?: string;
   /** Somebody wrote a label, rather than an object that needs it. */
   readonly isLabelled: boolean;
+  /** Where callers go for `WaypointForeign`: what is decided there is not gone round. */
+  readonly foreign?: GatewayAddress;
 }
 
 /** That a waypoint runs as; undefined for a Gateway that is none. */
@@ -107,9 +109,9 @@ export function waypointFromGateway(
     takesWorkloads: traffic === 'workload' || traffic === 'all',
     isUnmanaged: external !== undefined,
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
+    ...(partName === metadata.name ? {} : { partName }),
     ...(spec.infrastructure === undefined ? {} : { infrastructure: spec.infrastructure }),
     ...(fallback === undefined ? {} : { fallback }),
-    ...(partName === metadata.name ? {} : { partName }),
   };
 }
 
@@ -168,8 +170,8 @@ export interface BindingRequest {
 export interface BindingContext {
   readonly namespaceObject: Namespace | undefined;
   readonly definition: (key: string) => WaypointDefinition | undefined;
-  /** A Gateway of another mesh's waypoint has that name: its parts are not ours to make, nor its state to tell. */
-  readonly isForeign: (key: string) => boolean;
+  /** Another mesh's waypoint of that name: its parts are not ours to make, nor its state to tell. */
+  readonly foreign: (key: string) => WaypointDefinition | undefined;
 }
 
 export function bindWaypoint(request: BindingRequest, context: BindingContext): Binding {
@@ -181,7 +183,13 @@ export function bindWaypoint(request: BindingRequest, context: BindingContext): 
   if (!isLabelled && !request.isNeeded) return { reason: 'NotNeeded', isLabelled };
   const definition = context.definition(key);
   if (definition === undefined) {
-    if (context.isForeign(key)) return { reason: 'WaypointForeign', waypoint: key, isLabelled };
+    const foreign = context.foreign(key);
+    if (foreign !== undefined) {
+      const isTaken =
+        isLabelled && refusalOf(foreign, request, context.namespaceObject) === undefined;
+      const found = { reason: 'WaypointForeign', waypoint: key, isLabelled } as const;
+      return isTaken ? { ...found, foreign: foreign.address } : found;
+    }
     const isMade = key === onDemand && request.isNeeded;
     return { reason: isMade ? 'Bound' : 'WaypointNotFound', waypoint: key, isLabelled };
   }

@@ -26,6 +26,13 @@ const BOUND_REASONS: Readonly<Record<string, string>> = {
   WaypointNotReady: 'WaypointIsNotReady',
 };
 
+/** What the condition says is another mesh's to say: it is neither written nor taken away. */
+export function isBoundElsewhere({ conditions }: ObjectStatus): boolean {
+  return conditions.some(
+    ({ type, reason }) => type === 'WaypointReady' && reason === 'WaypointForeign',
+  );
+}
+
 /** `generation`: of the version that was judged last, for what is said of a refused one. */
 export function wantedConditions(
   { conditions, findings }: ObjectStatus,
@@ -43,6 +50,7 @@ export function wantedConditions(
 /** Of a Service or ServiceEntry; undefined where no waypoint is asked for. */
 export function waypointBound({ conditions, findings }: ObjectStatus): WantedCondition | undefined {
   const found = conditions.find(({ type }) => type === 'WaypointReady');
+  if (found?.reason === 'WaypointForeign') return undefined;
   if (found === undefined && findings.length === 0) return undefined;
   const { status, reason, message } = found ?? {
     status: 'False' as const,

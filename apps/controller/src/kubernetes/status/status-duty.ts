@@ -18,6 +18,7 @@ import { LeaderDuty, untilAborted } from '../leader-duty.ts';
 import { boundServices } from './bound-services.ts';
 import { gatewayApiStatusOf } from './gateway-status.ts';
 import {
+  isBoundElsewhere,
   istioStatus,
   mergedConditions,
   WAYPOINT_BOUND,
@@ -168,6 +169,7 @@ export class StatusDuty extends LeaderDuty {
     const bound = status === undefined ? undefined : waypointBound(status);
     const ofService = bound === undefined ? [] : [bound];
     if (target.gvr.group === '') {
+      if (status !== undefined && isBoundElsewhere(status)) return undefined;
       const options = { wallNowMs, ownTypes: [WAYPOINT_BOUND] };
       const conditions = mergedConditions(current['conditions'], ofService, options);
       return conditions === undefined ? undefined : { ...current, conditions };

@@ -4,7 +4,7 @@ import { describeResults } from '../check-command.ts';
 import { effectOn } from '../enroll-command.ts';
 import { parseTimeout } from '../options.ts';
 import { cleanupState, missing } from '../rollout.ts';
-import { CLUSTER_CHECKS, closesHbone } from './cluster-checks.ts';
+import { CLUSTER_CHECKS, closesHbone, isOtherAgent } from './cluster-checks.ts';
 import { MESH_CHECKS } from './mesh-checks.ts';
 import { NODE_CHECKS } from './node-checks.ts';
 import { VERSION_CHECKS } from './version-checks.ts';
@@ -43,6 +43,22 @@ describe('closesHbone', () => {
   ] as const) {
     it(`${expected ? 'finds' : 'passes'} ${title}`, () =>
       assert.equal(closesHbone(given), expected));
+  }
+});
+
+describe('isOtherAgent', () => {
+  const daemonSet = (labels: Readonly<Record<string, string>>, own = {}) => ({
+    metadata: { labels: own },
+    spec: { template: { metadata: { labels } } },
+  });
+  for (const [title, given, expected] of [
+    ['ztunnel', daemonSet({ app: 'ztunnel' }, { 'app.kubernetes.io/name': 'ztunnel' }), true],
+    ['the CNI agent', daemonSet({ 'k8s-app': 'istio-cni-node' }), true],
+    ['this mesh', daemonSet({ 'app.kubernetes.io/name': 'ambit-node-agent' }), false],
+    ['any other', daemonSet({ app: 'node-exporter' }), false],
+    ['one without labels', {}, false],
+  ] as const) {
+    it(`is ${expected} for ${title}`, () => assert.equal(isOtherAgent(given), expected));
   }
 });
 

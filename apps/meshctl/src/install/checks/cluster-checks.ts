@@ -218,7 +218,7 @@ async function injectionConflicts({ cluster }: CheckContext): Promise<Outcome> {
 
 /** Istio's node proxies capture by the same label; a revision of our own keeps both apart. */
 async function otherAgents({ cluster, namespace }: CheckContext): Promise<Outcome> {
-  const found = await cluster.client.list(DAEMON_SETS, { labelSelector: 'app=ztunnel' });
+  const found = (await cluster.client.list(DAEMON_SETS)).filter(isOtherAgent);
   if (found.length === 0) return ok();
   const controller = await cluster.client.find(DEPLOYMENTS, { namespace, name: CONTROLLER });
   const names = some(found.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`));
@@ -226,6 +226,12 @@ async function otherAgents({ cluster, namespace }: CheckContext): Promise<Outcom
   return revision === undefined || revision === DEFAULT_REVISION
     ? warning(`${names} captures pods too, and all that have no revision belong to both`)
     : ok(`${names} runs beside; this mesh has the revision ${revision}`);
+}
+
+/** Releases differ in the labels of the DaemonSet itself; its pods are found by this one in all of them. */
+export function isOtherAgent(daemonSet: unknown): boolean {
+  const labels = fieldAt(daemonSet, 'spec', 'template', 'metadata', 'labels');
+  return textAt(labels, 'app') === 'ztunnel' || textAt(labels, 'k8s-app') === 'istio-cni-node';
 }
 
 function revisionOf(controller: KubeObject): string | undefined {
