@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { adoptListener, adoptUdp, descriptorOf, dialFrom } from './adopt.ts';
-import { applyNft, runIp } from './commands.ts';
+import { applyNft, runIp, writeSysctl } from './commands.ts';
 import { createNetns } from './netns.ts';
 import {
   bindUdp,
@@ -126,6 +126,30 @@ describe('listenTcp and tcpSocket', () => {
       });
     }
     assert.equal(descriptorCount(), before);
+  });
+
+  it('has the same port for one source to two destinations', async () => {
+    using own = createNetns();
+    await runIp(own, ['link', 'set', 'lo', 'up']);
+    writeSysctl(own, 'net.ipv4.ip_local_port_range', '40001 40001');
+    for (const [family, address, sourceAddress] of [
+      [4, '127.0.0.1', '127.0.0.9'],
+      [6, '::1', '::1'],
+    ] as const) {
+      const listeners = [50_001, 50_002].map((port) =>
+        listenTcp(own, { ...LISTEN, address, port }),
+      );
+      const clients = [50_001, 50_002].map((port) =>
+        dialFrom(tcpSocket(own, { family, sourceAddress }), { address, port }),
+      );
+      await Promise.all(clients.map((client) => once(client, 'connect')));
+      assert.deepEqual(
+        clients.map(({ localAddress, localPort }) => [localAddress, localPort]),
+        clients.map(() => [sourceAddress, 40_001]),
+      );
+      for (const client of clients) client.destroy();
+      for (const fd of listeners) closeFd(fd);
+    }
   });
 
   it('binds none but its own, where that is asked', () => {

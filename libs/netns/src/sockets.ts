@@ -17,6 +17,7 @@ import {
   AF_INET6,
   check,
   F_DUPFD_CLOEXEC,
+  IP_BIND_ADDRESS_NO_PORT,
   IP_FREEBIND,
   IP_TRANSPARENT,
   IPV6_FREEBIND,
@@ -68,7 +69,7 @@ export function listenTcp(ns: Netns, options: TcpListenOptions): number {
 }
 
 /**
- * A TCP socket that has not connected yet. With `sourceAddress` it is bound to that address and port 0, be it this
+ * A TCP socket that has not connected yet. With `sourceAddress` it is bound to that address, be it this
  * host's or (unless `isSourceOwn`) not; where that fails it throws `NETNS_SOURCE_UNAVAILABLE`, and the caller may try without.
  */
 export function tcpSocket(ns: Netns, options: TcpSocketOptions): number {
@@ -78,6 +79,8 @@ export function tcpSocket(ns: Netns, options: TcpSocketOptions): number {
     if (sourceAddress === undefined) {
       return;
     }
+    // The port is chosen at the connect: a source has then all ports for each destination, and not for all of them together.
+    setOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1, 'NETNS_SOURCE_UNAVAILABLE');
     if (options.isSourceOwn !== true) {
       setTransparent(fd, family, 'NETNS_SOURCE_UNAVAILABLE');
       const [level, name] = family === 4 ? [SOL_IP, IP_FREEBIND] : [SOL_IPV6, IPV6_FREEBIND];
