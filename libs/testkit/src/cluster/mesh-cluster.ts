@@ -42,7 +42,7 @@ export interface PodFacts {
 
 export class MeshCluster implements AsyncDisposable {
   readonly images: TestImages;
-  /** Names of the first two. */
+  /** Names of the first two that take pods. */
   readonly nodes: readonly [string, string];
   readonly #namespaces: string[] = [];
   readonly #callers: Caller[] = [];
@@ -56,9 +56,11 @@ export class MeshCluster implements AsyncDisposable {
   /** Throws, with the logs of the mesh, when it does not come up. */
   static async open(values: Readonly<Record<string, string>> = {}): Promise<MeshCluster> {
     const images = await loadImages();
-    const names = await kubectl(['get', 'nodes', '-o', 'jsonpath={.items[*].metadata.name}']);
-    const [first, second] = names.trim().split(' ');
-    assert.ok(first !== undefined && second !== undefined, 'the scenarios need two nodes');
+    const [first, second] = await schedulableNodes();
+    assert.ok(
+      first !== undefined && second !== undefined,
+      'the scenarios need two nodes that take pods',
+    );
     const mesh = new MeshCluster(images, [first, second]);
     await mesh.install(values);
     await mesh.#openNodes();
@@ -266,6 +268,23 @@ export class MeshCluster implements AsyncDisposable {
       }
     }
   }
+}
+
+interface NodeObject {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly taints?: readonly { readonly key: string; readonly effect: string }[];
+  };
+}
+
+/** Their names. A control plane's node takes no pods that do not ask for it; our own taint goes by itself. */
+async function schedulableNodes(): Promise<readonly string[]> {
+  const { items } = JSON.parse(await kubectl(['get', 'nodes', '-o', 'json'])) as {
+    readonly items: readonly NodeObject[];
+  };
+  const isShut = ({ spec: { taints = [] } }: NodeObject): boolean =>
+    taints.some(({ key, effect }) => effect !== 'PreferNoSchedule' && !key.startsWith('ambit.io/'));
+  return items.filter((node) => !isShut(node)).map(({ metadata }) => metadata.name);
 }
 
 interface PodObject {

@@ -12,11 +12,11 @@ import {
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { buildLeaf, parseCertificates } from '@ambit/identity';
-import type { Caller } from '@ambit/lab/testing';
 import type { AdminCa } from '@ambit/model';
 import { kubectl, tryKubectl } from './kubectl.ts';
+import { LoadedMesh } from './load.ts';
 import { CONTROLLER, MeshCluster, SYSTEM } from './mesh-cluster.ts';
-import { deployment, ENROLLED, needsWaypoint, pod, service } from './objects.ts';
+import { pod } from './objects.ts';
 
 /** Proxies ask again at half of it, so a step does not take the half minute that they have. */
 const TTL_SECONDS = 16;
@@ -25,39 +25,25 @@ const TOUCH_MS = 3_000;
 const LOOK_MS = 1_000;
 /** At the end of the handshake: by an alert, or by hanging up. */
 const REFUSED = /UNKNOWN_CA|ECONNRESET|CLOSED/;
-const EVERY_MS = 20;
-const LOADS = ['direct', 'kept', 'waypoint'] as const;
 
 let mesh: MeshCluster;
-let plain: string;
-let way: string;
+let load: LoadedMesh;
 let outside: string;
-let caller: Caller;
+/** What signed before. */
+let old: Ca;
 
 before(async () => {
   mesh = await MeshCluster.open();
   // The next installation puts it back.
   await kubectl(['-n', SYSTEM, 'set', 'env', CONTROLLER, `AMBIT_CERT_TTL_SECONDS=${TTL_SECONDS}`]);
   await mesh.rollout(CONTROLLER);
-  plain = await mesh.namespace('direct', ENROLLED);
-  way = await mesh.namespace('way', ENROLLED);
+  load = await LoadedMesh.open({ mesh });
   outside = await mesh.namespace('outside');
-  const [first, second] = mesh.nodes;
+  const [node] = mesh.nodes;
   await mesh.apply(
-    needsWaypoint(way),
-    ...[plain, way].flatMap((namespace) => [
-      deployment(mesh.images, { name: 'web', namespace, program: 'go', node: second }),
-      service({ name: 'web', namespace }),
-    ]),
-    pod(mesh.images, { name: 'client', namespace: plain, program: 'client', node: first }),
-    pod(mesh.images, { name: 'stranger', namespace: outside, program: 'client', node: first }),
+    pod(mesh.images, { name: 'stranger', namespace: outside, program: 'client', node }),
   );
-  await Promise.all([plain, way, outside].map((namespace) => mesh.ready(namespace)));
-  caller = mesh.caller(plain, 'client');
-  for (const namespace of [plain, way]) {
-    const url = `http://web.${namespace}/`;
-    await mesh.until(`${url} answers`, async () => (await caller.http({ url })).status === 200);
-  }
+  await mesh.ready(outside);
 });
 after(async () => {
   await mesh?.[Symbol.asyncDispose]();
@@ -97,7 +83,7 @@ async function tunnel(to: string, issuer: Ca, believed: Ca): Promise<Tunnelled> 
       privateKey: createPrivateKey(issuer.key),
     },
     publicKey: createPublicKey(privateKey),
-    names: [{ kind: 'uri', value: `spiffe://cluster.local/ns/${plain}/sa/default` }],
+    names: [{ kind: 'uri', value: `spiffe://cluster.local/ns/${load.plain}/sa/default` }],
     validity: { notBeforeMs: nowMs - LEAF_MS, notAfterMs: nowMs + LEAF_MS },
   });
   const options = {
@@ -115,8 +101,8 @@ async function tunnel(to: string, issuer: Ca, believed: Ca): Promise<Tunnelled> 
 
 /** An agent's end of a tunnel and a waypoint's, by address. */
 async function peers(): Promise<readonly string[]> {
-  const [web] = await mesh.pods(plain, 'app=web');
-  const pods = await mesh.pods(way);
+  const [web] = await mesh.pods(load.plain, 'app=web');
+  const pods = await mesh.pods(load.way);
   const waypoint = pods.find(({ name }) => name.startsWith('waypoint'));
   assert.ok(web !== undefined && waypoint !== undefined);
   return [web.ip, waypoint.ip];
@@ -126,7 +112,7 @@ async function peers(): Promise<readonly string[]> {
 async function touchProxies(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const mark = `ambit.test/touched=${Date.now()}`;
-    for (const namespace of [SYSTEM, way]) {
+    for (const namespace of [SYSTEM, load.way]) {
       await tryKubectl(['-n', namespace, 'annotate', 'pods', '--all', '--overwrite', mark]);
     }
     await systemClock.sleep(TOUCH_MS, signal).catch(() => undefined);
@@ -156,61 +142,54 @@ async function rotate(...options: readonly string[]): Promise<string> {
   return stdout;
 }
 
+async function bothAreBelieved(before: Ca, next: Ca): Promise<void> {
+  assert.notEqual(next.certificate, before.certificate);
+  for (const peer of await peers()) {
+    for (const issuer of [before, next]) {
+      const { status: answered, error } = await tunnel(peer, issuer, next);
+      assert.ok(answered !== undefined, `both are believed while both are trusted: ${error}`);
+    }
+  }
+}
+
 describe('a new root under load', { timeout: 280_000 }, () => {
   it('comes in three steps without a failed request', async () => {
-    const old = await signing();
-    await caller.startLoad('direct', { url: `http://web.${plain}/` }, EVERY_MS);
-    await caller.startLoad('kept', { url: `http://web.${plain}/`, reuse: true }, EVERY_MS);
-    await caller.startLoad('waypoint', { url: `http://web.${way}/` }, EVERY_MS);
+    old = await signing();
+    await load.underLoad(async () => {
+      await followed(async () => {
+        assert.match(await rotate('--step'), /next root is trusted beside the old one/);
+      });
+      const { step, next, roots } = await status();
+      const uses = roots.map(({ use }) => use);
+      assert.deepEqual([step, next, ...uses], ['distribute', 'sign', 'signs', 'next']);
 
-    await followed(async () => {
-      assert.match(await rotate('--step'), /next root is trusted beside the old one/);
-    });
-    const begun = await status();
-    assert.deepEqual(
-      [begun.step, begun.next, ...begun.roots.map(({ use }) => use)],
-      ['distribute', 'sign', 'signs', 'next'],
-    );
+      await followed(async () => {
+        assert.match(await rotate('--step'), /next root signs; the old one is still trusted/);
+      });
+      await bothAreBelieved(old, await signing());
 
-    await followed(async () => {
-      assert.match(await rotate('--step'), /next root signs; the old one is still trusted/);
+      await followed(async () => {
+        assert.match(await rotate(), /old root is trusted no longer/);
+      });
     });
+  });
+
+  it('is the only one that is handed out and believed', async () => {
     const next = await signing();
-    assert.notEqual(next.certificate, old.certificate);
-    for (const peer of await peers()) {
-      for (const issuer of [old, next]) {
-        const { status: answered, error } = await tunnel(peer, issuer, next);
-        assert.ok(answered !== undefined, `both are believed while both are trusted: ${error}`);
-      }
-    }
-
-    await followed(async () => {
-      assert.match(await rotate(), /old root is trusted no longer/);
-    });
-    for (const name of LOADS) {
-      const { sent, ok, errors } = await caller.stopLoad(name);
-      assert.deepEqual(errors, {}, `${name}: ${ok} of ${sent}`);
-      assert.ok(sent > 100, `${name}: ${sent} requests`);
-    }
-
-    const ended = await status();
-    const { fingerprint256 } = new X509Certificate(next.certificate);
-    assert.equal(ended.step, 'none');
+    const { certificate } = next;
+    const { step, roots } = await status();
+    const { fingerprint256 } = new X509Certificate(certificate);
     assert.deepEqual(
-      ended.roots.map(({ fingerprint, use }) => [fingerprint, use]),
-      [[fingerprint256, 'signs']],
+      [step, ...roots.map(({ fingerprint, use }) => [fingerprint, use])],
+      ['none', [fingerprint256, 'signs']],
     );
     for (const peer of await peers()) {
       assert.ok((await tunnel(peer, next, next)).status !== undefined, 'the new root is believed');
       assert.match((await tunnel(peer, old, next)).error ?? 'it is believed', REFUSED);
       assert.match((await tunnel(peer, next, old)).error ?? 'it is shown', /UNABLE_TO|SELF_SIGNED/);
     }
-  });
-
-  it('is the only one that is handed out', async () => {
-    const { certificate } = await signing();
     const path = 'jsonpath={.data.root-cert\\.pem}';
-    for (const namespace of [SYSTEM, plain, way]) {
+    for (const namespace of [SYSTEM, load.plain, load.way]) {
       const given = ['-n', namespace, 'get', 'configmap', 'ambit-ca-root-cert', '-o', path];
       assert.equal(parseCertificates(await kubectl(given)).join(''), certificate, namespace);
     }
