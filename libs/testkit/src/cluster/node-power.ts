@@ -7,8 +7,14 @@ import { systemClock } from '@ambit/core';
 import { finish } from './kubectl.ts';
 import type { MeshCluster } from './mesh-cluster.ts';
 
-/** The device of the default route, a moment after the answer to this has left by it. */
-const CUT = `(sleep 1; ip link set "$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')" down) < /dev/null > /dev/null 2>&1 &`;
+/**
+ * Takes the device of the default route down, a moment after the answer to this has left by it. What is then closed is not
+ * repeated for minutes: in a namespace it would keep the node's network, and the node from booting.
+ */
+const CUT = `
+echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries
+device=$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')
+(sleep 1; ip link set "$device" down) < /dev/null > /dev/null 2>&1 &`;
 const CUT_MS = 2_000;
 
 /** Throws where nothing can switch nodes. */
