@@ -7,6 +7,7 @@ export interface ControllerMetrics {
   readonly refusals: Counter<'type'>;
   readonly certificatesIssued: Counter;
   readonly certificatesRefused: Counter;
+  readonly unusable: Counter;
   readonly batches: Counter;
   readonly applySeconds: Histogram;
 }
@@ -87,6 +88,11 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
     certificatesRefused: new Counter({
       name: 'ambit_controller_certificates_refused_total',
       help: 'Certificate requests that were refused',
+      registers,
+    }),
+    unusable: new Counter({
+      name: 'ambit_controller_unusable_objects_total',
+      help: 'Valid objects that were refused because nothing can be derived from them; each is a fault of the controller',
       registers,
     }),
     batches: new Counter({

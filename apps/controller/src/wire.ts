@@ -4,7 +4,7 @@
  * The order of `start` is the point: nothing is served before the first complete load, so that no proxy
  * ever takes an empty mesh for the truth.
  */
-import { type AdminController, DEFAULT_REVISION } from '@ambit/model';
+import { type AdminController, DEFAULT_REVISION, keyOf } from '@ambit/model';
 import {
   AdminServer,
   loggingRoute,
@@ -23,6 +23,7 @@ import type { ControllerConfig } from './config.ts';
 import { buildParts, type Parts, type Surroundings } from './parts.ts';
 import type { Platform } from './platform.ts';
 import type { SourceChange } from './source/config-source.ts';
+import { Intake } from './source/intake.ts';
 import { VERSION } from './version.ts';
 
 /** For a replica that starts to be told what the others know. */
@@ -65,6 +66,7 @@ export class Controller {
   async start(): Promise<number> {
     const { log, clock } = this.#around;
     const { readiness, delta, authority, certificates, verifier, store, replicas } = this.#parts;
+    const { metrics } = this.#parts;
     const { source, waypoints } = this.#platform;
     const opening = readiness.hold('control plane');
     this.#wireEvents();
@@ -72,8 +74,15 @@ export class Controller {
     this.#loading = readiness.hold('configuration');
     await this.#platform.open((problems) => this.#setProblems(problems));
     if (this.#stopping.signal.aborted) return 0;
+    const intake = new Intake({
+      apply: (change) => this.#apply(change),
+      objects: store.objects,
+      source,
+      log: log.scoped('source'),
+      onRefused: () => metrics.unusable.inc(),
+    });
     await source.start(
-      (change) => this.#apply(change),
+      (change) => intake.take(change),
       (problems) => this.#setProblems(problems),
     );
     if (this.#stopping.signal.aborted) return 0;
@@ -161,13 +170,15 @@ export class Controller {
     before[Symbol.dispose]();
   }
 
+  /** As a whole, or not at all: what throws has changed nothing. */
   #apply(change: SourceChange): void {
     const { clock } = this.#around;
     const { store, metrics, generations, generationsFile } = this.#parts;
     const before = clock.now();
     const upserts = change.upserts.map((object) => generations.stamp(object));
-    for (const key of change.removes) generations.forget(key);
     store.apply({ ...change, upserts });
+    const written = new Set(upserts.map(keyOf));
+    for (const key of change.removes) if (!written.has(key)) generations.forget(key);
     generationsFile.write(() => generations.save());
     metrics.batches.inc();
     metrics.applySeconds.observe((clock.now() - before) / 1000);
@@ -177,6 +188,7 @@ export class Controller {
   #wireEvents(): void {
     const { store, pods, captures, proxies, resources, enforcement } = this.#parts;
     const { statuses, pendingFile, bypasses } = this.#parts;
+    store.inspectWith((delta) => resources.prepare(store.model.live, delta));
     store.onChange(({ delta, causes }) => {
       for (const key of causes) {
         pods.update(key);

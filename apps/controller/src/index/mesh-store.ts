@@ -18,6 +18,7 @@ export class MeshStore {
   readonly options: ModelOptions;
   readonly #objects = new Map<ObjectKey, MeshObject>();
   readonly #listeners = new Set<(event: StoreEvent) => void>();
+  #inspect: (delta: MeshDelta) => void = () => undefined;
   #changedAtMs: number;
   readonly #wallNow: () => number;
 
@@ -46,7 +47,14 @@ export class MeshStore {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Called with what a batch would change, while the model has it and nobody else: what throws there is not taken. */
+  inspectWith(inspect: (delta: MeshDelta) => void): void {
+    this.#inspect = inspect;
+  }
+
+  /** Throws what the model or `inspectWith` throws, and has taken nothing then. */
   apply(batch: MeshBatch): void {
+    const delta = this.model.apply(batch, this.#inspect);
     const causes = new Set<ObjectKey>(batch.removes);
     for (const key of batch.removes ?? []) this.#objects.delete(key);
     for (const object of batch.upserts ?? []) {
@@ -55,7 +63,6 @@ export class MeshStore {
       causes.add(key);
     }
     if (causes.size > 0 || (batch.invalid ?? []).length > 0) this.#changedAtMs = this.#wallNow();
-    const delta = this.model.apply(batch);
     for (const listener of this.#listeners) listener({ delta, causes });
   }
 }

@@ -22,7 +22,20 @@ import {
 
 type Changed = { readonly changed: ReadonlySet<string>; readonly removed: ReadonlySet<string> };
 
+type Encoded = ReadonlyMap<string, Resource>;
+/** Of what a batch changes, by output. */
+type Prepared = Readonly<
+  Record<'addresses' | 'authorizations' | 'enrolments' | 'objects' | 'pods', Encoded>
+>;
+
 const NONE: ReadonlyMap<string, Resource> = new Map();
+const NOTHING_PREPARED: Prepared = {
+  addresses: NONE,
+  authorizations: NONE,
+  enrolments: NONE,
+  objects: NONE,
+  pods: NONE,
+};
 
 export class ModelResources implements ResourceSource {
   readonly #hash: ContentHash;
@@ -34,6 +47,7 @@ export class ModelResources implements ResourceSource {
   readonly #nodeOfPod = new Map<string, string>();
   readonly #listeners = new Set<(change: ResourceChange) => void>();
   #outputs: MeshOutputs | undefined;
+  #prepared: Prepared | undefined;
 
   constructor(hash: ContentHash) {
     this.#hash = hash;
@@ -63,24 +77,36 @@ export class ModelResources implements ResourceSource {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Encodes what a batch changes, for the `update` that follows. Throws for what cannot be told to proxies. */
+  prepare(outputs: MeshOutputs, delta: MeshDelta): void {
+    const hash = this.#hash;
+    this.#prepared = {
+      enrolments: encoded(delta.enrolments, outputs.enrolments, (one) =>
+        enrolmentResource(one, hash),
+      ),
+      authorizations: encoded(delta.authorizations, outputs.authorizations, (one) =>
+        authorizationResource(one, hash),
+      ),
+      addresses: encoded(delta.addresses, outputs.addresses, (one) => addressResource(one, hash)),
+      pods: encoded(delta.pods, outputs.pods, (one) => podResource(one, hash)),
+      objects: encoded(delta.objects, outputs.objects, (object, key) =>
+        objectResource({ key, semanticsVersion: SEMANTICS_VERSION, object }, hash),
+      ),
+    };
+  }
+
   /** Takes what a batch changed, and tells all types of it in this turn. */
   update(outputs: MeshOutputs, delta: MeshDelta): void {
+    if (this.#prepared === undefined) this.prepare(outputs, delta);
+    const prepared = this.#prepared ?? NOTHING_PREPARED;
+    this.#prepared = undefined;
     this.#outputs = outputs;
     const changes = [
-      this.#updateType(TYPE_URL.enrolment, delta.enrolments, (name) => {
-        const value = outputs.enrolments.get(name);
-        return value === undefined ? undefined : enrolmentResource(value, this.#hash);
-      }),
-      this.#updateType(TYPE_URL.authorization, delta.authorizations, (name) => {
-        const value = outputs.authorizations.get(name);
-        return value === undefined ? undefined : authorizationResource(value, this.#hash);
-      }),
-      this.#updateType(TYPE_URL.address, delta.addresses, (name) => {
-        const value = outputs.addresses.get(name);
-        return value === undefined ? undefined : addressResource(value, this.#hash);
-      }),
-      this.#updatePods(outputs, delta),
-      this.#updateObjects(outputs, delta),
+      this.#updateType(TYPE_URL.enrolment, delta.enrolments, prepared.enrolments),
+      this.#updateType(TYPE_URL.authorization, delta.authorizations, prepared.authorizations),
+      this.#updateType(TYPE_URL.address, delta.addresses, prepared.addresses),
+      this.#updatePods(outputs, delta, prepared.pods),
+      this.#updateObjects(outputs, delta, prepared.objects),
     ];
     for (const change of changes) {
       if (change === undefined) continue;
@@ -103,16 +129,13 @@ export class ModelResources implements ResourceSource {
   #updateType(
     typeUrl: string,
     { changed, removed }: Changed,
-    encode: (name: string) => Resource | undefined,
+    encodings: Encoded,
   ): ResourceChange | undefined {
     if (changed.size + removed.size === 0) return undefined;
     // In place: a copy of ten thousand for each change would be most of its cost.
     const resources = this.#types.get(typeUrl) ?? new Map<string, Resource>();
     for (const name of removed) resources.delete(name);
-    for (const name of changed) {
-      const resource = encode(name);
-      if (resource !== undefined) resources.set(name, resource);
-    }
+    for (const [name, resource] of encodings) resources.set(name, resource);
     this.#types.set(typeUrl, resources);
     return { typeUrl, names: new Set([...changed, ...removed]) };
   }
@@ -122,7 +145,11 @@ export class ModelResources implements ResourceSource {
     return node.type === 'ztunnel' ? (this.#nodes.get(node.nodeName) ?? NONE) : NONE;
   }
 
-  #updatePods(outputs: MeshOutputs, { pods }: MeshDelta): ResourceChange | undefined {
+  #updatePods(
+    outputs: MeshOutputs,
+    { pods }: MeshDelta,
+    encodings: Encoded,
+  ): ResourceChange | undefined {
     const names = new Set([...pods.changed, ...pods.removed]);
     if (names.size === 0) return undefined;
     for (const name of names) {
@@ -134,9 +161,10 @@ export class ModelResources implements ResourceSource {
         if (this.#nodes.get(before)?.size === 0) this.#nodes.delete(before);
         this.#nodeOfPod.delete(name);
       }
-      if (facts === undefined) continue;
+      const resource = encodings.get(name);
+      if (facts === undefined || resource === undefined) continue;
       const resources = this.#nodes.get(facts.node) ?? new Map<string, Resource>();
-      resources.set(name, podResource(facts, this.#hash));
+      resources.set(name, resource);
       this.#nodes.set(facts.node, resources);
       this.#nodeOfPod.set(name, facts.node);
     }
@@ -144,14 +172,13 @@ export class ModelResources implements ResourceSource {
   }
 
   /** Scopes are few and small: those that a change touches are made again. */
-  #updateObjects(outputs: MeshOutputs, delta: MeshDelta): ResourceChange | undefined {
+  #updateObjects(
+    outputs: MeshOutputs,
+    delta: MeshDelta,
+    encodings: Encoded,
+  ): ResourceChange | undefined {
     for (const key of delta.objects.removed) this.#objects.delete(key);
-    for (const key of delta.objects.changed) {
-      const object = outputs.objects.get(key);
-      if (object === undefined) continue;
-      const resource = { key, semanticsVersion: SEMANTICS_VERSION, object };
-      this.#objects.set(key, objectResource(resource, this.#hash));
-    }
+    for (const [key, resource] of encodings) this.#objects.set(key, resource);
     const touched = new Set([...delta.objects.changed, ...delta.objects.removed]);
     let isChanged = delta.scopes.removed.size > 0;
     for (const waypoint of delta.scopes.removed) this.#scopes.delete(waypoint);
@@ -168,4 +195,17 @@ export class ModelResources implements ResourceSource {
     }
     return isChanged ? { typeUrl: TYPE_URL.object, names: 'all' } : undefined;
   }
+}
+
+function encoded<V>(
+  { changed }: Changed,
+  values: ReadonlyMap<string, V>,
+  encode: (value: V, name: string) => Resource,
+): Encoded {
+  const resources = new Map<string, Resource>();
+  for (const name of changed) {
+    const value = values.get(name);
+    if (value !== undefined) resources.set(name, encode(value, name));
+  }
+  return resources;
 }

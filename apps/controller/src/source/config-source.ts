@@ -31,4 +31,11 @@ export interface ConfigSource {
     onProblems?: (problems: readonly string[]) => void,
   ): Promise<void>;
   stop(): Promise<void>;
+  /** The version of this incarnation that an earlier process had in force, if it is known. To be asked while a change is delivered. */
+  acceptedBefore(object: MeshObject): MeshObject | undefined;
+  /**
+   * An object that is being delivered cannot be used. `inForce`: the version that stays, to be kept over restarts as that of a
+   * refused object is; none: nothing, or a stand-in.
+   */
+  unusable(key: ObjectKey, inForce: MeshObject | undefined): void;
 }

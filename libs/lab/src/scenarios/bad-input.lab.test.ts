@@ -20,6 +20,9 @@ const object = (kind: string, group: string, name: string, spec: object): string
 const networking = 'networking.istio.io';
 const security = 'security.istio.io';
 
+/** What is refused of a policy closes its scope: here nobody is in it. */
+const ELSEWHERE = { selector: { matchLabels: { app: 'elsewhere' } } };
+
 /** Each is wrong at one place; the message must name it. */
 const WRONG: readonly (readonly [string, string, RegExp])[] = [
   [
@@ -48,12 +51,16 @@ const WRONG: readonly (readonly [string, string, RegExp])[] = [
   ],
   [
     'AuthorizationPolicy/shop/action',
-    object('AuthorizationPolicy', security, 'action', { action: 'PERHAPS', rules: [{}] }),
+    object('AuthorizationPolicy', security, 'action', {
+      ...ELSEWHERE,
+      action: 'PERHAPS',
+      rules: [{}],
+    }),
     /spec\.action/,
   ],
   [
     'AuthorizationPolicy/shop/deny-without-rules',
-    object('AuthorizationPolicy', security, 'deny-without-rules', { action: 'DENY' }),
+    object('AuthorizationPolicy', security, 'deny-without-rules', { ...ELSEWHERE, action: 'DENY' }),
     /rules/,
   ],
   [
@@ -107,6 +114,17 @@ describe('bad input', () => {
       bed.lab.delete(key);
     });
   }
+
+  it('a policy that was never right closes its scope until it goes', async () => {
+    const key = 'AuthorizationPolicy/shop/never-right';
+    const isOpen = async (): Promise<boolean> =>
+      (await client.http({ url: 'http://web/' })).status === 200;
+    assert.ok(await isOpen());
+    bed.lab.apply(object('AuthorizationPolicy', security, 'never-right', { action: 'DENNY' }));
+    await bed.lab.waitFor(async () => !(await isOpen()), { what: 'closed', timeoutMs: 10_000 });
+    bed.lab.delete(key);
+    await bed.lab.waitFor(isOpen, { what: 'open again', timeoutMs: 10_000 });
+  });
 
   it('a document that is no YAML at all harms only its file', async () => {
     const file = `${bed.lab.paths.applied}/broken.yaml`;

@@ -7,9 +7,10 @@
 import type { MeshObject, ObjectKey } from '@ambit/api';
 import { Backoff } from '@ambit/core';
 import type { ReflectorEvent } from '@ambit/kube';
-import { deepEqual } from '@ambit/model';
+import { deepEqual, keyOf } from '@ambit/model';
 
 import type { ConfigSource, SourceChange } from '../../source/config-source.ts';
+import { STOOD_IN } from '../../source/stand-in.ts';
 import type { KubernetesContext } from '../context.ts';
 import { ChangeGatherer } from './change-gatherer.ts';
 import { FOLLOWED_KINDS, type FollowedKind } from './followed-kinds.ts';
@@ -34,6 +35,8 @@ export class KubernetesSource implements ConfigSource {
   readonly #stopping = new AbortController();
   #gatherer: ChangeGatherer | undefined;
   #running: Promise<void> | undefined;
+  /** Of the change that is delivered. */
+  readonly #unusable = new Set<ObjectKey>();
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options;
@@ -55,7 +58,7 @@ export class KubernetesSource implements ConfigSource {
     const { signal } = this.#stopping;
     this.#gatherer = new ChangeGatherer({
       clock,
-      onChange,
+      onChange: (change) => this.#deliver(change, onChange),
       onFailure: (key, error) =>
         log.error('a change of the cluster could not be taken', { key, error }),
       signal,
@@ -70,8 +73,8 @@ export class KubernetesSource implements ConfigSource {
     } catch {
       return; // stopped before
     }
-    this.#options.lastAccepted.finishLoading((key) => this.#takeFound(key));
     this.#gatherer.release();
+    this.#options.lastAccepted.finishLoading((key) => this.#takeFound(key));
     problems.update(this.health(), clock.now());
   }
 
@@ -80,6 +83,25 @@ export class KubernetesSource implements ConfigSource {
     this.#stopping.abort();
     await this.#followers.stop();
     await this.#running;
+  }
+
+  acceptedBefore(object: MeshObject): MeshObject | undefined {
+    return this.#options.lastAccepted.of(keyOf(object), object.metadata.uid ?? '');
+  }
+
+  unusable(key: ObjectKey, inForce: MeshObject | undefined): void {
+    this.#unusable.add(key);
+    if (inForce !== undefined) this.#options.lastAccepted.keep(key, inForce);
+  }
+
+  /** What was accepted before is forgotten when its successor is in force, and not before. */
+  #deliver(change: SourceChange, onChange: (change: SourceChange) => void): void {
+    this.#unusable.clear();
+    onChange(change);
+    const refused = new Set([...this.#unusable, ...change.invalid.map(({ key }) => key)]);
+    for (const key of change.upserts.map(keyOf)) {
+      if (!refused.has(key)) this.#options.lastAccepted.forget(key);
+    }
   }
 
   /** Of every kind, also of those that the cluster does not have. */
@@ -112,10 +134,8 @@ export class KubernetesSource implements ConfigSource {
 
   #takeObject(key: ObjectKey, now: ReadObject, before: ReadObject | undefined): void {
     if (deepEqual(now, before)) return; // what changed is nothing that anybody reads
-    const { lastAccepted } = this.#options;
     switch (now.kind) {
       case 'accepted':
-        lastAccepted.forget(key);
         this.#gatherer?.accepted(key, now.object, now.findings);
         break;
       case 'unsupported':
@@ -137,10 +157,8 @@ export class KubernetesSource implements ConfigSource {
 
   #sayStandIn(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
     if (!now.isStandIn || (before?.kind === 'refused' && before.isStandIn)) return;
-    const message =
-      'a policy is refused and was never accepted; what it could refuse in its scope is refused until it is fixed';
     const findings = now.findings.map(({ path, message: found }) => `${path} ${found}`);
-    this.#options.context.log.warn(message, { key, findings });
+    this.#options.context.log.warn(STOOD_IN, { key, findings });
   }
 
   /** Too long, or no JSON. Its last good version stays where it is. */

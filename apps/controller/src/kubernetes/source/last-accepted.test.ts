@@ -171,6 +171,28 @@ describe('LastAccepted', () => {
     await lastAccepted.idle();
   });
 
+  it('keeps what was in force of an edit that cannot be used', async () => {
+    await using cluster = await new FollowedCluster().start();
+    cluster.put(policy());
+    const first = cluster.replica({ unusable: 'sa/odd' });
+    const leading = new AbortController();
+    await first.started;
+    first.lastAccepted.lead(leading.signal);
+    cluster.put(policy('odd'));
+    await until(() => names(cluster)?.[0] === 'callers');
+    leading.abort();
+    await first.stop();
+    const second = cluster.replica({ unusable: 'sa/odd' });
+    await second.started;
+    assert.ok(JSON.stringify(second.inForce().get(POLICY)).includes('sa/web'));
+    const next = new AbortController();
+    second.lastAccepted.lead(next.signal);
+    cluster.put(policy('right'));
+    await until(() => names(cluster)?.length === 0);
+    next.abort();
+    await second.lastAccepted.idle();
+  });
+
   it('lets no namespace push out what others keep', async () => {
     await using cluster = await new FollowedCluster().start();
     const quiet = (object: KubeObject): KubeObject => ({

@@ -7,9 +7,9 @@
 import { type Finding, type MeshObject, parseObject } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 
+import { standInFor } from '../../source/stand-in.ts';
 import type { FollowedKind } from './followed-kinds.ts';
 import type { SharedValues } from './shared-values.ts';
-import { standInFor } from './stand-in.ts';
 import { type Json, trimObject } from './trim-object.ts';
 
 export interface RefusedObject {

@@ -6,6 +6,7 @@ import { FakeApiServer, type FakeKind } from '@ambit/kube/testing';
 import { keyOf } from '@ambit/model';
 
 import type { SourceChange } from '../../source/config-source.ts';
+import { Intake } from '../../source/intake.ts';
 import { contextOf } from '../context.testing.ts';
 import type { KubernetesContext } from '../context.ts';
 import { FOLLOWED_KINDS } from './followed-kinds.ts';
@@ -69,7 +70,14 @@ export class FollowedCluster implements AsyncDisposable {
   }
 
   /** A controller that starts now. */
-  replica(options: { readonly clock?: Clock; readonly keptBytesMax?: number } = {}): Replica {
+  replica(
+    options: {
+      readonly clock?: Clock;
+      readonly keptBytesMax?: number;
+      /** What is in objects that cannot be used. */
+      readonly unusable?: string;
+    } = {},
+  ): Replica {
     const { clock = systemClock } = options;
     const http = new KubeHttp({ credentials: this.server.credentials, clock: systemClock });
     const discovery = new Discovery({ http, clock: systemClock, pollMs: 20 });
@@ -79,6 +87,19 @@ export class FollowedCluster implements AsyncDisposable {
     const lastAccepted = new LastAccepted(context, options);
     const source = new KubernetesSource({ context, lastAccepted });
     const changes: SourceChange[] = [];
+    const intake = new Intake({
+      apply: (change) => {
+        const isOdd = JSON.stringify(change.upserts).includes(options.unusable ?? '"never"');
+        if (isOdd) throw new Error('cannot be used');
+        changes.push(change);
+      },
+      get objects() {
+        return inForceAfter(changes);
+      },
+      source,
+      log: context.log,
+      onRefused: () => undefined,
+    });
     const replica: Replica = {
       source,
       lastAccepted,
@@ -86,7 +107,7 @@ export class FollowedCluster implements AsyncDisposable {
       changes,
       problems: [],
       started: source.start(
-        (change) => void changes.push(change),
+        (change) => intake.take(change),
         (problems) => {
           replica.problems = problems;
         },

@@ -2,6 +2,7 @@
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 
 import type { KeyFindings, SourceChange } from '../../source/config-source.ts';
+import { standInFor } from '../../source/stand-in.ts';
 import type { EntryMerge } from './entry-merge.ts';
 import type { LastGood } from './last-good.ts';
 
@@ -11,11 +12,13 @@ export interface ChangeInput {
   readonly broken: ReadonlyMap<ObjectKey, readonly Finding[]>;
   readonly merge: EntryMerge;
   readonly lastGood: LastGood;
+  /** Keys of policies that a stand-in is in force for. */
+  readonly stoodIn: ReadonlySet<ObjectKey>;
   /** The path of a file, as `LastGood` keeps it. */
   readonly pathOf: (place: { readonly folder: number; readonly path: string }) => string;
 }
 
-/** An object that is refused and that nobody has seen since the start falls back to the last good one. */
+/** An object that is refused and that nobody has seen since the start falls back to the last good one, or to a stand-in. */
 export function buildChange(input: ChangeInput): SourceChange {
   const { touched, broken, merge, lastGood, pathOf } = input;
   const upserts: MeshObject[] = [];
@@ -43,6 +46,11 @@ export function buildChange(input: ChangeInput): SourceChange {
     if (earlier !== undefined) {
       upserts.push(earlier);
       lastGood.accept(path, earlier);
+    } else if (!lastGood.has(key)) {
+      const standIn = standInFor(winner.what.written ?? {});
+      if (standIn !== undefined) upserts.push(standIn);
+      // What stood in for a version that could refuse goes with it.
+      else if (input.stoodIn.has(key)) removes.push(key);
     }
     invalid.push({ key, findings: winner.findings });
   }

@@ -12,10 +12,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
+import type { MeshObject } from '@ambit/api';
 import { systemClock } from '@ambit/core';
 import { keyOf } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 import type { SourceChange } from '../../source/config-source.ts';
+import { isStandIn } from '../../source/stand-in.ts';
 import { StateFile } from '../../status/state-file.ts';
 import { until } from '../../until.testing.ts';
 import { DirectorySource } from './directory-source.ts';
@@ -33,6 +35,15 @@ const NAMESPACE = (name: string, label = ''): string =>
 const BROKEN = 'kind: [unclosed';
 const INVALID =
   'apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: n}\nspec: {ports: no}\n';
+
+const policy = (spec: string): string =>
+  `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: n}\nspec: ${spec}\n`;
+
+/** A label, or what a policy does to how many. */
+function wordOf(object: MeshObject): string {
+  if (object.kind !== 'AuthorizationPolicy') return object.metadata.labels['a'] ?? '';
+  return `${isStandIn(object) ? 'stand-in ' : ''}${object.spec.action} ${object.spec.rules.length}`;
+}
 
 describe('DirectorySource', () => {
   let root = '';
@@ -68,7 +79,7 @@ describe('DirectorySource', () => {
           map.delete(key);
       }
       for (const object of change.upserts) {
-        this.objects.set(keyOf(object), object.metadata.labels['a'] ?? '');
+        this.objects.set(keyOf(object), wordOf(object));
         this.refused.delete(keyOf(object));
       }
       for (const { key, findings } of change.invalid)
@@ -341,6 +352,51 @@ describe('DirectorySource', () => {
     await view.waitFor(() => view.objects.get('Namespace/x') === '2', 'written');
     writeFileSync(join(root, 'a/x.yaml'), '');
     await view.waitFor(() => !view.objects.has('Namespace/x'), 'empty for good');
+  });
+
+  it('stands in for a policy that was never accepted, until it is right, or gone, or refuses nothing', async () => {
+    const key = 'AuthorizationPolicy/n/p';
+    write('a/p.yaml', policy('{action: DENY, rulez: []}'));
+    const view = await start('a');
+    assert.equal(view.objects.get(key), 'stand-in DENY 1');
+    assert.ok(view.refused.has(key));
+    write('a/p.yaml', policy('{rulez: []}'));
+    await view.waitFor(() => view.objects.get(key) === 'stand-in ALLOW 0', 'another meaning');
+    write('a/p.yaml', policy('{action: AUDIT, rulez: []}'));
+    await view.waitFor(() => !view.objects.has(key), 'AUDIT refuses nobody');
+    assert.ok(view.refused.has(key));
+    write('a/p.yaml', policy('{rulez: []}'));
+    await view.waitFor(() => view.objects.has(key), 'again');
+    write('a/p.yaml', policy('{action: DENY, rules: [{}]}'));
+    await view.waitFor(() => view.objects.get(key) === 'DENY 1', 'right');
+    assert.equal(view.refused.has(key), false);
+    write('a/p.yaml', policy('{rulez: []}'));
+    await view.waitFor(() => view.refused.has(key), 'an edit that is wrong');
+    assert.equal(view.objects.get(key), 'DENY 1', 'the version before it');
+    rmSync(join(root, 'a/p.yaml'));
+    await view.waitFor(() => !view.objects.has(key) && !view.refused.has(key), 'deleted');
+  });
+
+  it('keeps over a restart what was in force of an object that cannot be used', async () => {
+    const key = 'Namespace/x';
+    write('a/x.yaml', NAMESPACE('x', '1'));
+    await start('a');
+    await sources.pop()?.stop();
+    for (const restart of ['first', 'second']) {
+      write('a/x.yaml', NAMESPACE('x', `2 ${restart}`));
+      const view = new View();
+      const source = sourceOf(['a']);
+      await source.start((change) => {
+        const [object] = change.upserts;
+        assert.ok(object !== undefined);
+        const before = source.acceptedBefore(object);
+        assert.ok(before !== undefined, restart);
+        view.take({ ...change, upserts: [before] });
+        source.unusable(key, before);
+      });
+      assert.equal(view.objects.get(key), '1', restart);
+      await source.stop();
+    }
   });
 
   it('starts with the last good version of what is broken or refused now', async () => {

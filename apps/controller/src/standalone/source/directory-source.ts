@@ -13,6 +13,7 @@ import type { Clock } from '@ambit/core';
 import { keyOf } from '@ambit/model';
 import type { Logger } from '@ambit/telemetry';
 import type { ConfigSource, SourceChange } from '../../source/config-source.ts';
+import { isStandIn, STOOD_IN } from '../../source/stand-in.ts';
 import { buildChange } from './change-builder.ts';
 import { ConfigFolders } from './config-folders.ts';
 import { EntryMerge, type FilePlace } from './entry-merge.ts';
@@ -52,6 +53,8 @@ export class DirectorySource implements ConfigSource {
   readonly #spokenOf = new Set<ObjectKey>();
   /** Delivered before anything could be read. */
   readonly #provisional = new Set<ObjectKey>();
+  /** Keys of policies that a stand-in is in force for. */
+  readonly #stoodIn = new Set<ObjectKey>();
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #stopping = new AbortController();
   #wake = Promise.withResolvers<void>();
@@ -178,10 +181,39 @@ export class DirectorySource implements ConfigSource {
     if (touched.size + broken.size > 0) {
       const pathOf = (place: FilePlace): string => join(folders[place.folder] ?? '', place.path);
       const { lastGood } = this.#options;
-      onChange(buildChange({ touched, broken, merge: this.#merge, lastGood, pathOf }));
+      const stoodIn = this.#stoodIn;
+      const change = buildChange({
+        touched,
+        broken,
+        merge: this.#merge,
+        lastGood,
+        stoodIn,
+        pathOf,
+      });
+      this.#noteStandIns(change);
+      onChange(change);
       lastGood.save();
     }
     return isUnsettled;
+  }
+
+  acceptedBefore(object: MeshObject): MeshObject | undefined {
+    return this.#options.lastGood.before(keyOf(object));
+  }
+
+  unusable(key: ObjectKey, inForce: MeshObject | undefined): void {
+    this.#options.lastGood.replace(key, inForce);
+  }
+
+  #noteStandIns({ upserts, removes, invalid }: SourceChange): void {
+    const before = new Set(this.#stoodIn);
+    for (const key of [...removes, ...upserts.map(keyOf)]) this.#stoodIn.delete(key);
+    for (const key of upserts.filter(isStandIn).map(keyOf)) this.#stoodIn.add(key);
+    for (const { key, findings } of invalid) {
+      if (!this.#stoodIn.has(key) || before.has(key)) continue;
+      const why = findings.map(({ path, message }) => `${path} ${message}`);
+      this.#options.log.warn(STOOD_IN, { key, findings: why });
+    }
   }
 
   #dropGone(folder: number, files: ReadonlyMap<string, FoundFile>, touched: Set<ObjectKey>): void {

@@ -11,7 +11,7 @@ export interface FileEntry {
   readonly line: number;
   readonly what:
     | { readonly kind: 'object'; readonly object: MeshObject }
-    | { readonly kind: 'invalid' }
+    | { readonly kind: 'invalid'; readonly written?: Readonly<Record<string, unknown>> }
     | { readonly kind: 'unsupported'; readonly message: string };
   readonly findings: readonly Finding[];
   /** The file no longer shows it; it stays (`withKept`). */
@@ -54,7 +54,9 @@ export function parseFile(text: string, options: { readonly relativePath: string
       const { message } = unsupported.condition;
       entries.push({ key, line, what: { kind: 'unsupported', message }, findings });
     } else if (findings.some(({ severity }) => severity === 'error')) {
-      entries.push({ key, line, what: { kind: 'invalid' }, findings });
+      // What names an object is one.
+      const written = document.value as Readonly<Record<string, unknown>>;
+      entries.push({ key, line, what: { kind: 'invalid', written }, findings });
     }
     // What is left is no object of the mesh (a ConfigMap, say), and nothing to anybody here.
   }

@@ -19,6 +19,7 @@ export class LastGood {
   readonly #accepted = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
   /** Of the process before this one; emptied as objects are seen again. */
   readonly #earlier = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
+  readonly #replaced = new Map<ObjectKey, MeshObject>();
 
   constructor(file: StateFile<readonly KeptObject[]>) {
     this.#file = file;
@@ -52,8 +53,28 @@ export class LastGood {
     return this.#accepted.has(key) ? undefined : this.#earlier.get(key)?.object;
   }
 
+  /** What `accept` replaced of the process before this one, until `save`. */
+  before(key: ObjectKey): MeshObject | undefined {
+    return this.#replaced.get(key);
+  }
+
+  /** What was accepted is not in force; this is, if anything. */
+  replace(key: ObjectKey, object: MeshObject | undefined): void {
+    const accepted = this.#accepted.get(key);
+    if (accepted === undefined) return;
+    if (object === undefined) this.#accepted.delete(key);
+    else this.#accepted.set(key, { ...accepted, object });
+  }
+
+  /** Whether a version was accepted since the start. */
+  has(key: ObjectKey): boolean {
+    return this.#accepted.has(key);
+  }
+
   accept(path: string, object: MeshObject): void {
     const key = keyOf(object);
+    const earlier = this.#earlier.get(key);
+    if (earlier !== undefined) this.#replaced.set(key, earlier.object);
     this.#earlier.delete(key);
     if (isKept(object)) this.#accepted.set(key, { path, object });
   }
@@ -69,6 +90,7 @@ export class LastGood {
   }
 
   save(): void {
+    this.#replaced.clear();
     this.#file.write(() =>
       [...this.#accepted]
         .sort(([a], [b]) => (a < b ? -1 : 1))

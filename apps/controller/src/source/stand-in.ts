@@ -1,21 +1,31 @@
 /**
  * What is in force instead of a security object that is refused and of which no version was ever accepted.
  *
- * The cluster took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
+ * The cluster, or a folder, took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
  * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace.
  */
 import { type MeshObject, parseObject } from '@ambit/api';
 import { STAND_IN } from '@ambit/model';
 
-import type { Json } from './trim-object.ts';
+type Json = Readonly<Record<string, unknown>>;
+
+/** Said in the log, with the key and the findings. */
+export const STOOD_IN =
+  'a policy is refused and was never accepted; what it could refuse in its scope is refused until it is fixed';
 
 const YES: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 
 /** Undefined where nothing that is refused can open anything: only policies close. */
 export function standInFor(written: Json): MeshObject | undefined {
+  return standInsFor(written)[0];
+}
+
+/** The one to take first, and those for whoever cannot take it: of a wider scope. */
+export function standInsFor(written: Json): readonly MeshObject[] {
   const spec = recordOf(written['spec']);
   const meaning = meaningOf(written, spec);
-  if (meaning === undefined) return undefined;
+  if (meaning === undefined) return [];
+  const found: MeshObject[] = [];
   const { selector, targetRef, targetRefs } = spec;
   const isPolicy = written['kind'] === 'AuthorizationPolicy';
   const scope = isPolicy ? { selector, targetRef, targetRefs } : { selector };
@@ -28,10 +38,14 @@ export function standInFor(written: Json): MeshObject | undefined {
         metadata,
         spec: { ...where, ...meaning },
       });
-      if (object !== undefined) return object;
+      if (object !== undefined) found.push(object);
     }
   }
-  return undefined;
+  return found;
+}
+
+export function isStandIn({ metadata }: MeshObject): boolean {
+  return metadata.annotations[STAND_IN] === 'true';
 }
 
 /** A refused RequestAuthentication leaves its callers without a principal, which is closed already. */

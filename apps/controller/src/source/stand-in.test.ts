@@ -5,7 +5,8 @@ import { type MeshObject, parseObject } from '@ambit/api';
 import { MeshModel } from '@ambit/model';
 
 import { standInFor } from './stand-in.ts';
-import type { Json } from './trim-object.ts';
+
+type Json = Readonly<Record<string, unknown>>;
 
 const SELECTOR = { matchLabels: { app: 'reviews' } };
 const TARGETS = [{ group: '', kind: 'Service', name: 'reviews' }];
