@@ -52,6 +52,17 @@ describe('a waypoint of another mesh', () => {
     assert.equal(model.outputs.waypoints.size, 0);
   });
 
+  it('decides nothing for a pod of this mesh: what a policy guards refuses everybody', () => {
+    const moved = pod('a', '10.0.0.1', { labels: { app: 'reviews', ...AMBIENT, ...OURS } });
+    const model = beside(namespace('shop', AMBIENT), moved, reviews, gateway('w'), POLICY);
+    const found = model.outputs.addresses.get('Kubernetes//Pod/shop/a');
+    assert.ok(found?.kind === 'workload');
+    assert.equal(found.workload.guard?.exclusive, true);
+    assert.ok(
+      !found.workload.guard.waypointIdentities.includes('spiffe://cluster.local/ns/shop/sa/w'),
+    );
+  });
+
   it('is told of as such, without a finding', () => {
     const model = beside(namespace('shop', AMBIENT), reviews, gateway('w'));
     assert.deepEqual(reasons(model, 'Service/shop/reviews'), [
