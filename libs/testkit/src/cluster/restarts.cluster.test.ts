@@ -1,6 +1,6 @@
 /**
- * Agents, controller and waypoints are replaced under load, one kind after the other, and no request fails: neither one on a
- * new connection, nor one on a connection that stays, nor one through a waypoint.
+ * Agents, controller and waypoints are replaced under load, one kind after the other, and a waypoint is scaled. No request fails:
+ * neither one on a new connection, nor one on a connection that stays, directly or through a waypoint.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -21,6 +21,10 @@ after(async () => {
 
 async function restart(what: string, namespace = SYSTEM): Promise<void> {
   await kubectl(['-n', namespace, 'rollout', 'restart', what]);
+  await settled(what, namespace);
+}
+
+async function settled(what: string, namespace: string): Promise<void> {
   await mesh.rollout(what, namespace);
   // The old ones are gone too, with whatever they still carried.
   await mesh.until('only new pods are left', async () =>
@@ -52,5 +56,15 @@ describe('no request fails while', { timeout: 280_000 }, () => {
 
   it('the waypoint is replaced', async () => {
     await load.underLoad(async () => await restart('deployment/waypoint', load.way));
+  });
+
+  it('the waypoint is scaled to three and back to one', async () => {
+    const waypoint = 'deployment/waypoint';
+    await load.underLoad(async () => {
+      for (const replicas of [3, 1]) {
+        await kubectl(['-n', load.way, 'scale', waypoint, `--replicas=${replicas}`]);
+        await settled(waypoint, load.way);
+      }
+    });
   });
 });
