@@ -1,31 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { createProgram } from './program.ts';
-import { FakeController, runMeshctl } from './testing.ts';
+import { FakeController, meshOfAllTests, runMeshctl } from './testing.ts';
 import { FINE_MESH } from './testing-meshes.ts';
 import { VERSION } from './version.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
-let fine: FakeController;
-
-before(async () => {
-  fine = await FakeController.start(FINE_MESH);
-});
-
-after(async () => {
-  await fine[Symbol.asyncDispose]();
-});
-
-/** Runs against a mesh that is as it should be. */
-async function run(...args: readonly string[]) {
-  return await runMeshctl(args, { controller: fine.socket });
-}
+/** As it should be. */
+const fine = meshOfAllTests(FINE_MESH);
+const { run } = fine;
 
 describe('meshctl without an answer', { concurrency: 3 }, () => {
   for (const [title, args, controller, message] of [

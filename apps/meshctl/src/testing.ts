@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type MeshObject, objectKey, parseObject, parseYaml } from '@ambit/api';
 import {
@@ -173,4 +174,27 @@ function parseAll(yaml: string): readonly MeshObject[] {
     assert.ok(object !== undefined, JSON.stringify(findings));
     return object;
   });
+}
+
+/** One mesh for all tests of the file that calls this. */
+export function meshOfAllTests(state: FakeState): {
+  /** Of its controller, while tests run. */
+  readonly socket: string;
+  /** Runs meshctl against it. */
+  run(...args: readonly string[]): Promise<Ran>;
+} {
+  let controller: FakeController | undefined;
+  before(async () => {
+    controller = await FakeController.start(state);
+  });
+  after(async () => {
+    await controller?.[Symbol.asyncDispose]();
+  });
+  const socket = (): string => controller?.socket ?? '';
+  return {
+    get socket() {
+      return socket();
+    },
+    run: async (...args) => await runMeshctl(args, { controller: socket() }),
+  };
 }

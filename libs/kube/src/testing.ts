@@ -7,4 +7,5 @@ export {
   fail,
   type Intercept,
 } from './fake-api-server.ts';
+export { heapAfterGc, podText, servePods } from './many-pods.ts';
 export { openTestCluster, type TestCluster } from './test-cluster.ts';

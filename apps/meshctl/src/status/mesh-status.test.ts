@@ -1,22 +1,10 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { FakeController, runMeshctl } from '../testing.ts';
+import { describe, it } from 'node:test';
+import { FakeController, meshOfAllTests, runMeshctl } from '../testing.ts';
 import { FINE_MESH, TROUBLED_MESH } from '../testing-meshes.ts';
 
-let fine: FakeController;
-
-before(async () => {
-  fine = await FakeController.start(FINE_MESH);
-});
-
-after(async () => {
-  await fine[Symbol.asyncDispose]();
-});
-
-/** Runs against a mesh that is as it should be. */
-async function run(...args: readonly string[]) {
-  return await runMeshctl(args, { controller: fine.socket });
-}
+/** Against a mesh that is as it should be. */
+const { run } = meshOfAllTests(FINE_MESH);
 
 describe('meshctl status', { concurrency: 3 }, () => {
   it('answers 0 when everything is in force', async () => {

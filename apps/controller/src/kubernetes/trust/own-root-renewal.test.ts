@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import {
   CertificateAuthority,
@@ -13,7 +13,7 @@ import { until } from '../../until.testing.ts';
 import { MANAGED_BY } from '../context.ts';
 import { caSecretOf, caTextsOf, dataOf, ownSecret, ROTATION_ANNOTATION } from './ca-secret.ts';
 import { OwnRootRenewal, renewedTexts } from './own-root-renewal.ts';
-import { type FakeBed, openFakeBed } from './trust.testing.ts';
+import { bedOfEachTest } from './trust.testing.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 const REF = { namespace: 'mesh', name: 'ca' };
@@ -28,13 +28,7 @@ const madeAgo = (years: number, commonName?: string) =>
 const renewed = (object: Parameters<typeof caSecretOf>[0]) =>
   renewedTexts(caSecretOf(object), { nowMs: Date.now(), trustDomain });
 
-let bed: FakeBed;
-beforeEach(async () => {
-  bed = await openFakeBed();
-});
-afterEach(async () => {
-  await bed[Symbol.asyncDispose]();
-});
+const bed = bedOfEachTest();
 
 describe('renewedTexts', () => {
   for (const commonName of [undefined, 'root 2']) {

@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { answer } from '@ambit/kube/testing';
 import { until } from '../../until.testing.ts';
 import { RootDistribution } from './root-distribution.ts';
-import { type FakeBed, openFakeBed } from './trust.testing.ts';
+import { bedOfEachTest } from './trust.testing.ts';
 
 const NAME = 'ambit-ca-root-cert';
 
-let bed: FakeBed;
-let ends: AbortController[] = [];
-
-beforeEach(async () => {
-  bed = await openFakeBed();
-});
-afterEach(async () => {
-  for (const one of ends) one.abort();
-  ends = [];
-  await bed[Symbol.asyncDispose]();
-});
+const bed = bedOfEachTest();
 
 const newRoot = (commonName: string) =>
   createOwnRoot({ trustDomain: 'cluster.local', nowMs: Date.now(), commonName });
@@ -40,8 +30,7 @@ function setUp(names: readonly string[]) {
     perSecond: 1_000,
   });
   const lead = (): AbortController => {
-    const end = new AbortController();
-    ends.push(end);
+    const end = bed.term();
     duty.lead(end.signal);
     return end;
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { connect, createServer } from 'node:tls';
 
 import { systemClock } from '@ambit/core';
@@ -26,7 +26,7 @@ import {
 } from './ca-secret.ts';
 import { RootRotation } from './root-rotation.ts';
 import { abortChange, applied, nextChange } from './rotation-steps.ts';
-import { type FakeBed, openFakeBed } from './trust.testing.ts';
+import { bedOfEachTest } from './trust.testing.ts';
 
 const trustDomain = 'cluster.local';
 const REF = { namespace: 'mesh', name: 'ambit-ca-secret' };
@@ -145,13 +145,9 @@ describe('the steps of a rotation', () => {
 });
 
 describe('RootRotation', () => {
-  let bed: FakeBed;
-  beforeEach(async () => {
-    bed = await openFakeBed();
+  const bed = bedOfEachTest();
+  beforeEach(() => {
     bed.server.put('secrets', ownSecret(REF, createOwnRoot(now)));
-  });
-  afterEach(async () => {
-    await bed[Symbol.asyncDispose]();
   });
 
   const stored = (): CaSecret => {

@@ -3,7 +3,7 @@
  * every moment every agent must believe every other one, and both replicas.
  */
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 
 import { type Clock, systemClock } from '@ambit/core';
@@ -32,7 +32,7 @@ import { ProxyTable } from '../../serve/proxy-table.ts';
 import { until } from '../../until.testing.ts';
 import { RootRotation } from './root-rotation.ts';
 import { SecretAuthority } from './secret-authority.ts';
-import { type FakeBed, openFakeBed } from './trust.testing.ts';
+import { bedOfEachTest } from './trust.testing.ts';
 
 const trustDomain = 'cluster.local';
 const ACCOUNT = 'istio-system/ambit-node-agent';
@@ -46,18 +46,11 @@ const FAST: Clock = {
   sleep: async (ms, signal) => await systemClock.sleep(ms / SPEED, signal),
 };
 
-let bed: FakeBed;
+const bed = bedOfEachTest();
 let tokens: PodTokenIssuer;
-let closers: (() => void | Promise<void>)[] = [];
 
 beforeEach(async () => {
-  bed = await openFakeBed();
   tokens = await PodTokenIssuer.create({ clock: systemClock });
-});
-afterEach(async () => {
-  for (const close of closers.reverse()) await close();
-  closers = [];
-  await bed[Symbol.asyncDispose]();
 });
 
 async function openReplica() {
@@ -110,7 +103,7 @@ async function openReplica() {
   });
   const port = await server.listen('127.0.0.1:0');
   renewal.start((serving) => server.setServing(serving));
-  closers.push(
+  bed.atEnd(
     () => secret.stop(),
     () => renewal.stop(),
     () => server.stop(),
@@ -139,7 +132,7 @@ async function openAgent(
     ttlSeconds: 3_600,
   });
   const file = { text: xds.authority.rootBundlePem };
-  closers.push(
+  bed.atEnd(
     xds.authority.onChange(() => {
       const { rootBundlePem } = xds.authority;
       void FAST.sleep(20_000).then(() => {
@@ -179,7 +172,7 @@ async function openAgent(
   });
   client.start();
   watch.start();
-  closers.push(
+  bed.atEnd(
     () => client.stop(),
     () => certificates.close(),
     () => manager.stop(),

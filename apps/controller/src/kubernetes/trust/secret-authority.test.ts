@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
@@ -10,21 +10,11 @@ import { fail } from '@ambit/kube/testing';
 import { until } from '../../until.testing.ts';
 import { caSecretOf, dataOf, encode, ownSecret } from './ca-secret.ts';
 import { SecretAuthority } from './secret-authority.ts';
-import { type FakeBed, openFakeBed, type TestContext } from './trust.testing.ts';
+import { bedOfEachTest, type TestContext } from './trust.testing.ts';
 
 const ID = { trustDomain: 'cluster.local', namespace: 'a', serviceAccount: 'b' };
 
-let bed: FakeBed;
-let running: SecretAuthority[] = [];
-
-beforeEach(async () => {
-  bed = await openFakeBed();
-});
-afterEach(async () => {
-  await Promise.all(running.map((one) => one.stop()));
-  running = [];
-  await bed[Symbol.asyncDispose]();
-});
+const bed = bedOfEachTest();
 
 function replica(options: { readonly secretName?: string; readonly context?: TestContext } = {}) {
   const problems: (string | undefined)[] = [];
@@ -37,7 +27,7 @@ function replica(options: { readonly secretName?: string; readonly context?: Tes
     defaultTtlSeconds: 3_600,
     onProblem: (problem) => void problems.push(problem),
   });
-  running.push(ca);
+  bed.atEnd(() => ca.stop());
   ca.start();
   return { ca, problems, context };
 }

@@ -1,4 +1,5 @@
 /** The context of a replica, with what it logged, on an API server in this process or a real one. Tests only. */
+import { afterEach, beforeEach } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 
 import { systemClock } from '@ambit/core';
@@ -93,6 +94,43 @@ export async function openFakeBed(): Promise<FakeBed> {
         http.close();
       }
       await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A server of its own for each test of the file or block that calls this. */
+export interface BedOfEachTest extends Pick<FakeBed, 'server' | 'context'> {
+  /** Done at the end of the test, the last one first, before the server goes. */
+  atEnd(...closers: readonly (() => unknown)[]): void;
+  /** Aborted at the end of the test. */
+  term(): AbortController;
+}
+
+export function bedOfEachTest(): BedOfEachTest {
+  let bed: FakeBed | undefined;
+  const closers: (() => unknown)[] = [];
+  const now = (): FakeBed => {
+    if (bed === undefined) throw new Error('there is a server in tests only');
+    return bed;
+  };
+  beforeEach(async () => {
+    bed = await openFakeBed();
+  });
+  afterEach(async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+    await bed?.[Symbol.asyncDispose]();
+    bed = undefined;
+  });
+  return {
+    get server() {
+      return now().server;
+    },
+    context: () => now().context(),
+    atEnd: (...more) => void closers.push(...more),
+    term() {
+      const term = new AbortController();
+      closers.push(() => term.abort());
+      return term;
     },
   };
 }

@@ -1,27 +1,17 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { until } from '../../until.testing.ts';
 import type { ValidatingWebhookConfiguration } from '../../webhook/webhook-configuration.ts';
-import { type FakeBed, openFakeBed } from './trust.testing.ts';
+import { bedOfEachTest } from './trust.testing.ts';
 import { WebhookDuty } from './webhook-duty.ts';
 
 const RESOURCE = 'validatingwebhookconfigurations';
 const OURS = 'ambit-validator-default-istio-system';
 
-let bed: FakeBed;
-let ends: AbortController[] = [];
-
-beforeEach(async () => {
-  bed = await openFakeBed();
-});
-afterEach(async () => {
-  for (const one of ends) one.abort();
-  ends = [];
-  await bed[Symbol.asyncDispose]();
-});
+const bed = bedOfEachTest();
 
 const newRoot = (commonName: string) =>
   createOwnRoot({ trustDomain: 'cluster.local', nowMs: Date.now(), commonName });
@@ -40,8 +30,7 @@ function setUp(revision = 'default') {
     revision,
     target: { kind: 'service', name: 'ambit-controller', port: 443 },
   });
-  const end = new AbortController();
-  ends.push(end);
+  const end = bed.term();
   duty.lead(end.signal);
   return { authority, duty, end };
 }
