@@ -1,2 +1,21 @@
 /** Peers and transports that tests are made of. Imported by tests only, as `@ambit/h2/testing`. */
+export { echo, TestServer, type TestServerOptions } from './echo-server.ts';
 export { EventLog, frame } from './frames.ts';
+export { type H2specResult, h2specProgram, runH2spec } from './h2spec.ts';
+export {
+  block,
+  data,
+  GET,
+  get,
+  goaway,
+  headers,
+  ping,
+  post,
+  RawPeer,
+  reset,
+  SETTINGS_ACK,
+  settings,
+  settled,
+  windowUpdate,
+} from './raw-peer.ts';
+export { clientRig, pairRig, type RigOptions, serverRig } from './sessions.ts';

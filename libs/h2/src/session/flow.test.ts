@@ -1,0 +1,224 @@
+/** Windows, held bytes and turns between streams. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Recorder } from '@ambit/proxy/testing';
+import fc from 'fast-check';
+import { data, post, settled, windowUpdate } from '../testing/raw-peer.ts';
+import { serverRig } from '../testing/sessions.ts';
+import { ChunkQueue } from './chunk-queue.ts';
+import { ReceiveWindow } from './receive-window.ts';
+
+const MIB = 1024 * 1024;
+const BLOCK = new Uint8Array(16_384);
+
+describe('ReceiveWindow', () => {
+  const window = (max: number): ReceiveWindow => new ReceiveWindow({ bytes: 100, max, now: 0 });
+
+  it('gives back when half was used, and grows when that was fast', () => {
+    const w = window(400);
+    assert.equal(w.take(49), true);
+    assert.equal(w.release(49), false);
+    assert.equal(w.release(1), true);
+    assert.equal(w.update(10, 10), 150, 'what was used, and as much again');
+    assert.equal(w.size, 200);
+    assert.equal(w.release(100), true);
+    assert.equal(w.update(21, 10), 100, 'too slow to be what limits the sender');
+    w.release(100);
+    w.update(22, 10);
+    w.release(200);
+    assert.equal(w.update(23, 10), 200, 'never above its maximum');
+  });
+
+  it('says when the peer exceeds it', () => {
+    const w = window(100);
+    assert.deepEqual([w.take(100), w.take(0), w.take(1)], [true, true, false]);
+  });
+});
+
+describe('a stream of a session', () => {
+  it('keeps its window closed while it is not read, and opens it as it is read', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient();
+    peer.send(post(1));
+    await peer.answers();
+    const reader = new Recorder();
+    streams[0]?.pause();
+    streams[0]?.start(reader);
+    peer.send(...[1, 2, 3].map(() => data(1, BLOCK)));
+    assert.deepEqual(await peer.answers(), []);
+    assert.equal(reader.bytes, 0);
+    streams[0]?.resume();
+    assert.deepEqual([reader.bytes, await peer.answers()], [3 * 16_384, ['WINDOW_UPDATE 1 98303']]);
+  });
+
+  it('is reset when it gets more than its window', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient();
+    peer.send(post(1), post(3));
+    await peer.answers();
+    streams[0]?.pause();
+    peer.send(...[1, 2, 3, 4].map(() => data(1, BLOCK)));
+    assert.deepEqual(await peer.answers(), ['RST_STREAM 1 FLOW_CONTROL_ERROR']);
+  });
+
+  it('holds up no other when it is not read', async () => {
+    const { peer, streams } = serverRig({ limits: { connectionWindowBytes: 100_000 } });
+    peer.greetAsClient();
+    peer.send(post(1), post(3));
+    await peer.answers();
+    streams[0]?.pause();
+    const reader = new Recorder();
+    streams[1]?.start(reader);
+    for (let n = 0; n < 200; n += 1) {
+      peer.send(n < 3 ? data(1, BLOCK) : data(3, BLOCK));
+      await settled(2);
+    }
+    await settled();
+    assert.equal(reader.bytes, 197 * 16_384);
+  });
+
+  it('gives padding back at once', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient();
+    peer.send(post(1));
+    await peer.answers();
+    streams[0]?.pause();
+    const padded = Buffer.concat([Buffer.from([255, 97]), Buffer.alloc(255)]);
+    peer.send(...Array.from({ length: 130 }, () => data(1, padded, 8)));
+    assert.deepEqual(await peer.answers(), [`WINDOW_UPDATE 1 ${128 * 256 + 65_535}`]);
+  });
+
+  it('makes the connection wait when too much is held, until it is read', async () => {
+    const limits = { connectionWindowBytes: 100_000, heldBytesMax: 60_000 };
+    const { peer, streams } = serverRig({ limits });
+    peer.greetAsClient();
+    peer.send(...[1, 3, 5].map((id) => post(id)));
+    await peer.answers();
+    for (const stream of streams) {
+      stream.pause();
+      stream.start(new Recorder());
+    }
+    peer.send(...[1, 1, 1, 3, 3, 3].map((id) => data(id, BLOCK)));
+    assert.deepEqual(
+      await peer.answers(),
+      ['WINDOW_UPDATE 0 65536'],
+      'only what came while little was held',
+    );
+    for (const stream of streams) {
+      stream.resume();
+    }
+    const answers = await peer.answers();
+    assert.deepEqual(answers.map((text) => text.split(' ').slice(0, 2).join(' ')).sort(), [
+      'WINDOW_UPDATE 1',
+      'WINDOW_UPDATE 3',
+    ]);
+    peer.send(data(5, BLOCK), data(5, BLOCK));
+    assert.deepEqual(
+      (await peer.answers()).filter((text) => text.startsWith('WINDOW_UPDATE 0')),
+      ['WINDOW_UPDATE 0 65536'],
+    );
+  });
+});
+
+describe('turns', () => {
+  it('let a small stream pass between the frames of a large one', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient([4, 1 << 24]);
+    peer.send(windowUpdate(0, 1 << 24), post(1), post(3));
+    await peer.answers();
+    for (const [index, bytes] of [4 * MIB, 1].entries()) {
+      streams[index]?.respond({ status: 200, fields: [] });
+      streams[index]?.write(Buffer.alloc(bytes));
+      streams[index]?.end();
+    }
+    const first = await peer.answers();
+    const small = first.indexOf('DATA 3 1 end');
+    assert.ok(small !== -1 && small <= 4, `the small one came as number ${small}`);
+    for (let turn = 0; turn < 50 && peer.dataBytes < 4 * MIB; turn += 1) {
+      await settled(20);
+    }
+    assert.equal(peer.dataBytes, 4 * MIB + 1);
+  });
+
+  it('give each of many the same', async () => {
+    const { peer, streams } = serverRig();
+    const ids = Array.from({ length: 20 }, (_, n) => 2 * n + 1);
+    peer.greetAsClient([4, 1 << 24]);
+    peer.send(...ids.map((id) => post(id)));
+    await peer.answers();
+    for (const stream of streams) {
+      stream.respond({ status: 200, fields: [] });
+      stream.write(Buffer.alloc(MIB));
+    }
+    await settled(20);
+    // The connection's window of 65,535 is used up: four frames, of four streams.
+    peer.send(windowUpdate(0, 40 * 16_375));
+    await settled(60);
+    const frames = peer.frames.filter((text) => text.startsWith('DATA'));
+    const counts = ids.map((id) => frames.filter((text) => text.startsWith(`DATA ${id} `)).length);
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= 2, counts.join());
+  });
+
+  it('put small frames before DATA', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient([4, 1 << 24]);
+    peer.send(post(1), post(3));
+    await peer.answers();
+    streams[0]?.respond({ status: 200, fields: [] });
+    streams[0]?.write(Buffer.alloc(60_000));
+    streams[1]?.respond({ status: 404, fields: [] }, { end: true });
+    const kinds = (await peer.answers()).map((text) => text.split(' ').slice(0, 2).join(' '));
+    assert.deepEqual(kinds.slice(0, 2), ['HEADERS 1', 'HEADERS 3']);
+  });
+});
+
+describe('ChunkQueue', () => {
+  it('gives back the same bytes, whatever was put in and taken how', () => {
+    const step = fc.oneof(
+      fc.nat(5_000).map((push) => ({ push })),
+      fc.nat(5_000).map((coalesce) => ({ coalesce })),
+      fc.integer({ min: 1, max: 9_000 }).map((take) => ({ take })),
+      fc.constant({ shift: true }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const queue = new ChunkQueue();
+        const [put, got]: [number[], number[]] = [[], []];
+        const fresh = (length: number): Uint8Array => {
+          const chunk = Uint8Array.from({ length }, (_, at) => (put.length + at) % 251);
+          put.push(...chunk);
+          return chunk;
+        };
+        for (const one of [...steps, ...steps.map(() => ({ shift: true }))]) {
+          if ('push' in one || 'coalesce' in one) {
+            const chunk = fresh('push' in one ? one.push : one.coalesce);
+            if ('push' in one) {
+              queue.push(chunk);
+            } else {
+              queue.coalesce(chunk);
+            }
+          } else {
+            got.push(...(('take' in one ? queue.take(one.take) : queue.shift()) ?? []));
+          }
+          assert.equal(queue.bytes, put.length - got.length);
+        }
+        assert.deepEqual(Buffer.from(got), Buffer.from(put.slice(0, got.length)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('holds single bytes in little more than their number', () => {
+    const queue = new ChunkQueue();
+    const read = new Uint8Array(65_536);
+    for (let n = 0; n < 100_000; n += 1) {
+      queue.coalesce(read.subarray(n % 65_536, (n % 65_536) + 1));
+    }
+    const buffers = new Set<ArrayBufferLike>();
+    for (let chunk = queue.shift(); chunk !== undefined; chunk = queue.shift()) {
+      buffers.add(chunk.buffer);
+    }
+    const kept = [...buffers].reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    assert.ok(kept < 150_000, `${kept} bytes are kept for 100,000`);
+  });
+});
