@@ -126,7 +126,7 @@ export class ClusterTrust {
     }
     return fixedCa(() =>
       describeFixed({
-        authority: this.authority,
+        authority: this.#outside ?? this.authority,
         ...(outside === undefined
           ? { source: `folder ${cacertsDir}`, why: MOUNTED_CA }
           : { source: `${outside.kind} ${outside.name} of cert-manager`, why: FOREIGN_CA }),
