@@ -270,6 +270,18 @@ describe('removeCapture', () => {
     await removeCapture(pod);
     assert.equal(await look(), before);
   });
+
+  it('leaves the way back of another mesh, which has the same mark, table and priority', async () => {
+    const rule = ['fwmark', '0x111/0xfff', 'pref', '32764', 'lookup', '100'];
+    const route = ['local', 'default', 'dev', 'lo', 'table', '100'];
+    await runIp(pod, ['rule', 'add', ...rule]);
+    await runIp(pod, ['route', 'add', ...route]);
+    await removeCapture(pod);
+    assert.match(await runIp(pod, ['rule']), /32764:.* lookup 100/);
+    assert.match(await runIp(pod, ['route', 'show', 'table', '100']), /local default dev lo/);
+    await runIp(pod, ['rule', 'del', ...rule]);
+    await runIp(pod, ['route', 'del', ...route]);
+  });
 });
 
 describe('migrationProblem', () => {

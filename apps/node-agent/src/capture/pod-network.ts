@@ -77,9 +77,14 @@ export async function releaseCapture(ns: Netns): Promise<void> {
   await applyNft(ns, releaseRules());
 }
 
-/** Nothing of the capture is left. Connections that the agent still carries break. */
+/**
+ * Nothing of the capture is left. Connections that the agent still carries break.
+ *
+ * Where no table of ours is, nothing is touched: the way back has the mark, table and priority that Istio's agent uses too, so that
+ * alone it is the other's. The tables therefore go last.
+ */
 export async function removeCapture(ns: Netns): Promise<void> {
-  await applyNft(ns, removeRules());
+  if (!(await hasCapture(ns))) return;
   for (const family of families(ns)) {
     await unlessSaid(/No such file/, runIp(ns, [family, 'rule', 'del', ...RULE]));
     await unlessSaid(
@@ -97,6 +102,7 @@ export async function removeCapture(ns: Netns): Promise<void> {
       ]),
     );
   }
+  await applyNft(ns, removeRules());
   setMigration(ns, false);
 }
 
