@@ -81,7 +81,7 @@ export class TrailerReader {
     const { text } = this.#section;
     const lines: string[] = [];
     for (let index = 0; index < count * 4; index += 4) {
-      const name = lowerName(text.slice(marks[index], marks[index + 1]));
+      const name = lowerName(text, marks[index] ?? 0, marks[index + 1] ?? 0);
       if (FORBIDDEN.has(name)) {
         throw this.#refuse('H1_TRAILER_FORBIDDEN', name);
       }

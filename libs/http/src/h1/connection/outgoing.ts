@@ -61,6 +61,9 @@ export class Outgoing {
   }
 
   flush(): void {
+    if (this.#writer.pendingBytes === 0) {
+      return;
+    }
     for (const piece of this.#writer.take()) {
       if (!this.#conn.write(piece)) {
         this.#isBlocked = true;

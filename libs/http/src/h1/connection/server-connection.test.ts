@@ -131,6 +131,19 @@ describe('H1ServerConnection', () => {
     assert.match(client.text, /one.*two$/s);
   });
 
+  it('answers thousands that came at once, in order and without a stack', async () => {
+    const { send, client, settle, requests } = open({ onSeen: answerAtOnce });
+    const many = Array.from(
+      { length: 5_000 },
+      (_, index) => `GET /${index} HTTP/1.1\r\nHost: a\r\n\r\n`,
+    );
+    send(many.join(''));
+    await settle();
+    assert.equal(requests.length, 5_000);
+    assert.equal(requests.at(-1)?.exchange.head.path, '/4999');
+    assert.equal(client.events.includes('end'), false);
+  });
+
   it('streams a body in, held back by who reads it', async () => {
     const { send, settle, requests } = open({ onSeen: (seen) => seen.exchange.pause() });
     send(`${POST}ab`);

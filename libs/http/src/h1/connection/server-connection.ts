@@ -6,14 +6,14 @@
  */
 import { MeshError } from '@ambit/core';
 import type { ByteConn, ByteSink } from '@ambit/proxy';
-import { encodeResponseHead } from '../encode/head.ts';
-import { reasonOf } from '../encode/reasons.ts';
 import { H1Error, type H1ErrorCode, type H1Refusals } from '../errors.ts';
 import type { H1Limits } from '../limits.ts';
 import type { H1RequestHead } from '../message.ts';
 import { RequestDecoder } from '../request-decoder.ts';
 import { HandedConn } from './handed-conn.ts';
 import { Outgoing } from './outgoing.ts';
+import { Patience } from './patience.ts';
+import { writeRefusal } from './refusal.ts';
 import { type RequestSink, ServerExchange } from './server-exchange.ts';
 import type { Sweeper, Swept } from './sweeper.ts';
 import { H1_TIMEOUTS, type H1Timeouts } from './timeouts.ts';
@@ -31,45 +31,44 @@ export interface ServerConnectionOptions {
   readonly onClosed?: () => void;
 }
 
-type State = 'idle' | 'head' | 'work' | 'linger' | 'handed' | 'closed';
+/** `linger`: our direction has ended; what still comes is dropped. */
+type State = 'idle' | 'head' | 'work' | 'linger' | 'over';
 
 export class H1ServerConnection implements ByteSink, Swept {
   readonly conn: ByteConn;
   readonly outgoing: Outgoing;
   readonly #options: ServerConnectionOptions;
   readonly #timeouts: H1Timeouts;
+  readonly #patience: Patience;
   readonly #decoder: RequestDecoder;
   #state: State = 'idle';
-  #dueAt: number;
   #exchange: ServerExchange | undefined;
-  #handed: HandedConn | undefined;
+  /** Who gets the events of the transport since the connection became something else. */
+  #heir: ByteSink | undefined;
   #isPumping = false;
   #isReading = true;
   #isLeaving = false;
   #hasPeerEnded = false;
   #lingerBytes = 0;
-  #windowBytes = 0;
-  #blockedSince: number | undefined;
 
   /** Takes over the connection, which nobody has started. */
   constructor(conn: ByteConn, options: ServerConnectionOptions) {
-    const { limits, refusals, sweeper } = options;
+    const { sweeper } = options;
     this.conn = conn;
     this.outgoing = new Outgoing(conn);
     this.#options = options;
     this.#timeouts = { ...H1_TIMEOUTS, ...options.timeouts };
-    this.#decoder = new RequestDecoder({
-      ...(limits === undefined ? {} : { limits }),
-      ...(refusals === undefined ? {} : { refusals }),
-    });
-    this.#dueAt = sweeper.now() + this.#timeouts.headMs;
+    this.#patience = new Patience(sweeper, this.#timeouts);
+    this.#decoder = new RequestDecoder(options);
   }
 
   start(): void {
     this.#options.sweeper.add(this);
+    this.#patience.begin(this.#timeouts.headMs);
     this.conn.start(this);
   }
 
+  /** Nothing of a request has come that is not over. */
   get isIdle(): boolean {
     return this.#state === 'idle';
   }
@@ -92,130 +91,103 @@ export class H1ServerConnection implements ByteSink, Swept {
     }
   }
 
-  /** Now. Idempotent. */
+  /** Now. Idempotent; no effect on what the connection became. */
   destroy(reason?: MeshError): void {
-    this.conn.destroy(reason);
-    this.#onOver(reason);
+    if (this.#heir === undefined) {
+      this.conn.destroy(reason);
+      this.#onOver(reason);
+    }
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.#state === 'handed') {
-      this.#handed?.events.onData(chunk);
+    if (this.#isOpen) {
+      this.#patience.received(chunk.length);
+      this.#run(chunk);
+    } else if (this.#heir !== undefined) {
+      this.#heir.onData(chunk);
     } else if (this.#state === 'linger') {
       this.#lingerBytes += chunk.length;
       if (this.#lingerBytes > this.#timeouts.lingerBytesMax) {
         this.destroy();
       }
-    } else if (this.#state !== 'closed') {
-      this.#windowBytes += chunk.length;
-      this.#run(() => this.#decoder.push(chunk));
     }
   }
 
   onEnd(): void {
-    if (this.#state === 'handed') {
-      this.#handed?.events.onEnd();
-      return;
-    }
+    this.#heir?.onEnd();
     this.#hasPeerEnded = true;
     // With both directions ended the transport closes by itself, when all of ours is sent.
     if (this.#isOpen) {
-      this.#run(() => this.#decoder.end());
-      if (this.#state === 'idle') {
-        this.#close();
-      }
+      this.#decoder.end();
+      this.#run();
+    }
+    if (this.#state === 'idle') {
+      this.#close();
     }
   }
 
   onDrain(): void {
-    if (this.#state === 'handed') {
-      this.#handed?.events.onDrain();
-      return;
-    }
+    this.#heir?.onDrain();
     this.outgoing.unblock();
-    this.#blockedSince = undefined;
+    this.#patience.unblock();
     if (this.#state === 'linger') {
-      this.#wait('linger', this.#timeouts.lingerMs);
+      this.#patience.begin(this.#timeouts.lingerMs);
     }
     this.#exchange?.sink?.onDrain();
   }
 
   onClose(error?: Error): void {
-    if (this.#state === 'handed') {
-      this.#handed?.events.onClose(error);
-      return;
-    }
+    this.#heir?.onClose(error);
     this.#onOver(error);
   }
 
   sweep(nowMs: number): void {
-    if (this.outgoing.isBlocked) {
-      this.#blockedSince ??= nowMs;
-      if (nowMs - this.#blockedSince >= this.#timeouts.writeMs) {
-        this.#cut(this.#timeout('H1_WRITE_TIMEOUT'));
-      }
-      return;
-    }
-    if (nowMs < this.#dueAt) {
-      return;
-    }
-    switch (this.#state) {
-      case 'idle':
-        this.#close();
-        return;
-      case 'head':
-        this.#fail(this.#timeout('H1_HEAD_TIMEOUT'));
-        return;
-      case 'work':
-        this.#checkBody(nowMs);
-        return;
-      case 'linger':
-        this.destroy();
-        return;
-      case 'handed':
-      case 'closed':
+    const verdict = this.#patience.judge(nowMs, this.outgoing.isBlocked);
+    if (verdict === 'not-taken') {
+      this.#cut(this.#timeout('H1_WRITE_TIMEOUT'));
+    } else if (verdict === 'due') {
+      this.#onDue();
     }
   }
 
-  /** For the exchange: its sink takes more of the body, or does not. */
-  setReading(): void {
-    this.#run(() => undefined);
+  /** For the exchange: what it wants of the request's body has changed. */
+  readOn(): void {
+    this.#run();
   }
 
-  /** For the exchange: the response is whole. */
+  /** For the exchange: the answer is whole. */
   onAnswered(isLast: boolean): void {
-    if (isLast || !this.#decoder.canContinue || this.isLeaving) {
-      this.#exchange = undefined;
+    this.#exchange = undefined;
+    if (isLast || this.isLeaving || !this.#decoder.canContinue) {
       this.#close();
       return;
     }
-    this.#exchange = undefined;
     this.#decoder.next();
     this.#wait('idle', this.#timeouts.idleMs);
-    this.#run(() => undefined);
+    this.#run();
   }
 
   /** For the exchange: the connection becomes something else. */
   handOver(): ByteConn {
-    this.outgoing.flush();
     const handed = new HandedConn(this.conn, this.#decoder.takeRest(), this.#hasPeerEnded);
-    this.#handed = handed;
+    this.#heir = handed.events;
     this.#exchange = undefined;
-    this.#state = 'handed';
     this.#release();
     return handed;
   }
 
-  #run(feed: () => void): void {
+  get #isOpen(): boolean {
+    return this.#state === 'idle' || this.#state === 'head' || this.#state === 'work';
+  }
+
+  #run(chunk?: Uint8Array): void {
     try {
-      feed();
+      if (chunk !== undefined) {
+        this.#decoder.push(chunk);
+      }
+      // What happens inside the loop is seen by its next turn.
       if (!this.#isPumping) {
-        this.#isPumping = true;
-        try {
-          this.#pump();
-        } finally {
-          this.#isPumping = false;
-        }
+        this.#pump();
       }
     } catch (error) {
       if (!(error instanceof H1Error)) {
@@ -227,25 +199,32 @@ export class H1ServerConnection implements ByteSink, Swept {
   }
 
   #pump(): void {
-    while (this.#exchange?.isPaused !== true && this.#isOpen) {
-      const event = this.#decoder.read();
-      if (event === undefined) {
-        break;
-      }
-      switch (event.kind) {
-        case 'head':
-          this.#begin(event.head);
-          break;
-        case 'data':
-          this.#exchange?.onData(event.bytes);
-          break;
-        case 'end':
-          this.#exchange?.onEnd(event.trailers);
-          break;
-      }
+    this.#isPumping = true;
+    try {
+      while (this.#isOpen && this.#exchange?.isPaused !== true && this.#readOne()) {}
+    } finally {
+      this.#isPumping = false;
     }
     if (this.#state === 'idle' && !this.#decoder.isIdle) {
       this.#wait('head', this.#timeouts.headMs);
+    }
+  }
+
+  /** False: nothing more can be read now. */
+  #readOne(): boolean {
+    const event = this.#decoder.read();
+    switch (event?.kind) {
+      case undefined:
+        return false;
+      case 'head':
+        this.#begin(event.head);
+        return true;
+      case 'data':
+        this.#exchange?.onData(event.bytes);
+        return true;
+      case 'end':
+        this.#exchange?.onEnd(event.trailers);
+        return true;
     }
   }
 
@@ -260,17 +239,13 @@ export class H1ServerConnection implements ByteSink, Swept {
     exchange.attach(this.#options.onRequest(exchange));
   }
 
-  get #isOpen(): boolean {
-    return this.#state === 'idle' || this.#state === 'head' || this.#state === 'work';
-  }
-
   /** Reads while somebody takes it; what is held until the answer is written holds the client back. */
   #setReading(): void {
-    if (!this.#isOpen && this.#state !== 'linger') {
+    if (this.#heir !== undefined || this.#state === 'over') {
       return;
     }
-    const isWanted = this.#state === 'linger' || this.#decoder.heldBytes === 0;
-    const isReading = isWanted && this.#exchange?.isPaused !== true;
+    const isTaken = this.#decoder.heldBytes === 0 && this.#exchange?.isPaused !== true;
+    const isReading = this.#state === 'linger' || isTaken;
     if (isReading !== this.#isReading) {
       this.#isReading = isReading;
       if (isReading) {
@@ -281,15 +256,26 @@ export class H1ServerConnection implements ByteSink, Swept {
     }
   }
 
-  #checkBody(nowMs: number): void {
-    const exchange = this.#exchange;
-    const isAwaited = exchange?.awaitsBody === true && this.#isReading;
-    if (isAwaited && this.#windowBytes < this.#timeouts.bodyBytesMin) {
-      this.#fail(this.#timeout('H1_BODY_TIMEOUT'));
-      return;
+  #onDue(): void {
+    switch (this.#state) {
+      case 'idle':
+        this.#close();
+        return;
+      case 'head':
+        this.#fail(this.#timeout('H1_HEAD_TIMEOUT'));
+        return;
+      case 'work': {
+        const isAwaited = this.#exchange?.awaitsBody === true && this.#isReading;
+        if (!this.#patience.nextWindow() && isAwaited) {
+          this.#fail(this.#timeout('H1_BODY_TIMEOUT'));
+        }
+        return;
+      }
+      case 'linger':
+        this.destroy();
+        return;
+      case 'over':
     }
-    this.#windowBytes = 0;
-    this.#dueAt = nowMs + this.#timeouts.bodyWindowMs;
   }
 
   #timeout(code: H1ErrorCode): H1Error {
@@ -302,13 +288,14 @@ export class H1ServerConnection implements ByteSink, Swept {
     if (!this.#isOpen) {
       return;
     }
-    if (this.#exchange?.hasBegun === true) {
+    const exchange = this.#exchange;
+    if (exchange?.hasBegun === true) {
       this.#cut(error);
       return;
     }
-    const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#refuse(error);
+    writeRefusal(this.outgoing, error.status);
+    this.#close();
     this.#options.onRefused?.(error);
     exchange?.onGone(error);
   }
@@ -318,31 +305,19 @@ export class H1ServerConnection implements ByteSink, Swept {
     this.destroy(error);
   }
 
-  #refuse({ status }: H1Error): void {
-    const text = Buffer.from(reasonOf(status), 'latin1');
-    const body = { kind: 'length', bytes: text.length } as const;
-    const fields = ['content-type', 'text/plain'];
-    this.outgoing.begin(encodeResponseHead({ status, fields, body, close: true }), body);
-    this.outgoing.data(text);
-    this.outgoing.end([]);
-    this.#close();
-  }
-
   /** Ends our direction, and reads on for a while: a reset would take away what the client has not read yet. */
   #close(): void {
-    if (!this.#isOpen) {
-      return;
+    if (this.#isOpen) {
+      this.#wait('linger', this.#timeouts.lingerMs);
+      this.conn.end();
+      this.#setReading();
     }
-    this.#wait('linger', this.#timeouts.lingerMs);
-    this.conn.end();
-    this.#setReading();
   }
 
   #onOver(error: Error | undefined): void {
-    if (this.#state === 'closed' || this.#state === 'handed') {
+    if (this.#state === 'over') {
       return;
     }
-    this.#state = 'closed';
     const exchange = this.#exchange;
     this.#exchange = undefined;
     this.#release();
@@ -352,13 +327,13 @@ export class H1ServerConnection implements ByteSink, Swept {
   }
 
   #release(): void {
+    this.#state = 'over';
     this.#options.sweeper.delete(this);
     this.#options.onClosed?.();
   }
 
   #wait(state: State, ms: number): void {
     this.#state = state;
-    this.#dueAt = this.#options.sweeper.now() + ms;
-    this.#windowBytes = 0;
+    this.#patience.begin(ms);
   }
 }

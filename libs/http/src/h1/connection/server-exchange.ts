@@ -75,14 +75,14 @@ export class ServerExchange {
   pause(): void {
     this.#isPaused = true;
     if (this.#state !== 'over') {
-      this.#connection.setReading();
+      this.#connection.readOn();
     }
   }
 
   resume(): void {
     this.#isPaused = false;
     if (this.#state !== 'over') {
-      this.#connection.setReading();
+      this.#connection.readOn();
     }
   }
 

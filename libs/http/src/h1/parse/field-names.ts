@@ -15,26 +15,56 @@ X-B3-ParentSpanId X-B3-Sampled X-B3-SpanId X-B3-TraceId X-Content-Type-Options X
 X-Envoy-Upstream-Service-Time X-Forwarded-Client-Cert X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Frame-Options
 X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection`;
 
-const LOWER: ReadonlyMap<string, string> = makeLower();
-
+const NAMES: ReadonlySet<string> = new Set(COMMON.toLowerCase().split(/\s+/));
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
-/** ASCII lower case; names are tokens. */
-export function lowerName(name: string): string {
-  return LOWER.get(name) ?? name.toLowerCase();
+const SLOTS = 512;
+/** Names by length, first and last letter; those that share a slot, one after another. */
+const TABLE: readonly (readonly string[])[] = makeTable();
+
+/** The token `text[from..to)` in ASCII lower case. */
+export function lowerName(text: string, from: number, to: number): string {
+  const length = to - from;
+  const first = fold(text.charCodeAt(from));
+  const slot = TABLE[slotOf(length, first, fold(text.charCodeAt(to - 1)))];
+  if (slot !== undefined) {
+    for (const name of slot) {
+      if (name.length === length && isSame(text, from, name)) {
+        return name;
+      }
+    }
+  }
+  return text.slice(from, to).toLowerCase();
 }
 
 /** A token in lower case. */
 export function isFieldName(name: string): boolean {
-  return LOWER.get(name) === name || NAME.test(name);
+  return NAMES.has(name) || NAME.test(name);
 }
 
-function makeLower(): ReadonlyMap<string, string> {
-  const map = new Map<string, string>();
-  for (const name of COMMON.split(/\s+/)) {
-    const lower = name.toLowerCase();
-    map.set(name, lower);
-    map.set(lower, lower);
+function isSame(text: string, from: number, name: string): boolean {
+  for (let index = 0; index < name.length; index += 1) {
+    if (fold(text.charCodeAt(from + index)) !== name.charCodeAt(index)) {
+      return false;
+    }
   }
-  return map;
+  return true;
+}
+
+/** ASCII capitals to small letters. */
+function fold(char: number): number {
+  return char >= 0x41 && char <= 0x5a ? char | 0x20 : char;
+}
+
+function slotOf(length: number, first: number, last: number): number {
+  return (length * 37 + first * 5 + last * 11) % SLOTS;
+}
+
+function makeTable(): readonly (readonly string[])[] {
+  const table: string[][] = Array.from({ length: SLOTS }, () => []);
+  for (const name of NAMES) {
+    const slot = slotOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
+    table[slot]?.push(name);
+  }
+  return table;
 }

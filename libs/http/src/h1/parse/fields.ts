@@ -44,7 +44,7 @@ export function readFields(
     te: undefined,
   };
   for (let index = 0; index < count * 4; index += 4) {
-    const name = lowerName(text.slice(marks[index], marks[index + 1]));
+    const name = lowerName(text, marks[index] ?? 0, marks[index + 1] ?? 0);
     const value = text.slice(marks[index + 2], marks[index + 3]);
     if (name === 'host' && options.hostApart) {
       read.hosts += 1;
