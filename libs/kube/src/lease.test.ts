@@ -96,6 +96,13 @@ async function bed(): Promise<Bed> {
 }
 
 describe('LeaderElection', () => {
+  it('makes the lease with the labels by which it is found when all goes', async () => {
+    await using b = await bed();
+    const one = b.candidate('one', { labels: { of: 'us' } });
+    await until(() => one.isLeader);
+    assert.deepEqual(b.server.get('leases', 'a/leader')?.metadata.labels, { of: 'us' });
+  });
+
   it('gives the lease to one of two and keeps it there', async () => {
     await using b = await bed();
     const one = b.candidate('one');

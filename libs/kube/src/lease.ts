@@ -25,6 +25,8 @@ export interface LeaderElectionOptions {
   readonly name: string;
   /** Of this process and no other: the pod's name and something random. */
   readonly identity: string;
+  /** Of the Lease when it is made: by them an uninstallation finds it. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Others wait this long. Default 15 s, whole seconds. */
   readonly durationMs?: number;
   /** The holder gives up after this; shorter than the duration. Default 10 s. */
@@ -142,7 +144,7 @@ export class LeaderElection {
   }
 
   async #tryToLead(): Promise<void> {
-    const { client, clock, namespace, name, identity } = this.#options;
+    const { client, clock, namespace, name, identity, labels = {} } = this.#options;
     const { signal } = this.#stop;
     const found = await client.find(LEASES, { namespace, name }, { signal });
     const startedAt = { renewedAt: clock.now(), renewedWallAt: clock.wallNow() };
@@ -150,7 +152,7 @@ export class LeaderElection {
       const created = {
         apiVersion: 'coordination.k8s.io/v1',
         kind: 'Lease',
-        metadata: { namespace, name },
+        metadata: { namespace, name, labels },
         spec: this.#spec({ leaseTransitions: -1 }),
       };
       this.#acquired(toLease(await client.create(LEASES, created, { signal })), startedAt);

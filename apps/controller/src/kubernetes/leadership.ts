@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 
 import { LeaderElection } from '@ambit/kube';
 
-import type { KubernetesContext } from './context.ts';
+import { type KubernetesContext, MANAGED_BY } from './context.ts';
 import type { LeaderDuty } from './leader-duty.ts';
 
 const LEASE = 'ambit-controller';
@@ -24,6 +24,7 @@ export class Leadership {
       clock,
       namespace,
       name,
+      labels: MANAGED_BY,
       identity: `${podName}_${randomBytes(4).toString('hex')}`,
       onAcquired: (signal) => {
         log.info('leading', { lease: name });
