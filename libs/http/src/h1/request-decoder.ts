@@ -84,7 +84,7 @@ export class RequestDecoder extends MessageDecoder<H1RequestEvent> {
       }
       return undefined;
     }
-    const head = this.#parseHead(this.#section.text);
+    const head = this.#parseHead(this.#section.takeText());
     this.body.begin(head.body);
     this.#head = head;
     this.#state = 'body';

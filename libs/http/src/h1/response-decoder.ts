@@ -101,7 +101,7 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
       }
       return undefined;
     }
-    const head = this.#parseHead(this.#section.text);
+    const head = this.#parseHead(this.#section.takeText());
     if (head.status < 200 && head.status !== 101) {
       this.#interims += 1;
       if (this.#interims > this.limits.interimMax) {

@@ -75,10 +75,10 @@ export class TrailerReader {
       return undefined;
     }
     const { count, marks } = this.#scanner;
+    const text = this.#section.takeText();
     if (count === 0) {
       return NO_FIELDS;
     }
-    const { text } = this.#section;
     const lines: string[] = [];
     for (let index = 0; index < count * 4; index += 4) {
       const name = lowerName(text, marks[index] ?? 0, marks[index + 1] ?? 0);

@@ -330,6 +330,33 @@ describe('H1ServerConnection', () => {
     assert.equal(requests[0]?.gone?.code, 'H1_CHUNK_SIZE_INVALID');
   });
 
+  it('resets an answer that is cut, also one that ends with the connection', async () => {
+    const { send, client, settle, requests } = open();
+    send('GET / HTTP/1.0\r\n\r\n');
+    await settle();
+    requests[0]?.exchange.begin(OK);
+    requests[0]?.exchange.write(Buffer.from('half'));
+    await settle();
+    requests[0]?.exchange.reset();
+    assert.ok((await client.closed) !== undefined, 'no clean end');
+  });
+
+  it('sends interim responses, and 100 only to who waits for it', async () => {
+    const { send, client, settle, requests } = open();
+    send(GET);
+    await settle();
+    requests[0]?.exchange.sendInterim(103, ['link', '</a>']);
+    requests[0]?.exchange.sendInterim(100, []);
+    assert.throws(() => requests[0]?.exchange.sendInterim(200, []));
+    assert.throws(() => requests[0]?.exchange.sendInterim(101, []));
+    requests[0]?.exchange.respond({ status: 304, fields: [] }, Buffer.alloc(0));
+    await settle();
+    assert.equal(
+      client.text,
+      'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n',
+    );
+  });
+
   it('tells that the client went away, whenever it does', async () => {
     for (const leave of ['end', 'reset'] as const) {
       const world = open();

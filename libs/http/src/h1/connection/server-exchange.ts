@@ -8,6 +8,7 @@ import type { MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
 import { encodeResponseHead } from '../encode/head.ts';
 import { framingOf } from '../encode/response-framing.ts';
+import { H1Error } from '../errors.ts';
 import { type FieldLines, type H1RequestHead, NO_FIELDS } from '../message.ts';
 import type { H1ServerConnection } from './server-connection.ts';
 
@@ -95,8 +96,15 @@ export class ServerExchange {
     }
   }
 
-  /** 1xx but 100 and 101. Left out for HTTP/1.0 (RFC 9110 §15.2). */
+  /** A 1xx but 101; 100 is `sendContinue`. Left out for HTTP/1.0 (RFC 9110 §15.2). */
   sendInterim(status: number, fields: FieldLines): void {
+    if (status === 100) {
+      this.sendContinue();
+      return;
+    }
+    if (status < 102 || status > 199) {
+      throw new Error(`${status} is no interim response`);
+    }
     if (this.#state === 'open' && this.head.version === '1.1') {
       this.#connection.outgoing.interim(
         encodeResponseHead({ status, fields, body: { kind: 'none' } }),
@@ -145,7 +153,8 @@ export class ServerExchange {
 
   /** The whole answer at once. */
   respond(head: AnswerHead, body: Uint8Array): void {
-    this.begin({ ...head, length: body.length });
+    // With 304 it would say that a GET gets nothing.
+    this.begin({ ...head, length: head.status === 304 ? undefined : body.length });
     this.write(body);
     this.end();
   }
@@ -154,7 +163,8 @@ export class ServerExchange {
   reset(error?: MeshError): void {
     if (this.#state !== 'over') {
       this.#over();
-      this.#connection.destroy(error);
+      // Without a reason the transport would end as if all had been said.
+      this.#connection.destroy(error ?? new H1Error('H1_TRUNCATED', 'local'));
     }
   }
 

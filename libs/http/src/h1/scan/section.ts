@@ -30,8 +30,7 @@ export class Section {
   /** Of a section that spans chunks. */
   #held: Buffer | undefined;
   #heldBytes = 0;
-  /** The whole section when `read` said true; offsets of the scanners count in it. */
-  text = '';
+  #text = '';
 
   constructor(options: SectionOptions) {
     this.#options = options;
@@ -40,6 +39,14 @@ export class Section {
 
   get hasBegun(): boolean {
     return this.#at > 0;
+  }
+
+  /** The section of which `read` said that it is whole, once; offsets of the scanners count in it. */
+  takeText(): string {
+    const text = this.#text;
+    // An idle connection keeps no head.
+    this.#text = '';
+    return text;
   }
 
   /** Takes what belongs to the section. True: it is whole, and the next call begins another. Throws. */
@@ -60,7 +67,7 @@ export class Section {
     }
     const isWhole = this.#scan(current, at, current.length);
     if (isWhole) {
-      this.text = current.toString('latin1', at, at + this.#at);
+      this.#text = current.toString('latin1', at, at + this.#at);
       queue.skip(this.#at);
     } else {
       this.#hold(current, at, current.length);
@@ -81,7 +88,7 @@ export class Section {
       queue.skip(taken);
       return false;
     }
-    this.text = held.toString('latin1', 0, this.#at);
+    this.#text = held.toString('latin1', 0, this.#at);
     queue.skip(this.#at - before);
     return true;
   }
