@@ -227,7 +227,11 @@ export const VALUES: readonly ValueEntry[] = [
     'Of waypoints that say nothing else.',
   ),
 
-  flag('monitoring.annotations', true, 'Annotate pods for Prometheus (`prometheus.io/scrape`), waypoints too.'),
+  flag(
+    'monitoring.annotations',
+    true,
+    'Annotate pods for Prometheus (`prometheus.io/scrape`), waypoints too.',
+  ),
   flag('monitoring.rules.configMap', false, 'Alert rules as ConfigMap `ambit-alerts`.'),
   flag(
     'monitoring.rules.prometheusRule',
