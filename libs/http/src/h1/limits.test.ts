@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { H1ErrorCode } from './errors.ts';
 import { collectRequests } from './fixtures/collect.ts';
 import type { H1Limits } from './limits.ts';
+import { RequestDecoder } from './request-decoder.ts';
 
 const HEAD = 'POST / HTTP/1.1\r\nHost: a\r\n';
 const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
@@ -89,6 +90,38 @@ describe('limits of the codec', () => {
       limits: { headersMax: 10_000, headerBytesMax: 600 },
     });
     assert.equal(refused, 'H1_FIELDS_TOO_LARGE');
+  });
+
+  it('takes time by the length of a value, whatever is in it', () => {
+    // By the square of it, each of these would take hours.
+    const spaces = ' '.repeat(1_000_000);
+    const limits = { headerBytesMax: 4_000_000, heldBytesMax: 8_000_000 };
+    for (const [line, code] of [
+      [`Connection: a${spaces}b`, 'H1_CONNECTION_INVALID'],
+      [`TE: a${spaces}b`, undefined],
+      [`Upgrade: a${spaces}b\r\nConnection: upgrade`, undefined],
+      [`Expect: a${spaces}b`, 'H1_EXPECT_UNSUPPORTED'],
+      [`Transfer-Encoding: a${spaces}b`, 'H1_TRANSFER_ENCODING_INVALID'],
+      [`Transfer-Encoding: chunked${spaces},${spaces}x`, 'H1_TRANSFER_ENCODING_INVALID'],
+      [`Content-Length: 1${spaces}1`, 'H1_CONTENT_LENGTH_INVALID'],
+      [`Content-Length: ${'1'.repeat(1_000_000)}`, 'H1_CONTENT_LENGTH_INVALID'],
+      [`X: a${spaces}b`, undefined],
+      [`Connection: ${'a,'.repeat(500_000)}`, 'H1_CONNECTION_INVALID'],
+      [`Connection: ${','.repeat(1_000_000)}`, undefined],
+    ] as const) {
+      const text = `GET / HTTP/1.1\r\nHost: a\r\n${line}\r\n\r\n`;
+      assert.equal(collectRequests([text], { limits }).refused, code, line.slice(0, 20));
+    }
+    const host = `GET / HTTP/1.1\r\nHost: a${spaces}b\r\n\r\n`;
+    assert.equal(collectRequests([host], { limits }).refused, 'H1_HOST_INVALID');
+  });
+
+  it('holds no more chunks than its bound, however small', () => {
+    const decoder = new RequestDecoder();
+    for (let count = 0; count < 257; count += 1) {
+      decoder.push(Buffer.from('A'));
+    }
+    assert.throws(() => decoder.push(Buffer.from('A')), { code: 'H1_HELD_TOO_MUCH' });
   });
 
   it('counts a header that would come after the last that counts, whatever it is', () => {

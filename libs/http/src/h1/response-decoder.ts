@@ -9,6 +9,7 @@ import type { H1ResponseEvent, H1ResponseHead } from './message.ts';
 import { readFields } from './parse/fields.ts';
 import { responseFraming } from './parse/framing.ts';
 import { connectionOptions, keepsAlive, takesTrailers, upgradeOf } from './parse/hop.ts';
+import { listElements } from './parse/list.ts';
 import type { Section } from './scan/section.ts';
 import { StatusLineScanner } from './scan/status-line.ts';
 
@@ -151,7 +152,7 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
 
   /** RFC 9110 §7.8: a server switches only to what was asked for, and says to what. */
   #requireAsked(upgrade: string | undefined): void {
-    const asked = this.#request.upgrade?.toLowerCase().split(/[ \t]*,[ \t]*/) ?? [];
+    const asked = listElements(this.#request.upgrade?.toLowerCase() ?? '');
     if (upgrade === undefined || !asked.includes(upgrade)) {
       throw this.refuse('H1_SWITCH_UNEXPECTED', upgrade);
     }

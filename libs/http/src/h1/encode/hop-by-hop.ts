@@ -1,5 +1,6 @@
 /** Taking out of a message what concerns one hop alone (RFC 9110 §7.6.1). */
 import type { FieldLines } from '../message.ts';
+import { takesTrailers } from '../parse/hop.ts';
 
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
@@ -14,6 +15,11 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** Most names are told apart by their length. */
+const HOP_LENGTHS: readonly boolean[] = Array.from({ length: 32 }, (_, length) =>
+  [...HOP_BY_HOP].some((name) => name.length === length),
+);
+
 /**
  * The fields without those of the hop and without what `connection`, its options in lower case, names. `te: trailers` stays,
  * alone: whether trailers are taken is the same all the way. Gives the same list where nothing is taken out. To be called
@@ -24,9 +30,10 @@ export function withoutHopByHop(fields: FieldLines, connection: readonly string[
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? '';
     const value = fields[index + 1] ?? '';
-    if (HOP_BY_HOP.has(name) || connection.includes(name)) {
+    const isNamed = connection.length > 0 && connection.includes(name);
+    if (isNamed || (HOP_LENGTHS[name.length] === true && HOP_BY_HOP.has(name))) {
       kept ??= fields.slice(0, index);
-      if (name === 'te' && listsTrailers(value)) {
+      if (name === 'te' && takesTrailers(value)) {
         kept.push('te', 'trailers');
       }
     } else {
@@ -34,11 +41,4 @@ export function withoutHopByHop(fields: FieldLines, connection: readonly string[
     }
   }
   return kept ?? fields;
-}
-
-function listsTrailers(te: string): boolean {
-  return te
-    .toLowerCase()
-    .split(/[ \t]*,[ \t]*/)
-    .includes('trailers');
 }

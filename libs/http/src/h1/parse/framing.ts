@@ -7,10 +7,11 @@
 import { type BodyFraming, CHUNKED, type H1Version, NO_BODY, UNTIL_CLOSE } from '../message.ts';
 import type { Refuse } from '../scan/scanner.ts';
 import type { ReadFields } from './fields.ts';
+import { listElements } from './list.ts';
 
 /** 10^15 - 1 bytes is the longest body: every length is an exact number. */
 const LENGTH = /^(?:0|[1-9][0-9]{0,14})$/;
-const CODING_LIST = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*$/;
+const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 /** What the fields themselves say. Undefined: nothing. Throws. */
 export function declaredFraming(
@@ -51,12 +52,13 @@ function requireChunked(fields: ReadFields, version: H1Version, refuse: Refuse):
   if (transferEncoding === 'chunked' || transferEncoding.toLowerCase() === 'chunked') {
     return;
   }
-  const codings = transferEncoding.toLowerCase().split(/[ \t]*,[ \t]*/);
-  const isKnownShape =
-    CODING_LIST.test(transferEncoding) && codings.indexOf('chunked') === codings.length - 1;
-  const isOtherAlone = CODING_LIST.test(transferEncoding) && !codings.includes('chunked');
+  const codings = listElements(transferEncoding.toLowerCase());
+  // §6.1: 501 for a coding that is not known; 400 where the end of the body cannot be told.
+  const areTokens = codings.every((coding) => TOKEN.test(coding));
+  const at = codings.indexOf('chunked');
+  const isOtherThanChunked = at === -1 ? codings.length === 1 : at === codings.length - 1;
   throw refuse(
-    isKnownShape || (isOtherAlone && codings.length === 1)
+    areTokens && isOtherThanChunked
       ? 'H1_TRANSFER_ENCODING_UNSUPPORTED'
       : 'H1_TRANSFER_ENCODING_INVALID',
     transferEncoding,

@@ -2,8 +2,11 @@
 import type { H1Version } from '../message.ts';
 import type { Refuse } from '../scan/scanner.ts';
 import type { ReadFields } from './fields.ts';
+import { listElements } from './list.ts';
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+/** Each is compared with each field when the message is sent on. */
+const OPTIONS_MAX = 32;
 const NONE: readonly string[] = Object.freeze([]);
 const KEEP_ALIVE: readonly string[] = Object.freeze(['keep-alive']);
 const CLOSE: readonly string[] = Object.freeze(['close']);
@@ -43,12 +46,11 @@ export function connectionOptions(value: string | undefined, refuse: Refuse): re
     default:
   }
   const options: string[] = [];
-  for (const part of value.split(',')) {
-    const option = part.replace(/^[ \t]+|[ \t]+$/g, '').toLowerCase();
+  for (const option of listElements(value.toLowerCase())) {
     if (option === '') {
       continue;
     }
-    if (!TOKEN.test(option) || NOT_OF_A_HOP.has(option)) {
+    if (options.length === OPTIONS_MAX || !TOKEN.test(option) || NOT_OF_A_HOP.has(option)) {
       throw refuse('H1_CONNECTION_INVALID', option);
     }
     options.push(option);
@@ -65,13 +67,7 @@ export function keepsAlive(version: H1Version, options: readonly string[]): bool
 }
 
 export function takesTrailers(te: string | undefined): boolean {
-  if (te === undefined) {
-    return false;
-  }
-  return te
-    .toLowerCase()
-    .split(/[ \t]*,[ \t]*/)
-    .includes('trailers');
+  return te !== undefined && listElements(te.toLowerCase()).includes('trailers');
 }
 
 /** RFC 9110 §7.8: only with the option in Connection, and not in HTTP/1.0. */

@@ -4,6 +4,9 @@
  * Rule: it holds what it is given up to a bound. Whoever feeds it pauses the transport while something is held.
  */
 
+/** However small they are, each holds memory of the transport. */
+const CHUNKS_MAX = 256;
+
 export class ByteQueue {
   readonly #bytesMax: number;
   readonly #waiting: Buffer[] = [];
@@ -31,7 +34,7 @@ export class ByteQueue {
 
   /** False, and nothing is taken, when the bound would be passed. */
   push(chunk: Uint8Array): boolean {
-    if (this.#bytes + chunk.length > this.#bytesMax) {
+    if (this.#bytes + chunk.length > this.#bytesMax || this.#waiting.length === CHUNKS_MAX) {
       return false;
     }
     if (chunk.length === 0) {
