@@ -7,5 +7,6 @@ export {
   fail,
   type Intercept,
 } from './fake-api-server.ts';
+export { GATEWAY_CRD } from './gateway-crd.ts';
 export { heapAfterGc, podText, servePods } from './many-pods.ts';
 export { openTestCluster, type TestCluster } from './test-cluster.ts';

@@ -2,38 +2,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import type { KubeObject } from '@ambit/kube';
-import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
+import { GATEWAY_CRD, openTestCluster, type TestCluster } from '@ambit/kube/testing';
 import { readBypass } from '@ambit/model';
 import { gvr } from '../install/cluster.ts';
 import { runMeshctl } from '../testing.ts';
 import { annotationsOf, labelsOf, NAMESPACES } from './namespaces.ts';
 import { GATEWAYS } from './waypoint-objects.ts';
 
-/** As little of Gateway API as waypoints take; where the cluster has it, its own is used. */
-const GATEWAY_CRD = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: {
-    name: 'gateways.gateway.networking.k8s.io',
-    annotations: { 'api-approved.kubernetes.io': 'https://github.com/kubernetes-sigs/gateway-api' },
-  },
-  spec: {
-    group: GATEWAYS.group,
-    scope: 'Namespaced',
-    names: { kind: 'Gateway', plural: 'gateways', singular: 'gateway' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        subresources: { status: {} },
-        schema: {
-          openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-        },
-      },
-    ],
-  },
-};
 const SERVED_MS_MAX = 20_000;
 
 let cluster: TestCluster;
@@ -42,8 +17,9 @@ let namespace: string;
 before(async () => {
   cluster = await openTestCluster('commands');
   const definitions = gvr('apiextensions.k8s.io/v1', 'customresourcedefinitions');
+  // Where the cluster has Gateway API, its own is used.
   if ((await cluster.client.find(definitions, GATEWAY_CRD.metadata)) === undefined) {
-    await cluster.client.apply(definitions, GATEWAY_CRD as KubeObject, { force: true });
+    await cluster.client.apply(definitions, GATEWAY_CRD, { force: true });
   }
   const deadline = systemClock.now() + SERVED_MS_MAX;
   while (!(await isServed())) {

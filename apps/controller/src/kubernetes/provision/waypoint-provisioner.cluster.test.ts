@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 
 import type { GroupVersionResource, KubeObject } from '@ambit/kube';
-import { openTestCluster, type TestCluster } from '@ambit/kube/testing';
+import { GATEWAY_CRD, openTestCluster, type TestCluster } from '@ambit/kube/testing';
 
 import { applyCrds } from '../../crd/crds.testing.ts';
 import { until } from '../../until.testing.ts';
@@ -25,31 +25,6 @@ const DEFINITIONS: GroupVersionResource = {
   version: 'v1',
   resource: 'customresourcedefinitions',
 };
-/** As little of Gateway API as owning takes; where the cluster has it, its own is used. */
-const GATEWAY_CRD = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: {
-    name: 'gateways.gateway.networking.k8s.io',
-    annotations: { 'api-approved.kubernetes.io': 'https://github.com/kubernetes-sigs/gateway-api' },
-  },
-  spec: {
-    group: GATEWAYS.group,
-    scope: 'Namespaced',
-    names: { kind: 'Gateway', plural: 'gateways', singular: 'gateway' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-        },
-      },
-    ],
-  },
-};
-
 /** The garbage collector learns of a new kind of owners every 30 s. */
 const COLLECTED_MS_MAX = 90_000;
 
@@ -57,6 +32,7 @@ let cluster: TestCluster;
 before(async () => {
   cluster = await openTestCluster('provision');
   const { name } = GATEWAY_CRD.metadata;
+  // Where the cluster has Gateway API, its own is used.
   if ((await cluster.client.find(DEFINITIONS, { name })) === undefined) {
     await applyCrds(cluster, [GATEWAY_CRD]);
   }
