@@ -1,112 +1,12 @@
-/** A client's connection from end to end, in memory: order, pipelining, Expect, refusals, timeouts, the ways to close. */
+/** A client's connection from end to end, in memory: order, pipelining, Expect, refusals, the ways to close. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { MeshError } from '@ambit/core';
-import { FakeClock } from '@ambit/core/testing';
-import { connPair, Recorder } from '@ambit/proxy/testing';
-import { H1Refusals } from '../errors.ts';
-import { H1ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
-import type { RequestSink, ServerExchange } from './server-exchange.ts';
-import { Sweeper } from './sweeper.ts';
-
-const GET = 'GET /1 HTTP/1.1\r\nHost: a\r\n\r\n';
-const POST = 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n';
-const OK = { status: 200, fields: [] };
-
-class Seen implements RequestSink {
-  readonly exchange: ServerExchange;
-  body = '';
-  trailers: readonly string[] | undefined;
-  drains = 0;
-  gone: MeshError | undefined;
-
-  constructor(exchange: ServerExchange) {
-    this.exchange = exchange;
-  }
-
-  onData(bytes: Uint8Array): void {
-    this.body += Buffer.from(bytes).toString('latin1');
-  }
-
-  onEnd(trailers: readonly string[]): void {
-    this.trailers = trailers;
-  }
-
-  onDrain(): void {
-    this.drains += 1;
-  }
-
-  onGone(error: MeshError): void {
-    this.gone = error;
-  }
-}
-
-interface World {
-  readonly client: Recorder;
-  send(text: string): void;
-  end(): void;
-  reset(): void;
-  readonly server: H1ServerConnection;
-  readonly requests: Seen[];
-  readonly refusals: H1Refusals;
-  readonly clock: FakeClock;
-  readonly closed: () => number;
-  /** Resolves when everything in flight has arrived. */
-  settle(): Promise<void>;
-}
-
-function open(
-  options: Partial<ServerConnectionOptions> & {
-    readonly onSeen?: (seen: Seen) => void;
-  } = {},
-): World {
-  const clock = new FakeClock();
-  const [near, far] = connPair();
-  const requests: Seen[] = [];
-  const refusals = new H1Refusals();
-  let closed = 0;
-  const server = new H1ServerConnection(far, {
-    sweeper: new Sweeper(clock),
-    refusals,
-    timeouts: { headMs: 10_000, idleMs: 60_000, bodyWindowMs: 20_000, lingerMs: 5_000 },
-    onRequest: (exchange) => {
-      const seen = new Seen(exchange);
-      requests.push(seen);
-      options.onSeen?.(seen);
-      return seen;
-    },
-    onClosed: () => {
-      closed += 1;
-    },
-    ...options,
-  });
-  server.start();
-  const client = Recorder.on(near);
-  return {
-    client,
-    send: (text) => near.write(Buffer.from(text, 'latin1')),
-    end: () => near.end(),
-    reset: () => near.destroy(),
-    server,
-    requests,
-    refusals,
-    clock,
-    closed: () => closed,
-    settle: async () => {
-      for (let turn = 0; turn < 50; turn += 1) {
-        await Promise.resolve();
-      }
-    },
-  };
-}
-
-function answerAtOnce(seen: Seen): void {
-  seen.exchange.respond(OK, Buffer.from(seen.exchange.head.path));
-}
+import { Recorder } from '@ambit/proxy/testing';
+import { answerAtOnce, GET, OK, POST, serve } from '../fixtures/served.ts';
 
 describe('H1ServerConnection', () => {
   it('answers one request after another, each as one write', async () => {
-    const { send, client, settle, requests } = open({ onSeen: answerAtOnce });
+    const { send, client, settle, requests } = serve({ onSeen: answerAtOnce });
     send(GET);
     await settle();
     assert.equal(client.text, 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n/1');
@@ -118,7 +18,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('reads a pipelined request when the one before is answered, not before', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(`${GET}${GET.replace('/1', '/2')}`);
     await settle();
     assert.equal(requests.length, 1);
@@ -132,7 +32,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('answers thousands that came at once, in order and without a stack', async () => {
-    const { send, client, settle, requests } = open({ onSeen: answerAtOnce });
+    const { send, client, settle, requests } = serve({ onSeen: answerAtOnce });
     const many = Array.from(
       { length: 5_000 },
       (_, index) => `GET /${index} HTTP/1.1\r\nHost: a\r\n\r\n`,
@@ -145,7 +45,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('streams a body in, held back by who reads it', async () => {
-    const { send, settle, requests } = open({ onSeen: (seen) => seen.exchange.pause() });
+    const { send, settle, requests } = serve({ onSeen: (seen) => seen.exchange.pause() });
     send(`${POST}ab`);
     await settle();
     assert.equal(requests[0]?.body, '');
@@ -158,7 +58,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('streams an answer out in chunks, with trailers', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(GET);
     await settle();
     const exchange = requests[0]?.exchange;
@@ -176,7 +76,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('says when the client takes more', async () => {
-    const { send, settle, requests } = open();
+    const { send, settle, requests } = serve();
     send(GET);
     await settle();
     const seen = requests[0];
@@ -187,7 +87,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('closes after HTTP/1.0, without chunks', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send('GET / HTTP/1.0\r\n\r\n');
     await settle();
     const exchange = requests[0]?.exchange;
@@ -200,7 +100,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('sends no body to HEAD, but its length', async () => {
-    const { send, client, settle } = open({ onSeen: answerAtOnce });
+    const { send, client, settle } = serve({ onSeen: answerAtOnce });
     send(GET.replace('GET', 'HEAD'));
     send(GET);
     await settle();
@@ -211,7 +111,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('tells a client that waits to go on, once', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(POST.replace('Host', 'Expect: 100-continue\r\nHost'));
     await settle();
     requests[0]?.exchange.sendContinue();
@@ -227,7 +127,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('closes when it answers a client that was not told to go on', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(POST.replace('Host', 'Expect: 100-continue\r\nHost'));
     await settle();
     requests[0]?.exchange.respond({ status: 403, fields: [] }, Buffer.alloc(0));
@@ -239,7 +139,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('hands over what came behind an upgrade that is granted', async () => {
-    const { send, client, settle, requests, closed, clock } = open();
+    const { send, client, settle, requests, closed, clock } = serve();
     const upgrade =
       'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
     send(`${upgrade}early`);
@@ -265,7 +165,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('reads no request behind an upgrade that is refused and had bytes behind it', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(`GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n${GET}`);
     await settle();
     requests[0]?.exchange.respond({ status: 403, fields: [] }, Buffer.alloc(0));
@@ -275,7 +175,7 @@ describe('H1ServerConnection', () => {
 
   it('opens a tunnel, or closes behind a CONNECT that is refused', async () => {
     const connect = 'CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n';
-    const granted = open();
+    const granted = serve();
     granted.send(`${connect}\x16\x03`);
     await granted.settle();
     const conn = granted.requests[0]?.exchange.openTunnel([]);
@@ -285,7 +185,7 @@ describe('H1ServerConnection', () => {
     await granted.settle();
     assert.equal(granted.client.text, 'HTTP/1.1 200 OK\r\n\r\n');
     assert.equal(far.text, '\x16\x03');
-    const refused = open();
+    const refused = serve();
     refused.send(`${connect}${GET}`);
     await refused.settle();
     refused.requests[0]?.exchange.respond({ status: 405, fields: [] }, Buffer.alloc(0));
@@ -306,7 +206,7 @@ describe('H1ServerConnection', () => {
     ],
   ] as const) {
     it(`answers ${name} with ${status} and closes`, async () => {
-      const { send, client, settle, requests, refusals } = open();
+      const { send, client, settle, requests, refusals } = serve();
       send(text);
       await client.ended;
       assert.match(client.text, new RegExp(`^HTTP/1.1 ${status} .*connection: close\r\n`, 's'));
@@ -319,7 +219,7 @@ describe('H1ServerConnection', () => {
   }
 
   it('tells the receiver of a body that it broke off, and cuts an answer that has begun', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n');
     await settle();
     requests[0]?.exchange.begin(OK);
@@ -331,7 +231,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('resets an answer that is cut, also one that ends with the connection', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send('GET / HTTP/1.0\r\n\r\n');
     await settle();
     requests[0]?.exchange.begin(OK);
@@ -342,7 +242,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('sends interim responses, and 100 only to who waits for it', async () => {
-    const { send, client, settle, requests } = open();
+    const { send, client, settle, requests } = serve();
     send(GET);
     await settle();
     requests[0]?.exchange.sendInterim(103, ['link', '</a>']);
@@ -359,7 +259,7 @@ describe('H1ServerConnection', () => {
 
   it('tells that the client went away, whenever it does', async () => {
     for (const leave of ['end', 'reset'] as const) {
-      const world = open();
+      const world = serve();
       world.send(`${POST}ab`);
       await world.settle();
       world[leave]();
@@ -370,7 +270,7 @@ describe('H1ServerConnection', () => {
   });
 
   it('answers a client that has ended its direction behind the request', async () => {
-    const { send, end, client, settle, requests, closed } = open();
+    const { send, end, client, settle, requests, closed } = serve();
     send(GET);
     end();
     await settle();
@@ -383,137 +283,20 @@ describe('H1ServerConnection', () => {
   });
 
   it('leaves: the answer is the last; drains: what is idle closes now', async () => {
-    const leaving = open({ onSeen: answerAtOnce });
+    const leaving = serve({ onSeen: answerAtOnce });
     leaving.server.leave();
     leaving.send(GET);
     await leaving.client.ended;
     assert.match(leaving.client.text, /connection: close/);
-    const idle = open();
+    const idle = serve();
     idle.server.drain();
     await idle.client.ended;
-    const busy = open();
+    const busy = serve();
     busy.send(GET);
     await busy.settle();
     busy.server.drain();
     busy.requests[0]?.exchange.respond(OK, Buffer.alloc(0));
     await busy.client.ended;
     assert.match(busy.client.text, /connection: close/);
-  });
-});
-
-describe('H1ServerConnection in time', () => {
-  const advance = async ({ clock, settle }: World, ms: number): Promise<void> => {
-    clock.advance(ms);
-    await settle();
-  };
-
-  it('closes in silence who says nothing', async () => {
-    const world = open();
-    await advance(world, 9_999);
-    assert.deepEqual(world.client.events, []);
-    await advance(world, 1_000);
-    assert.deepEqual(world.client.events, ['end']);
-  });
-
-  it('answers 408 to a head that trickles (slowloris)', async () => {
-    const world = open();
-    for (const byte of GET.slice(0, 8)) {
-      world.send(byte);
-      await world.settle();
-      await advance(world, 1_200);
-    }
-    await advance(world, 1_000);
-    assert.match(world.client.text, /^HTTP\/1.1 408 /);
-    assert.equal(world.refusals.of('H1_HEAD_TIMEOUT'), 1);
-  });
-
-  it('closes what is idle between requests', async () => {
-    const world = open({ onSeen: answerAtOnce });
-    world.send(GET);
-    await world.settle();
-    await advance(world, 59_000);
-    assert.equal(world.client.events.includes('end'), false);
-    await advance(world, 1_000);
-    assert.equal(world.client.events.includes('end'), true);
-  });
-
-  it('answers 408 to a body that does not come, unless nobody wants it', async () => {
-    const world = open();
-    world.send(POST);
-    await world.settle();
-    world.send('a');
-    await world.settle();
-    await advance(world, 20_000);
-    assert.equal(world.client.text, '', 'one byte came in the first window');
-    await advance(world, 20_000);
-    assert.match(world.client.text, /^HTTP\/1.1 408 /);
-    assert.equal(world.requests[0]?.gone?.code, 'H1_BODY_TIMEOUT');
-    const held = open({ onSeen: (seen) => seen.exchange.pause() });
-    held.send(`${POST}a`);
-    await held.settle();
-    await advance(held, 100_000);
-    assert.equal(held.client.text, '');
-    const expecting = open();
-    expecting.send(POST.replace('Host', 'Expect: 100-continue\r\nHost'));
-    await expecting.settle();
-    await advance(expecting, 100_000);
-    assert.equal(expecting.client.text, '');
-  });
-
-  it('waits for an answer as long as it takes', async () => {
-    const world = open();
-    world.send(GET);
-    await world.settle();
-    await advance(world, 10_000_000);
-    world.requests[0]?.exchange.respond(OK, Buffer.alloc(0));
-    await world.settle();
-    assert.match(world.client.text, /^HTTP\/1.1 200 /);
-  });
-
-  it('cuts who does not take the answer', async () => {
-    const clock = new FakeClock();
-    const [near, far] = connPair();
-    near.pause();
-    const client = Recorder.on(near);
-    const seen: Seen[] = [];
-    new H1ServerConnection(far, {
-      sweeper: new Sweeper(clock),
-      timeouts: { writeMs: 5_000 },
-      onRequest: (exchange) => {
-        const one = new Seen(exchange);
-        seen.push(one);
-        return one;
-      },
-    }).start();
-    near.write(Buffer.from(GET));
-    for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-    seen[0]?.exchange.begin(OK);
-    seen[0]?.exchange.write(Buffer.alloc(200_000));
-    for (const ms of [1_000, 4_000, 1_000]) {
-      assert.equal(seen[0]?.gone, undefined);
-      clock.advance(ms);
-      for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-    }
-    assert.equal(seen[0]?.gone?.code, 'H1_WRITE_TIMEOUT');
-    assert.ok((await client.closed) !== undefined);
-  });
-
-  it('reads on for a while after a last answer, and not for ever', async () => {
-    const world = open();
-    world.send(`${POST}a`);
-    await world.settle();
-    world.requests[0]?.exchange.respond(OK, Buffer.from('enough'));
-    await world.client.ended;
-    world.send('b'.repeat(1000));
-    await world.settle();
-    assert.equal(world.closed(), 0);
-    await advance(world, 6_000);
-    assert.equal(world.closed(), 1);
-    const flood = open({ timeouts: { lingerBytesMax: 10 } });
-    flood.send('\0');
-    await flood.client.ended;
-    flood.send('b'.repeat(11));
-    await flood.settle();
-    assert.equal(flood.closed(), 1);
   });
 });
