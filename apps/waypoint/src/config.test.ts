@@ -14,6 +14,7 @@ describe('parseConfig', () => {
     const config = parseConfig(ENV);
     assert.deepEqual(config.gateway, { namespace: 'shop', name: 'waypoint' });
     assert.deepEqual(config.hboneAddress, { host: '::', port: 15_008 });
+    assert.equal(config.serviceName, 'waypoint');
     assert.equal(config.workers, 1);
     assert.equal(config.drainMs, 5_000);
     assert.equal(config.drainDelayMs, 0);
@@ -32,7 +33,9 @@ describe('parseConfig', () => {
       AMBIT_HBONE_ADDRESS: '[::1]:0',
       AMBIT_METRICS_ADDRESS: ':9',
       AMBIT_WORKERS: '2',
+      GATEWAY_SERVICE: 'front',
     });
+    assert.equal(config.serviceName, 'front');
     assert.equal(config.xdsAddress, 'https://10.0.0.1:15012');
     assert.equal(config.secretTtlSeconds, 20);
     assert.equal(config.drainMs, 25_000);

@@ -11,6 +11,8 @@ export interface WaypointConfig extends ProxySettings {
   /** Of the Gateway that this waypoint runs for. */
   readonly gateway: { readonly namespace: string; readonly name: string };
   readonly className: string;
+  /** Of the Service that callers find it by, where its Gateway gives that another name. */
+  readonly serviceName: string;
   readonly nodeName: string;
   readonly instanceIp: string;
   /** Empty: no unix socket. */
@@ -26,9 +28,11 @@ export type Endpoint = HostPort;
 /** Throws WAYPOINT_CONFIG_INVALID that names every problem. */
 export function parseConfig(env: Environment): WaypointConfig {
   const settings = new Settings(env);
+  const gateway = gatewayOf(settings, 'GATEWAY');
   const config: WaypointConfig = {
-    gateway: gatewayOf(settings, 'GATEWAY'),
+    gateway,
     className: settings.text('GATEWAY_CLASS', 'istio-waypoint'),
+    serviceName: settings.text('GATEWAY_SERVICE', gateway.name),
     ...readProxySettings(settings),
     nodeName: settings.text('NODE_NAME', ''),
     instanceIp: settings.text('INSTANCE_IP', '1.1.1.1'),

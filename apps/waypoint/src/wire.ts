@@ -100,6 +100,7 @@ export function workerConfig(config: WaypointConfig): WorkerConfig {
   return {
     ...config.gateway,
     className: config.className,
+    serviceName: config.serviceName,
     identity: identityOf(config),
     trustDomain: config.trustDomain,
     rootNamespace: config.rootNamespace,

@@ -34,6 +34,24 @@ describe('waypointObjects', () => {
     });
   }
 
+  it('tells a waypoint what its Service is called, where that is not its own name', () => {
+    const objects = waypointObjects({
+      namespace: 'shop',
+      name: 'door',
+      partName: 'front',
+      serviceAccount: 'door',
+      className: 'istio-waypoint',
+      onDemand: false,
+      because: ['Gateway/shop/door'],
+    }).map((object) => parseObject(object).object);
+    const deployment = objects.find((object) => object?.kind === 'Deployment');
+    assert.ok(deployment?.kind === 'Deployment');
+    const { env } = deployment.spec.template.spec.containers[0] ?? assert.fail();
+    const [service] = objects.filter((object) => object?.kind === 'Service');
+    assert.equal(env.find(({ name }) => name === 'GATEWAY_SERVICE')?.value, service?.metadata.name);
+    assert.equal(service?.metadata.name, 'front');
+  });
+
   it('carries the labels and annotations of its Gateway, and keeps those that find it', () => {
     const labels = { team: 'a', 'istio.io/dataplane-mode': 'ambient' };
     const objects = waypointObjects({

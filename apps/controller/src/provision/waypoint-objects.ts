@@ -128,7 +128,7 @@ export function waypointServiceSpec(spec: WaypointSpec): Json {
 }
 
 /** Without image. */
-export function waypointContainer({ namespace, name, className }: WaypointSpec): Json & {
+export function waypointContainer({ namespace, name, partName, className }: WaypointSpec): Json & {
   readonly env: readonly Json[];
 } {
   return {
@@ -136,6 +136,8 @@ export function waypointContainer({ namespace, name, className }: WaypointSpec):
     env: [
       { name: 'GATEWAY', value: `${namespace}/${name}` },
       { name: 'GATEWAY_CLASS', value: className },
+      // What is bound to it names its Service.
+      ...(partName === undefined ? [] : [{ name: 'GATEWAY_SERVICE', value: partName }]),
     ],
     ports: [
       { name: 'mesh', containerPort: HBONE_PORT, protocol: 'TCP' },

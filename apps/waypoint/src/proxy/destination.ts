@@ -110,8 +110,8 @@ function isUs(waypoint: GatewayAddress | undefined, { index, config }: Scope): b
   if (waypoint === undefined) {
     return false;
   }
-  const { namespace, name, clusterDomain } = config;
-  const hostname = `${name}.${namespace}.svc.${clusterDomain}`;
+  const { namespace, serviceName, clusterDomain } = config;
+  const hostname = `${serviceName}.${namespace}.svc.${clusterDomain}`;
   if (waypoint.destination.kind === 'hostname') {
     const to = waypoint.destination.hostname;
     return to.namespace === namespace && to.hostname === hostname;

@@ -62,6 +62,8 @@ export interface WorkerConfig {
   readonly namespace: string;
   readonly name: string;
   readonly className: string;
+  /** Of its Service. */
+  readonly serviceName: string;
   readonly identity: string;
   readonly trustDomain: string;
   readonly rootNamespace: string;

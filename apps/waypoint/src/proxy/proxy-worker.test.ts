@@ -21,6 +21,7 @@ const CONFIG: WorkerConfig = {
   namespace: 'shop',
   name: 'waypoint',
   className: 'istio-waypoint',
+  serviceName: 'waypoint',
   identity: waypointId.identity,
   trustDomain: 'cluster.local',
   rootNamespace: 'istio-system',
@@ -61,7 +62,9 @@ interface Rig extends AsyncDisposable {
   readonly backendPort: number;
 }
 
-async function startRig(options: { readonly backend?: Server } = {}): Promise<Rig> {
+async function startRig(
+  options: { readonly backend?: Server; readonly config?: WorkerConfig } = {},
+): Promise<Rig> {
   const backend =
     options.backend ??
     createHttpServer((req, res) => {
@@ -92,7 +95,7 @@ async function startRig(options: { readonly backend?: Server } = {}): Promise<Ri
   const lines: Record<string, unknown>[] = [];
   const serving = Promise.withResolvers<number>();
   const worker = new ProxyWorker({
-    config: CONFIG,
+    config: options.config ?? CONFIG,
     clock: systemClock,
     hbonePort,
     sink: { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
@@ -356,6 +359,19 @@ describe('ProxyWorker', () => {
     assert.equal((await ask(await rig.tunnel(client, authority))).status, 200);
     assert.equal((await ask(await rig.tunnel(client, authority), { path: '/admin' })).status, 403);
     assert.doesNotMatch(rig.connects[0]?.headers['forwarded'] ?? '', /host=/);
+  });
+
+  it('serves what is bound to it under the name that its Gateway gives its Service', async () => {
+    await using rig = await startRig({ config: { ...CONFIG, serviceName: 'front' } });
+    const hostname = { namespace: 'shop', hostname: 'front.shop.svc.cluster.local' };
+    const waypoint = { ...WAYPOINT_ADDRESS, destination: { kind: 'hostname', hostname } as const };
+    // Nobody guards it: an endpoint outside of the mesh.
+    const { guard: _none, ...outside } = workload('reviews', rig.backendPort);
+    rig.tell([
+      { kind: 'service', service: service('HTTP11', { waypoint }) },
+      { kind: 'workload', workload: outside },
+    ]);
+    assert.equal((await ask(await rig.tunnel(client))).status, 200);
   });
 
   const refusals: readonly (readonly [string, string, TestIdentity])[] = [
