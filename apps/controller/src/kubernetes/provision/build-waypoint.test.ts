@@ -301,6 +301,7 @@ describe('buildWaypoint', () => {
       { deployment: 'spec: {template: null}' },
       /spec\.template\.spec\.serviceAccountName/,
     ],
+    ['the end of what names it', { service: 'metadata: null' }, /service\.metadata\.name/],
     [
       'another selector',
       { deployment: 'spec: {selector: {matchLabels: {a: b}}}' },

@@ -61,6 +61,10 @@ describe('checkFields', () => {
       'the end of what bounds the program',
       pod('{containers: [{name: istio-proxy, securityContext: {$patch: delete}}]}'),
     ],
+    ['no bounds of system calls', pod('{securityContext: {seccompProfile: null}}')],
+    ['no profile of AppArmor', pod('{securityContext: {appArmorProfile: null}}')],
+    ['no options of SELinux', pod('{securityContext: {seLinuxOptions: null}}')],
+    ['root', pod('{containers: [{name: istio-proxy, securityContext: {runAsUser: 0}}]}')],
     ['Secrets of an account', { serviceAccount: 'secrets: [{name: x}]' }],
     ['addresses that are not ready', { service: 'spec: {publishNotReadyAddresses: true}' }],
   ];

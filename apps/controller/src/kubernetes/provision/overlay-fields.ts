@@ -2,8 +2,8 @@
  * What the overlay of a Gateway's own ConfigMap may say: how much of a waypoint runs, where, and how it is reached.
  *
  * Rule: whoever writes Gateways and ConfigMaps need not be allowed to make pods or to read Secrets, and the controller, which
- * is, makes these pods. So whatever would choose a program, a file, an account or a node is not in the list, and what is not in
- * the list is refused. Defaults of a class are written by whoever runs the mesh: for those only the borders of `pod-rights.ts` hold.
+ * is, makes these pods. So whatever would choose a program, a file, an account, a node past its scheduler, or less of what bounds
+ * the program is not in the list, and what is not in the list is refused. Defaults of a class are written by whoever runs the mesh: for those only the borders of `pod-rights.ts` hold.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Finding } from '@ambit/api';
@@ -45,12 +45,14 @@ const TIMES: Tree = {
   failureThreshold: true,
 };
 const SECURITY: Tree = {
-  // Their values are checked where all pods are: pod-rights.ts.
-  runAsUser: true,
+  // None: the cluster gives one.
+  runAsUser: (value) => (value === 0 ? 'a user other than root, who does not start' : undefined),
   runAsGroup: true,
-  seccompProfile: true,
-  appArmorProfile: true,
-  seLinuxOptions: true,
+  // Which values a profile may have is checked where all pods are: pod-rights.ts.
+  seccompProfile: profile,
+  appArmorProfile: profile,
+  seLinuxOptions: (value) =>
+    isFields(value) && value['$patch'] === undefined ? undefined : 'options that are kept',
 };
 
 const CONTAINER: Tree = {
@@ -222,6 +224,12 @@ function refused(value: unknown, allowed: string, { path, refuse }: Place): void
     allowed,
     fix: 'take it out, or have whoever runs the mesh write it into the defaults of the class',
   });
+}
+
+/** Without one, what bounds the program has an end. */
+function profile(value: unknown): string | undefined {
+  const isOne = isFields(value) && typeof value['type'] === 'string';
+  return isOne ? undefined : 'a profile, with its type';
 }
 
 /** What a device plugin gives is a right on the node. */

@@ -160,18 +160,20 @@ export function overlaid(
   // What is the controller's is not for the class either.
   const said = new Set(findings.map(({ path }) => path));
   for (const details of beyond.filter(({ path }) => !said.has(path))) complain(findings, details);
-  const result = { kind, object: withOwnKeys(merged as KubeObject, object) };
+  const result = { kind, object: withOwnKeys(merged, object) };
   if (kind === 'deployment') checkPod(merged, findings);
   if (kind === 'service') checkPorts(merged, findings);
   return result;
 }
 
 /** Keys by which parts are found again are put back, not complained of: they often come with a copied object. */
-function withOwnKeys(merged: KubeObject, own: KubeObject): KubeObject {
+function withOwnKeys(merged: Json, own: KubeObject): KubeObject {
+  // Without it the part is refused, and is one all the same.
+  const written = isJson(merged['metadata']) ? (merged as KubeObject).metadata : own.metadata;
   const metadata = {
-    ...merged.metadata,
-    labels: { ...merged.metadata.labels, ...ownOf(own.metadata.labels) },
-    annotations: { ...merged.metadata.annotations, ...ownOf(own.metadata.annotations) },
+    ...written,
+    labels: { ...written.labels, ...ownOf(own.metadata.labels) },
+    annotations: { ...written.annotations, ...ownOf(own.metadata.annotations) },
   };
   const template = valueAt(merged, 'spec.template');
   if (!isJson(template)) return { ...merged, metadata };
