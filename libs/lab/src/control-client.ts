@@ -1,12 +1,12 @@
 /** The other end of `lab.sock`, for the command line: look at a lab, run a command in it, end it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readlinkSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import type { Clock } from '@ambit/core';
 import type { ExecPlan } from './control-server.ts';
 import { LabError, type LabErrorCode } from './errors.ts';
 import type { LabPaths } from './paths.ts';
-import { readLiveRecord } from './record.ts';
+import { isHeld, readLiveRecord } from './record.ts';
 import type { LabStatus } from './status.ts';
 
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -54,11 +54,13 @@ export class LabClient {
     return spawn('nsenter', enter, { cwd: plan.cwd, env: { ...plan.env }, stdio: 'inherit' });
   }
 
-  /** Asks the lab to end, and waits until its process is gone. Throws `LAB_TIMEOUT`. */
+  /** Asks the lab to end, and waits until nothing is left of it. Throws `LAB_TIMEOUT`. */
   async down(clock: Clock): Promise<void> {
+    const record = readLiveRecord(this.#paths);
     await this.#call('POST', '/v1/down');
     const deadline = clock.now() + DOWN_TIMEOUT_MS;
-    while (readLiveRecord(this.#paths) !== undefined) {
+    // The record goes before the folder does; a process that ended in between leaves the folder.
+    while (record !== undefined && existsSync(this.#paths.root) && isHeld(record)) {
       if (clock.now() > deadline) {
         throw new LabError(
           'LAB_TIMEOUT',

@@ -2,7 +2,7 @@
  * A mesh on one machine, held by this process: `labStart` makes it, `close` removes all of it, and so does the
  * kernel when this process dies.
  */
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '@ambit/core';
 import { removeApplied, writeApplied } from './applied.ts';
@@ -18,6 +18,7 @@ import type { LabPaths } from './paths.ts';
 import { pause } from './pause.ts';
 import type { LabPod } from './pod.ts';
 import { type LabProcess, startProcess } from './process.ts';
+import { releaseFolder } from './record.ts';
 import { type LabStatus, labStatus } from './status.ts';
 
 const WAIT_MS_DEFAULT = 30_000;
@@ -298,7 +299,7 @@ export class Lab {
     await this.mesh?.stop();
     this.#dns.close();
     this.network.close();
-    rmSync(this.paths.root, { recursive: true, force: true });
+    releaseFolder(this.paths);
   }
 }
 

@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LabError } from './errors.ts';
 import type { LabPaths } from './paths.ts';
 
@@ -45,7 +45,23 @@ export function readLiveRecord(paths: LabPaths): LabRecord | undefined {
     // Absent, or cut short by a crash while it was written.
     return undefined;
   }
-  return processStartTime(record.pid) === record.startTime ? record : undefined;
+  return isHeld(record) ? record : undefined;
+}
+
+/** Whether the process that wrote the record runs. */
+export function isHeld({ pid, startTime }: LabRecord): boolean {
+  return processStartTime(pid) === startTime;
+}
+
+/** Removes the folder, the record last: what a crash leaves in between is still known as a lab's. */
+export function releaseFolder(paths: LabPaths): void {
+  for (const name of readdirSync(paths.root)) {
+    const path = join(paths.root, name);
+    if (path !== paths.record) {
+      rmSync(path, { recursive: true, force: true });
+    }
+  }
+  rmSync(paths.root, { recursive: true, force: true });
 }
 
 /** Takes the folder for this process and empties it. Throws `LAB_ALREADY_RUNNING`. */
