@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { describe, it } from 'node:test';
 
+import { writeAll } from './conn.ts';
 import { connFromDuplex, duplexFromConn } from './duplex.ts';
 import { SocketConn } from './socket-conn.ts';
-import { byteConnSuite, connPair } from './testing/index.ts';
+import { byteConnSuite, connPair, Recorder } from './testing/index.ts';
 
 async function socketPair(): Promise<[Socket, Socket, () => void]> {
   const server = createServer({ allowHalfOpen: true });
@@ -35,6 +38,53 @@ byteConnSuite({
       close,
     };
   },
+});
+
+byteConnSuite({
+  name: 'a TCP socket that gathers what is written in a turn',
+  make: async () => {
+    const [near, far, close] = await socketPair();
+    return {
+      near: new SocketConn(near, { side: 'upstream', gathers: true }),
+      far: new SocketConn(far, { side: 'downstream', gathers: true }),
+      close,
+    };
+  },
+});
+
+describe('writeAll', () => {
+  for (const gathers of [false, true]) {
+    it(`writes chunks in order${gathers ? ', between what is gathered' : ''}`, async () => {
+      const [near, far, close] = await socketPair();
+      const conn = new SocketConn(near, { side: 'upstream', gathers });
+      const reader = Recorder.on(new SocketConn(far, { side: 'downstream' }));
+      conn.start(new Recorder());
+      conn.write(Buffer.from('0 '));
+      assert.equal(
+        writeAll(
+          conn,
+          ['1 ', '2 ', '3 '].map((text) => Buffer.from(text)),
+        ),
+        true,
+      );
+      assert.equal(writeAll(conn, [Buffer.from('4 ')]), true);
+      conn.write(Buffer.from('5'));
+      conn.end();
+      await reader.ended;
+      assert.equal(reader.text, '0 1 2 3 4 5');
+      assert.equal(writeAll(conn, [Buffer.from('late'), Buffer.from('r')]), true);
+      conn.destroy();
+      close();
+    });
+  }
+
+  it('falls back to one chunk after the other', async () => {
+    const [near, far] = connPair();
+    near.start(new Recorder());
+    const reader = Recorder.on(far);
+    assert.equal(writeAll(near, [Buffer.from('a'), new Uint8Array(70_000)]), false);
+    await reader.until((r) => r.bytes === 70_001);
+  });
 });
 
 const ADDRESSES = {

@@ -21,6 +21,8 @@ export interface SocketConnOptions {
   readonly side: ErrorSide;
   /** TCP keepalive 180 s / 180 s / 9; not on 15008, where HTTP/2 PING does it. Default true. */
   readonly keepAlive?: boolean;
+  /** See `StreamConnOptions`. For bytes that come in many small pieces, as those of tunnels do. */
+  readonly gathers?: boolean;
 }
 
 function addressesOf(socket: Socket) {
@@ -47,6 +49,7 @@ export class SocketConn extends StreamConn {
     super(socket, {
       ...addressesOf(socket),
       side: options.side,
+      gathers: options.gathers ?? false,
       destroy: (reason) => (reason === undefined ? socket.destroy() : resetSocket(socket)),
     });
   }

@@ -26,7 +26,12 @@ export interface StreamConnOptions extends ConnAddresses {
   readonly toError?: (error: unknown) => MeshError;
   /** What a close without an error event means; default: nothing. */
   readonly closeReason?: () => MeshError | undefined;
+  /** What is written within one turn of the event loop goes out with one call, and more may wait. Default false. */
+  readonly gathers?: boolean;
 }
+
+/** With `gathers`: what may wait before `write` says false. */
+const GATHERED_BYTES_MAX = 256 * 1024;
 
 export class StreamConn implements ByteConn {
   readonly remoteAddress: string;
@@ -43,6 +48,7 @@ export class StreamConn implements ByteConn {
   #closed = false;
   #endDelivered = false;
   #closeDelivered = false;
+  #isCorked = false;
 
   constructor(stream: Duplex, options: StreamConnOptions) {
     this.#stream = stream;
@@ -87,7 +93,12 @@ export class StreamConn implements ByteConn {
     if (this.#ended || this.#destroyed || !this.#stream.writable) {
       return true;
     }
-    return this.#stream.write(chunk);
+    if (this.#options.gathers !== true) {
+      return this.#stream.write(chunk);
+    }
+    this.#cork();
+    // The stream says `drain` from its own, lower mark on, so no wait is missed.
+    return this.#stream.write(chunk) || this.#stream.writableLength < GATHERED_BYTES_MAX;
   }
 
   /** One call of the kernel for a socket; full records for TLS. */
@@ -140,6 +151,17 @@ export class StreamConn implements ByteConn {
       this.#stream.destroy();
     } else {
       this.#options.destroy(reason);
+    }
+  }
+
+  #cork(): void {
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      this.#stream.cork();
+      setImmediate(() => {
+        this.#isCorked = false;
+        this.#stream.uncork();
+      });
     }
   }
 

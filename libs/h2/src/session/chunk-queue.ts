@@ -1,21 +1,26 @@
 /**
  * Bytes in order, in chunks.
  *
- * Rule: with `coalesce`, what is held costs little more than its bytes: small chunks are copied together, because
- * each would otherwise keep the whole read that it was cut from.
+ * Rule: what `coalesce` holds costs little more than its bytes: small chunks are copied together, because each
+ * would otherwise keep the whole read that it was cut from.
  */
 
 /** Chunks below are copied. */
 const SMALL_BYTES = 2_048;
+/** Where they are copied to: blocks that double while one fills after the other. */
+const BLOCK_BYTES_MIN = 512;
 const BLOCK_BYTES_MAX = 16_384;
 
 export class ChunkQueue {
   #chunks: Uint8Array[] = [];
   #first = 0;
+  /** Of the first chunk, what was taken. */
+  #offset = 0;
   #bytes = 0;
-  /** Room behind the last chunk, if that is a block of ours. */
+  /** The last chunk, if it is a block of ours with room behind it. */
   #block: Uint8Array | undefined;
   #blockUsed = 0;
+  #blockBytes = BLOCK_BYTES_MIN;
 
   get bytes(): number {
     return this.#bytes;
@@ -29,75 +34,71 @@ export class ChunkQueue {
 
   coalesce(chunk: Uint8Array): void {
     if (chunk.length >= SMALL_BYTES) {
+      this.#blockBytes = BLOCK_BYTES_MIN;
       this.push(chunk);
       return;
     }
-    this.#bytes += chunk.length;
-    if (this.#block === undefined || this.#block.length - this.#blockUsed < chunk.length) {
-      this.#startBlock();
-    }
-    const block = this.#block;
-    if (block === undefined) {
-      return;
-    }
+    const block = this.#blockFor(chunk.length);
     block.set(chunk, this.#blockUsed);
     this.#blockUsed += chunk.length;
+    this.#bytes += chunk.length;
     this.#chunks[this.#chunks.length - 1] = block.subarray(0, this.#blockUsed);
   }
 
-  /** The first chunk, whole. */
+  /** The first chunk, or what is left of it. */
   shift(): Uint8Array | undefined {
     const chunk = this.#chunks[this.#first];
-    if (chunk !== undefined) {
-      this.#advance(chunk.length);
+    if (chunk === undefined) {
+      return undefined;
     }
-    return chunk;
+    const rest = this.#offset === 0 ? chunk : chunk.subarray(this.#offset);
+    this.#bytes -= rest.length;
+    this.#advance();
+    return rest;
   }
 
-  /** The first chunk, or its first `max` bytes. */
+  /** The same, `max` bytes at the most. */
   take(max: number): Uint8Array | undefined {
     const chunk = this.#chunks[this.#first];
-    if (chunk === undefined || chunk.length <= max) {
+    if (chunk === undefined || chunk.length - this.#offset <= max) {
       return this.shift();
     }
+    const from = this.#offset;
+    this.#offset += max;
     this.#bytes -= max;
-    this.#chunks[this.#first] = chunk.subarray(max);
-    this.#forget();
-    return chunk.subarray(0, max);
+    return chunk.subarray(from, this.#offset);
   }
 
   clear(): void {
     this.#chunks = [];
     this.#first = 0;
+    this.#offset = 0;
     this.#bytes = 0;
     this.#block = undefined;
   }
 
-  #advance(bytes: number): void {
-    this.#bytes -= bytes;
+  #advance(): void {
     this.#first += 1;
-    this.#forget();
+    this.#offset = 0;
     if (this.#first === this.#chunks.length) {
       this.#chunks.length = 0;
       this.#first = 0;
+      this.#block = undefined;
     } else if (this.#first >= 32 && this.#first * 2 >= this.#chunks.length) {
       this.#chunks = this.#chunks.slice(this.#first);
       this.#first = 0;
     }
   }
 
-  /** What was given away is not written to any more. */
-  #forget(): void {
-    if (this.#first >= this.#chunks.length - 1) {
-      this.#block = undefined;
+  #blockFor(bytes: number): Uint8Array {
+    if (this.#block !== undefined && this.#block.length - this.#blockUsed >= bytes) {
+      return this.#block;
     }
-  }
-
-  /** A block grows with what is held, so that a few bytes take a few. */
-  #startBlock(): void {
-    const size = Math.min(BLOCK_BYTES_MAX, Math.max(SMALL_BYTES, this.#bytes));
+    const size = Math.max(this.#blockBytes, bytes);
+    this.#blockBytes = Math.min(BLOCK_BYTES_MAX, size * 2);
     this.#block = new Uint8Array(size);
     this.#blockUsed = 0;
     this.#chunks.push(this.#block.subarray(0, 0));
+    return this.#block;
   }
 }

@@ -211,6 +211,13 @@ describe('ClientSession, RFC 9113', () => {
     assert.deepEqual(heard.events.at(-1), 'close');
   });
 
+  it('8.5 takes no trailers of a tunnel', async () => {
+    const { peer, heard } = await asked(TUNNEL, false);
+    peer.send(OK, headers(1, ['x', 'y'], END_STREAM));
+    assert.deepEqual(await peer.answers(), ['RST_STREAM 1 PROTOCOL_ERROR']);
+    assert.deepEqual(heard.events, ['response 200', 'close H2_PROTOCOL']);
+  });
+
   it('8.1 takes a HEAD response with content-length', async () => {
     const { peer, heard } = await asked({ ...REQUEST, method: 'HEAD' });
     peer.send(headers(1, [':status', '200', 'content-length', '9'], END_STREAM));

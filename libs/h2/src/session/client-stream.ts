@@ -32,7 +32,10 @@ export class ClientStream extends Stream {
 
   override receiveFields(decoded: DecodedFields, endStream: boolean): Malformed | undefined {
     if (this.#response !== undefined) {
-      return this.#receiveTrailers(decoded, endStream);
+      // §8.5: a tunnel has no trailers.
+      return this.#isTunnel(this.#response)
+        ? new Malformed('HEADERS inside of a tunnel')
+        : this.#receiveTrailers(decoded, endStream);
     }
     const head = readResponse(decoded);
     if (head instanceof Malformed) {
@@ -45,7 +48,7 @@ export class ClientStream extends Stream {
       this.#sink?.onInformational?.(head);
       return undefined;
     }
-    const isTunnel = this.#method === 'CONNECT' && head.status < 300;
+    const isTunnel = this.#isTunnel(head);
     const isBare = this.#method === 'HEAD' || head.status === 304 || head.status === 204;
     if (endStream && !isBare && !isTunnel && (head.contentLength ?? 0) > 0) {
       return new Malformed('content-length of a response without any');
@@ -72,6 +75,10 @@ export class ClientStream extends Stream {
     const sink = this.#sink;
     this.#sink = undefined;
     sink?.onNoResponse(error);
+  }
+
+  #isTunnel(head: ResponseHead): boolean {
+    return this.#method === 'CONNECT' && head.status < 300;
   }
 
   #receiveTrailers(decoded: DecodedFields, endStream: boolean): Malformed | undefined {

@@ -219,7 +219,7 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
     this.flow.addHeld(bytes);
   }
 
-  sendWindow(stream: Stream, window: ReceiveWindow): void {
-    this.flow.updateStream(stream.id, window);
+  sendWindow(stream: Stream, window: ReceiveWindow, heldBytes: number): void {
+    this.flow.updateStream(stream.id, window, heldBytes);
   }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Recorder } from '@ambit/proxy/testing';
 import fc from 'fast-check';
+import { FLAG } from '../frames/protocol.ts';
 import { data, post, settled, windowUpdate } from '../testing/raw-peer.ts';
 import { serverRig } from '../testing/sessions.ts';
 import { ChunkQueue } from './chunk-queue.ts';
@@ -48,7 +49,22 @@ describe('a stream of a session', () => {
     assert.deepEqual(await peer.answers(), []);
     assert.equal(reader.bytes, 0);
     streams[0]?.resume();
-    assert.deepEqual([reader.bytes, await peer.answers()], [3 * 16_384, ['WINDOW_UPDATE 1 98303']]);
+    assert.deepEqual([reader.bytes, await peer.answers()], [3 * 16_384, ['WINDOW_UPDATE 1 32768']]);
+  });
+
+  it('gets a larger window when its reader keeps up', async () => {
+    const { peer, streams } = serverRig({ limits: { streamWindowBytesMax: 200_000 } });
+    peer.greetAsClient();
+    peer.send(post(1));
+    await peer.answers();
+    streams[0]?.start(new Recorder());
+    peer.send(...Array.from({ length: 30 }, () => data(1, BLOCK)));
+    await settled(40);
+    const given = peer.frames.filter((text) => text.startsWith('WINDOW_UPDATE 1'));
+    assert.deepEqual(given.slice(0, 2), [
+      'WINDOW_UPDATE 1 98303',
+      `WINDOW_UPDATE 1 ${65_536 + 68_930}`,
+    ]);
   });
 
   it('is reset when it gets more than its window', async () => {
@@ -117,6 +133,36 @@ describe('a stream of a session', () => {
       (await peer.answers()).filter((text) => text.startsWith('WINDOW_UPDATE 0')),
       ['WINDOW_UPDATE 0 65536'],
     );
+  });
+});
+
+describe('what nobody reads', () => {
+  it('counts for the session only while its stream is open', async () => {
+    const limits = { connectionWindowBytes: 100_000, heldBytesMax: 60_000 };
+    const { peer, streams } = serverRig({ limits });
+    peer.greetAsClient();
+    for (let id = 1; id < 41; id += 2) {
+      peer.send(post(id), data(id, BLOCK), data(id, BLOCK, FLAG.END_STREAM));
+      await settled(4);
+      streams.at(-1)?.respond({ status: 200, fields: [] }, { end: true });
+    }
+    await settled();
+    const given = peer.frames.filter((text) => text.startsWith('WINDOW_UPDATE 0')).length;
+    assert.ok(given >= 9, `${given} updates for 20 streams`);
+    const reader = new Recorder();
+    streams[0]?.start(reader);
+    await reader.closed;
+    assert.equal(reader.bytes, 2 * 16_384);
+  });
+
+  it('needs windows that a peer can keep to', () => {
+    for (const limits of [
+      { streamWindowBytes: 1_000 },
+      { connectionWindowBytes: 1_000 },
+      { streamWindowBytes: 1 << 20, streamWindowBytesMax: 1 << 19 },
+    ]) {
+      assert.throws(() => serverRig({ limits }), RangeError, JSON.stringify(limits));
+    }
   });
 });
 

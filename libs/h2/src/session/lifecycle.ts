@@ -310,7 +310,7 @@ export abstract class Lifecycle {
     }
   }
 
-  protected guarded(work: () => void): void {
+  guarded(work: () => void): void {
     try {
       work();
     } catch (error) {

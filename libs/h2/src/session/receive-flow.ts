@@ -32,6 +32,14 @@ export class ReceiveFlow {
     readonly writer: Writer;
     readonly pings: Pings;
   }) {
+    const { streamWindowBytes, streamWindowBytesMax, connectionWindowBytes } = options.limits;
+    // Until the peer has read our SETTINGS it has the default (§6.9.2), and no window shrinks here.
+    if (Math.min(streamWindowBytes, connectionWindowBytes) < WINDOW_BYTES_DEFAULT) {
+      throw new RangeError(`a receive window below ${WINDOW_BYTES_DEFAULT} bytes`);
+    }
+    if (streamWindowBytesMax < streamWindowBytes) {
+      throw new RangeError('the first window of a stream is larger than its largest');
+    }
     this.#clock = options.clock;
     this.#limits = options.limits;
     this.#writer = options.writer;
@@ -79,8 +87,10 @@ export class ReceiveFlow {
   }
 
   /** Half of a stream's window was read. */
-  updateStream(streamId: number, window: ReceiveWindow): void {
-    const mayGrow = this.#heldBytes * 2 <= this.#limits.heldBytesMax;
+  updateStream(streamId: number, window: ReceiveWindow, heldBytes: number): void {
+    // With much of a window unread it is the reader who limits the sender.
+    const keepsUp = heldBytes * 4 <= window.size;
+    const mayGrow = keepsUp && this.#heldBytes * 2 <= this.#limits.heldBytesMax;
     const paceMs = mayGrow ? Math.max(PACE_MS_MIN, 2 * this.#pings.roundTripMs) : NEVER_GROW;
     const increment = window.update(this.#clock.now(), paceMs);
     this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, streamId, increment);

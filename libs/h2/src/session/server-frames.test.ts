@@ -154,6 +154,11 @@ const CASES: readonly (readonly [string, readonly Uint8Array[], readonly string[
     [OK, 'DATA 1 16', 'HEADERS 1 x=y end'],
   ],
   [
+    '8.5 trailers of a tunnel',
+    [headers(1, [':method', 'CONNECT', ':authority', 'a:1']), headers(1, ['x', 'y'], END_STREAM)],
+    [OK, ...wasReset('PROTOCOL_ERROR')],
+  ],
+  [
     '8.1 trailers that end nothing',
     [post(1), headers(1, ['x', 'y'])],
     [OK, ...wasReset('PROTOCOL_ERROR')],
@@ -288,13 +293,27 @@ describe('ServerSession, RFC 9113', () => {
   });
 
   it('8.1 answers in full and asks the client to stop', async () => {
-    const { peer, streams } = serverRig();
+    const { peer, streams, session } = serverRig();
     peer.greetAsClient();
-    peer.send(post(1));
+    peer.send(post(1), post(3), get(5));
     await peer.answers();
-    streams[0]?.respond({ status: 413, fields: [] }, { end: true });
-    streams[0]?.endEarly();
-    assert.deepEqual(await peer.answers(), ['HEADERS 1 :status=413 end', 'RST_STREAM 1 NO_ERROR']);
+    const [first, second, third] = streams;
+    first?.respond({ status: 413, fields: [] }, { end: true });
+    first?.endEarly();
+    second?.respond({ status: 200, fields: [] });
+    second?.write(Buffer.from('enough'));
+    second?.endEarly();
+    third?.respond({ status: 204, fields: [] }, { end: true });
+    third?.endEarly();
+    assert.deepEqual((await peer.answers()).sort(), [
+      'DATA 3 6 end',
+      'HEADERS 1 :status=413 end',
+      'HEADERS 3 :status=200',
+      'HEADERS 5 :status=204 end',
+      'RST_STREAM 1 NO_ERROR',
+      'RST_STREAM 3 NO_ERROR',
+    ]);
+    assert.equal(session.openStreams, 0);
   });
 
   it('answers 431 to more fields than it takes, and goes on', async () => {
@@ -327,6 +346,8 @@ describe('ServerSession, RFC 9113', () => {
       'HEADERS 1 :status=204 a=b end',
     ]);
     assert.throws(() => streams[0]?.respond({ status: 200, fields: [] }), /twice/);
+    assert.throws(() => streams[0]?.sendInformational({ status: 200, fields: [] }), RangeError);
+    assert.throws(() => streams[0]?.sendInformational({ status: 101, fields: [] }), RangeError);
   });
 
   it('splits a large block into CONTINUATION frames that a peer puts together', async () => {
@@ -366,6 +387,23 @@ describe('ServerSession, RFC 9113', () => {
     assert.deepEqual(await peer.answers(), ['GOAWAY 1 INTERNAL_ERROR']);
     await settled();
     assert.deepEqual([closed[0]?.code, counters.callbackErrors], ['H2_INTERNAL', 1]);
+  });
+
+  it('ends with GOAWAY when a reader throws for what was held', async () => {
+    const { peer, counters, streams } = serverRig();
+    peer.greetAsClient();
+    peer.send(post(1), data(1, 'held'));
+    await peer.answers();
+    streams[0]?.start({
+      onData: () => {
+        throw new Error('a bug');
+      },
+      onEnd: () => undefined,
+      onDrain: () => undefined,
+      onClose: () => undefined,
+    });
+    assert.deepEqual(await peer.answers(), ['GOAWAY 1 INTERNAL_ERROR']);
+    assert.equal(counters.callbackErrors, 1);
   });
 
   it('takes the preface in any parts', async () => {

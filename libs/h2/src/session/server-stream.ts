@@ -16,6 +16,7 @@ export class ServerStream extends Stream {
   /** False: the request ended with its head. */
   readonly hasBody: boolean;
   #isAnswered = false;
+  #stopsClient = false;
 
   constructor(options: StreamOptions, request: RequestHead & BodyLength, hasBody: boolean) {
     super(options);
@@ -37,6 +38,9 @@ export class ServerStream extends Stream {
     if (this.#isAnswered) {
       throw new Error('respond was called twice');
     }
+    if (head.status < 200) {
+      throw new RangeError(`${head.status} is no final status`);
+    }
     if (this.isClosed) {
       return false;
     }
@@ -52,15 +56,29 @@ export class ServerStream extends Stream {
 
   /** 100 to 199 (but 101), any number of times before `respond`. */
   sendInformational(head: ResponseHead): void {
+    if (head.status >= 200 || head.status === 101) {
+      throw new RangeError(`${head.status} is no informational status of HTTP/2`);
+    }
     if (!this.isClosed && !this.#isAnswered) {
       this.host.sendFields(this, responseFields(head), { endStream: false });
     }
   }
 
-  /** Ends the answer; a client that still sends its request is asked to stop (§8.1). */
+  /**
+   * Ends the answer; a client that still sends its request then is asked to stop (§8.1). For who does not read
+   * the request to its end: without it the stream stays open until the client gives up.
+   */
   endEarly(): void {
-    this.end();
-    if (!this.isClosed && this.hasEnded && !this.peerEnded) {
+    this.#stopsClient = true;
+    if (this.hasEnded) {
+      this.onEndSent();
+    } else {
+      this.end();
+    }
+  }
+
+  protected override onEndSent(): void {
+    if (this.#stopsClient && !this.peerEnded) {
       this.reset(ERROR.NO_ERROR);
     }
   }
@@ -72,8 +90,11 @@ export class ServerStream extends Stream {
     return super.write(chunk);
   }
 
-  /** §8.1: after the request, HEADERS are trailers, and trailers end the stream. */
+  /** §8.1: after the request, HEADERS are trailers, and trailers end the stream. §8.5: a tunnel has none. */
   override receiveFields(decoded: DecodedFields, endStream: boolean): Malformed | undefined {
+    if (this.request.method === 'CONNECT') {
+      return new Malformed('HEADERS inside of a tunnel');
+    }
     if (!endStream) {
       return new Malformed('trailers that do not end the stream');
     }

@@ -31,12 +31,14 @@ export interface StreamHost {
     fields: Fields,
     options: { readonly endStream: boolean; readonly neverIndexed?: readonly string[] | undefined },
   ): void;
-  /** Gives back what the reader took; `window` has the number. */
-  sendWindow(stream: Stream, window: ReceiveWindow): void;
+  /** Gives back what the reader took; `window` has the number. `heldBytes` wait for the reader. */
+  sendWindow(stream: Stream, window: ReceiveWindow, heldBytes: number): void;
   sendReset(stream: Stream, code: ErrorNumber): void;
   /** Both sides have ended. */
   onBothEnded(stream: Stream): void;
   addHeld(bytes: number): void;
+  /** Runs what calls back into whoever reads the stream, where nobody else would catch what it throws. */
+  guarded(work: () => void): void;
 }
 
 export interface StreamOptions {
@@ -152,7 +154,7 @@ export abstract class Stream implements ByteConn {
     }
     this.#sink = sink;
     if (this.#held !== undefined || this.#peerEnded || this.#closed !== undefined) {
-      queueMicrotask(() => this.#deliver());
+      queueMicrotask(() => this.host.guarded(() => this.#deliver()));
     }
   }
 
@@ -210,7 +212,7 @@ export abstract class Stream implements ByteConn {
     }
     this.#dropHeld();
     this.#endDelivered = true;
-    queueMicrotask(() => this.#deliverClose());
+    queueMicrotask(() => this.host.guarded(() => this.#deliverClose()));
   }
 
   // What follows is for the session.
@@ -246,7 +248,7 @@ export abstract class Stream implements ByteConn {
   /** Bytes of the window that are done with. */
   giveBack(bytes: number): void {
     if (this.#closed === undefined && !this.#peerEnded && this.#window.release(bytes)) {
-      this.host.sendWindow(this, this.#window);
+      this.host.sendWindow(this, this.#window, this.#held?.bytes ?? 0);
     }
   }
 
@@ -366,12 +368,22 @@ export abstract class Stream implements ByteConn {
 
   #markEnded(): void {
     this.#hasEnded = true;
-    if (this.#peerEnded && this.#closed === undefined) {
+    if (this.#closed !== undefined) {
+      return;
+    }
+    if (this.#peerEnded) {
       this.host.onBothEnded(this);
+    } else {
+      this.onEndSent();
     }
   }
 
+  /** END_STREAM was sent, and the peer still sends. */
+  protected onEndSent(): void {}
+
   #finish(closed: Closed): void {
+    // What is still held counts for the session no more: whoever reads it keeps it, or nobody does.
+    this.host.addHeld(-(this.#held?.bytes ?? 0));
     this.#closed = closed;
     this.#out.clear();
     this.#needsDrain = false;
@@ -384,11 +396,9 @@ export abstract class Stream implements ByteConn {
   /** For what else waits for the stream. */
   protected onOver(_error: MeshError | undefined): void {}
 
+  /** The stream is over, and so nothing of it is counted. */
   #dropHeld(): void {
-    if (this.#held !== undefined) {
-      this.host.addHeld(-this.#held.bytes);
-      this.#held = undefined;
-    }
+    this.#held = undefined;
   }
 
   /** What is held, then the end, then the close, as far as they may go now. */
@@ -423,7 +433,9 @@ export abstract class Stream implements ByteConn {
         this.#held = undefined;
       }
       if (chunk !== undefined) {
-        this.host.addHeld(-chunk.length);
+        if (this.#closed === undefined) {
+          this.host.addHeld(-chunk.length);
+        }
         sink.onData(chunk);
         this.giveBack(chunk.length);
       }

@@ -14,12 +14,31 @@ import {
   WINDOW_BYTES_MAX,
 } from '../frames/protocol.ts';
 import { Output } from './output.ts';
-import type { Stream } from './stream.ts';
 
 /** What one gathering takes from streams: ten records, which is what the TLS of Node writes with one call. */
 const FLUSH_BYTES = 10 * (FRAME_BYTES_MIN - FRAME_HEADER_BYTES);
 /** What one stream may send before the next one's turn: a frame that fills a record of TLS with its header. */
 const QUANTUM_BYTES = FRAME_BYTES_MIN - FRAME_HEADER_BYTES;
+
+/** Lists of streams up to this length are never looked through. */
+const LIST_MIN = 256;
+
+/** What the writer sees of a stream. */
+export interface Sender {
+  /** In the writer's lists. */
+  isQueued: boolean;
+  readonly isClosed: boolean;
+  /** Something to send, and nothing of the stream's own forbids it. */
+  readonly canSend: boolean;
+  /** Something to send, and no window of the stream's own. */
+  readonly isStarved: boolean;
+  readonly pendingBytes: number;
+  /** Writes at most one DATA frame; returns its payload's length. */
+  fill(out: Output, bytesMax: number): number;
+  /** `drained` should be called. */
+  readonly isDrained: boolean;
+  drained(): void;
+}
 
 export interface WriterOptions {
   readonly transport: ByteConn;
@@ -39,9 +58,12 @@ export class Writer {
   readonly #options: WriterOptions;
   #window = WINDOW_BYTES_DEFAULT;
   /** Streams that may send, in turns. */
-  #ready: Stream[] = [];
+  #ready: Sender[] = [];
   /** Streams that may, but for the connection's window. */
-  #waiting: Stream[] = [];
+  #waiting: Sender[] = [];
+  /** Longer lists are looked through for streams that are over. */
+  #listMax = LIST_MIN;
+  #isFilling = false;
   #isScheduled = false;
   #isBlocked = false;
   #isReadPaused = false;
@@ -62,6 +84,11 @@ export class Writer {
   /** The transport does not take more. */
   get isBlocked(): boolean {
     return this.#isBlocked;
+  }
+
+  /** Streams that wait for their turn or for a window. */
+  get queued(): number {
+    return this.#ready.length + this.#waiting.length;
   }
 
   /** Counts up with everything that the transport took. */
@@ -87,7 +114,7 @@ export class Writer {
   }
 
   /** The stream has something to send. */
-  enqueue(stream: Stream): void {
+  enqueue(stream: Sender): void {
     if (stream.isQueued) {
       return;
     }
@@ -99,6 +126,9 @@ export class Writer {
     }
     stream.isQueued = true;
     this.#ready.push(stream);
+    if (this.#ready.length > this.#listMax) {
+      this.#dropClosed();
+    }
     this.schedule();
   }
 
@@ -130,7 +160,9 @@ export class Writer {
     if (this.#isClosed || this.#isBlocked) {
       return;
     }
+    this.#isFilling = true;
     const drained = this.#ready.length > 0 ? this.#fill() : undefined;
+    this.#isFilling = false;
     if (this.out.bytes > 0) {
       this.#write();
     }
@@ -172,8 +204,8 @@ export class Writer {
   }
 
   /** Takes DATA from the streams in turns. Returns those that have room again. */
-  #fill(): Stream[] | undefined {
-    let drained: Stream[] | undefined;
+  #fill(): Sender[] | undefined {
+    let drained: Sender[] | undefined;
     let left = FLUSH_BYTES;
     let frames = 0;
     const ready = this.#ready;
@@ -208,17 +240,33 @@ export class Writer {
   }
 
   /** Puts aside who needs the connection's window while there is none; forgets who is over. */
-  #mayTake(stream: Stream): boolean {
+  #mayTake(stream: Sender): boolean {
     if (!stream.canSend) {
       stream.isQueued = false;
       return false;
     }
     if (this.#window <= 0 && stream.pendingBytes > 0) {
       this.#waiting.push(stream);
+      if (this.#waiting.length > this.#listMax) {
+        this.#dropClosed();
+      }
       this.#options.onStall();
       return false;
     }
     return true;
+  }
+
+  /**
+   * Streams that end while they wait are found when their turn comes, which may be never: a peer that opens no
+   * window and resets what it asks for would fill the lists.
+   */
+  #dropClosed(): void {
+    const isOpen = (stream: Sender): boolean => !stream.isClosed;
+    this.#waiting = this.#waiting.filter(isOpen);
+    if (!this.#isFilling) {
+      this.#ready = this.#ready.filter(isOpen);
+    }
+    this.#listMax = Math.max(LIST_MIN, 2 * this.queued);
   }
 
   #checkBacklog(): void {
