@@ -43,20 +43,31 @@ export class ApiCalls implements Disposable {
   }
 
   async post(path: string, body: unknown): Promise<Written> {
-    return await this.#json('POST', path, { body, contentType: 'application/json' });
+    return (await this.#json('POST', path, { body, contentType: 'application/json' })) as Written;
   }
 
   async mergePatch(path: string, body: unknown): Promise<Written> {
-    return await this.#json('PATCH', path, { body, contentType: 'application/merge-patch+json' });
+    return (await this.#json('PATCH', path, {
+      body,
+      contentType: 'application/merge-patch+json',
+    })) as Written;
   }
 
   async delete(path: string): Promise<Written> {
     const body = { gracePeriodSeconds: 0 };
-    return await this.#json('DELETE', path, { body, contentType: 'application/json' });
+    return (await this.#json('DELETE', path, { body, contentType: 'application/json' })) as Written;
   }
 
   async get(path: string): Promise<Written> {
-    return await this.#json('GET', path, undefined);
+    return (await this.#json('GET', path, undefined)) as Written;
+  }
+
+  /** All of a path, in one answer. `T`: what the caller reads of an item. */
+  async list<T>(path: string): Promise<readonly T[]> {
+    const { items } = (await this.#json('GET', path, undefined)) as {
+      readonly items: readonly T[];
+    };
+    return items;
   }
 
   /** From now on, until `signal` aborts. Resolves when the stream is open. */
@@ -83,7 +94,7 @@ export class ApiCalls implements Disposable {
     method: string,
     path: string,
     content: { readonly body: unknown; readonly contentType: string } | undefined,
-  ): Promise<Written> {
+  ): Promise<unknown> {
     const answer = await this.#send(method, path, { agent: this.#agent, content });
     const chunks: Buffer[] = [];
     for await (const chunk of answer) {
@@ -93,7 +104,7 @@ export class ApiCalls implements Disposable {
     if ((answer.statusCode ?? 0) >= STATUS_ERROR) {
       throw new Error(`${method} ${path}: ${answer.statusCode} ${text.slice(0, 300)}`);
     }
-    return JSON.parse(text) as Written;
+    return JSON.parse(text) as unknown;
   }
 
   async #send(

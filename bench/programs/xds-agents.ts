@@ -1,9 +1,9 @@
 /**
- * `xds-agents.ts ADDRESS ROOT_FILE` with `[{"node","pod","token"}]` on stdin: as many agents, each with a stream of its own. Prints
- * `synced` when all have everything, then for each name that all of them have answered for `{"name","at"}`, with the
- * nanoseconds of the machine's monotonic clock.
+ * `xds-agents.ts ADDRESS ROOT_FILE`: on stdin a line `[{"node","pod","token"}]`, as many agents, each with a stream of its own. Prints
+ * `synced` when all have everything, then for each name that all of them hold alike `{"name","state","at"}`, with the
+ * nanoseconds of the machine's monotonic clock. For a line `held` on stdin: `{"held","differing"}`, what they hold then.
  */
-import { text } from 'node:stream/consumers';
+import { createInterface } from 'node:readline';
 import { systemClock } from '@ambit/core';
 import {
   announceNames,
@@ -11,9 +11,11 @@ import {
   DeltaClient,
   fileText,
   openDeltaStream,
+  type RawResource,
   type Subscription,
   TYPE_URL,
 } from '@ambit/xds';
+import { GONE, type HeldByAgents, StateReader } from '../suites/held-state.ts';
 
 interface AgentIdentity {
   readonly node: string;
@@ -22,41 +24,17 @@ interface AgentIdentity {
 }
 
 const SETTLE_MS = 2_000;
+const DIFFERING_MAX = 100;
 
 const [address = '', rootFile = ''] = process.argv.slice(2);
-const agents = JSON.parse(await text(process.stdin)) as readonly AgentIdentity[];
-/** How many agents have answered for a name. */
-const answered = new Map<string, number>();
+const reader = new StateReader();
+let agents: readonly Agent[] = [];
 let isSynced = false;
-
-function note(name: string): void {
-  const count = (answered.get(name) ?? 0) + 1;
-  if (count < agents.length) {
-    answered.set(name, count);
-    return;
-  }
-  answered.delete(name);
-  console.log(JSON.stringify({ name, at: String(process.hrtime.bigint()) }));
-}
-
-function record(typeUrl: string): Subscription {
-  return {
-    typeUrl,
-    mode: 'wildcard',
-    // The client sends the ACK in the turn in which this resolves.
-    apply: ({ changed, removed }) => {
-      if (isSynced) {
-        for (const { name } of changed) note(name);
-        for (const name of removed) note(name);
-      }
-      return Promise.resolve([]);
-    },
-  };
-}
 
 /** As an agent does: what is on its node it captures, and says so. */
 class Agent {
   readonly client: DeltaClient;
+  readonly held = new Map<string, string>();
   readonly #captured = new Set<string>();
 
   constructor({ node, pod, token }: AgentIdentity) {
@@ -76,11 +54,34 @@ class Agent {
         metadata: { NODE_NAME: node, SERVICE_ACCOUNT: 'ambit-node-agent' },
       }),
       subscriptions: [
-        ...[TYPE_URL.enrolment, TYPE_URL.authorization, TYPE_URL.address].map(record),
+        this.#record(TYPE_URL.enrolment),
+        this.#record(TYPE_URL.authorization),
+        this.#record(TYPE_URL.address),
         this.#pods(),
         announceNames(TYPE_URL.capture),
       ],
     });
+  }
+
+  #record(typeUrl: string): Subscription {
+    return {
+      typeUrl,
+      mode: 'wildcard',
+      // The client sends the ACK in the turn in which this resolves.
+      apply: ({ changed, removed }) => {
+        for (const name of removed) this.#take(name, undefined);
+        for (const resource of changed) this.#take(resource.name, stateOf(typeUrl, resource));
+        return Promise.resolve([]);
+      },
+    };
+  }
+
+  #take(name: string, state: string | undefined): void {
+    if (state === undefined) this.held.delete(name);
+    else this.held.set(name, state);
+    if (!isSynced || agents.some(({ held }) => held.get(name) !== state)) return;
+    const at = String(process.hrtime.bigint());
+    console.log(JSON.stringify({ name, state: state ?? GONE, at }));
   }
 
   #pods(): Subscription {
@@ -97,10 +98,31 @@ class Agent {
   }
 }
 
-const clients = agents.map((identity) => new Agent(identity).client);
-for (const client of clients) client.start();
-await Promise.all(clients.map((client) => client.firstSync));
-// A first answer that is too large for one message goes on in others.
-await systemClock.sleep(SETTLE_MS);
-isSynced = true;
-console.log('synced');
+function stateOf(typeUrl: string, resource: RawResource): string {
+  return reader.read(typeUrl, resource);
+}
+
+function heldByAll(): HeldByAgents {
+  const first = agents[0]?.held ?? new Map<string, string>();
+  const differing = agents.flatMap(({ held }, agent) =>
+    [...new Set([...first.keys(), ...held.keys()])].flatMap((name) =>
+      held.get(name) === first.get(name) ? [] : [{ agent, name, state: held.get(name) ?? GONE }],
+    ),
+  );
+  return { held: [...first], differing: differing.slice(0, DIFFERING_MAX) };
+}
+
+async function run(identities: readonly AgentIdentity[]): Promise<void> {
+  agents = identities.map((identity) => new Agent(identity));
+  for (const { client } of agents) client.start();
+  await Promise.all(agents.map(({ client }) => client.firstSync));
+  // A first answer that is too large for one message goes on in others.
+  await systemClock.sleep(SETTLE_MS);
+  isSynced = true;
+  console.log('synced');
+}
+
+createInterface({ input: process.stdin }).on('line', (line) => {
+  if (line === 'held') console.log(JSON.stringify(heldByAll()));
+  else void run(JSON.parse(line) as readonly AgentIdentity[]);
+});

@@ -6,22 +6,17 @@
  */
 import { systemClock } from '@ambit/core';
 import type { ApiCalls, WatchedEvent, Written } from '../cluster/api-calls.ts';
+import { type Change, ChangeLog } from './change-log.ts';
 import type { World } from './controller-world.ts';
+import { GONE, isHealthy, isUnhealthy, policyState } from './held-state.ts';
 
 /** After the last was due. */
 const DRAIN_MS_MAX = 120_000;
+/** So long without another answer, and what agents hold is compared. */
+const QUIET_MS = 5_000;
 const NANOSECONDS_PER_MS = 1_000_000n;
-
-interface Change {
-  /** The resource that agents get. */
-  readonly name: string;
-  readonly dueNs: bigint;
-  /** What the watch shows it by: the version written, or that the object is gone. */
-  mark: string | undefined;
-  writtenNs: bigint | undefined;
-  seenNs: bigint | undefined;
-  answeredNs: bigint | undefined;
-}
+/** More that no agent ever held by itself, and the sample says too little about the others. */
+const OVERTAKEN_SHARE_MAX = 0.01;
 
 /** In the order of a hundred: which kind the next change is. */
 const KINDS = [
@@ -37,12 +32,26 @@ const KINDS = [
   'ready',
 ] as const;
 
+interface Next {
+  readonly name: string;
+  readonly isMade: (state: string) => boolean;
+  write(): Promise<Written>;
+}
+
+export interface LoadOptions {
+  readonly perSecond: number;
+  readonly seconds: number;
+  /** Pods that are not ready as it begins: what is flipped must change. */
+  readonly unready: ReadonlySet<number>;
+  /** Whether all agents hold what the API server says, now. */
+  readonly agreed: () => Promise<boolean>;
+}
+
 export class ChangeLoad {
   readonly #api: ApiCalls;
   readonly #world: World;
-  readonly #changes: Change[] = [];
-  readonly #byName = new Map<string, Change>();
-  readonly #seen = new Map<string, bigint>();
+  #log = new ChangeLog();
+  #unready = new Set<number>();
   #error: Error | undefined;
   #nextFlip = 0;
   #nextAdded: number;
@@ -58,24 +67,22 @@ export class ChangeLoad {
     this.#nextRemoved = world.size.pods - 1;
   }
 
-  /** To be called for what the agents say. */
-  answered(name: string, atNs: bigint): void {
-    const change = this.#byName.get(name);
-    if (change === undefined) return;
-    this.#byName.delete(name);
-    change.answeredNs = atNs;
+  /** To be called for what all agents hold. */
+  answered(name: string, state: string, atNs: bigint): void {
+    this.#log.answered(name, state, atNs);
   }
 
   watched({ type, object }: WatchedEvent): void {
     const { namespace = '', name = '', resourceVersion = '' } = object.metadata ?? {};
     const mark = type === 'DELETED' ? `gone ${namespace}/${name}` : resourceVersion;
-    this.#seen.set(mark, process.hrtime.bigint());
+    this.#log.watched(mark, process.hrtime.bigint());
   }
 
   /** Values of one sample. Throws when the rate cannot be held or a change never arrives. */
-  async run(perSecond: number, seconds: number): Promise<Record<string, number>> {
-    this.#changes.length = 0;
-    this.#seen.clear();
+  async run({ perSecond, seconds, unready, agreed }: LoadOptions): Promise<Record<string, number>> {
+    this.#log = new ChangeLog();
+    this.#unready = new Set(unready);
+    this.#error = undefined;
     const beginNs = process.hrtime.bigint();
     const count = perSecond * seconds;
     const stepNs = 1_000_000_000n / BigInt(perSecond);
@@ -83,25 +90,20 @@ export class ChangeLoad {
       const dueNs = beginNs + BigInt(index) * stepNs;
       const waitMs = Number((dueNs - process.hrtime.bigint()) / NANOSECONDS_PER_MS);
       if (waitMs > 0) await systemClock.sleep(waitMs);
-      this.#throwIfLost();
+      this.#throwIfFailed();
       this.#start(KINDS[index % KINDS.length] ?? 'ready', dueNs);
     }
-    await this.#drain();
+    await this.#drain(agreed);
     return { ...this.#values(), ...this.#rate(beginNs) };
   }
 
-  #throwIfLost(): void {
+  #throwIfFailed(): void {
     if (this.#error !== undefined) throw this.#error;
   }
 
   #start(kind: (typeof KINDS)[number], dueNs: bigint): void {
-    const { name, write } = this.#next(kind);
-    const change: Change = {
-      ...{ name, dueNs, mark: undefined, writtenNs: undefined },
-      ...{ seenNs: undefined, answeredNs: undefined },
-    };
-    this.#changes.push(change);
-    this.#byName.set(name, change);
+    const { name, isMade, write } = this.#next(kind);
+    const change = this.#log.add({ name, dueNs, isMade });
     write().then(
       ({ metadata }) => {
         change.writtenNs = process.hrtime.bigint();
@@ -114,85 +116,95 @@ export class ChangeLoad {
     if (kind === 'removed') change.mark = `gone ${name.slice(name.indexOf('/Pod/') + 5)}`;
   }
 
-  #next(kind: (typeof KINDS)[number]): { readonly name: string; write(): Promise<Written> } {
+  #next(kind: (typeof KINDS)[number]): Next {
     const world = this.#world;
-    const api = this.#api;
     switch (kind) {
-      case 'ready': {
-        const { services, pods } = world.size;
-        const turn = this.#nextFlip;
-        // Half of the pods, one service after the other, as rollouts do; none again before it arrived.
-        this.#nextFlip = (turn + 1) % (pods / 2);
-        const each = pods / services / 2;
-        const index = Math.floor(turn / each) + services * (turn % each);
-        const isReady = this.#flips.has(index);
-        if (isReady) this.#flips.delete(index);
-        else this.#flips.add(index);
-        const path = `${world.podPath(index)}/status`;
-        const write = () => api.mergePatch(path, world.podStatus(index, isReady));
-        return { name: podName(world, index), write };
-      }
+      case 'ready':
+        return this.#flip();
       case 'added': {
         const index = this.#nextAdded;
         this.#nextAdded += 1;
         const write = async (): Promise<Written> => {
           await world.createPod(index);
-          return await api.mergePatch(
-            `${world.podPath(index)}/status`,
-            world.podStatus(index, true),
-          );
+          return await world.writeReady(index, true);
         };
-        return { name: podName(world, index), write };
+        // Ready or not: the cluster's node controller may have marked it already.
+        return { name: world.podUid(index), isMade: (state) => state !== GONE, write };
       }
       case 'removed': {
         const index = this.#nextRemoved;
         this.#nextRemoved -= 1;
-        return { name: podName(world, index), write: () => api.delete(world.podPath(index)) };
+        const write = () => this.#api.delete(world.podPath(index));
+        return { name: world.podUid(index), isMade: (state) => state === GONE, write };
       }
       case 'policy': {
         const app = this.#nextPolicy;
         this.#nextPolicy = (app + 1) % world.size.policies;
         this.#policyPort += 1;
         const spec = world.policySpec(app, this.#policyPort);
-        const write = () => api.mergePatch(world.policyPath(app), { spec });
-        return { name: `${world.namespaceOf(app)}/callers-${app}`, write };
+        const made = policyState('ALLOW', [this.#policyPort]);
+        const write = () => this.#api.mergePatch(world.policyPath(app), { spec });
+        const name = `${world.namespaceOf(app)}/callers-${app}`;
+        return { name, isMade: (state) => state === made, write };
       }
     }
   }
 
-  readonly #flips = new Set<number>();
+  #flip(): Next {
+    const world = this.#world;
+    const { services, pods } = world.size;
+    const turn = this.#nextFlip;
+    // Half of the pods, one service after the other, as rollouts do; none again before it arrived.
+    this.#nextFlip = (turn + 1) % (pods / 2);
+    const each = pods / services / 2;
+    const index = Math.floor(turn / each) + services * (turn % each);
+    const isReady = this.#unready.delete(index);
+    if (!isReady) this.#unready.add(index);
+    return {
+      name: world.podUid(index),
+      isMade: isReady ? isHealthy : isUnhealthy,
+      write: () => world.writeReady(index, isReady),
+    };
+  }
 
-  async #drain(): Promise<void> {
-    const deadline = systemClock.now() + DRAIN_MS_MAX;
-    for (;;) {
-      this.#throwIfLost();
-      for (const change of this.#changes) {
-        if (change.mark !== undefined) change.seenNs ??= this.#seen.get(change.mark);
-      }
-      const missing = this.#changes.filter(
-        ({ seenNs, answeredNs }) => seenNs === undefined || answeredNs === undefined,
-      );
-      const [first] = missing;
-      if (first === undefined) return;
-      if (systemClock.now() > deadline) {
-        const which = first.seenNs === undefined ? 'the watch' : 'the agents';
-        throw new Error(`${missing.length} changes never came to ${which}, such as ${first.name}`);
-      }
-      await systemClock.sleep(100);
+  /**
+   * Until the watch and all agents have seen everything, or, where what agents hold in the end is right, until only changes are left
+   * that were overtaken on their way.
+   */
+  async #drain(agreed: () => Promise<boolean>): Promise<void> {
+    const begun = systemClock.now();
+    let left = Number.POSITIVE_INFINITY;
+    for (let since = begun; ; await systemClock.sleep(100)) {
+      this.#throwIfFailed();
+      const unseen = this.#log.unseen();
+      const unanswered = this.#log.unanswered();
+      if (unseen.length + unanswered.length === 0) return;
+      const now = systemClock.now();
+      if (unseen.length + unanswered.length < left) since = now;
+      left = unseen.length + unanswered.length;
+      if (now - begun > DRAIN_MS_MAX) throw neverCame(unseen, unanswered);
+      if (unseen.length > 0 || now - since < QUIET_MS) continue;
+      if (await agreed()) break;
+      since = systemClock.now();
+    }
+    if (left > this.#log.changes.length * OVERTAKEN_SHARE_MAX) {
+      throw new Error(`${left} changes were overtaken on their way to the agents: too many`);
     }
   }
 
   #rate(beginNs: bigint): Record<string, number> {
-    const last = this.#changes.reduce(
+    const { changes } = this.#log;
+    const last = changes.reduce(
       (latest, { writtenNs = 0n }) => (writtenNs > latest ? writtenNs : latest),
       beginNs,
     );
-    return { changesPerSecond: this.#changes.length / (Number(last - beginNs) / 1e9) };
+    return { changesPerSecond: changes.length / (Number(last - beginNs) / 1e9) };
   }
 
   #values(): Record<string, number> {
+    const arrived = this.#log.changes.filter(({ answeredNs }) => answeredNs !== undefined);
     const ms = (from: (change: Change) => bigint, to: (change: Change) => bigint): number[] =>
-      this.#changes.map((change) => Number(to(change) - from(change)) / 1e6);
+      arrived.map((change) => Number(to(change) - from(change)) / 1e6);
     const due = ({ dueNs }: Change): bigint => dueNs;
     const seen = ({ seenNs, dueNs }: Change): bigint => seenNs ?? dueNs;
     const answered = ({ answeredNs, dueNs }: Change): bigint => answeredNs ?? dueNs;
@@ -203,13 +215,19 @@ export class ChangeLoad {
       ...{ watchP50Ms: watch.p50, watchP99Ms: watch.p99 },
       ...{ agentsP50Ms: agents.p50, agentsP99Ms: agents.p99, agentsMaxMs: agents.max },
       ...{ addedP50Ms: controller.p50, addedP99Ms: controller.p99, addedMaxMs: controller.max },
+      overtaken: this.#log.changes.length - arrived.length,
     };
   }
 }
 
-function podName(world: World, index: number): string {
-  const { namespace, name } = world.podRef(index);
-  return `Kubernetes//Pod/${namespace}/${name}`;
+function neverCame(unseen: readonly Change[], unanswered: readonly Change[]): Error {
+  const [missing, where] =
+    unseen.length > 0
+      ? [unseen, 'the watch']
+      : [unanswered, 'the agents, which hold what is wrong'];
+  return new Error(
+    `${missing.length} changes never came to ${where}, such as ${missing[0]?.name ?? ''}`,
+  );
 }
 
 /** By rank, of at least one sample. */

@@ -1,13 +1,15 @@
 /** The controller from source, on an API server, as the chart starts it; and the agents that it serves. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 import { systemClock } from '@ambit/core';
 import type { ApiCalls } from '../cluster/api-calls.ts';
 import { parseResidentBytes, type Usage, usageOf } from '../measure/process-usage.ts';
 import { SYSTEM, type World } from './controller-world.ts';
+import type { HeldByAgents } from './held-state.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const SERVING_MS_MAX = 120_000;
@@ -118,14 +120,22 @@ async function servingPort(child: ChildProcess): Promise<number> {
   }
 }
 
-/** Answers a name and when the last agent had answered for it, in nanoseconds. */
-export type OnAnswered = (name: string, atNs: bigint) => void;
+/** All agents hold this state of a name, since then, in nanoseconds. */
+export type OnAnswered = (name: string, state: string, atNs: bigint) => void;
+
+type Said = HeldByAgents | { readonly name: string; readonly state: string; readonly at: string };
 
 export class Agents implements AsyncDisposable {
-  readonly #child: ChildProcess;
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #onAnswered: OnAnswered;
+  readonly #asked: PromiseWithResolvers<HeldByAgents>[] = [];
 
-  private constructor(child: ChildProcess) {
+  private constructor(
+    child: ChildProcessByStdio<Writable, Readable, null>,
+    onAnswered: OnAnswered,
+  ) {
     this.#child = child;
+    this.#onAnswered = onAnswered;
   }
 
   /** Resolves when all have everything. */
@@ -135,27 +145,45 @@ export class Agents implements AsyncDisposable {
   ): Promise<Agents> {
     const rootFile = join(folder, 'root-cert.pem');
     writeFileSync(rootFile, await rootCertificate(api));
-    const agents: { node: string; pod: string; token: string }[] = [];
+    const identities: { node: string; pod: string; token: string }[] = [];
     for (let node = 0; node < options.count; node += 1) {
-      agents.push({ node: `node-${node}`, ...(await world.agentToken(node)) });
+      identities.push({ node: `node-${node}`, ...(await world.agentToken(node)) });
     }
     const program = join(ROOT, 'bench', 'programs', 'xds-agents.ts');
     const child = spawn(process.execPath, [program, options.address, rootFile], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    child.stdin.end(JSON.stringify(agents));
+    const started = new Agents(child, options.onAnswered);
+    await started.#sync(JSON.stringify(identities));
+    return started;
+  }
+
+  async #sync(identities: string): Promise<void> {
+    const child = this.#child;
     const synced = Promise.withResolvers<void>();
     createInterface({ input: child.stdout }).on('line', (line) => {
-      if (line === 'synced') {
-        synced.resolve();
-        return;
-      }
-      const { name, at } = JSON.parse(line) as { readonly name: string; readonly at: string };
-      options.onAnswered(name, BigInt(at));
+      if (line === 'synced') synced.resolve();
+      else this.#take(JSON.parse(line) as Said);
     });
-    child.once('exit', (code) => synced.reject(new Error(`the agents ended with ${code}`)));
+    child.once('exit', (code) => {
+      const error = new Error(`the agents ended with ${code}`);
+      for (const { reject } of [synced, ...this.#asked.splice(0)]) reject(error);
+    });
+    child.stdin.write(`${identities}\n`);
     await synced.promise;
-    return new Agents(child);
+  }
+
+  /** What they hold now. */
+  async held(): Promise<HeldByAgents> {
+    const asked = Promise.withResolvers<HeldByAgents>();
+    this.#asked.push(asked);
+    this.#child.stdin.write('held\n');
+    return await asked.promise;
+  }
+
+  #take(said: Said): void {
+    if ('held' in said) this.#asked.shift()?.resolve(said);
+    else this.#onAnswered(said.name, said.state, BigInt(said.at));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,7 +6,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseYaml } from '@ambit/api';
-import { type ApiCalls, inParallel } from '../cluster/api-calls.ts';
+import { type ApiCalls, inParallel, type Written } from '../cluster/api-calls.ts';
 
 const WRITES_AT_ONCE = 12;
 const CRDS = join(import.meta.dirname, '..', '..', 'manifests', 'crds');
@@ -39,6 +39,12 @@ export class World {
   podRef(index: number): { readonly namespace: string; readonly name: string } {
     const app = index % this.size.services;
     return { namespace: this.namespaceOf(app), name: `app-${app}-7d9c5b6f4-${index}` };
+  }
+
+  /** As agents know it. */
+  podUid(index: number): string {
+    const { namespace, name } = this.podRef(index);
+    return `Kubernetes//Pod/${namespace}/${name}`;
   }
 
   podPath(index: number): string {
@@ -81,6 +87,25 @@ export class World {
     });
   }
 
+  /** Undefined for a pod that is not of this world. */
+  indexOf({
+    namespace = '',
+    name,
+  }: {
+    readonly namespace?: string;
+    readonly name: string;
+  }): number | undefined {
+    const index = Number(/-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+    if (Number.isNaN(index)) return undefined;
+    const own = this.podRef(index);
+    return own.name === name && own.namespace === namespace ? index : undefined;
+  }
+
+  async writeReady(index: number, isReady: boolean): Promise<Written> {
+    const path = `${this.podPath(index)}/status`;
+    return await this.#api.mergePatch(path, this.podStatus(index, isReady));
+  }
+
   /** What a kubelet says of a pod. */
   podStatus(index: number, isReady: boolean): unknown {
     const ip = `10.${64 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
@@ -111,7 +136,7 @@ export class World {
     onProgress(`${namespaces} namespaces, ${nodes} nodes, ${services} services; pods follow`);
     await this.#createAll(pods, async (index) => {
       await this.createPod(index);
-      await this.#api.mergePatch(`${this.podPath(index)}/status`, this.podStatus(index, true));
+      await this.writeReady(index, true);
     });
     onProgress(`${pods} pods`);
   }

@@ -12,7 +12,9 @@ import type { Metric } from '../measure/result.ts';
 import { runRounds } from '../measure/rounds.ts';
 import { ChangeLoad } from './controller-load.ts';
 import { Agents, ControllerProcess } from './controller-process.ts';
+import { Truth } from './controller-truth.ts';
 import { World } from './controller-world.ts';
+import type { HeldByAgents } from './held-state.ts';
 import type { Suite } from './suite.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -33,6 +35,7 @@ const METRICS: readonly Metric[] = [
   metric('addedP50Ms', 'API event → acknowledged by all agents, P50, ms', 1),
   metric('addedP99Ms', 'the same, P99, ms', 1),
   metric('cpuSecondsPer1000', 'CPU-seconds of the controller per 1000 changes', 2),
+  metric('overtaken', 'changes that another one overtook on the way', 0),
   metric('startMs', 'start of the process to serving, ms', 0),
   metric('residentMegabytes', 'RSS before the changes, MB', 0),
   metric('peakMegabytes', 'most RSS, MB', 0),
@@ -68,6 +71,8 @@ export const runController: Suite = async ({ rounds, quick, onProgress, signal }
   const world = new World(api, settings);
   await world.create(onProgress);
   for (let node = 0; node < settings.agents; node += 1) await world.createAgent(node);
+  const truth = new Truth(api, world);
+  onProgress(`the cluster's node controller had marked ${await truth.settle()} pods as not ready`);
   const load = new ChangeLoad(api, world);
   const watching = new AbortController();
   for (const path of ['/api/v1/pods', '/apis/security.istio.io/v1/authorizationpolicies']) {
@@ -82,10 +87,17 @@ export const runController: Suite = async ({ rounds, quick, onProgress, signal }
     const { address, startMs } = controller;
     const onAnswered = load.answered.bind(load);
     const options = { count: settings.agents, address, onAnswered };
-    await using _agents = await Agents.start({ api, world, folder: folder.path }, options);
+    await using agents = await Agents.start({ api, world, folder: folder.path }, options);
+    const held = (): Promise<HeldByAgents> => agents.held();
+    const unready = await truth.unready();
     const before = controller.usage();
-    const values = await load.run(settings.perSecond, settings.seconds);
+    const values = await load.run({
+      ...{ perSecond: settings.perSecond, seconds: settings.seconds, unready },
+      agreed: async () => (await truth.differences(held)).length === 0,
+    });
     const after = controller.usage();
+    // Whatever was answered on the way: in the end nothing may be missing, stale or left over.
+    await truth.agree(held);
     const thousands = (settings.perSecond * settings.seconds) / 1_000;
     direct.push({ p50Ms: values['watchP50Ms'] ?? 0, p99Ms: values['watchP99Ms'] ?? 0 });
     return {
