@@ -265,7 +265,8 @@ export class ClientSession {
    * for that: they are sent elsewhere as soon as a PING stays unanswered too.
    */
   async #ask(): Promise<void> {
-    if (this.#isAsking || this.isRetired) {
+    // Also where it is retired: those that wait on a full tunnel are as new.
+    if (this.#isAsking || this.#silent.signal.aborted) {
       return;
     }
     this.#isAsking = true;

@@ -321,6 +321,25 @@ describe('HbonePool', () => {
     pool.destroy();
   });
 
+  it('asks a peer also where its tunnel is full, for all who wait there', async () => {
+    const clock = new FakeClock();
+    await using rig = await start();
+    const pool = poolOf(rig, clock);
+    await openStream(pool, KEY);
+    rig.muteServer();
+    const waiting = Array.from({ length: 99 }, async () => {
+      await assert.rejects(pool.connect(KEY, TO), code('HBONE_TUNNEL_LOST'));
+    });
+    await settle();
+    assert.equal([...pool.rows()].length, 0, 'full');
+    clock.advance(2_000);
+    await settle();
+    clock.advance(2_000);
+    await Promise.all(waiting);
+    assert.equal(pool.counters.streamFailures, 99);
+    pool.destroy();
+  });
+
   it('waits on for a peer that answers PING and takes its time with CONNECT', async () => {
     const clock = new FakeClock();
     const late = Promise.withResolvers<ConnectAnswer>();
