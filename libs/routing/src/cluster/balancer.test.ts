@@ -124,4 +124,14 @@ describe('pickEndpoint', () => {
     const all = new Set(['e0', 'e1', 'e2', 'e3']);
     assert.ok(pickEndpoint({ ...base, previous: all }) !== undefined);
   });
+
+  it('leaves nobody untried to chance, however little they weigh', () => {
+    const unequal = endpoints(10_000, 1);
+    for (const simple of ['RANDOM', 'LEAST_REQUEST', 'ROUND_ROBIN'] as const) {
+      const query = { ...base, endpoints: unequal, balancer: createBalancer({ simple }) };
+      const context = { random: () => 0, active: () => 0 };
+      const picked = pickEndpoint({ ...query, context, previous: new Set(['e0']) });
+      assert.equal(picked?.key, 'e1', simple);
+    }
+  });
 });

@@ -43,24 +43,19 @@ export interface EndpointPick<E extends Balanced> {
   readonly isEjected: (endpoint: E) => boolean;
   /** Below this share of usable endpoints ejection is ignored (0: never). */
   readonly minHealthPercent: number;
-  /** Keys that this request has tried; avoided by drawing again, not forbidden. */
+  /** Keys that this request has tried: drawn again only where no other is usable. */
   readonly previous?: ReadonlySet<string>;
 }
-
-/** Draws made to find an endpoint that the request has not tried. */
-const PREVIOUS_HOST_DRAWS_MAX = 5;
 
 /** `undefined`: no healthy upstream (503, flag UH). */
 export function pickEndpoint<E extends Balanced>(query: EndpointPick<E>): E | undefined {
   const { endpoints, balancer, context, previous } = query;
   const usable = withoutEjected(query);
   if (usable.length === 0 || endpoints.length === 0) return undefined;
-  let picked = balancer.pick(usable, context);
-  if (previous === undefined || previous.size === 0) return picked;
-  for (let draw = 1; draw < PREVIOUS_HOST_DRAWS_MAX && previous.has(picked.key); draw += 1) {
-    picked = balancer.pick(usable, context);
-  }
-  return picked;
+  const picked = balancer.pick(usable, context);
+  if (previous === undefined || !previous.has(picked.key)) return picked;
+  const untried = usable.filter(({ key }) => !previous.has(key));
+  return untried.length === 0 ? picked : balancer.pick(untried, context);
 }
 
 function withoutEjected<E extends Balanced>(query: EndpointPick<E>): readonly E[] {
