@@ -218,7 +218,7 @@ describe('SecretAuthority', () => {
     await until(() => problems.length > 0, 'a problem');
     assert.match(
       String(problems[0]),
-      /ambit-ca-secret is gone, and ConfigMap .*put the Secret back/,
+      /neither Secret mesh\/ambit-ca-secret nor mesh\/cacerts is there, and ConfigMap .*put that Secret back/,
     );
     assert.equal(stored(), undefined);
     put(dataOf(lost));

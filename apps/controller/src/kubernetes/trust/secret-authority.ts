@@ -228,12 +228,12 @@ export class SecretAuthority {
    * know it otherwise. Empty: the Secret has come meanwhile. Throws KubeError.
    */
   async #lost(secretName: string, signal: AbortSignal): Promise<string | undefined> {
-    const { context, rootConfigMap: name } = this.#options;
+    const { context, rootConfigMap: name, cacertsName = 'cacerts' } = this.#options;
     const { namespace, client } = context;
     if ((await this.#trusted(signal)) === undefined) return undefined;
     const secret = await client.find(SECRETS, { namespace, name: secretName }, { signal });
     return secret === undefined
-      ? `Secret ${namespace}/${secretName} is gone, and ConfigMap ${namespace}/${name ?? ''} says that the mesh trusts the root that was in it: put the Secret back; or, to begin anew, delete the ConfigMap while no controller runs, and restart all agents and waypoints`
+      ? `neither Secret ${namespace}/${secretName} nor ${namespace}/${cacertsName} is there, and ConfigMap ${namespace}/${name ?? ''} says that the mesh trusts a root that was in one of them: put that Secret back; or, to begin anew, delete the ConfigMap while no controller runs, and restart all agents and waypoints`
       : '';
   }
 
