@@ -180,7 +180,9 @@ export class ModelResources implements ResourceSource {
     for (const key of delta.objects.removed) this.#objects.delete(key);
     for (const [key, resource] of encodings) this.#objects.set(key, resource);
     const touched = new Set([...delta.objects.changed, ...delta.objects.removed]);
-    let isChanged = delta.scopes.removed.size > 0;
+    // With its account a waypoint's scope becomes another stream's, which has asked already.
+    const isMoved = delta.waypoints.changed.size + delta.waypoints.removed.size > 0;
+    let isChanged = isMoved || delta.scopes.removed.size > 0;
     for (const waypoint of delta.scopes.removed) this.#scopes.delete(waypoint);
     for (const [waypoint, keys] of outputs.scopes) {
       const isTouched =
