@@ -19,20 +19,20 @@ function pod(name: string, account: string, labels: Record<string, string>): Mes
   return object;
 }
 
-function stream(podName: string, type: string): StreamView {
+function stream(podName: string, type: string, account = 'waypoint'): StreamView {
   const node: XdsNode = {
     id: `${type}~10.0.0.1~${podName}.shop~shop.svc.cluster.local`,
     type,
     ip: '10.0.0.1',
     podName,
     namespace: 'shop',
-    serviceAccount: 'waypoint',
+    serviceAccount: account,
     nodeName: 'node1',
     metadata: {},
   };
   return {
     id: 1,
-    caller: { namespace: 'shop', serviceAccount: 'waypoint' } as StreamView['caller'],
+    caller: { namespace: 'shop', serviceAccount: account } as StreamView['caller'],
     node,
     connectedAtMs: 0,
     types: new Map(),
@@ -45,7 +45,7 @@ function table(revision?: string) {
   const remote = new Map<string, RemoteProxy>();
   const proxies = new ProxyTable({
     objects,
-    trustedNodeAccounts: new Set(),
+    trustedNodeAccounts: new Set(['shop/agent']),
     wallNow: () => nowMs,
     capturedOf: () => [],
     waypointOf: () => 'shop/waypoint',
@@ -158,6 +158,39 @@ describe('ProxyTable', () => {
     assert.deepEqual(proxies.trust(), [{ ...away, names }]);
     proxies.onEvent({ kind: 'closed', stream: speaking });
     assert.deepEqual(proxies.trust(), [away]);
+  });
+
+  it('counts nobody that is no agent and no waypoint by its account, here or at another replica', () => {
+    const { proxies, remote } = table();
+    const views = [
+      stream('agent-1', 'ztunnel', 'agent'),
+      stream('waypoint-1', 'waypoint'),
+      stream('web-1', 'ztunnel', 'web'),
+      stream('web-2', 'waypoint', 'web'),
+      // Agents are no waypoints either.
+      stream('agent-2', 'waypoint', 'agent'),
+    ];
+    for (const [id, view] of views.entries()) {
+      proxies.onEvent({ kind: 'opened', stream: { ...view, id } });
+    }
+    const counted = ['node-agent node1', 'waypoint shop/waypoint'];
+    assert.deepEqual(
+      proxies.meshStreams.map(({ node }) => node?.podName),
+      ['agent-1', 'waypoint-1'],
+    );
+    assert.deepEqual(
+      proxies.trust().map(({ name }) => name),
+      counted,
+    );
+    for (const one of proxies.own()) {
+      const proxy = { ...one, id: `there ${one.id}` };
+      remote.set(proxy.id, { replica: 'controller-2', lostAtMs: undefined, proxy });
+    }
+    assert.deepEqual(
+      proxies.trust().map(({ name }) => name),
+      [...counted, ...counted],
+    );
+    assert.equal(proxies.list().length, 2 * views.length, 'people see all of them');
   });
 
   for (const [said, version] of [

@@ -101,6 +101,16 @@ export class ProxyTable {
     return [...newest.values()];
   }
 
+  /**
+   * Those of agents and waypoints, by identity. Any pod may ask for configuration with its own token; what it acknowledges, refuses or
+   * trusts is nobody's business but its own.
+   */
+  get meshStreams(): readonly StreamView[] {
+    return this.streams.filter(
+      (stream) => stream.node !== undefined && this.#kindOf(stream, stream.node) !== 'other',
+    );
+  }
+
   /** What is said to other replicas. */
   own(): readonly ReplicaProxy[] {
     return this.streams.flatMap((stream): readonly ReplicaProxy[] => {
@@ -117,7 +127,7 @@ export class ProxyTable {
     });
   }
 
-  /** What every proxy says of the roots it has: here, at other replicas, and those that should be there and are not. */
+  /** What every agent and waypoint says of the roots it has: here, at other replicas, and those that should be there and are not. */
   trust(): readonly ProxyTrust[] {
     const here = this.own();
     const ids = new Set(here.map(({ id }) => id));
@@ -126,7 +136,8 @@ export class ProxyTable {
       ids.has(proxy.id) || lostAtMs !== undefined ? [] : [proxy],
     );
     const unreachable = this.unreachable().map((one) => ({ ...one, trust: undefined }));
-    return [...here, ...elsewhere, ...unreachable].map(({ kind, name, trust }) => ({
+    const proxies = [...here, ...elsewhere].filter(({ kind }) => kind !== 'other');
+    return [...proxies, ...unreachable].map(({ kind, name, trust }) => ({
       name: `${kind} ${name}`,
       names: trust === undefined ? undefined : new Set(trust),
     }));
@@ -159,10 +170,15 @@ export class ProxyTable {
     const { objects } = this.#options;
     const object = objects.get(pod);
     if (kind === 'node-agent' || object?.kind !== 'Pod') return true;
-    const gateway = objects.get(`Gateway/${name}`);
+    return this.#runsAs(name, accountOf(object));
+  }
+
+  /** Whether the waypoint `name` (`namespace/name`) runs as that account of its namespace. */
+  #runsAs(name: string, account: string): boolean {
+    const gateway = this.#options.objects.get(`Gateway/${name}`);
     if (gateway !== undefined && !this.#isOfRevision(gateway.metadata)) return false;
-    const account = gateway?.kind === 'Gateway' ? waypointAccount(gateway) : onDemandAccount(name);
-    return accountOf(object) === account;
+    const own = gateway?.kind === 'Gateway' ? waypointAccount(gateway) : onDemandAccount(name);
+    return account === own;
   }
 
   /** Another mesh's waypoints run as accounts of the same names. */
@@ -320,7 +336,11 @@ export class ProxyTable {
   }
 
   #kindOf({ caller }: StreamView, node: XdsNode): AdminProxyKind {
-    if (node.type === 'waypoint') return 'waypoint';
+    if (node.type === 'waypoint') {
+      const waypoint = this.#options.waypointOf(node);
+      const isOne = waypoint !== undefined && this.#runsAs(waypoint, node.serviceAccount);
+      return isOne ? 'waypoint' : 'other';
+    }
     const account = `${caller.namespace}/${caller.serviceAccount}`;
     return this.#options.trustedNodeAccounts.has(account) ? 'node-agent' : 'other';
   }
@@ -332,9 +352,7 @@ function podKey(node: XdsNode): ObjectKey {
 
 function nameOf(kind: AdminProxyKind, node: XdsNode, waypoint: string | undefined): string {
   if (kind === 'node-agent') return node.nodeName;
-  return kind === 'waypoint'
-    ? (waypoint ?? `${node.namespace}/${node.serviceAccount}`)
-    : node.podName;
+  return kind === 'waypoint' && waypoint !== undefined ? waypoint : node.podName;
 }
 
 /** Only what looks like one: it is shown to people. */

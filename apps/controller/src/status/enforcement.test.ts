@@ -127,7 +127,7 @@ function replica(
   return {
     ...{ name: 'controller-2', isHeard: true, isServing: true },
     proxies: ids.map((id): ReplicaProxy => {
-      const kind = waypoint === undefined ? 'other' : 'waypoint';
+      const kind = waypoint === undefined ? 'node-agent' : 'waypoint';
       const place = { address: '', pod: `vm/${id}`, node: '', subscriptions: [] };
       return { id, kind, name: waypoint ?? id, connectedAtMs: 5, waypoint, ...place };
     }),
@@ -249,7 +249,7 @@ describe('Enforcement', () => {
     [
       'another replica is lost with its proxies',
       { streams: [IN_FORCE], remote: [replica(['x'], {}, { isHeard: false })] },
-      'Unknown Unreachable: 1 of 2 proxies cannot be reached: other x',
+      'Unknown Unreachable: 1 of 2 proxies cannot be reached: node-agent x',
     ],
     [
       'another replica starts and was never heard',

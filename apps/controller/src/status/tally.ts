@@ -27,7 +27,8 @@ export function addReplica(
 ): void {
   const { version, waypoints } = about;
   const concerned = replica.proxies.filter(
-    ({ kind, waypoint }) => kind !== 'waypoint' || waypoints.includes(waypoint ?? ''),
+    ({ kind, waypoint }) =>
+      kind === 'node-agent' || (kind === 'waypoint' && waypoints.includes(waypoint ?? '')),
   );
   const answer = concerned.length === 0 ? undefined : replica.answer(version.key);
   if (answer?.generation !== version.generation || answer.uid !== version.uid) {
@@ -70,7 +71,8 @@ export function awayOf(
     ...named
       .filter(
         ({ kind, waypoint }) =>
-          kind !== 'waypoint' || (waypoints.includes(waypoint) && reached.has(waypoint)),
+          kind === 'node-agent' ||
+          (kind === 'waypoint' && waypoints.includes(waypoint) && reached.has(waypoint)),
       )
       .map(({ kind, name }) => `${kind} ${name}`),
   ];
