@@ -21,7 +21,7 @@ import { Replicas } from './replicas/replicas.ts';
 import { ModelResources } from './serve/model-resources.ts';
 import { ProxyTable } from './serve/proxy-table.ts';
 import { onStreamEvent } from './serve/stream-events.ts';
-import { changesWhoIsAsked } from './status/asked-streams.ts';
+import { changesWhatIsAsked } from './status/asked-streams.ts';
 import { Enforcement } from './status/enforcement.ts';
 import { Generations } from './status/generations.ts';
 import { StatusBook } from './status/status-book.ts';
@@ -94,7 +94,7 @@ async function buildProxies(
     generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
     uid: (key) => store.objects.get(key)?.metadata.uid ?? '',
     version: (typeUrl, name, node) => resources.version(typeUrl, name, node),
-    streams: () => proxies.streams,
+    streams: () => proxies.meshStreams,
     unreachable: () => proxies.unreachable(),
     waypointOf: (node) => resources.waypointOf(node),
     remote: () => book.replicas(),
@@ -228,7 +228,7 @@ export async function buildParts(
       proxies.proxies.onEvent(event);
       onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
       if (event.kind === 'subscribed') capturedFile.write(() => captures.save());
-      if (changesWhoIsAsked(event)) proxies.enforcement.touch('all');
+      if (changesWhatIsAsked(event)) proxies.enforcement.touch('all');
       proxies.statuses.touch();
       replicas?.touch();
     },

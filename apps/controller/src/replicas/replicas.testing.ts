@@ -24,7 +24,7 @@ import { createMetrics } from '../metrics.ts';
 import { ModelResources } from '../serve/model-resources.ts';
 import { ProxyTable } from '../serve/proxy-table.ts';
 import { onStreamEvent } from '../serve/stream-events.ts';
-import { changesWhoIsAsked } from '../status/asked-streams.ts';
+import { changesWhatIsAsked } from '../status/asked-streams.ts';
 import { Enforcement } from '../status/enforcement.ts';
 import { RemoteBook } from './remote-book.ts';
 import type { Peer } from './replica-peers.ts';
@@ -85,7 +85,7 @@ export class TestReplica {
       generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
       uid: (key) => store.objects.get(key)?.metadata.uid ?? '',
       version: (typeUrl, resource, node) => resources.version(typeUrl, resource, node),
-      streams: () => this.proxies.streams,
+      streams: () => this.proxies.meshStreams,
       unreachable: () => this.proxies.unreachable(),
       waypointOf: (node) => resources.waypointOf(node),
       remote: () => book.replicas(),
@@ -161,7 +161,7 @@ export class TestReplica {
       source: resources,
       onEvent: (event) => {
         proxies.onEvent(event);
-        if (changesWhoIsAsked(event)) enforcement.touch('all');
+        if (changesWhatIsAsked(event)) enforcement.touch('all');
         onStreamEvent(event, { captures, store, pods, trustedNodeAccounts: AGENTS, metrics, log });
         replicas.touch();
       },

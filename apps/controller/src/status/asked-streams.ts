@@ -20,10 +20,20 @@ const ENFORCED_TYPES: ReadonlySet<string> = new Set([
   TYPE_URL.object,
 ]);
 
-/** Whether it says who is asked, or for what, rather than what was answered. */
-export function changesWhoIsAsked(event: DeltaServerEvent): boolean {
-  if (event.kind === 'subscribed') return ENFORCED_TYPES.has(event.typeUrl);
-  return event.kind === 'opened' || event.kind === 'closed';
+/** Whether a proxy asks for other things, rather than answers. Who is asked is for `whoIsAsked` to tell. */
+export function changesWhatIsAsked(event: DeltaServerEvent): boolean {
+  return event.kind === 'subscribed' && ENFORCED_TYPES.has(event.typeUrl);
+}
+
+/** The streams, each with the waypoint that it is of: also that changes, with a Gateway's account. */
+export function whoIsAsked(options: {
+  readonly streams: () => readonly StreamView[];
+  readonly waypointOf: (node: XdsNode) => string | undefined;
+}): readonly string[] {
+  return options.streams().map(({ id, node }) => {
+    const waypoint = node?.type === 'waypoint' ? options.waypointOf(node) : undefined;
+    return waypoint === undefined ? String(id) : `${id} ${waypoint}`;
+  });
 }
 
 export function askStreams(options: {

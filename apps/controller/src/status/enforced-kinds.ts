@@ -1,7 +1,7 @@
 /** Kinds of objects that proxies have in force, by the key of an object. */
 import type { ObjectKey } from '@ambit/api';
 
-export const ENFORCED_KINDS: ReadonlySet<string> = new Set([
+const ENFORCED_KINDS: ReadonlySet<string> = new Set([
   'AuthorizationPolicy',
   'PeerAuthentication',
   'RequestAuthentication',

@@ -1,6 +1,7 @@
 /**
  * What is looked at again only when something was said of it must say the same as what is always looked at as a whole,
- * whatever came in whatever order: objects, pods of waypoints, streams, what they ask for, answers and refusals.
+ * whatever came in whatever order: objects, pods of waypoints, streams, what they ask for, answers and refusals. And True
+ * must be what every proxy concerned has acknowledged.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -20,7 +21,7 @@ import fc from 'fast-check';
 import { MeshStore } from '../index/mesh-store.ts';
 import { ModelResources } from '../serve/model-resources.ts';
 import { ProxyTable } from '../serve/proxy-table.ts';
-import { changesWhoIsAsked } from './asked-streams.ts';
+import { changesWhatIsAsked } from './asked-streams.ts';
 import { Enforcement } from './enforcement.ts';
 
 const SYSTEM = 'istio-system';
@@ -53,6 +54,18 @@ const pod = (name: string, metadata: Json, ready = true): Json =>
   );
 const policy = (name: string, spec: Json): Json =>
   written('security.istio.io/v1', 'AuthorizationPolicy', { name }, { spec });
+const gateway = (metadata: Json): Json =>
+  written(
+    'gateway.networking.k8s.io/v1',
+    'Gateway',
+    { name: 'waypoint', ...metadata },
+    {
+      spec: {
+        gatewayClassName: 'istio-waypoint',
+        listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
+      },
+    },
+  );
 const gatewayLabel = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
 
 /** Several share a key and differ in content. */
@@ -76,17 +89,8 @@ const OBJECTS: readonly Json[] = [
       spec: { mtls: { mode: 'STRICT' } },
     },
   ),
-  written(
-    'gateway.networking.k8s.io/v1',
-    'Gateway',
-    { name: 'waypoint' },
-    {
-      spec: {
-        gatewayClassName: 'istio-waypoint',
-        listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
-      },
-    },
-  ),
+  gateway({}),
+  gateway({ annotations: { 'gateway.istio.io/service-account': 'front' } }),
   written(
     'v1',
     'Service',
@@ -102,7 +106,8 @@ const OBJECTS: readonly Json[] = [
   written(
     'networking.istio.io/v1',
     'VirtualService',
-    { name: 'r' },
+    // As that of a policy.
+    { name: 'l4' },
     {
       spec: { hosts: ['web'], http: [{ route: [{ destination: { host: 'web' } }] }] },
     },
@@ -113,6 +118,10 @@ const PROXIES = [
   { type: 'ztunnel', podName: 'agent-1', namespace: SYSTEM, account: 'agent' },
   { type: 'ztunnel', podName: 'agent-2', namespace: SYSTEM, account: 'agent' },
   { type: 'waypoint', podName: 'waypoint', namespace: 'shop', account: 'waypoint' },
+  { type: 'waypoint', podName: 'front', namespace: 'shop', account: 'front' },
+  // Neither is one, whatever it says.
+  { type: 'waypoint', podName: 'web', namespace: 'shop', account: 'web' },
+  { type: 'ztunnel', podName: 'web', namespace: 'shop', account: 'web' },
 ] as const;
 
 type Operation =
@@ -134,6 +143,16 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constantFrom('open', 'all', 'all', 'ack', 'ack', 'nack'), proxy, type }),
   fc.record({ kind: fc.constantFrom('open', 'close', 'ask', 'all'), proxy, type }),
 );
+
+/** A mesh in which all is in force: what changes one thing there changes what is said of few. */
+const SETTLED: readonly Operation[] = [
+  ...OBJECTS.map((_, object) => ({ kind: 'write', object }) as const),
+  ...PROXIES.map((_, index) => ({ kind: 'open', proxy: index, type: 0 }) as const),
+  // Types are sent one after another.
+  ...[0, 1, 2].flatMap(() =>
+    PROXIES.map((_, index) => ({ kind: 'all', proxy: index, type: 0 }) as const),
+  ),
+];
 
 class World {
   readonly store: MeshStore;
@@ -168,7 +187,7 @@ class World {
         outputs: () => store.model.live,
         generation: (key) => store.objects.get(key)?.metadata.generation ?? 0,
         version: (typeUrl, name, node) => this.#resources.version(typeUrl, name, node),
-        streams: () => this.#proxies.streams,
+        streams: () => this.#proxies.meshStreams,
         unreachable: () => this.#proxies.unreachable(),
         waypointOf,
       });
@@ -182,7 +201,7 @@ class World {
     });
     const onEvent = (event: DeltaServerEvent): void => {
       this.#proxies.onEvent(event);
-      if (changesWhoIsAsked(event)) this.marked.touch('all');
+      if (changesWhatIsAsked(event)) this.marked.touch('all');
     };
     this.#server = new DeltaServer({ clock: systemClock, source: this.#resources, onEvent });
   }
@@ -191,6 +210,29 @@ class World {
     if ('object' in operation) this.#write(operation.kind === 'remove', OBJECTS[operation.object]);
     else this.#answer(operation);
     for (let turns = 0; turns < 4; turns += 1) await new Promise(setImmediate);
+  }
+
+  /** By what proxies were sent and have answered, whatever was looked at. */
+  checkTrue(): void {
+    for (const [key, { status }] of this.marked.conditions) {
+      if (status !== 'True') continue;
+      for (const { node, types } of this.#proxies.meshStreams) {
+        if (node === undefined) continue;
+        const isConcerned = this.store.model.live.scopes.get(
+          this.#resources.waypointOf(node) ?? '',
+        );
+        const asked: readonly (readonly [string, string])[] =
+          node.type === 'ztunnel' && key.startsWith('AuthorizationPolicy/')
+            ? [[TYPE_URL.authorization, key.slice(key.indexOf('/') + 1)]]
+            : isConcerned?.has(key) === true
+              ? [[TYPE_URL.object, key]]
+              : [];
+        for (const [typeUrl, name] of asked) {
+          const version = this.#resources.version(typeUrl, name, node);
+          assert.equal(types.get(typeUrl)?.acked.get(name), version, `${key} at ${node.id}`);
+        }
+      }
+    }
   }
 
   stop(): void {
@@ -294,6 +336,7 @@ describe('Enforcement that looks at what was marked', () => {
           const { marked, whole } = world;
           assert.deepEqual(new Map(marked.conditions), new Map(whole.conditions));
           assert.deepEqual(new Map(marked.own()), new Map(whole.own()));
+          world.checkTrue();
           for (const { reason } of marked.conditions.values()) reasons.add(reason);
           seen += marked.conditions.size;
         }
@@ -301,8 +344,10 @@ describe('Enforcement that looks at what was marked', () => {
         world.stop();
       }
     };
-    const lists = fc.array(operations, { minLength: 20, maxLength: 60 });
-    await fc.assert(fc.asyncProperty(lists, run), { numRuns: 40 });
+    const lists = fc.array(operations, { minLength: 20, maxLength: 60, size: 'max' });
+    const starts = fc.constantFrom([], SETTLED, SETTLED);
+    const property = fc.asyncProperty(starts, lists, (start, list) => run([...start, ...list]));
+    await fc.assert(property, { numRuns: 60 });
     assert.ok(seen > 1_000, 'there was something to say');
     for (const reason of ['Enforced', 'Waiting', 'Refused', 'Unreachable']) {
       assert.ok(reasons.has(reason), reason);

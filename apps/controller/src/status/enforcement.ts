@@ -21,8 +21,8 @@ import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@am
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
 import type { ExpectedProxy } from '../serve/proxy-table.ts';
-import { type AskedStreams, askStreams } from './asked-streams.ts';
-import { ENFORCED_KINDS, isEnforced, isPeer, isRouted } from './enforced-kinds.ts';
+import { type AskedStreams, askStreams, whoIsAsked } from './asked-streams.ts';
+import { isEnforced, isPeer, isRouted } from './enforced-kinds.ts';
 import { ScopesOf } from './scopes-of.ts';
 import { answerOf, type Names, namesOf, unite } from './stream-answer.ts';
 import { addReplica, awayOf, note, some, type Tally } from './tally.ts';
@@ -43,6 +43,7 @@ export interface EnforcementOptions {
   /** Tells an object from one that had its name before. Default: nothing does. */
   readonly uid?: (key: ObjectKey) => string;
   readonly version: (typeUrl: string, name: string, node: XdsNode) => string | undefined;
+  /** Of agents and waypoints, and of nobody else. */
   readonly streams: () => readonly StreamView[];
   readonly unreachable: () => readonly ExpectedProxy[];
   readonly waypointOf: (node: XdsNode) => string | undefined;
@@ -68,6 +69,8 @@ export class Enforcement {
   /** Some proxy has not answered for them, or refuses them. */
   readonly #open = new Set<ObjectKey>();
   #unreachable: readonly ExpectedProxy[] = [];
+  /** Who was asked. */
+  #asked: readonly string[] = [];
   /** Whose condition has changed since `evaluate` said so. */
   #changed = new Set<ObjectKey>();
 
@@ -77,7 +80,7 @@ export class Enforcement {
 
   /** Remembers what a batch changed, for every object of it and every object that it says something new of. */
   note(causes: ReadonlySet<ObjectKey>, delta: MeshDelta): void {
-    const { addresses, authorizations, objects, scopes, statuses, waypoints } = delta;
+    const { addresses, authorizations, scopes, statuses } = delta;
     const byType = [
       [TYPE_URL.address, addresses, unite(undefined, addresses)],
       [TYPE_URL.authorization, authorizations, unite(undefined, authorizations)],
@@ -94,18 +97,13 @@ export class Enforcement {
       this.#related.set(key, new Map(related));
       this.touch([key]);
     }
-    this.touch(statuses.removed);
-    this.touch([...objects.changed, ...objects.removed]);
+    // Neither a cause nor of another status, and concerned by other waypoints.
     this.touch(this.#scopes.note(scopes, this.#options.outputs().scopes));
-    for (const name of [...authorizations.changed, ...authorizations.removed]) {
-      this.touch([...ENFORCED_KINDS].map((kind) => `${kind}/${name}`));
-    }
-    if (waypoints.changed.size + waypoints.removed.size > 0) this.touch('all');
   }
 
   /**
-   * What is said of these objects may be another. 'all': a proxy came, went, or asks for other things. Not needed when proxies
-   * acknowledge or refuse, nor for those that are missing.
+   * What is said of these objects may be another. 'all': a proxy asks for other things. Not needed when proxies acknowledge or
+   * refuse, nor for those that come, go, are missing, or become another waypoint's.
    */
   touch(keys: Iterable<ObjectKey> | 'all'): void {
     if (keys === 'all') this.#marked = 'all';
@@ -134,8 +132,12 @@ export class Enforcement {
 
   #settle(): void {
     const unreachable = this.#options.unreachable();
-    if (!deepEqual(unreachable, this.#unreachable)) this.touch('all');
+    const asked = whoIsAsked(this.#options);
+    if (!deepEqual(unreachable, this.#unreachable) || !deepEqual(asked, this.#asked)) {
+      this.touch('all');
+    }
     this.#unreachable = unreachable;
+    this.#asked = asked;
     const marked = this.#marked;
     if (marked !== 'all' && marked.size + this.#open.size === 0) return;
     const now = this.#options.outputs();

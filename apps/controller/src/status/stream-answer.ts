@@ -27,9 +27,12 @@ export function namesOf(
   related: ReadonlyMap<string, Names> | undefined,
 ): ReadonlyMap<string, Names> {
   const names = new Map<string, Names>(related);
-  const own = new Set([key.slice(key.indexOf('/') + 1)]);
-  const changed = { changed: own, removed: NONE };
-  names.set(TYPE_URL.authorization, unite(names.get(TYPE_URL.authorization), changed));
+  // Of other kinds none of that name is theirs: what they change is in `related`.
+  if (key.startsWith('AuthorizationPolicy/')) {
+    const own = new Set([key.slice(key.indexOf('/') + 1)]);
+    const changed = { changed: own, removed: NONE };
+    names.set(TYPE_URL.authorization, unite(names.get(TYPE_URL.authorization), changed));
+  }
   names.set(TYPE_URL.object, new Set([key]));
   return names;
 }
