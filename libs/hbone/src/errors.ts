@@ -38,6 +38,14 @@ export class HboneError extends MeshError<HboneErrorCode> {
   }
 }
 
+/** Of agents and waypoints, ours and others'; Envoy says 403. */
+const POLICY_STATUSES: ReadonlySet<number | undefined> = new Set([401, 403]);
+
+/** Whether policy at the other end said no: an answer, which is not asked of somebody else. */
+export function isPolicyRefusal(error: unknown): error is HboneError {
+  return error instanceof HboneError && POLICY_STATUSES.has(error.status);
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

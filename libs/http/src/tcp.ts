@@ -1,4 +1,5 @@
 /** TCP through the waypoint: policy with the real caller, weights, then bytes both ways. */
+import { isPolicyRefusal } from '@ambit/hbone';
 import type { PolicyDecision } from '@ambit/model';
 import { explainRefusal, type Verdict } from '@ambit/policy';
 import { type ByteConn, copyBoth } from '@ambit/proxy';
@@ -143,6 +144,9 @@ async function connect(
     try {
       return await plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal);
     } catch (error) {
+      if (isPolicyRefusal(error)) {
+        throw new HttpError('HTTP_DENIED', error.message, { side: 'upstream', cause: error });
+      }
       state.record(endpoint.key, undefined);
       const others = resolved.endpoints.filter(({ key }) => !tried.has(key));
       if (options.signal.aborted || attempt >= TRIES_MAX || others.length === 0) {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { FakeClock } from '@ambit/core/testing';
-import { Unanswered } from './unanswered.ts';
+import { HboneError } from '@ambit/hbone';
+import { fromIoError } from '@ambit/proxy';
+import { isUnanswered, Unanswered } from './unanswered.ts';
 
 describe('Unanswered', () => {
   it('remembers for ten seconds', () => {
@@ -47,4 +49,30 @@ describe('Unanswered', () => {
     assert.equal(unanswered.has('43'), false);
     assert.equal(unanswered.has('44'), true);
   });
+});
+
+describe('isUnanswered', () => {
+  const status = (code: number) =>
+    new HboneError('HBONE_STATUS', `http status: ${code}`, { side: 'upstream', status: code });
+  const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+  for (const [what, error, expected] of [
+    ['nobody listens', fromIoError(refused, 'upstream'), true],
+    ['it is somebody else', new HboneError('HBONE_PEER_IDENTITY', 'x', { side: 'upstream' }), true],
+    ['it does not serve the address', status(400), true],
+    ['nobody is behind it', status(503), true],
+    ['policy of an agent or waypoint says no', status(401), false],
+    ['policy of a proxy of others says no', status(403), false],
+    [
+      'this side has no certificate',
+      new HboneError('HBONE_NO_CERTIFICATE', 'x', { side: 'control-plane' }),
+      false,
+    ],
+    ['this side is at a bound', new HboneError('HBONE_LIMIT', 'x', { side: 'local' }), false],
+    ['the client went away', new HboneError('HBONE_ABORTED', 'x', { side: 'downstream' }), false],
+    ['it is a defect', new Error('x'), false],
+  ] as const) {
+    it(`is ${expected} where ${what}`, () => {
+      assert.equal(isUnanswered(error), expected);
+    });
+  }
 });

@@ -5,9 +5,8 @@
  * on without it until that one has got through.
  */
 import { type Clock, MeshError } from '@ambit/core';
-import { HboneError } from '@ambit/hbone';
+import { isPolicyRefusal } from '@ambit/hbone';
 
-const POLICY_STATUS = 401;
 const SHUNNED_MS = 10_000;
 /** Beyond, the oldest is forgotten. */
 const REMEMBERED_MAX = 256;
@@ -53,6 +52,5 @@ export class Unanswered {
 
 /** The other end is not there, is not who it should be, or has nobody behind it. Policy is an answer. */
 export function isUnanswered(error: unknown): error is MeshError {
-  const isRefusal = error instanceof HboneError && error.status === POLICY_STATUS;
-  return error instanceof MeshError && error.side === 'upstream' && !isRefusal;
+  return error instanceof MeshError && error.side === 'upstream' && !isPolicyRefusal(error);
 }

@@ -5,7 +5,13 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { describe, it } from 'node:test';
 import { type MeshObject, parseObject } from '@ambit/api';
 import { systemClock } from '@ambit/core';
-import { type ConnectRequest, HboneError, HbonePool, HboneServer } from '@ambit/hbone';
+import {
+  type ConnectAnswer,
+  type ConnectRequest,
+  HboneError,
+  HbonePool,
+  HboneServer,
+} from '@ambit/hbone';
 import type { Address } from '@ambit/model';
 import { type ByteConn, copyBoth, duplexFromConn, SocketConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
@@ -63,7 +69,12 @@ interface Rig extends AsyncDisposable {
 }
 
 async function startRig(
-  options: { readonly backend?: Server; readonly config?: WorkerConfig } = {},
+  options: {
+    readonly backend?: Server;
+    readonly config?: WorkerConfig;
+    /** Of the destination's agent, to everybody. */
+    readonly refusal?: Exclude<ConnectAnswer, { status: 200 }>;
+  } = {},
 ): Promise<Rig> {
   const backend =
     options.backend ??
@@ -78,6 +89,7 @@ async function startRig(
     identity: () => agentId,
     onConnect: (connectRequest) => {
       connects.push(connectRequest);
+      if (options.refusal !== undefined) return options.refusal;
       return {
         status: 200,
         serve: (conn) => {
@@ -456,6 +468,26 @@ describe('ProxyWorker', () => {
       await recorder.closed;
     }
   });
+
+  for (const [status, asked, answered] of [
+    [401, 1, 401],
+    [403, 1, 401],
+    [503, 2, 503],
+  ] as const) {
+    it(`asks ${asked} of two endpoints for TCP whose agents answer ${status}`, async () => {
+      await using rig = await startRig({ refusal: { status, reason: 'no' } });
+      rig.tell([
+        { kind: 'service', service: service('TCP') },
+        { kind: 'workload', workload: workload('one', rig.backendPort) },
+        { kind: 'workload', workload: workload('two', rig.backendPort) },
+      ]);
+      await assert.rejects(
+        rig.tunnel(client),
+        (error) => error instanceof HboneError && error.status === answered,
+      );
+      assert.equal(rig.connects.length, asked);
+    });
+  }
 
   it('reports metrics that merge into one text', async () => {
     await using rig = await startRig();
