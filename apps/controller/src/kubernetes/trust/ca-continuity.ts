@@ -22,7 +22,7 @@ export async function trustedRoots(
   return (found['data'] as Readonly<Record<string, string>> | undefined)?.[ROOT_KEY] ?? '';
 }
 
-/** Proxies that trust one trust the other: they have a root in common. */
+/** They have a root in common, so that proxies go on and are brought the others; what those sign is refused by who has not got them yet. */
 export function sharesRoot(texts: CaTexts, trusted: string): boolean {
   const known = rootsOf(trusted);
   return [...rootsOf(texts.roots)].some((root) => known.has(root));
