@@ -48,5 +48,7 @@ the registry is missing.
 - For the controller, \`direct\` is a bare watch: a client that only reads the events, in the same seconds. What Ambit adds is the
   difference for each change: from the moment that the watch showed it until the last of all agents had answered for it. Changes
   are due by a schedule that does not wait, so a machine that cannot keep up shows in both columns.
+- The controller's sample fails when an agent does not hold in the end what the API server says: each workload's health, tunnel,
+  address, node, policies and services, each policy's ports. A change that another one overtook on its way is in no latency.
 - Never compare these with a vendor's figures: other hardware, other load, other counting.`;
 }

@@ -7,6 +7,7 @@
 import { systemClock } from '@ambit/core';
 import type { ApiCalls, WatchedEvent, Written } from '../cluster/api-calls.ts';
 import { type Change, ChangeLog } from './change-log.ts';
+import { lostError } from './controller-truth.ts';
 import type { World } from './controller-world.ts';
 import { GONE, isHealthy, isUnhealthy, policyState } from './held-state.ts';
 
@@ -43,8 +44,8 @@ export interface LoadOptions {
   readonly seconds: number;
   /** Pods that are not ready as it begins: what is flipped must change. */
   readonly unready: ReadonlySet<number>;
-  /** Whether all agents hold what the API server says, now. */
-  readonly agreed: () => Promise<boolean>;
+  /** Where agents do not hold what the API server says, now. */
+  readonly differences: () => Promise<readonly string[]>;
 }
 
 export class ChangeLoad {
@@ -79,7 +80,12 @@ export class ChangeLoad {
   }
 
   /** Values of one sample. Throws when the rate cannot be held or a change never arrives. */
-  async run({ perSecond, seconds, unready, agreed }: LoadOptions): Promise<Record<string, number>> {
+  async run({
+    perSecond,
+    seconds,
+    unready,
+    differences,
+  }: LoadOptions): Promise<Record<string, number>> {
     this.#log = new ChangeLog();
     this.#unready = new Set(unready);
     this.#error = undefined;
@@ -93,7 +99,7 @@ export class ChangeLoad {
       this.#throwIfFailed();
       this.#start(KINDS[index % KINDS.length] ?? 'ready', dueNs);
     }
-    await this.#drain(agreed);
+    await this.#drain(differences);
     return { ...this.#values(), ...this.#rate(beginNs) };
   }
 
@@ -171,7 +177,7 @@ export class ChangeLoad {
    * Until the watch and all agents have seen everything, or, where what agents hold in the end is right, until only changes are left
    * that were overtaken on their way.
    */
-  async #drain(agreed: () => Promise<boolean>): Promise<void> {
+  async #drain(differences: LoadOptions['differences']): Promise<void> {
     const begun = systemClock.now();
     let left = Number.POSITIVE_INFINITY;
     for (let since = begun; ; await systemClock.sleep(100)) {
@@ -182,9 +188,15 @@ export class ChangeLoad {
       const now = systemClock.now();
       if (unseen.length + unanswered.length < left) since = now;
       left = unseen.length + unanswered.length;
-      if (now - begun > DRAIN_MS_MAX) throw neverCame(unseen, unanswered);
-      if (unseen.length > 0 || now - since < QUIET_MS) continue;
-      if (await agreed()) break;
+      const isLate = now - begun > DRAIN_MS_MAX;
+      if (unseen.length > 0) {
+        if (isLate) throw unseenError(unseen);
+        continue;
+      }
+      if (!isLate && now - since < QUIET_MS) continue;
+      const wrong = await differences();
+      if (wrong.length === 0) break;
+      if (isLate) throw lostError(wrong);
       since = systemClock.now();
     }
     if (left > this.#log.changes.length * OVERTAKEN_SHARE_MAX) {
@@ -220,14 +232,9 @@ export class ChangeLoad {
   }
 }
 
-function neverCame(unseen: readonly Change[], unanswered: readonly Change[]): Error {
-  const [missing, where] =
-    unseen.length > 0
-      ? [unseen, 'the watch']
-      : [unanswered, 'the agents, which hold what is wrong'];
-  return new Error(
-    `${missing.length} changes never came to ${where}, such as ${missing[0]?.name ?? ''}`,
-  );
+function unseenError(unseen: readonly Change[]): Error {
+  const [first] = unseen;
+  return new Error(`${unseen.length} changes never came to the watch, such as ${first?.name}`);
 }
 
 /** By rank, of at least one sample. */

@@ -154,10 +154,7 @@ export class Truth {
     for (;;) {
       const differences = await this.differences(held);
       if (differences.length === 0) return;
-      if (systemClock.now() > deadline) {
-        const some = differences.slice(0, NAMED_MAX).join('; ');
-        throw new Error(`LOST: ${differences.length} resources are wrong at agents: ${some}`);
-      }
+      if (systemClock.now() > deadline) throw lostError(differences);
       await systemClock.sleep(AGAIN_MS);
     }
   }
@@ -173,6 +170,11 @@ export class Truth {
     };
     return differencesOf(expectedOf(objects), await held());
   }
+}
+
+export function lostError(differences: readonly string[]): Error {
+  const some = differences.slice(0, NAMED_MAX).join('; ');
+  return new Error(`LOST: ${differences.length} resources are wrong at agents: ${some}`);
 }
 
 function isReady({ metadata, status }: ApiPod): boolean {

@@ -93,7 +93,7 @@ export const runController: Suite = async ({ rounds, quick, onProgress, signal }
     const before = controller.usage();
     const values = await load.run({
       ...{ perSecond: settings.perSecond, seconds: settings.seconds, unready },
-      agreed: async () => (await truth.differences(held)).length === 0,
+      differences: async () => await truth.differences(held),
     });
     const after = controller.usage();
     // Whatever was answered on the way: in the end nothing may be missing, stale or left over.
