@@ -155,6 +155,7 @@ async function connect(
       // Nothing of the client has been sent.
       options.chosen.release?.();
       delete options.chosen.release;
+      delete options.chosen.endpoint;
     }
   }
 }
