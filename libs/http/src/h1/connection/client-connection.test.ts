@@ -91,6 +91,44 @@ describe('H1ClientConnection', () => {
     assert.deepEqual(events, ['free', 'free']);
   });
 
+  it('takes the next request at the end of an answer, and says that it is free once no one took it', async () => {
+    const { client, server, send, events } = open();
+    const first = new Seen();
+    const second = new Seen();
+    first.onEnded = () => {
+      assert.equal(client.isFree, true);
+      client.request({ ...GET, target: '/2' }, second);
+      client.end();
+    };
+    client.request(GET, first);
+    client.end();
+    send(OK);
+    await settle();
+    assert.match(server.text, /GET \/2 HTTP/);
+    assert.deepEqual(events, []);
+    send(OK);
+    await settle();
+    assert.equal(second.body, 'ab');
+    assert.deepEqual(events, ['free']);
+  });
+
+  it('is not free at the end of an answer that came before its request was whole', async () => {
+    const { client, send, events } = open();
+    const seen = new Seen();
+    let wasFree: boolean | undefined;
+    seen.onEnded = () => {
+      wasFree = client.isFree;
+    };
+    client.request({ ...GET, method: 'POST', body: { kind: 'length', bytes: 4 } }, seen);
+    client.write(Buffer.from('ab'));
+    send(OK);
+    await settle();
+    assert.equal(seen.body, 'ab');
+    assert.equal(wasFree, false);
+    assert.deepEqual(events, ['closed']);
+    assert.equal(seen.failed, undefined);
+  });
+
   it('streams a body out and an answer in, held back by who reads it', async () => {
     const { client, server, send } = open();
     const seen = new Seen();

@@ -47,7 +47,6 @@ export class H1ClientConnection implements ByteSink {
   #sink: ResponseSink | undefined;
   #handed: HandedConn | undefined;
   #isSent = false;
-  #isAnswered = false;
   #isPaused = false;
   #isPumping = false;
   #closesAfter = false;
@@ -85,7 +84,6 @@ export class H1ClientConnection implements ByteSink {
     this.#state = 'busy';
     this.#sink = sink;
     this.#isSent = false;
-    this.#isAnswered = false;
     this.#isPaused = false;
     this.#closesAfter = request.close === true;
     this.#outgoing.begin(text, request.body);
@@ -101,7 +99,6 @@ export class H1ClientConnection implements ByteSink {
     if (this.#state === 'busy' && !this.#isSent) {
       this.#outgoing.end(trailers);
       this.#isSent = true;
-      this.#settle();
     }
   }
 
@@ -224,7 +221,6 @@ export class H1ClientConnection implements ByteSink {
           this.#sink?.onData(event.bytes);
           break;
         case 'end':
-          this.#isAnswered = true;
           this.#answered(event.trailers);
           break;
       }
@@ -233,9 +229,8 @@ export class H1ClientConnection implements ByteSink {
 
   #answered(trailers: FieldLines): void {
     const sink = this.#sink;
-    const isSwitched = this.#decoder.isSwitched;
-    sink?.onEnd(trailers);
-    if (isSwitched) {
+    if (this.#decoder.isSwitched) {
+      sink?.onEnd(trailers);
       // Whoever did not take it over in `onEnd` has no use for it.
       if (this.#state === 'busy') {
         this.#sink = undefined;
@@ -243,20 +238,16 @@ export class H1ClientConnection implements ByteSink {
       }
       return;
     }
-    this.#settle();
-  }
-
-  /** The exchange is over when both halves are; a server that answers early does not want the rest (RFC 9112 §9.3). */
-  #settle(): void {
-    if (!this.#isAnswered || this.#state !== 'busy') {
-      return;
-    }
+    // Before anybody is told: the end of one answer may be what begins the next request.
     this.#sink = undefined;
     this.#state = 'idle';
-    if (this.#isSent && !this.#closesAfter && this.#decoder.isReusable) {
-      this.#options.onFree?.();
-    } else {
+    // A server that answers early does not want the rest (RFC 9112 §9.3).
+    if (!this.#isSent || this.#closesAfter || !this.#decoder.isReusable) {
       this.destroy();
+    }
+    sink?.onEnd(trailers);
+    if (this.isFree) {
+      this.#options.onFree?.();
     }
   }
 
