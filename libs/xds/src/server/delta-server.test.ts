@@ -14,11 +14,11 @@ import { CALLER, node, type Peer, type Request, Rig, short, turn } from './testi
 
 const { address: ADDRESS, authorization: AUTHORIZATION, capture: CAPTURE } = TYPE_URL;
 
-async function synced(rig: Rig): Promise<Peer> {
+async function synced(rig: Rig, policyType: string = AUTHORIZATION): Promise<Peer> {
   const peer = rig.connect();
-  await peer.send({ node, typeUrl: AUTHORIZATION });
+  await peer.send({ node, typeUrl: policyType });
   await peer.send({ node, typeUrl: ADDRESS });
-  await peer.ack(AUTHORIZATION);
+  await peer.ack(policyType);
   await peer.ack(ADDRESS);
   peer.news();
   return peer;
@@ -67,22 +67,28 @@ describe('DeltaServer', () => {
     assert.match(peer.news()[0] ?? '', /a@2/);
   });
 
-  it('sends policy first, workloads before services, and takes policy away last', async () => {
-    const rig = new Rig();
-    const peer = await synced(rig);
-    await rig.apply(
-      { typeUrl: ADDRESS, set: [opaque('svc', '1', { rank: 1 }), opaque('wl', '1')] },
-      { typeUrl: AUTHORIZATION, set: [opaque('ns/p', '1')] },
-    );
-    assert.deepEqual(peer.news(), ['Authorization[ns/p@1]', 'Address[wl@1 svc@1]']);
-    await peer.ack(ADDRESS);
-    await peer.ack(AUTHORIZATION);
-    await rig.apply(
-      { typeUrl: AUTHORIZATION, remove: ['ns/p'] },
-      { typeUrl: ADDRESS, set: [opaque('wl', '2')] },
-    );
-    assert.deepEqual(peer.news(), ['Address[wl@2]', 'Authorization[-ns/p]']);
-  });
+  // A waypoint's policies are among its objects, and one that an address names and it does not have refuses as well.
+  for (const [who, typeUrl, type] of [
+    ['an agent', AUTHORIZATION, 'Authorization'],
+    ['a waypoint', TYPE_URL.object, 'Object'],
+  ] as const) {
+    it(`sends ${who} policy first, workloads before services, and takes policy away last`, async () => {
+      const rig = new Rig();
+      const peer = await synced(rig, typeUrl);
+      await rig.apply(
+        { typeUrl: ADDRESS, set: [opaque('svc', '1', { rank: 1 }), opaque('wl', '1')] },
+        { typeUrl, set: [opaque('ns/p', '1')] },
+      );
+      assert.deepEqual(peer.news(), [`${type}[ns/p@1]`, 'Address[wl@1 svc@1]']);
+      await peer.ack(ADDRESS);
+      await peer.ack(typeUrl);
+      await rig.apply(
+        { typeUrl, remove: ['ns/p'] },
+        { typeUrl: ADDRESS, set: [opaque('wl', '2')] },
+      );
+      assert.deepEqual(peer.news(), ['Address[wl@2]', `${type}[-ns/p]`]);
+    });
+  }
 
   it('holds workloads back while the policy before them can not be sent', async () => {
     const rig = new Rig();
@@ -361,6 +367,19 @@ describe('DeltaServer', () => {
     }
     assert.equal(silent.errors[0]?.code, 'XDS_STOPPED');
     assert.deepEqual(rig.server.streams(), []);
+  });
+
+  it('waits for no answer of types that are only subscribed to, and keeps none of their past names', async () => {
+    const rig = new Rig({ streamAgeMs: 60_000, random: () => 0.5 });
+    const agent = await synced(rig);
+    for (const name of ['uid-a', 'uid-b']) {
+      await agent.send({ node, typeUrl: CAPTURE, resourceNamesSubscribe: [name] });
+    }
+    const [view] = rig.server.streams();
+    assert.equal(view?.types.get(CAPTURE)?.isSettled, true);
+    rig.clock.advance(60_000);
+    await turn();
+    assert.equal(agent.errors[0]?.code, 'XDS_STOPPED', 'at its age, not ten seconds later');
   });
 
   it('refuses nodes that are none or not the caller’s', async () => {

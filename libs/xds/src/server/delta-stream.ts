@@ -21,13 +21,16 @@ import { TYPE_URL } from '../type-urls.ts';
 import { nackReasons } from './nack-reasons.ts';
 import { type Collected, TypeState } from './type-state.ts';
 
-/** Types before all others, in this order; others follow as subscribed. */
+/** Types before all others, in this order: policy, an agent's or a waypoint's, before what names it. Others follow as subscribed. */
 const ORDER: readonly string[] = [
   TYPE_URL.enrolment,
   TYPE_URL.pod,
   TYPE_URL.authorization,
+  TYPE_URL.object,
   TYPE_URL.address,
 ];
+/** What addresses name. */
+const NAMED: ReadonlySet<string> = new Set([TYPE_URL.authorization, TYPE_URL.object]);
 
 export interface StreamLimits {
   readonly typesMax: number;
@@ -161,12 +164,13 @@ export class DeltaStream {
         side: 'downstream',
       });
     }
-    const state = new TypeState(request.typeUrl);
+    const isSilent = silentTypeUrls.has(request.typeUrl);
+    const state = new TypeState(request.typeUrl, { isSilent });
     for (const [name, version] of Object.entries(request.initialResourceVersions)) {
       state.sent.set(name, version);
       state.acked.set(name, version);
     }
-    if (!silentTypeUrls.has(request.typeUrl)) {
+    if (!isSilent) {
       state.owesAnswer = true;
       state.mark('all');
     }
@@ -221,7 +225,7 @@ export class DeltaStream {
     const all = this.#options.source.resources(state.typeUrl, node);
     const collected = state.collect(all, { bytesMax: this.#options.limits.responseBytesMax });
     // What a workload may still name, or not name yet, stays until the workloads have been sent.
-    const isKept = state.typeUrl === TYPE_URL.authorization && this.#types.has(TYPE_URL.address);
+    const isKept = NAMED.has(state.typeUrl) && this.#types.has(TYPE_URL.address);
     const now = isKept ? state.keepBack(collected) : collected;
     if (isOwed || now.changed.length > 0 || now.removed.length > 0) {
       this.#respond(state, now);

@@ -51,8 +51,12 @@ export class TypeState {
   /** Acknowledged in a form that applies only where it is named. */
   readonly #ackedByName = new Set<string>();
 
-  constructor(typeUrl: string) {
+  readonly #isSilent: boolean;
+
+  /** `isSilent`: subscribed to and never answered, so that nothing ever waits to be sent. */
+  constructor(typeUrl: string, { isSilent = false }: { readonly isSilent?: boolean } = {}) {
     this.typeUrl = typeUrl;
+    this.#isSilent = isSilent;
   }
 
   get hasWork(): boolean {
@@ -68,6 +72,9 @@ export class TypeState {
   }
 
   mark(names: ReadonlySet<string> | 'all'): void {
+    if (this.#isSilent) {
+      return;
+    }
     if (names === 'all') {
       this.#pending = 'all';
     } else if (this.#pending !== 'all') {
@@ -82,10 +89,12 @@ export class TypeState {
     for (const name of names) {
       if (name === '*') {
         this.isWildcard = true;
-        this.#pending = 'all';
+        this.mark('all');
       } else {
         this.names.add(name);
-        this.#unanswered.add(name);
+        if (!this.#isSilent) {
+          this.#unanswered.add(name);
+        }
         this.mark(new Set([name]));
       }
     }
