@@ -21,9 +21,13 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+/** An underscore counts as a hyphen: servers that make variables of names (CGI, WSGI) read both as the same. */
 function isInternal(name: string): boolean {
+  const folded = name.includes('_') ? name.replaceAll('_', '-') : name;
   return (
-    name === 'x-forwarded-client-cert' || name.startsWith('x-ambit-') || name.startsWith('x-envoy-')
+    folded === 'x-forwarded-client-cert' ||
+    folded.startsWith('x-ambit-') ||
+    folded.startsWith('x-envoy-')
   );
 }
 
