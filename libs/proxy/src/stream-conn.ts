@@ -31,7 +31,7 @@ export interface StreamConnOptions extends ConnAddresses {
 }
 
 /** With `gathers`: what may wait before `write` says false. */
-const GATHERED_BYTES_MAX = 256 * 1024;
+const GATHERED_BYTES_MAX = 512 * 1024;
 
 export class StreamConn implements ByteConn {
   readonly remoteAddress: string;

@@ -99,7 +99,7 @@ export const MESH_LIMITS: H2Limits = {
   streamWindowBytesMax: 4 * MIB,
   connectionWindowBytes: 16 * MIB,
   heldBytesMax: 64 * MIB,
-  sendBufferBytes: 256 * KIB,
+  sendBufferBytes: 512 * KIB,
   backlogBytesMax: 256 * KIB,
   repliesMax: 1_000,
   closedStreamsMax: 256,
