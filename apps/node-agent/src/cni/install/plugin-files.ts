@@ -15,6 +15,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
 } from 'node:fs';
@@ -26,6 +27,7 @@ import { FileRefusedError, replaceFile, syncFolder } from './safe-files.ts';
 
 const FOLDER = '.ambit-cni';
 const PLUGIN_FILE = 'cni.cjs';
+const PIECE_BYTES = 1024 * 1024;
 
 /** What goes to the host, as paths here. */
 export interface PluginPayload {
@@ -152,8 +154,19 @@ function openFolder(path: string): void {
 /** Of the content: the same files are the same version, whoever installs them. */
 function versionOf(files: readonly string[]): string {
   const hash = createHash('sha256');
+  const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
   for (const path of files) {
-    hash.update(`${basename(path)}\0`).update(readFileSync(path));
+    hash.update(`${basename(path)}\0`);
+    // Node is 150 MB, which an agent would hold until it has a reason to collect garbage: perhaps for hours.
+    const fd = openSync(path, 'r');
+    try {
+      for (let count = -1; count !== 0; ) {
+        count = readSync(fd, piece, 0, PIECE_BYTES, null);
+        hash.update(piece.subarray(0, count));
+      }
+    } finally {
+      closeSync(fd);
+    }
   }
   return hash.digest('hex').slice(0, 16);
 }
