@@ -161,8 +161,9 @@ export class RawPeer implements ByteSink {
     return this.#text.dataBytes;
   }
 
-  send(...frames: readonly Uint8Array[]): void {
-    writeAll(this.#conn, frames);
+  /** False: the other side does not read. */
+  send(...frames: readonly Uint8Array[]): boolean {
+    return writeAll(this.#conn, frames);
   }
 
   /** Preface, SETTINGS, and the acknowledgement of theirs. */
