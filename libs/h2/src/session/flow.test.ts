@@ -166,6 +166,22 @@ describe('what nobody reads', () => {
   });
 });
 
+describe('what is written', () => {
+  it('byte by byte goes out in one frame', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient([4, 0]);
+    peer.send(post(1));
+    await peer.answers();
+    streams[0]?.respond({ status: 200, fields: [] });
+    for (let n = 0; n < 5_000; n += 1) {
+      streams[0]?.write(Uint8Array.of(n & 0xff));
+    }
+    await peer.answers();
+    peer.send(windowUpdate(1, 10_000));
+    assert.deepEqual(await peer.answers(), ['DATA 1 5000']);
+  });
+});
+
 describe('turns', () => {
   it('let a small stream pass between the frames of a large one', async () => {
     const { peer, streams } = serverRig();

@@ -139,8 +139,14 @@ export abstract class Stream implements ByteConn {
     return this.#trailers;
   }
 
-  /** Calls `listener` once when the stream is over for the session, whoever reads it; at once if it is. */
+  /**
+   * Calls `listener` once when the stream is over for the session, whoever reads it; at once if it is. There can be
+   * one listener.
+   */
   whenClosed(listener: (error: MeshError | undefined) => void): void {
+    if (this.#whenClosed !== undefined) {
+      throw new Error('whenClosed was called twice');
+    }
     if (this.#closed === undefined) {
       this.#whenClosed = listener;
     } else {
@@ -162,7 +168,12 @@ export abstract class Stream implements ByteConn {
     if (this.#endIsQueued || this.#closed !== undefined || chunk.length === 0) {
       return true;
     }
-    this.#out.push(chunk);
+    if (this.#out.bytes === 0) {
+      this.#out.push(chunk);
+    } else {
+      // Whoever writes byte by byte shall not make us hold an object for each.
+      this.#out.coalesce(chunk);
+    }
     if (!this.isQueued) {
       this.host.wantSend(this);
     }
