@@ -1,4 +1,4 @@
-/** The controller from source, on an API server, as the chart starts it; and the agents that it serves. */
+/** The controller on an API server, as the chart starts it; and the agents that it serves. */
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -33,17 +33,17 @@ export class ControllerProcess implements AsyncDisposable {
     this.address = `127.0.0.1:${made.port}`;
   }
 
-  /** `nodeArguments`: such as `--cpu-prof`. */
+  /** `main`: the program's file. `nodeArguments`: such as `--cpu-prof`. */
   static async start(options: {
+    readonly main: string;
     readonly kubeconfigPath: string;
     readonly folder: string;
     readonly nodeArguments?: readonly string[];
   }): Promise<ControllerProcess> {
-    const { kubeconfigPath, folder, nodeArguments = [] } = options;
+    const { main, kubeconfigPath, folder, nodeArguments = [] } = options;
     const stateDir = join(folder, 'state');
     mkdirSync(stateDir, { recursive: true });
     const begun = performance.now();
-    const main = join(ROOT, 'apps', 'controller', 'src', 'main.ts');
     const child = spawn(process.execPath, [...nodeArguments, main], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: folder,
