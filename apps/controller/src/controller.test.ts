@@ -87,6 +87,19 @@ describe('the controller', () => {
     assert.ok(agent.held.get('Address')?.has('shop/reviews.shop.svc.cluster.local'));
   });
 
+  // As a static pod does, or one that tolerates the taint: it is published as captured, and nobody decides there.
+  it('says that a policy is not in force at a pod that no agent names', async () => {
+    const key = 'AuthorizationPolicy/shop/callers';
+    await controller.waitForCondition(key, 'Enforced=False NotCaptured');
+    const { json } = await controller.get(`/v1/objects/${key}`);
+    assert.match(JSON.stringify(json), /not in force at Pod\/shop\/reviews/);
+    agent.capture(POD_UID);
+    await controller.waitForCondition(key, 'Enforced=True Enforced');
+    agent.capture();
+    await controller.waitForCondition(key, 'Enforced=False NotCaptured');
+    agent.capture(POD_UID);
+  });
+
   it('says that a policy is in force once every proxy has acknowledged it', async () => {
     await controller.waitForCondition('AuthorizationPolicy/shop/callers', 'Enforced=True Enforced');
   });
@@ -183,7 +196,7 @@ describe('the controller', () => {
     );
     await agent.waitFor(() => changes(agent, from).includes('Enrolment late'), 'the enrolment');
     assert.deepEqual(changes(agent, from), ['Enrolment late'], 'not yet a workload of the mesh');
-    agent.capture(uid, 'Kubernetes//Pod/late/far');
+    agent.capture(POD_UID, uid, 'Kubernetes//Pod/late/far');
     await agent.waitFor(() => changes(agent, from).includes(`Address ${uid}`), 'the workload');
     await systemClock.sleep(100);
     assert.ok(

@@ -29,6 +29,7 @@ describe('the controller without the folder of its configuration', () => {
     controller.write('base.yaml', SHOP, agentPod(), pod('reviews'), POLICY);
     await controller.start();
     agent = new TestProxy(controller, AGENT);
+    agent.capture('Kubernetes//Pod/shop/reviews');
     await agent.start();
   });
 

@@ -46,7 +46,10 @@ async function buildKnowledge(config: ControllerConfig, platform: Platform, cloc
   const capture = config.podsWaitForAgent ? 'promised' : 'reported';
   const revision = config.kubernetes?.revision ?? DEFAULT_REVISION;
   const store = new MeshStore(
-    { trustDomain, rootNamespace, clusterDomain, clusterId, network, capture, revision },
+    {
+      ...{ trustDomain, rootNamespace, clusterDomain, clusterId, network, capture, revision },
+      hearsAgents: true,
+    },
     { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
   );
   const pods = new ObjectPodIndex(store.objects);

@@ -51,6 +51,7 @@ describe('a controller with agents of the version before', () => {
     agent = new TestProxy(controller, AGENT);
     older = new TestProxy(controller, OLDER);
     older.refuse = refuseAsOlder;
+    agent.capture('Kubernetes//Pod/shop/reviews');
     await Promise.all([agent.start(), older.start()]);
   });
   after(async () => {

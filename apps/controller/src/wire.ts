@@ -173,10 +173,11 @@ export class Controller {
   /** As a whole, or not at all: what throws has changed nothing. */
   #apply(change: SourceChange): void {
     const { clock } = this.#around;
-    const { store, metrics, generations, generationsFile } = this.#parts;
+    const { store, metrics, generations, generationsFile, captures } = this.#parts;
     const before = clock.now();
     const upserts = change.upserts.map((object) => generations.stamp(object));
-    store.apply({ ...change, upserts });
+    const captured = { add: captures.namedOf(upserts, this.#config.clusterId) };
+    store.apply({ ...change, upserts, captured });
     const written = new Set(upserts.map(keyOf));
     for (const key of change.removes) if (!written.has(key)) generations.forget(key);
     generationsFile.write(() => generations.save());

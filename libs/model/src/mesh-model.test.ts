@@ -155,6 +155,45 @@ describe('enrolment', () => {
     });
   });
 
+  describe('where agents are heard', () => {
+    const KEY = 'AuthorizationPolicy/shop/callers';
+    const heard = (...objects: readonly MeshObject[]): MeshModel => {
+      const model = new MeshModel({ ...OPTIONS, hearsAgents: true });
+      model.apply({ upserts: [AMBIENT, L4_ALLOW, ...objects] });
+      return model;
+    };
+    const said = (model: MeshModel): readonly string[] =>
+      (model.outputs.statuses.get(KEY)?.findings ?? []).flatMap(({ code, message }) =>
+        code === NOT_CAPTURED ? [message] : [],
+      );
+
+    it('says of a policy at which pods it is not in force, whatever was promised of them', () => {
+      const second = pod('second', '10.0.0.2', { labels: { app: 'reviews' } });
+      const model = heard(REVIEWS, second);
+      const tunnel = workload(model, 'reviews').tunnelProtocol;
+      assert.equal(tunnel, 'HBONE', 'never in clear to what was promised');
+      assert.match(said(model)[0] ?? '', /at Pod\/shop\/reviews, Pod\/shop\/second \(2 pods\)/);
+      model.apply({ captured: { add: [uid('reviews')] } });
+      assert.match(said(model)[0] ?? '', /at Pod\/shop\/second:/);
+      model.apply({ captured: { add: [uid('second')], presumed: [uid('second')] } });
+      assert.match(said(model)[0] ?? '', /at Pod\/shop\/second:/, 'nobody has named it');
+      model.apply({ captured: { add: [uid('second')] } });
+      assert.deepEqual(said(model), []);
+      model.apply({ captured: { remove: [uid('second')] } });
+      assert.equal(said(model).length, 1);
+      model.apply({ upserts: [namespace('shop')] });
+      assert.deepEqual(said(model), [], 'who is not enrolled is another matter');
+    });
+
+    it('says nothing of a pod that was named before it was known, or with it', () => {
+      assert.deepEqual(said(heard()), []);
+      const model = heard();
+      const { statuses } = model.apply({ upserts: [REVIEWS], captured: { add: [uid('reviews')] } });
+      assert.ok(!statuses.changed.has(KEY) || said(model).length === 0);
+      assert.deepEqual(said(model), []);
+    });
+  });
+
   it('publishes a released pod outside of the mesh at once', () => {
     const model = modelOf(AMBIENT, REVIEWS);
     model.apply({ upserts: [namespace('shop')] });

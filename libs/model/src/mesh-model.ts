@@ -41,6 +41,8 @@ export interface MeshBatch {
   readonly captured?: {
     readonly add?: readonly string[];
     readonly remove?: readonly string[];
+    /** Of `add`, those that no agent has named: they are dialled as captured ones, and no policy counts as in force there. */
+    readonly presumed?: readonly string[];
     /** Uids of pods that wait for their agent, by somebody who was here before they were enrolled. */
     readonly awaited?: readonly string[];
   };
@@ -156,8 +158,24 @@ export class MeshModel {
     }
     for (const name of batch.bypassed?.remove ?? []) this.#sources.bypassed.set(name, undefined);
     for (const name of batch.bypassed?.add ?? []) this.#sources.bypassed.set(name, true);
-    for (const uid of batch.captured?.remove ?? []) this.#sources.captured.set(uid, undefined);
-    for (const uid of batch.captured?.add ?? []) this.#sources.captured.set(uid, true);
+    this.#writeCaptured(batch.captured ?? {});
+  }
+
+  #writeCaptured({
+    add = [],
+    remove = [],
+    presumed = [],
+  }: NonNullable<MeshBatch['captured']>): void {
+    const { captured, reported } = this.#sources;
+    for (const uid of remove) {
+      captured.set(uid, undefined);
+      reported.set(uid, undefined);
+    }
+    for (const uid of add) {
+      captured.set(uid, true);
+      reported.set(uid, true);
+    }
+    for (const uid of presumed) reported.set(uid, undefined);
   }
 
   #run(): void {

@@ -12,6 +12,8 @@ import type { Clock } from '@ambit/core';
 export interface CaptureChange {
   readonly add: readonly string[];
   readonly remove: readonly string[];
+  /** Of `add`, those that nobody named. */
+  readonly presumed?: readonly string[];
   /** Pods that another replica knows to wait for their agent. */
   readonly awaited?: readonly string[];
 }
@@ -182,7 +184,21 @@ export class Captures {
     }
     const add = [...byNode].flatMap(([node, held]) => this.adopt(node, held).add);
     for (const uid of add) this.#presumed.add(uid);
-    return { add, remove: [] };
+    return { add, remove: [], presumed: add };
+  }
+
+  /**
+   * Of pods that are about to be written, those that the agents of their nodes have named already, for the same batch: nobody is told
+   * that a pod is captured by nobody because it was named before it was known.
+   */
+  namedOf(pods: Iterable<MeshObject>, clusterId: string): readonly string[] {
+    return [...pods].flatMap((pod) => {
+      if (pod.kind !== 'Pod') return [];
+      const uid = `${clusterId}//Pod/${pod.metadata.namespace}/${pod.metadata.name}`;
+      const claims = this.#claims.get(pod.spec.nodeName);
+      const isNamed = claims?.now.has(uid) === true || claims?.earlier.has(uid) === true;
+      return isNamed && !this.#presumed.has(uid) ? [uid] : [];
+    });
   }
 
   /** Pods that were written or taken away. */
@@ -198,7 +214,8 @@ export class Captures {
     const voice = newest(this.#voices.get(node) ?? new Map(), 1);
     if (voice === undefined) return NO_CHANGE;
     const { speaker, uids: now } = voice;
-    for (const uid of now) this.#presumed.delete(uid);
+    // What was presumed is now said, which is something else.
+    const confirmed = [...now].filter((uid) => this.#presumed.delete(uid));
     const before = this.#claims.get(node);
     const isSame = before?.speaker?.id === speaker.id;
     const held = [
@@ -212,7 +229,9 @@ export class Captures {
     const heard = before?.now ?? NOTHING;
     const gone = [...heard].filter((uid) => !now.has(uid));
     const come = [...now].filter((uid) => !heard.has(uid));
-    return this.#settle([...gone, ...held, ...come]);
+    const { add, remove } = this.#settle([...gone, ...held, ...come]);
+    const said = confirmed.filter((uid) => this.#captured.get(uid) === node);
+    return { add: [...new Set([...add, ...said])], remove };
   }
 
   #lapseLater(node: string, id: string): void {

@@ -180,6 +180,15 @@ describe('Enforcement', () => {
       { streams: [IN_FORCE], findings: [{ code: 'NOT_CAPTURED', message: 'Pod/shop/a' }] },
       'False NotCaptured: Pod/shop/a',
     ],
+    [
+      'nobody can tell whether a pod is captured',
+      {
+        streams: [IN_FORCE],
+        unreachable: [NODE],
+        findings: [{ code: 'NOT_CAPTURED', message: 'Pod/shop/a' }],
+      },
+      'Unknown NotCaptured: Pod/shop/a, or whoever has cannot say so: node9 cannot be reached',
+    ],
     ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
     [
       'its waypoint is not there',

@@ -189,10 +189,20 @@ export class Enforcement {
     const outside = conditions.find(({ reason }) => reason === 'NotEnrolled');
     if (outside !== undefined) return this.#say(key, 'False', 'NotEnrolled', outside.message);
     const uncaptured = findings.find(({ code }) => code === NOT_CAPTURED);
-    if (uncaptured !== undefined) return this.#say(key, 'False', 'NotCaptured', uncaptured.message);
+    if (uncaptured !== undefined) return this.#notCaptured(key, uncaptured.message, evaluation);
     if (!conditions.some(({ type }) => type === 'Accepted')) return undefined;
     const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
     return this.#conditionOf(key, evaluation, { own, unready });
+  }
+
+  /** Of an agent that cannot be heard nobody knows what it has captured. */
+  #notCaptured(key: ObjectKey, message: string, { unreachable, remote }: Evaluation): Condition {
+    const agents = unreachable.filter(({ kind }) => kind === 'node-agent').map(({ name }) => name);
+    const replicas = remote.filter(({ isHeard }) => !isHeard).map(({ name }) => name);
+    const silent = [...agents, ...replicas];
+    if (silent.length === 0) return this.#say(key, 'False', 'NotCaptured', message);
+    const text = `${message}, or whoever has cannot say so: ${some(silent, silent.length)} cannot be reached`;
+    return this.#say(key, 'Unknown', 'NotCaptured', text);
   }
 
   #say(

@@ -19,6 +19,11 @@ export interface ModelOptions {
    * so a new pod counts as captured. `reported`: nobody vouches for that, and a pod is captured once its agent says so.
    */
   readonly capture?: 'promised' | 'reported';
+  /**
+   * Whether whoever has the model is told by agents what they have captured. Then a pod that none of them names is captured by
+   * nobody, whoever promised it, and no policy about it is in force. Absent: nobody can tell, and it is not said.
+   */
+  readonly hearsAgents?: boolean;
   /** Value of `istio.io/rev` that this mesh answers to. Absent: `default`. */
   readonly revision?: string;
 }

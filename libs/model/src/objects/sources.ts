@@ -56,6 +56,8 @@ export interface Sources {
   readonly bypassed: Source<true>;
   /** Uids of pods that an agent has captured. */
   readonly captured: Source<true>;
+  /** Those of them that an agent has named, rather than that may have been captured before anybody could remember it. */
+  readonly reported: Source<true>;
   /** Uids of pods that were published outside of the mesh and that no agent has captured yet. */
   readonly pending: Source<true>;
 }
@@ -112,6 +114,7 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
     unsupported: graph.source('unsupported'),
     bypassed: graph.source('bypassed'),
     captured: graph.source('captured'),
+    reported: graph.source('reported'),
     pending: graph.source('pending'),
   };
 }

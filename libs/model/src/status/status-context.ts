@@ -43,7 +43,7 @@ export interface StatusContext {
   readonly reached: Collection<Reached>;
   /** Services and workloads that an object sends to a waypoint, distinct by waypoint and reason. */
   readonly standings: (key: ObjectKey) => readonly WaypointStanding[];
-  /** Enrolled pods that no agent has captured. */
+  /** Enrolled pods that no agent has captured, as far as anybody knows. */
   readonly uncaptured: Collection<Uncaptured>;
 }
 
