@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { MeshError } from '@ambit/core';
 import { Recorder } from '@ambit/proxy/testing';
 import { FLAG } from '../frames/protocol.ts';
-import { data, get, ping, post, settled } from '../testing/raw-peer.ts';
+import { data, get, goaway, ping, post, settled } from '../testing/raw-peer.ts';
 import { pairRig, serverRig } from '../testing/sessions.ts';
 
 const { END_STREAM, ACK } = FLAG;
@@ -46,6 +46,26 @@ describe('ServerSession.drain', () => {
 });
 
 describe('sessions', () => {
+  it('open nothing after their last word', async () => {
+    const { peer, streams, clock } = serverRig();
+    peer.onEnd = () => undefined;
+    peer.greetAsClient();
+    peer.send(goaway(0));
+    assert.equal((await peer.answers()).at(-1), 'GOAWAY 0 NO_ERROR');
+    peer.send(get(1));
+    assert.deepEqual(await peer.answers(), []);
+    assert.equal(streams.length, 0);
+    clock.advance(2_000);
+    await settled();
+  });
+
+  it('say that the peer went before it had said anything', async () => {
+    const { peer, closed } = serverRig();
+    peer.destroy();
+    await settled();
+    assert.equal(closed[0]?.code, 'PROXY_PEER_GONE');
+  });
+
   it('of ours drain each other without losing a stream', async () => {
     const { server, client, streams, closed } = pairRig({
       onStream: (stream) => {

@@ -228,6 +228,7 @@ export abstract class Lifecycle {
             this.#sayGoaway(ERROR.NO_ERROR, '');
           }
           this.#state = 'ending';
+          this.stopReading();
           this.#sayGoodbye();
         }
       });
@@ -270,6 +271,8 @@ export abstract class Lifecycle {
     this.#alarms.set('close', this.limits.closeTimeoutMs);
     this.writer.close();
     this.transport.end();
+    // Its end is waited for, also where nothing was read any more.
+    this.transport.resume();
   }
 
   /** A connection of HTTP/2 has no half-open state: who has ended hears nothing more of its streams. */
@@ -292,7 +295,8 @@ export abstract class Lifecycle {
       return;
     }
     const lost = error instanceof MeshError ? error : peerGone(this.side);
-    if (this.#state !== 'ending' && (error !== undefined || this.streams.size > 0)) {
+    const isOrderly = error === undefined && this.streams.size === 0 && this.isEstablished;
+    if (this.#state !== 'ending' && !isOrderly) {
       this.#failure ??= lost;
     }
     this.#stop(this.#failure ?? lost);
