@@ -18,4 +18,4 @@ export type { KeepAlive } from './session/pings.ts';
 export { ServerSession, type ServerSessionOptions } from './session/server-session.ts';
 export type { ServerStream } from './session/server-stream.ts';
 export type { Goaway, SessionOptions } from './session/session-options.ts';
-export type { StreamSink } from './session/stream.ts';
+export type { StreamSink } from './session/stream-host.ts';

@@ -2,7 +2,8 @@
 import type { MeshError } from '@ambit/core';
 import type { DecodedFields } from '../hpack/decoder.ts';
 import { Malformed, type ResponseHead, readResponse, readTrailers } from '../message.ts';
-import { Stream, type StreamOptions } from './stream.ts';
+import { Stream } from './stream.ts';
+import type { StreamOptions } from './stream-host.ts';
 
 /** Where the answer goes. Its body goes to the sink given to `start`, which may be called later. */
 export interface ResponseSink {

@@ -22,7 +22,8 @@ import { applySettings, defaultPeerSettings, type PeerSettings } from './peer-se
 import { ReceiveFlow } from './receive-flow.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import type { SessionOptions } from './session-options.ts';
-import type { Stream, StreamHost, StreamOptions } from './stream.ts';
+import type { Stream } from './stream.ts';
+import type { StreamHost, StreamOptions } from './stream-host.ts';
 
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;

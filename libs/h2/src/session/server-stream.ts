@@ -9,7 +9,8 @@ import {
   readTrailers,
   responseFields,
 } from '../message.ts';
-import { Stream, type StreamOptions } from './stream.ts';
+import { Stream } from './stream.ts';
+import type { StreamOptions } from './stream-host.ts';
 
 export class ServerStream extends Stream {
   readonly request: RequestHead;

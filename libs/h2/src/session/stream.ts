@@ -5,48 +5,16 @@
  * even if the session is gone meanwhile. What was not read keeps the window closed.
  */
 import type { MeshError } from '@ambit/core';
-import type { ByteConn, ByteSink } from '@ambit/proxy';
-import { ERROR, type ErrorNumber, FLAG, FRAME, WINDOW_BYTES_MAX } from '../frames/protocol.ts';
+import type { ByteConn } from '@ambit/proxy';
+import { ERROR, type ErrorNumber } from '../frames/protocol.ts';
 import type { DecodedFields } from '../hpack/decoder.ts';
 import { measureFields } from '../hpack/encoder.ts';
 import type { Fields, Malformed } from '../message.ts';
 import { ChunkQueue } from './chunk-queue.ts';
+import { Outgoing } from './outgoing.ts';
 import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
-
-export interface StreamSink extends ByteSink {
-  /** Between the last of the data and `onEnd`. */
-  onTrailers?(fields: Fields): void;
-}
-
-/** What a stream needs of its session. */
-export interface StreamHost {
-  readonly transport: ByteConn;
-  readonly sendBufferBytes: number;
-  /** The stream has something that may be sent. */
-  wantSend(stream: Stream): void;
-  /** A header block, now. */
-  sendFields(
-    stream: Stream,
-    fields: Fields,
-    options: { readonly endStream: boolean; readonly neverIndexed?: readonly string[] | undefined },
-  ): void;
-  /** Gives back what the reader took; `window` has the number. `heldBytes` wait for the reader. */
-  sendWindow(stream: Stream, window: ReceiveWindow, heldBytes: number): void;
-  sendReset(stream: Stream, code: ErrorNumber): void;
-  /** Both sides have ended. */
-  onBothEnded(stream: Stream): void;
-  addHeld(bytes: number): void;
-  /** Runs what calls back into whoever reads the stream, where nobody else would catch what it throws. */
-  guarded(work: () => void): void;
-}
-
-export interface StreamOptions {
-  readonly id: number;
-  readonly host: StreamHost;
-  readonly sendWindow: number;
-  readonly receiveWindow: ReceiveWindow;
-}
+import type { StreamHost, StreamOptions, StreamSink } from './stream-host.ts';
 
 interface Closed {
   readonly error: MeshError | undefined;
@@ -60,13 +28,7 @@ export abstract class Stream implements ByteConn {
   /** See `Watch`: what was sent when it looked last, and how often nothing more was. */
   watchedBytes = -1;
   strikes = 0;
-  readonly #out = new ChunkQueue();
-  #sendWindow: number;
-  #sentBytes = 0;
-  #needsDrain = false;
-  #endIsQueued = false;
-  #trailersOut: Fields | undefined;
-  #hasEnded = false;
+  readonly #outgoing: Outgoing;
   readonly #window: ReceiveWindow;
   #held: ChunkQueue | undefined;
   #sink: StreamSink | undefined;
@@ -85,7 +47,10 @@ export abstract class Stream implements ByteConn {
   constructor(options: StreamOptions) {
     this.id = options.id;
     this.host = options.host;
-    this.#sendWindow = options.sendWindow;
+    this.#outgoing = new Outgoing({
+      window: options.sendWindow,
+      bufferBytes: options.host.sendBufferBytes,
+    });
     this.#window = options.receiveWindow;
   }
 
@@ -117,16 +82,16 @@ export abstract class Stream implements ByteConn {
 
   /** END_STREAM is on its way. */
   get hasEnded(): boolean {
-    return this.#hasEnded;
+    return this.#outgoing.hasEnded;
   }
 
   /** Bytes that are not sent yet. */
   get pendingBytes(): number {
-    return this.#out.bytes;
+    return this.#outgoing.pendingBytes;
   }
 
   get sentBytes(): number {
-    return this.#sentBytes;
+    return this.#outgoing.sentBytes;
   }
 
   /** What the peer's RST_STREAM said; undefined: none came. */
@@ -165,36 +130,31 @@ export abstract class Stream implements ByteConn {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.#endIsQueued || this.#closed !== undefined || chunk.length === 0) {
+    if (this.#outgoing.endIsQueued || this.#closed !== undefined || chunk.length === 0) {
       return true;
     }
-    if (this.#out.bytes === 0) {
-      this.#out.push(chunk);
-    } else {
-      // Whoever writes byte by byte shall not make us hold an object for each.
-      this.#out.coalesce(chunk);
-    }
+    const takesMore = this.#outgoing.push(chunk);
     if (!this.isQueued) {
       this.host.wantSend(this);
     }
-    this.#needsDrain ||= this.#out.bytes >= this.host.sendBufferBytes;
-    return !this.#needsDrain;
+    return takesMore;
   }
 
   end(): void {
-    if (!this.#endIsQueued && this.#closed === undefined) {
-      this.#endIsQueued = true;
-      this.host.wantSend(this);
-    }
+    this.#queueEnd(undefined);
   }
 
   /** Ends with trailers. Throws H2Error H2_BAD_FIELD. Does nothing after `end` or when the stream is over. */
   sendTrailers(fields: Fields): void {
-    if (!this.#endIsQueued && fields.length > 0) {
-      measureFields(fields);
-      this.#trailersOut = fields;
+    measureFields(fields);
+    this.#queueEnd(fields.length === 0 ? undefined : fields);
+  }
+
+  #queueEnd(trailers: Fields | undefined): void {
+    if (!this.#outgoing.endIsQueued && this.#closed === undefined) {
+      this.#outgoing.queueEnd(trailers);
+      this.host.wantSend(this);
     }
-    this.end();
   }
 
   pause(): void {
@@ -269,7 +229,7 @@ export abstract class Stream implements ByteConn {
       return false;
     }
     this.#peerEnded = true;
-    if (this.#hasEnded) {
+    if (this.#outgoing.hasEnded) {
       this.host.onBothEnded(this);
     }
     this.#deliver();
@@ -286,11 +246,10 @@ export abstract class Stream implements ByteConn {
 
   /** §6.9.1. False: beyond 2^31-1. */
   openWindow(increment: number): boolean {
-    this.#sendWindow += increment;
-    if (this.#sendWindow > WINDOW_BYTES_MAX) {
+    if (!this.#outgoing.openWindow(increment)) {
       return false;
     }
-    if (this.#out.bytes > 0 && this.#sendWindow > 0 && !this.isQueued) {
+    if (this.#outgoing.pendingBytes > 0 && !this.isQueued) {
       this.host.wantSend(this);
     }
     return true;
@@ -298,59 +257,52 @@ export abstract class Stream implements ByteConn {
 
   /** Something to send, and nothing of the stream's own forbids it. */
   get canSend(): boolean {
-    if (this.#closed !== undefined) {
-      return false;
-    }
-    return this.#out.bytes > 0 ? this.#sendWindow > 0 : this.#endIsQueued && !this.#hasEnded;
+    return this.#closed === undefined && this.#outgoing.canSend;
   }
 
   get isStarved(): boolean {
-    return this.#out.bytes > 0 && this.#sendWindow <= 0;
+    return this.#outgoing.isStarved;
   }
 
   /** Writes at most one DATA frame; returns its payload's length. Ends the stream when that was the last. */
   fill(out: Output, bytesMax: number): number {
-    const queue = this.#out;
-    // §6.9.2: a window can be negative.
-    const length = Math.max(0, Math.min(bytesMax, this.#sendWindow, queue.bytes));
-    const isLast = this.#endIsQueued && !this.#hasEnded && length === queue.bytes;
-    if (length > 0 || (isLast && this.#trailersOut === undefined)) {
-      const ends = isLast && this.#trailersOut === undefined;
-      out.frame(FRAME.DATA, ends ? FLAG.END_STREAM : 0, this.id, length);
-      this.#sendWindow -= length;
-      this.#sentBytes += length;
-      for (let left = length; left > 0; ) {
-        const chunk = queue.take(left);
-        if (chunk === undefined) {
-          break;
-        }
-        out.append(chunk);
-        left -= chunk.length;
+    const outgoing = this.#outgoing;
+    const length = outgoing.fill(out, this.id, bytesMax);
+    if (outgoing.isAtEnd) {
+      if (outgoing.trailers !== undefined) {
+        this.host.sendFields(this, outgoing.trailers, { endStream: true });
       }
-    }
-    if (isLast) {
-      this.#sendEnd();
+      this.endSent();
     }
     return length;
   }
 
   /** True: the writer should call `drained`. */
   get isDrained(): boolean {
-    return this.#needsDrain && this.#out.bytes * 4 <= this.host.sendBufferBytes;
+    return this.#outgoing.isDrained;
   }
 
   drained(): void {
-    if (this.#needsDrain && this.#closed === undefined) {
-      this.#needsDrain = false;
+    if (this.#closed === undefined && this.#outgoing.takeDrain()) {
       this.#sink?.onDrain();
     }
   }
 
-  /** END_STREAM was sent with the head. */
+  /** END_STREAM was sent. */
   endSent(): void {
-    this.#endIsQueued = true;
-    this.#markEnded();
+    this.#outgoing.markEnded();
+    if (this.#closed !== undefined) {
+      return;
+    }
+    if (this.#peerEnded) {
+      this.host.onBothEnded(this);
+    } else {
+      this.onEndSent();
+    }
   }
+
+  /** It was sent, and the peer still sends. */
+  protected onEndSent(): void {}
 
   /**
    * The stream is over. What came before in order is still delivered; if not all came (`error`), nothing is.
@@ -369,35 +321,11 @@ export abstract class Stream implements ByteConn {
     this.#deliver();
   }
 
-  #sendEnd(): void {
-    const trailers = this.#trailersOut;
-    if (trailers !== undefined) {
-      this.host.sendFields(this, trailers, { endStream: true });
-    }
-    this.#markEnded();
-  }
-
-  #markEnded(): void {
-    this.#hasEnded = true;
-    if (this.#closed !== undefined) {
-      return;
-    }
-    if (this.#peerEnded) {
-      this.host.onBothEnded(this);
-    } else {
-      this.onEndSent();
-    }
-  }
-
-  /** END_STREAM was sent, and the peer still sends. */
-  protected onEndSent(): void {}
-
   #finish(closed: Closed): void {
     // What is still held counts for the session no more: whoever reads it keeps it, or nobody does.
     this.host.addHeld(-(this.#held?.bytes ?? 0));
     this.#closed = closed;
-    this.#out.clear();
-    this.#needsDrain = false;
+    this.#outgoing.clear();
     const listener = this.#whenClosed;
     this.#whenClosed = undefined;
     listener?.(closed.error);

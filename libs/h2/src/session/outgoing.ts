@@ -1,0 +1,131 @@
+/**
+ * What a stream has to send: its bytes, then its end, then perhaps trailers (RFC 9113 §6.1, §6.9, §8.1).
+ *
+ * Rule: nothing follows what was queued as the end, and DATA is never more than the window allows.
+ */
+import { FLAG, FRAME, WINDOW_BYTES_MAX } from '../frames/protocol.ts';
+import type { Fields } from '../message.ts';
+import { ChunkQueue } from './chunk-queue.ts';
+import type { Output } from './output.ts';
+
+export class Outgoing {
+  readonly #queue = new ChunkQueue();
+  readonly #bufferBytes: number;
+  #window: number;
+  #sentBytes = 0;
+  #needsDrain = false;
+  #endIsQueued = false;
+  #trailers: Fields | undefined;
+  #hasEnded = false;
+
+  /** `bufferBytes`: from there on writers are told to wait. */
+  constructor(options: { readonly window: number; readonly bufferBytes: number }) {
+    this.#window = options.window;
+    this.#bufferBytes = options.bufferBytes;
+  }
+
+  get pendingBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  get endIsQueued(): boolean {
+    return this.#endIsQueued;
+  }
+
+  /** END_STREAM was written. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Something to send, and the window does not forbid it. */
+  get canSend(): boolean {
+    return this.#queue.bytes > 0 ? this.#window > 0 : this.isAtEnd;
+  }
+
+  get isStarved(): boolean {
+    return this.#queue.bytes > 0 && this.#window <= 0;
+  }
+
+  /** Nothing but the end is left to be sent. */
+  get isAtEnd(): boolean {
+    return this.#endIsQueued && !this.#hasEnded && this.#queue.bytes === 0;
+  }
+
+  /** Fields that have to end the stream. */
+  get trailers(): Fields | undefined {
+    return this.#trailers;
+  }
+
+  /** A writer waits, and there is room again. */
+  get isDrained(): boolean {
+    return this.#needsDrain && this.#queue.bytes * 4 <= this.#bufferBytes;
+  }
+
+  /** False: wait until `isDrained`. */
+  push(chunk: Uint8Array): boolean {
+    if (this.#queue.bytes === 0) {
+      this.#queue.push(chunk);
+    } else {
+      // Whoever writes byte by byte shall not make us hold an object for each.
+      this.#queue.coalesce(chunk);
+    }
+    this.#needsDrain ||= this.#queue.bytes >= this.#bufferBytes;
+    return !this.#needsDrain;
+  }
+
+  queueEnd(trailers?: Fields): void {
+    this.#endIsQueued = true;
+    this.#trailers = trailers;
+  }
+
+  /** END_STREAM was written, by whatever frame. */
+  markEnded(): void {
+    this.#endIsQueued = true;
+    this.#hasEnded = true;
+  }
+
+  /** True once: somebody waits for room. */
+  takeDrain(): boolean {
+    const needsDrain = this.#needsDrain;
+    this.#needsDrain = false;
+    return needsDrain;
+  }
+
+  /** §6.9.1. False: beyond 2^31-1. */
+  openWindow(increment: number): boolean {
+    this.#window += increment;
+    return this.#window <= WINDOW_BYTES_MAX;
+  }
+
+  /** Writes at most one DATA frame, with END_STREAM if it is the last and no trailers follow. Returns its length. */
+  fill(out: Output, streamId: number, bytesMax: number): number {
+    const queue = this.#queue;
+    // §6.9.2: a window can be negative.
+    const length = Math.max(0, Math.min(bytesMax, this.#window, queue.bytes));
+    const isLast = this.#endIsQueued && length === queue.bytes && this.#trailers === undefined;
+    if (length === 0 && !isLast) {
+      return 0;
+    }
+    out.frame(FRAME.DATA, isLast ? FLAG.END_STREAM : 0, streamId, length);
+    this.#window -= length;
+    this.#sentBytes += length;
+    for (let left = length; left > 0; ) {
+      const chunk = queue.take(left);
+      if (chunk === undefined) {
+        break;
+      }
+      out.append(chunk);
+      left -= chunk.length;
+    }
+    return length;
+  }
+
+  clear(): void {
+    this.#queue.clear();
+    this.#needsDrain = false;
+  }
+}
