@@ -1,4 +1,4 @@
-/** Which agents or waypoints a name means: a node, a pod of theirs, a Gateway, or an application's pod. */
+/** Which agents or waypoints a name means: a node, a pod of theirs, a Gateway or its Deployment, or an application's pod. */
 import { EXIT, UserError } from '../errors.ts';
 import { note } from '../output.ts';
 import type { MeshTarget, ProxyAdmin } from '../target/mesh-target.ts';
@@ -86,7 +86,7 @@ function named({ kind, namespace, name }: Name, all: readonly ProxyAdmin[]): rea
       full !== undefined &&
       (namespace === undefined ? full.endsWith(`/${name}`) : full === `${namespace}/${name}`);
     const isNode = proxy.kind === 'node-agent' && namespace === undefined && proxy.name === name;
-    const isGateway = proxy.kind === 'waypoint' && isIn(proxy.name);
+    const isGateway = proxy.kind === 'waypoint' && (isIn(proxy.name) || isIn(proxy.deployment));
     switch (kind) {
       case undefined:
         return isNode || isIn(proxy.pod) || isGateway;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { AdminClient } from '../admin-client.ts';
+import { deploymentOf } from '../target/cluster-mesh.ts';
 import type { MeshTarget, ProxyAdmin } from '../target/mesh-target.ts';
 import { runMeshctl } from '../testing.ts';
 import { findProxies } from './find-proxies.ts';
@@ -232,6 +233,23 @@ it('every view keeps to its columns, also of an empty dump', () => {
   }
 });
 
+describe('deploymentOf', () => {
+  const HASH = { 'pod-template-hash': '5f' };
+  for (const [title, kind, owner, labels, found] of [
+    ['the ReplicaSet without its hash', 'ReplicaSet', 'front-5f', HASH, 'shop/front'],
+    ['a name that ends as a hash', 'ReplicaSet', 'front-5f-5f', HASH, 'shop/front-5f'],
+    ['a ReplicaSet of nobody', 'ReplicaSet', 'front', HASH, undefined],
+    ['no hash', 'ReplicaSet', 'front-', {}, undefined],
+    ['another owner', 'StatefulSet', 'front-5f', HASH, undefined],
+  ] as const) {
+    it(`reads ${title}`, () => {
+      const ownerReferences = [{ apiVersion: 'apps/v1', kind, name: owner, uid: 'u' }];
+      const metadata = { namespace: 'shop', name: 'x', labels, ownerReferences };
+      assert.equal(deploymentOf({ metadata }).deployment, found);
+    });
+  }
+});
+
 describe('findProxies', () => {
   const proxy = (
     kind: ProxyAdmin['kind'],
@@ -250,6 +268,7 @@ describe('findProxies', () => {
     proxy('node-agent', 'n2', 'istio-system/agent-b'),
     proxy('waypoint', 'shop/waypoint', 'shop/waypoint-0', false),
     proxy('waypoint', 'shop/waypoint', 'shop/waypoint-1'),
+    { ...proxy('waypoint', 'shop/named', 'shop/front-5f-x'), deployment: 'shop/front' },
   ];
   const mesh = (proxies: readonly ProxyAdmin[]): MeshTarget => ({
     where: 'here',
@@ -269,6 +288,9 @@ describe('findProxies', () => {
     ['istio-system/agent-b', undefined, 'istio-system/agent-b'],
     ['waypoint', undefined, 'shop/waypoint-1'],
     ['deploy/waypoint', 'shop', 'shop/waypoint-1'],
+    ['deploy/front', 'shop', 'shop/front-5f-x'],
+    ['deploy/named', 'shop', 'shop/front-5f-x'],
+    ['shop/front', undefined, 'shop/front-5f-x'],
     ['waypoint-0', 'shop', 'shop/waypoint-0'],
     ['reviews.v1.shop', undefined, 'istio-system/agent-b'],
     ['pod/reviews.v1', 'shop', 'istio-system/agent-b'],
@@ -302,7 +324,10 @@ describe('findProxies', () => {
   it('asks one agent, or all where each has its own', async () => {
     assert.equal((await findProxies(mesh(all), query)).proxies.length, 1);
     assert.equal((await findProxies(mesh(all), { ...query, isOfEach: true })).proxies.length, 2);
-    const { proxies } = await findProxies(mesh(all), { ...query, kinds: ['waypoint'] });
+    const { proxies } = await findProxies(mesh(all.slice(0, 4)), {
+      ...query,
+      kinds: ['waypoint'],
+    });
     assert.deepEqual(
       proxies.map(({ pod }) => pod),
       ['shop/waypoint-1'],

@@ -86,9 +86,22 @@ async function proxiesOf(cluster: Cluster, namespace: string): Promise<readonly 
       return {
         kind: 'waypoint' as const,
         ...adminOf(cluster, pod, { name, who: `the waypoint ${name}` }),
+        ...deploymentOf(pod),
       };
     }),
   ];
+}
+
+/** A Deployment's pods are owned by a ReplicaSet of its name and the hash that they carry. */
+export function deploymentOf({ metadata }: KubeObject): { readonly deployment?: string } {
+  const owner = listAt({ metadata }, 'metadata', 'ownerReferences').find(
+    (one) => textAt(one, 'kind') === 'ReplicaSet',
+  );
+  const end = `-${metadata.labels?.['pod-template-hash'] ?? ''}`;
+  const name = textAt(owner, 'name');
+  return end === '-' || !name.endsWith(end)
+    ? {}
+    : { deployment: `${metadata.namespace ?? ''}/${name.slice(0, -end.length)}` };
 }
 
 /** Pods that run or will; those that have ended or are going away are nobody to ask. */

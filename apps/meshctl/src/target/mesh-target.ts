@@ -24,6 +24,8 @@ export interface AdminOf {
 
 export interface ProxyAdmin extends AdminOf {
   readonly kind: 'node-agent' | 'waypoint';
+  /** `namespace/name` of a waypoint's Deployment: another than its Gateway's where that says so. */
+  readonly deployment?: string;
 }
 
 export interface MeshTarget {
