@@ -26,6 +26,7 @@ import {
 } from './objects.testing.ts';
 import type { MeshOutputs } from './types.ts';
 
+const HEARING = { ...OPTIONS, hearsAgents: true };
 const SPACES = ['shop', 'infra'] as const;
 const METHODS = [{ to: [{ operation: { methods: ['GET'] } }] }];
 const CALLER = [{ from: [{ source: { principals: ['cluster.local/ns/shop/sa/a'] } }] }];
@@ -283,7 +284,7 @@ function sorted(map: ReadonlyMap<string, unknown>): ReadonlyMap<string, unknown>
 }
 
 class Run {
-  readonly model = new MeshModel(OPTIONS);
+  readonly model = new MeshModel(HEARING);
   readonly replica: Record<string, Map<string, unknown>> = Object.fromEntries(
     KINDS.map((kind) => [kind, new Map()]),
   );
@@ -351,7 +352,7 @@ class Run {
   }
 
   fromScratch(): MeshOutputs {
-    const fresh = new MeshModel(OPTIONS, this.model.pending);
+    const fresh = new MeshModel(HEARING, this.model.pending);
     fresh.apply({
       upserts: [...this.#objects.values()],
       invalid: [...this.#refused].map((key) => ({ key, findings: FINDINGS })),

@@ -53,6 +53,7 @@ export class ModelResources implements ResourceSource {
     this.#hash = hash;
   }
 
+  /** Live: for the turn in which it is asked, as streams do. What is in it never changes, and may be held. */
   resources(typeUrl: string, node: XdsNode): ReadonlyMap<string, Resource> {
     if (typeUrl === TYPE_URL.pod) return this.#podsOf(node);
     if (typeUrl !== TYPE_URL.object) return this.#types.get(typeUrl) ?? NONE;
