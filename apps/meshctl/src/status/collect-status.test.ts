@@ -89,7 +89,22 @@ describe('collectStatus', () => {
     await using _b = b.fake;
     const { proxies, versions } = await collectStatus(meshWith([a, b], { n1: 'latest' }));
     assert.deepEqual(proxies, [said]);
-    assert.deepEqual(versions, { n1: '0.1.7' });
+    assert.deepEqual(versions, [{ name: 'n1', version: '0.1.7', pod: 'istio-system/agent-n1' }]);
+  });
+
+  it('finds an old pod of a waypoint behind a new one', async () => {
+    const one = { ...AGENT, kind: 'waypoint', name: 'shop/waypoint', captured: [] } as const;
+    const idOf = (pod: string) => `waypoint~10.0.0.9~${pod}.shop~shop.svc.cluster.local`;
+    const proxies = [
+      AGENT,
+      { ...one, id: idOf('a-old'), version: '0.1.0' },
+      { ...one, id: idOf('b-new'), version: '0.3.0' },
+    ];
+    const a = await replica('a', { ...FINE_MESH, controller: { version: '0.3.0' }, proxies });
+    await using _a = a.fake;
+    const { problems } = await collectStatus(meshWith([a]));
+    assert.equal(problems.length, 1);
+    assert.match(problems[0] ?? '', /^shop\/waypoint \(pod shop\/a-old\) is of version 0\.1\.0,/);
   });
 
   it('warns of what is supported only while an upgrade runs', async () => {

@@ -11,6 +11,7 @@ import { CONTROLLER } from '../install/objects/common.ts';
 import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
 import { type EnrolledNamespace, enrolledNamespaces } from './enrolled.ts';
 import { byName } from './proxy-rows.ts';
+import { namedApart, type ProxyVersion, proxyVersions } from './proxy-versions.ts';
 import { rotationWarnings } from './rotation-warning.ts';
 import { problemsOf } from './status-problems.ts';
 import { versionFindings } from './version-findings.ts';
@@ -27,8 +28,8 @@ export interface Replica {
 
 export interface MeshStatus extends AdminProxies {
   readonly replicas: readonly Replica[];
-  /** By proxy, node or `namespace/name`: what it says, else the tag of its image. */
-  readonly versions: Readonly<Record<string, string>>;
+  /** Of each pod of an agent or a waypoint: what it says, else the tag of its image. */
+  readonly versions: readonly ProxyVersion[];
   readonly certificates: {
     readonly count: number;
     readonly expired: number;
@@ -57,18 +58,14 @@ export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
   const { controller } = first;
   const certificates = describeCertificates(asked, controller.nowMs);
   const namespaces = enrolledNamespaces(objects, proxies, controller.revision);
-  const versions = Object.fromEntries(
-    [...admins, ...proxies].flatMap(({ name, version }) =>
-      version === undefined ? [] : [[name, version]],
-    ),
-  );
+  const versions = proxyVersions(admins, proxies);
   const shown = asked.map(({ of, answer }) => describeReplica(of, answer?.controller, leader));
   const parts = { controller, proxies, replicas: shown, versions, certificates, namespaces };
   const skew = versionFindings({
     controllers: shown.flatMap(({ version, startedAtMs }) =>
       version === undefined || startedAtMs === undefined ? [] : [version],
     ),
-    proxies: Object.entries(versions).map(([name, version]) => ({ name, version })),
+    proxies: namedApart(versions),
   });
   const problems = problemsOf({ ...parts, asked, objects, leader, skew: skew.problems });
   const rotation = await rotationWarnings(first.client, controller.nowMs);

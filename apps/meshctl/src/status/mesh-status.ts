@@ -10,6 +10,7 @@ import { addTargetOptions } from '../target/target-options.ts';
 import { collectStatus, type MeshStatus } from './collect-status.ts';
 import type { EnrolledNamespace } from './enrolled.ts';
 import { byName, configAge, PROXY_COLUMNS, proxyRow } from './proxy-rows.ts';
+import { versionOfProxy } from './proxy-versions.ts';
 
 const EXAMPLES = `
 Examples:
@@ -85,13 +86,13 @@ function describe(status: MeshStatus): string {
     `configuration ${objects} objects${refused === 0 ? '' : `, ${refused} refused`}, changed ${formatSpan(nowMs - changedAtMs)} ago`,
     `certificates  ${describeCertificates(certificates, nowMs)}; root valid for ${formatSpan(root.notAfterMs - nowMs)}`,
   ].join('\n');
-  const hasVersions = Object.keys(versions).length > 0;
+  const hasVersions = versions.length > 0;
   const rows = [...proxies]
     .sort(byName)
     .map((proxy) => [
       ...proxyRow(proxy, nowMs),
       configAge(proxy, nowMs),
-      ...(hasVersions ? [versions[proxy.name] ?? '-'] : []),
+      ...(hasVersions ? [versionOfProxy(proxy, versions) ?? '-'] : []),
     ]);
   const proxyTable =
     rows.length === 0

@@ -46,4 +46,24 @@ describe('meshVersions', () => {
       silent: ['b'],
     });
   });
+
+  it('counts each pod of a waypoint', async () => {
+    const one = { ...AGENT, kind: 'waypoint', name: 'shop/waypoint' } as const;
+    const proxies = ['0.1.0', '0.3.0'].map((version, i) => {
+      return { ...one, version, id: `waypoint~10.0.0.9~pod-${i}.shop~shop.svc.cluster.local` };
+    });
+    await using fake = await FakeController.start({ ...FINE_MESH, proxies });
+    const { proxies: found } = await meshVersions({
+      where: 'here',
+      meshNamespace: 'istio-system',
+      controllers: () =>
+        Promise.resolve([{ name: 'a', isReady: true, client: new AdminClient(fake.socket) }]),
+      proxies: () => Promise.resolve([]),
+      nodeOf: () => Promise.resolve(undefined),
+    });
+    assert.deepEqual(found, [
+      { name: 'shop/waypoint (pod shop/pod-0)', version: '0.1.0' },
+      { name: 'shop/waypoint (pod shop/pod-1)', version: '0.3.0' },
+    ]);
+  });
 });

@@ -1,11 +1,14 @@
 /** Versions of everything in a mesh: what programs say themselves, else the tags of their images. */
+import type { AdminProxy } from '@ambit/model';
 import { getProxies } from '../admin-answers.ts';
 import { UserError } from '../errors.ts';
 import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
+import { namedApart, proxyVersions } from './proxy-versions.ts';
 import type { Named } from './skew.ts';
 
 export interface MeshVersions {
   readonly controllers: readonly Named[];
+  /** One of each pod. */
   readonly proxies: readonly Named[];
   /** Controllers that were asked and did not answer: their version is a tag, or not known. */
   readonly silent: readonly string[];
@@ -15,15 +18,12 @@ export interface MeshVersions {
 export async function meshVersions(mesh: MeshTarget): Promise<MeshVersions> {
   const [replicas, admins] = await Promise.all([mesh.controllers(), mesh.proxies()]);
   const answers = await Promise.all(replicas.map(askReplica));
-  const proxies = new Map<string, string>();
-  for (const { name, version } of [...admins, ...answers.flatMap(({ said }) => said)]) {
-    if (version !== undefined) proxies.set(name, version);
-  }
+  const said = answers.flatMap((answer) => answer.said);
   return {
     controllers: answers.flatMap(({ name, version }) =>
       version === undefined ? [] : [{ name, version }],
     ),
-    proxies: [...proxies].map(([name, version]) => ({ name, version })),
+    proxies: namedApart(proxyVersions(admins, said)),
     silent: answers.flatMap(({ name, isSilent }) => (isSilent ? [name] : [])),
   };
 }
@@ -31,7 +31,7 @@ export async function meshVersions(mesh: MeshTarget): Promise<MeshVersions> {
 interface Answer {
   readonly name: string;
   readonly version: string | undefined;
-  readonly said: readonly { readonly name: string; readonly version?: string }[];
+  readonly said: readonly AdminProxy[];
   readonly isSilent: boolean;
 }
 

@@ -29,7 +29,7 @@ interface Status {
   readonly problems: readonly string[];
   readonly replicas: readonly { readonly isLeader: boolean }[];
   readonly proxies: readonly { readonly kind: string; readonly name: string }[];
-  readonly versions: Readonly<Record<string, string>>;
+  readonly versions: readonly { readonly name: string; readonly version: string }[];
   readonly namespaces: readonly {
     readonly namespace: string;
     readonly pods: number;
@@ -69,7 +69,8 @@ describe('meshctl on a mesh that runs', { timeout: 180_000 }, () => {
         node,
       );
       // What the agent says: the tag of its image is none.
-      assert.match(versions[node] ?? '', /^\d+\.\d+\.\d+$/);
+      const said = versions.find(({ name }) => name === node);
+      assert.match(said?.version ?? '', /^\d+\.\d+\.\d+$/);
     }
   });
 
