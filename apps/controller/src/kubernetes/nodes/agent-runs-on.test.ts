@@ -7,7 +7,6 @@ import type { AgentSetFacts, NodeFacts } from './node-facts.ts';
 const LINUX = { 'kubernetes.io/os': 'linux' };
 const EVERYWHERE: AgentSetFacts = {
   uid: 'u',
-  serviceAccount: 'ambit-node-agent',
   nodeSelector: LINUX,
   terms: undefined,
   tolerations: [{ operator: 'Exists' }],

@@ -23,7 +23,6 @@ export interface AgentPodFacts {
   readonly isReady: boolean;
   /** Of the object that made it; empty: somebody. */
   readonly owner: string;
-  readonly serviceAccount: string;
 }
 
 export interface Toleration {
@@ -48,8 +47,6 @@ export interface NodeSelectorTerm {
 /** Where the agents' DaemonSet wants to be. */
 export interface AgentSetFacts {
   readonly uid: string;
-  /** That its pods run as. */
-  readonly serviceAccount: string;
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** One of them must hold; undefined: every node. */
   readonly terms: readonly NodeSelectorTerm[] | undefined;
@@ -61,7 +58,7 @@ interface RawNode {
 }
 
 interface RawPod {
-  readonly spec?: { readonly nodeName?: string; readonly serviceAccountName?: string };
+  readonly spec?: { readonly nodeName?: string };
   readonly status?: {
     readonly conditions?: readonly { readonly type: string; readonly status: string }[] | null;
   };
@@ -71,7 +68,6 @@ interface RawDaemonSet {
   readonly spec?: {
     readonly template?: {
       readonly spec?: {
-        readonly serviceAccountName?: string;
         readonly nodeSelector?: Readonly<Record<string, string>> | null;
         readonly tolerations?: readonly Toleration[] | null;
         readonly affinity?: {
@@ -110,7 +106,7 @@ export function agentPodFacts(object: KubeObject): AgentPodFacts | undefined {
     object.metadata.deletionTimestamp === undefined &&
     (status?.conditions ?? []).some((each) => each.type === 'Ready' && each.status === 'True');
   const maker = object.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  return { node, isReady, owner: maker?.uid ?? '', serviceAccount: accountOf(spec) };
+  return { node, isReady, owner: maker?.uid ?? '' };
 }
 
 export function agentSetFacts(object: KubeObject): AgentSetFacts {
@@ -118,18 +114,17 @@ export function agentSetFacts(object: KubeObject): AgentSetFacts {
   const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return {
     uid: object.metadata.uid ?? '',
-    serviceAccount: accountOf(spec),
     nodeSelector: spec?.nodeSelector ?? {},
     terms: required?.nodeSelectorTerms,
     tolerations: spec?.tolerations ?? [],
   };
 }
 
-/** A label is anybody's to write: an agent is what the DaemonSet made, and runs as what it says. */
-export function isAgentOf(set: AgentSetFacts, { owner, serviceAccount }: AgentPodFacts): boolean {
-  return owner !== '' && owner === set.uid && serviceAccount === set.serviceAccount;
-}
-
-function accountOf(spec: { readonly serviceAccountName?: string } | undefined): string {
-  return spec?.serviceAccountName ?? '';
+/**
+ * A label is anybody's to write: an agent is what the DaemonSet made. Its account is not asked for: while a new one rolls out, agents
+ * that are still of the old one capture pods as before. Who can forge an owner can make pods in the mesh's own namespace, and so
+ * run one as either account.
+ */
+export function isAgentOf({ uid }: AgentSetFacts, { owner }: AgentPodFacts): boolean {
+  return owner !== '' && owner === uid;
 }

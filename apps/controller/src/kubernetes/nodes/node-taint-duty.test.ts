@@ -126,11 +126,24 @@ describe('NodeTaintDuty', () => {
     bed.node('a', [], now());
     await until(() => bed.keys('a').includes(TAINT_KEY));
     bed.agent('a', true, { name: 'copy', isMadeBySet: false });
-    bed.agent('a', true, { name: 'other', account: 'other' });
     await systemClock.sleep(200);
     assert.deepEqual(bed.keys('a'), [TAINT_KEY]);
     bed.agent('a', true);
     await until(() => !bed.keys('a').includes(TAINT_KEY));
+  });
+
+  it('keeps a node free while its agent still runs as the account of before', async () => {
+    await using bed = await rig();
+    bed.daemonSet();
+    bed.node('a');
+    bed.agent('a', true, { name: 'before', account: 'before' });
+    bed.node('b');
+    bed.agent('b', true);
+    bed.duty.lead(bed.term.signal);
+    await systemClock.sleep(400);
+    assert.deepEqual([bed.keys('a'), bed.patches()], [[], 0]);
+    bed.server.delete('pods', `${CONTROLLER_NAMESPACE}/before`);
+    await until(() => bed.keys('a').includes(TAINT_KEY));
   });
 
   it('taints a node whose agent stays away', async () => {
