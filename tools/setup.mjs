@@ -2,8 +2,9 @@
  * Makes a fresh clone ready to run: system tools, packages, the pinned Node. Silent when nothing is missing.
  *
  * Plain JavaScript for Node 18 and later, because it runs before `npm ci` brings the pinned one.
- * System tools come first: without them it prints one command and touches nothing. With the argument `cluster` it also
- * asks for what `npm run test:cluster` needs: compilers of the programs that run in pods, and of the cluster itself.
+ * System tools come first: without them it prints one command and touches nothing. The argument says for what: `test` asks
+ * for Go too, which builds the programs that test ours; `cluster` for all that `npm run test:cluster` needs, compilers of the
+ * programs that run in pods, and of the cluster itself.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -15,6 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const stampFile = join(root, 'node_modules', '.ambit-setup');
 const pinnedNode = join(root, 'node_modules', '.bin', 'node');
 const isForCluster = process.argv.includes('cluster');
+const isForTests = isForCluster || process.argv.includes('test');
 
 /** Command → Debian package. */
 const TOOLS = {
@@ -29,8 +31,10 @@ const TOOLS = {
   xz: 'xz-utils',
 };
 
-/** For tests on Kubernetes; the last two only where no cluster is given and one is built. */
-const CLUSTER_TOOLS = { go: 'golang-go', gcc: 'gcc libc6-dev' };
+const TEST_TOOLS = { go: 'golang-go' };
+
+/** For tests on Kubernetes; the second only where no cluster is given and one is built. */
+const CLUSTER_TOOLS = { gcc: 'gcc libc6-dev' };
 const CLUSTER_BUILD_TOOLS = { 'pkg-config': 'pkg-config', iptables: 'iptables', curl: 'curl' };
 /** From this on Go fetches by itself the version that a module asks for. */
 const GO_MINOR_MIN = 21;
@@ -71,10 +75,10 @@ function outputOf(result) {
 
 function wantedTools() {
   if (!isForCluster) {
-    return TOOLS;
+    return isForTests ? { ...TOOLS, ...TEST_TOOLS } : TOOLS;
   }
   const isGiven = Boolean(process.env.AMBIT_TEST_KUBECONFIG || process.env.KUBECONFIG);
-  return { ...TOOLS, ...CLUSTER_TOOLS, ...(isGiven ? {} : CLUSTER_BUILD_TOOLS) };
+  return { ...TOOLS, ...TEST_TOOLS, ...CLUSTER_TOOLS, ...(isGiven ? {} : CLUSTER_BUILD_TOOLS) };
 }
 
 function missingPackages() {
@@ -121,7 +125,7 @@ function checkGo() {
   const minor = Number(/go1\.(\d+)/.exec(said)?.[1] ?? 0);
   if (minor < GO_MINOR_MIN) {
     stop(
-      `setup: tests on Kubernetes need Go 1.${GO_MINOR_MIN} or later, found: ${said || 'none'}\n  see https://go.dev/doc/install`,
+      `setup: tests need Go 1.${GO_MINOR_MIN} or later, found: ${said || 'none'}\n  see https://go.dev/doc/install`,
     );
   }
 }
@@ -191,7 +195,7 @@ function installPackages() {
 }
 
 installTools();
-if (isForCluster) {
+if (isForTests) {
   checkGo();
 }
 installPackages();
