@@ -9,6 +9,8 @@ export interface GoReport {
   readonly sent: number;
   readonly ok: number;
   readonly errors: Readonly<Record<string, number>>;
+  /** When the first hundred of them were seen, in milliseconds since 1970. */
+  readonly failedAt: readonly number[];
   /** Connections that were opened; of `hold`, those that are still open. */
   readonly dials: number;
   /** Milliseconds until the answer. */

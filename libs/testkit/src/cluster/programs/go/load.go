@@ -28,6 +28,7 @@ const (
 	wordEvery  = 500 * time.Millisecond
 	connsMax   = 64
 	answersMax = 1 << 20
+	failedMax  = 100
 )
 
 // Report is what became of one load. Times are in milliseconds, moments since 1970.
@@ -36,6 +37,8 @@ type Report struct {
 	Sent   int            `json:"sent"`
 	OK     int            `json:"ok"`
 	Errors map[string]int `json:"errors"`
+	// When the first of them were seen.
+	FailedAt []int64 `json:"failedAt"`
 	// Connections that were opened; of `hold`, those that are still open.
 	Dials int64   `json:"dials"`
 	P50   float64 `json:"p50"`
@@ -56,6 +59,9 @@ func (l *load) note(began time.Time, err error) {
 	defer l.mutex.Unlock()
 	if err != nil {
 		l.report.Errors[reason(err)]++
+		if len(l.report.FailedAt) < failedMax {
+			l.report.FailedAt = append(l.report.FailedAt, time.Now().UnixMilli())
+		}
 		return
 	}
 	l.report.OK++
@@ -90,7 +96,7 @@ func generate(specs []string) int {
 	loads := make([]*load, len(specs))
 	var running sync.WaitGroup
 	for i, spec := range specs {
-		loads[i] = &load{report: Report{Load: spec, Errors: map[string]int{}, Cuts: []int64{}}}
+		loads[i] = &load{report: Report{Load: spec, Errors: map[string]int{}, FailedAt: []int64{}, Cuts: []int64{}}}
 		parts := strings.SplitN(spec, ":", 3)
 		number := 0
 		if len(parts) == 3 {
