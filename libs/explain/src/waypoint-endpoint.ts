@@ -12,6 +12,7 @@ import {
   type WaypointView,
   type Workload,
 } from '@ambit/model';
+import { REFUSAL_ANSWER } from '@ambit/policy';
 import { type Endpoint, formatAuthority, pickAddress } from '@ambit/routing';
 import {
   type AskedRequest,
@@ -109,8 +110,8 @@ export function authorize(
   });
 }
 
-/** A request is answered, a connection is closed. */
+/** A request is answered, the same for every reason; a connection is closed. */
 export function deniedHop(head: HopHead, answer: PolicyAnswer, isRequest: boolean): Hop {
-  const status = answer.verdict.reason === 'policy-missing' ? 503 : 403;
+  const { status } = REFUSAL_ANSWER;
   return endsRefused(head, { ...answer.refusal, ...(isRequest ? { status } : {}) });
 }

@@ -5,6 +5,7 @@
  * into a body.
  */
 import { type ErrorSide, MeshError, type MeshErrorOptions } from '@ambit/core';
+import { REFUSAL_ANSWER } from '@ambit/policy';
 
 export type HttpErrorCode =
   /** A request whose meaning is not clear: path, host, framing. */
@@ -65,8 +66,8 @@ const ANSWERS: Readonly<Record<HttpErrorCode, ErrorAnswer>> = {
   HTTP_HEADERS_TOO_LARGE: { status: 431, flag: 'DPE', body: 'Request Header Fields Too Large' },
   HTTP_VERSION_UNSUPPORTED: { status: 426, flag: 'DPE', body: 'Upgrade Required' },
   HTTP_METHOD_UNSUPPORTED: { status: 405, flag: '-', body: 'Method Not Allowed' },
-  HTTP_DENIED: { status: 403, flag: '-', body: 'RBAC: access denied' },
-  HTTP_NOT_CONFIGURED: { status: 403, flag: '-', body: 'RBAC: access denied' },
+  HTTP_DENIED: { ...REFUSAL_ANSWER, flag: '-' },
+  HTTP_NOT_CONFIGURED: { ...REFUSAL_ANSWER, flag: '-' },
   HTTP_CORS_UNSUPPORTED: { status: 501, flag: '-', body: 'CORS preflight is not supported' },
   HTTP_NO_ROUTE: { status: 404, flag: 'NR', body: '' },
   HTTP_NO_CLUSTER: { status: 503, flag: 'NC', body: '' },

@@ -3,6 +3,12 @@ import { describeMissedRule, missedRules } from './missed.ts';
 import { CONVERTED_PREFIX, STATIC_STRICT_NAME } from './peer-authentication.ts';
 import type { CompiledPolicy, PolicyInput, RuleRef, Verdict } from './types.ts';
 
+/**
+ * What a request that policy refuses is told by a waypoint, whatever the reason: also while a policy is missing, since another
+ * status would tell callers which of the two it is, and have them ask again.
+ */
+export const REFUSAL_ANSWER = { status: 403, body: 'RBAC: access denied' } as const;
+
 /** Names beyond this many are counted, so that a line stays a line. */
 const NAMES_SHOWN_MAX = 5;
 

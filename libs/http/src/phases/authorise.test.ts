@@ -1,6 +1,7 @@
 /** Policy before everything that answers: also where no endpoint is ever asked. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { REFUSAL_ANSWER } from '@ambit/policy';
 import { ask } from '../fixtures/client.ts';
 import { startHarness } from '../fixtures/harness.ts';
 
@@ -36,7 +37,15 @@ describe('a refused request', () => {
       await using closed = await startHarness({ backends: [], objects: [RULES, deny] });
       const answer = await ask({ port: closed.port, path });
       assert.deepEqual([answer.status, answer.body], [403, 'RBAC: access denied']);
+      assert.deepEqual({ status: answer.status, body: answer.body }, REFUSAL_ANSWER);
       assert.equal(answer.headers.location, undefined);
     });
   }
+
+  it('is not told that a policy is missing: the answer is that of a refusal', async () => {
+    await using open = await startHarness({ backends: [], missing: ['shop/late'] });
+    const { status, body } = await ask({ port: open.port, path: '/' });
+    assert.deepEqual({ status, body }, REFUSAL_ANSWER);
+    assert.match((await open.nextRequest()).error?.code ?? '', /HTTP_NOT_CONFIGURED/);
+  });
 });
