@@ -33,6 +33,8 @@ export interface FollowersOptions {
   readonly onEvent: (followed: FollowedKind, event: ReflectorEvent<ReadObject>) => void;
   /** What an earlier process had accepted of this incarnation. */
   readonly lastAccepted: (key: ObjectKey, uid: string) => MeshObject | undefined;
+  /** What was read of an object before, as it counts for its next version: with what is in force of it. */
+  readonly before: (key: ObjectKey, read: ReadObject | undefined) => ReadObject | undefined;
 }
 
 interface Follower {
@@ -114,7 +116,7 @@ export class Followers {
   }
 
   #reflectorOf(followed: FollowedKind): Reflector<ReadObject> {
-    const { context, lastAccepted, onEvent } = this.#options;
+    const { context, lastAccepted, before, onEvent } = this.#options;
     const { http, discovery, clock, metrics } = context;
     const { resource, labelSelector, isServed, keyPrefix } = followed;
     const reflector: Reflector<ReadObject> = new Reflector({
@@ -128,11 +130,12 @@ export class Followers {
       prune: (object) => {
         const place = placeOf(object.metadata);
         const { uid = '' } = object.metadata;
+        const key = `${keyPrefix}/${place}`;
         return readObject(object, {
           followed,
           shared: this.#shared,
-          before: reflector.get(place),
-          lastAccepted: () => lastAccepted(`${keyPrefix}/${place}`, uid),
+          before: before(key, reflector.get(place)),
+          lastAccepted: () => lastAccepted(key, uid),
         });
       },
       onEvent: (event) => onEvent(followed, event),

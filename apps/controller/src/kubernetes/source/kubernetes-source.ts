@@ -15,6 +15,7 @@ import type { KubernetesContext } from '../context.ts';
 import { ChangeGatherer } from './change-gatherer.ts';
 import { FOLLOWED_KINDS, type FollowedKind } from './followed-kinds.ts';
 import { type ClusterObject, Followers } from './followers.ts';
+import { InForce } from './in-force.ts';
 import type { LastAccepted } from './last-accepted.ts';
 import type { ReadObject, RefusedObject } from './read-object.ts';
 import { type KindHealth, ReadingProblems } from './reading-problems.ts';
@@ -35,17 +36,19 @@ export class KubernetesSource implements ConfigSource {
   readonly #stopping = new AbortController();
   #gatherer: ChangeGatherer | undefined;
   #running: Promise<void> | undefined;
-  /** Of the change that is delivered. */
-  readonly #unusable = new Set<ObjectKey>();
+  readonly #inForce: InForce;
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options;
     const { context, lastAccepted, kinds = FOLLOWED_KINDS } = options;
+    const inForce = new InForce(lastAccepted);
+    this.#inForce = inForce;
     this.#followers = new Followers({
       context,
       kinds,
       onEvent: (followed, event) => this.#take(followed, event),
       lastAccepted: (key, uid) => lastAccepted.of(key, uid),
+      before: (key, read) => inForce.before(key, read),
     });
   }
 
@@ -58,7 +61,7 @@ export class KubernetesSource implements ConfigSource {
     const { signal } = this.#stopping;
     this.#gatherer = new ChangeGatherer({
       clock,
-      onChange: (change) => this.#deliver(change, onChange),
+      onChange: (change) => this.#inForce.deliver(change, onChange),
       onFailure: (key, error) =>
         log.error('a change of the cluster could not be taken', { key, error }),
       signal,
@@ -90,18 +93,7 @@ export class KubernetesSource implements ConfigSource {
   }
 
   unusable(key: ObjectKey, inForce: MeshObject | undefined): void {
-    this.#unusable.add(key);
-    if (inForce !== undefined) this.#options.lastAccepted.keep(key, inForce);
-  }
-
-  /** What was accepted before is forgotten when its successor is in force, and not before. */
-  #deliver(change: SourceChange, onChange: (change: SourceChange) => void): void {
-    this.#unusable.clear();
-    onChange(change);
-    const refused = new Set([...this.#unusable, ...change.invalid.map(({ key }) => key)]);
-    for (const key of change.upserts.map(keyOf)) {
-      if (!refused.has(key)) this.#options.lastAccepted.forget(key);
-    }
+    this.#inForce.unusable(key, inForce);
   }
 
   /** Of every kind, also of those that the cluster does not have. */
@@ -125,7 +117,7 @@ export class KubernetesSource implements ConfigSource {
     }
     const key = `${keyPrefix}/${event.key}`;
     if (event.kind === 'deleted') {
-      this.#options.lastAccepted.forget(key);
+      this.#inForce.gone(key);
       this.#gatherer?.removed(key);
       return;
     }
@@ -148,7 +140,7 @@ export class KubernetesSource implements ConfigSource {
 
   #takeRefused(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
     const { inForce, findings, isStandIn } = now;
-    if (inForce !== undefined && !isStandIn) this.#options.lastAccepted.keep(key, inForce);
+    if (inForce !== undefined && !isStandIn) this.#inForce.expect(key, inForce);
     this.#sayStandIn(key, now, before);
     // What stood in for a version that could refuse goes with it.
     if (inForce === undefined && before?.kind === 'refused') this.#gatherer?.removed(key);
@@ -176,7 +168,11 @@ export class KubernetesSource implements ConfigSource {
   /** Another replica kept what this one came too late to see accepted. */
   #takeFound(key: ObjectKey): void {
     const now = this.#followers.get(key);
-    if (now?.kind !== 'refused' || (now.inForce !== undefined && !now.isStandIn)) return;
+    if (now?.kind !== 'refused') return;
+    const known = this.#inForce.before(key, now);
+    // Something better than a stand-in is in force already.
+    if (known?.kind === 'accepted') return;
+    if (known === now && now.inForce !== undefined && !now.isStandIn) return;
     const { lastAccepted } = this.#options;
     const found = lastAccepted.of(key, now.uid);
     if (found === undefined) return;

@@ -193,6 +193,55 @@ describe('LastAccepted', () => {
     await second.lastAccepted.idle();
   });
 
+  it('keeps what was in force of an object that becomes invalid after an edit that cannot be used', async () => {
+    for (const isAtOnce of [false, true]) {
+      await using cluster = await new FollowedCluster().start();
+      const options = { unusable: 'sa/odd' };
+      cluster.put(policy());
+      const first = cluster.replica(options);
+      const leading = new AbortController();
+      await first.started;
+      cluster.put(policy('odd'));
+      if (!isAtOnce) await until(() => first.changes.length > 1);
+      cluster.put(brokenPolicy());
+      await until(() => first.changes.at(-1)?.invalid[0]?.findings[0]?.code !== 'OBJECT_UNUSABLE');
+      cluster.put(brokenPolicy({ rulez: [{}] }));
+      const seen = first.changes.length;
+      await until(() => first.changes.length > seen);
+      assert.ok(JSON.stringify(first.inForce().get(POLICY)).includes('sa/web'));
+      first.lastAccepted.lead(leading.signal);
+      await until(() => names(cluster)?.[0] === 'callers');
+      assert.ok(JSON.stringify(kept(cluster)).includes('sa/web'), JSON.stringify(kept(cluster)));
+      leading.abort();
+      await first.stop();
+      const second = cluster.replica(options);
+      await second.started;
+      assert.ok(JSON.stringify(second.inForce().get(POLICY)).includes('sa/web'));
+    }
+  });
+
+  it('remembers nothing of an object that was never in force', async () => {
+    await using cluster = await new FollowedCluster().start();
+    const first = cluster.replica({ unusable: 'sa/odd' });
+    await first.started;
+    cluster.put(policy('odd'));
+    await until(() => first.changes.length > 1);
+    cluster.put(brokenPolicy());
+    await until(() => first.changes.at(-1)?.invalid[0]?.findings[0]?.code !== 'OBJECT_UNUSABLE');
+    const leading = new AbortController();
+    first.lastAccepted.lead(leading.signal);
+    await until(() =>
+      cluster.server.requests.some(({ url }) => url.pathname.includes('configmaps')),
+    );
+    leading.abort();
+    await first.lastAccepted.idle();
+    assert.equal(
+      first.lastAccepted.of(POLICY, first.inForce().get(POLICY)?.metadata.uid ?? ''),
+      undefined,
+    );
+    assert.equal(first.inForce().get(POLICY)?.metadata.annotations['ambit.io/stand-in'], 'true');
+  });
+
   it('lets no namespace push out what others keep', async () => {
     await using cluster = await new FollowedCluster().start();
     const quiet = (object: KubeObject): KubeObject => ({
