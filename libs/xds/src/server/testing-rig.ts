@@ -10,6 +10,7 @@ import {
 } from '../gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { buildNode } from '../node.ts';
 import { MapSource } from '../testing.ts';
+import { TYPE_URL } from '../type-urls.ts';
 import { DeltaServer, type DeltaServerEvent, type DeltaServerOptions } from './delta-server.ts';
 
 export const CALLER: TokenCaller = {
@@ -106,4 +107,15 @@ export function short({ typeUrl, resources, removedResources }: DeltaDiscoveryRe
     ...removedResources.map((name) => `-${name}`),
   ];
   return `${typeUrl.split('.').at(-1)}[${parts.join(' ')}]`;
+}
+
+/** Subscribed to policy and addresses, with the first answers taken. */
+export async function synced(rig: Rig, policyType: string = TYPE_URL.authorization): Promise<Peer> {
+  const peer = rig.connect();
+  await peer.send({ node, typeUrl: policyType });
+  await peer.send({ node, typeUrl: TYPE_URL.address });
+  await peer.ack(policyType);
+  await peer.ack(TYPE_URL.address);
+  peer.news();
+  return peer;
 }
