@@ -59,7 +59,7 @@ export const runCluster: Suite = async (options) => {
         name: 'ambit',
         title: 'Ambit',
         version: '',
-        note: 'bundled images, loaded on the nodes before; both nodes, the control plane and all pods share the machine; plaintext is refused, so the first answer came by mutual TLS; an agent that has had nothing to do since its start still holds the garbage of it',
+        note: 'bundled images, loaded on the nodes before; both nodes, the control plane and all pods share the machine; plaintext is refused, so the first answer came by mutual TLS',
       },
     ],
     skipped: [],
