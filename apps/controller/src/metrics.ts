@@ -8,6 +8,7 @@ export interface ControllerMetrics {
   readonly certificatesIssued: Counter;
   readonly certificatesRefused: Counter;
   readonly unusable: Counter;
+  readonly listenersFailed: Counter;
   readonly batches: Counter;
   readonly applySeconds: Histogram;
 }
@@ -18,6 +19,7 @@ export interface MetricSources {
   readonly streams: () => number;
   readonly unreachable: () => number;
   readonly refusedClaims: () => number;
+  readonly waitingReports: () => number;
   readonly resources: () => Readonly<Record<string, number>>;
 }
 
@@ -49,6 +51,11 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
     'ambit_controller_refused_capture_claims',
     'Pods that an agent claimed to have captured and that are not on its node',
     sources.refusedClaims,
+  );
+  gauge(
+    'ambit_controller_waiting_reports',
+    'Pods and namespaces of which a capture or the end of a bypass could not be taken; it is tried again; each is a fault of the controller',
+    sources.waitingReports,
   );
   new Gauge({
     name: 'ambit_controller_resources',
@@ -93,6 +100,11 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
     unusable: new Counter({
       name: 'ambit_controller_unusable_objects_total',
       help: 'Valid objects that were refused because nothing can be derived from them; each is a fault of the controller',
+      registers,
+    }),
+    listenersFailed: new Counter({
+      name: 'ambit_controller_failed_listeners_total',
+      help: 'Parts of the controller that could not follow a change; what they serve may be behind; each is a fault of the controller',
       registers,
     }),
     batches: new Counter({

@@ -12,6 +12,7 @@ import { Bypasses } from './index/bypasses.ts';
 import { Captures, type SavedCaptures } from './index/captures.ts';
 import { MeshStore } from './index/mesh-store.ts';
 import { ObjectPodIndex } from './index/pod-index.ts';
+import { Reports } from './index/reports.ts';
 import { ControllerPods } from './kubernetes/controller-pods.ts';
 import { type ControllerMetrics, createMetrics } from './metrics.ts';
 import type { Platform } from './platform.ts';
@@ -35,7 +36,12 @@ export interface Surroundings {
 }
 
 /** What is known, and what an earlier process left. */
-async function buildKnowledge(config: ControllerConfig, platform: Platform, clock: Clock) {
+async function buildKnowledge(
+  config: ControllerConfig,
+  platform: Platform,
+  { clock, log }: Surroundings,
+) {
+  const failed = { listeners: (): void => undefined };
   const generationsFile = platform.kept<ReturnType<Generations['save']>>('generations');
   const pendingFile = platform.kept<readonly string[]>('pending');
   const statusFile = platform.kept<readonly ObjectStatus[]>('status');
@@ -50,15 +56,25 @@ async function buildKnowledge(config: ControllerConfig, platform: Platform, cloc
       ...{ trustDomain, rootNamespace, clusterDomain, clusterId, network, capture, revision },
       hearsAgents: true,
     },
-    { pending: textList(await pendingFile.read()), wallNow: () => clock.wallNow() },
+    {
+      pending: textList(await pendingFile.read()),
+      wallNow: () => clock.wallNow(),
+      onListenerFailed: (error) => {
+        failed.listeners();
+        log.error('a part of the controller could not follow a change and may be behind', {
+          error,
+        });
+      },
+    },
   );
+  const reports = new Reports({ store, clock, log: log.scoped('reports') });
   const pods = new ObjectPodIndex(store.objects);
   const capturedFile = platform.kept<SavedCaptures>('captured');
   const captures = new Captures({
     objects: store.objects,
     clock,
     onLapse: (captured) => {
-      store.apply({ captured });
+      reports.take({ captured });
       capturedFile.write(() => captures.save());
     },
   });
@@ -66,10 +82,10 @@ async function buildKnowledge(config: ControllerConfig, platform: Platform, cloc
   const bypasses = new Bypasses({
     objects: store.objects,
     clock,
-    onOver: (bypassed) => store.apply({ bypassed }),
+    onOver: (bypassed) => reports.take({ bypassed }),
   });
   const files = { generationsFile, pendingFile, statusFile, capturedFile };
-  return { ...files, generations, store, pods, captures, bypasses };
+  return { ...files, generations, store, reports, failed, pods, captures, bypasses };
 }
 
 type Knowledge = Awaited<ReturnType<typeof buildKnowledge>>;
@@ -111,18 +127,21 @@ type Proxies = Awaited<ReturnType<typeof buildProxies>>;
 
 function buildMetrics(
   registry: Registry,
-  { store, captures }: Knowledge,
+  { store, captures, reports, failed }: Knowledge,
   { statuses, proxies, resources }: Proxies,
 ): ControllerMetrics {
   registerProcessMetrics(registry, { component: 'controller', version: VERSION, openFds, maxFds });
-  return createMetrics(registry, {
+  const metrics = createMetrics(registry, {
     objects: () => store.objects.size,
     refusedObjects: () => statuses.refused,
     streams: () => proxies.streams.length,
     unreachable: () => proxies.unreachable().length,
     refusedClaims: () => captures.refused,
+    waitingReports: () => reports.waiting,
     resources: () => resources.counts(),
   });
+  failed.listeners = () => metrics.listenersFailed.inc();
+  return metrics;
 }
 
 async function buildAuthority(
@@ -174,7 +193,7 @@ function buildReplicas(
   const { kubernetes, clusterId, xdsAddress } = config;
   if (kubernetes === undefined || kubernetes.tokenPath === '') return undefined;
   const { namespace, podName, serviceAccount, service, tokenPath } = kubernetes;
-  const { store, captures } = parts.knowledge;
+  const { store, captures, reports } = parts.knowledge;
   const { book, proxies, enforcement, statuses } = parts.proxies;
   const port = Number(xdsAddress.slice(xdsAddress.lastIndexOf(':') + 1));
   const pods = new ControllerPods({ objects: store.objects, namespace, serviceAccount, port });
@@ -192,7 +211,7 @@ function buildReplicas(
     },
     ...{ book, proxies, captures, enforcement },
     awaited: () => store.model.pending,
-    onCaptured: (captured) => store.apply({ captured }),
+    onCaptured: (captured) => reports.take({ captured }),
     onChange: (keys) => {
       enforcement.touch(keys);
       statuses.touch();
@@ -211,10 +230,10 @@ export async function buildParts(
   platform: Platform,
   around: Surroundings,
 ) {
-  const knowledge = await buildKnowledge(config, platform, around.clock);
+  const knowledge = await buildKnowledge(config, platform, around);
   const proxies = await buildProxies(config, knowledge, around);
   const metrics = buildMetrics(around.registry, knowledge, proxies);
-  const { pods, captures, capturedFile, store } = knowledge;
+  const { pods, captures, capturedFile, reports } = knowledge;
   const { trustedNodeAccounts } = proxies;
   const trust = await buildAuthority(platform, { pods, metrics, trustedNodeAccounts }, around);
   const log = around.log.scoped('xds');
@@ -229,7 +248,7 @@ export async function buildParts(
     ...(config.streamAgeSeconds === 0 ? {} : { streamAgeMs: config.streamAgeSeconds * 1_000 }),
     onEvent: (event) => {
       proxies.proxies.onEvent(event);
-      onStreamEvent(event, { captures, store, pods, trustedNodeAccounts, metrics, log });
+      onStreamEvent(event, { captures, reports, pods, trustedNodeAccounts, metrics, log });
       if (event.kind === 'subscribed') capturedFile.write(() => captures.save());
       if (changesWhatIsAsked(event)) proxies.enforcement.touch('all');
       proxies.statuses.touch();

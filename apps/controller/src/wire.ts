@@ -117,10 +117,11 @@ export class Controller {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const { statuses, generationsFile, pendingFile, issued, captures, capturedFile } = this.#parts;
-    const { bypasses, replicas } = this.#parts;
+    const { bypasses, reports, replicas } = this.#parts;
     await this.#platform.source.stop();
     captures.stop();
     bypasses.stop();
+    reports.stop();
     await replicas?.stop();
     for (const close of this.#closers) close();
     await this.#platform.waypoints.stop();
@@ -154,10 +155,9 @@ export class Controller {
    */
   #presumeCaptures(): void {
     const { kubernetes, podsWaitForAgent } = this.#config;
-    const { store, captures } = this.#parts;
+    const { store, captures, reports } = this.#parts;
     if (kubernetes === undefined || podsWaitForAgent) return;
-    const captured = captures.presume(store.model.pending);
-    if (captured.add.length > 0) store.apply({ captured });
+    reports.take({ captured: captures.presume(store.model.pending) });
   }
 
   /** Readiness says them, and with it whoever asks why nothing is served. */
@@ -188,23 +188,26 @@ export class Controller {
   /** Everything that follows from a change of the model, in the order in which it must follow. */
   #wireEvents(): void {
     const { store, pods, captures, proxies, resources, enforcement } = this.#parts;
-    const { statuses, pendingFile, bypasses } = this.#parts;
+    const { statuses, pendingFile, bypasses, reports } = this.#parts;
     store.inspectWith((delta) => resources.prepare(store.model.live, delta));
-    store.onChange(({ delta, causes }) => {
+    // Each by itself: what one of them cannot follow is not lost to the others.
+    store.onChange(({ causes }) => {
       for (const key of causes) {
         pods.update(key);
         proxies.updatePod(key);
       }
-      enforcement.note(causes, delta);
-      resources.update(store.model.live, delta);
+    });
+    store.onChange(({ delta, causes }) => enforcement.note(causes, delta));
+    store.onChange(({ delta }) => resources.update(store.model.live, delta));
+    store.onChange(({ delta }) => {
       // What is known before all was read lacks pods, and so waypoints that run.
       if (this.#loading === undefined) this.#platform.waypoints.set(store.model.outputs.waypoints);
       pendingFile.write(() => [...store.model.pending].sort());
       statuses.touch([...delta.statuses.changed, ...delta.statuses.removed]);
-      const bypassed = bypasses.update(causes);
-      if (bypassed.add.length + bypassed.remove.length > 0) store.apply({ bypassed });
-      const captured = captures.update(causes, this.#config.clusterId);
-      if (captured.add.length + captured.remove.length > 0) store.apply({ captured });
+    });
+    store.onChange(({ causes }) => reports.take({ bypassed: bypasses.update(causes) }));
+    store.onChange(({ causes }) => {
+      reports.take({ captured: captures.update(causes, this.#config.clusterId) });
     });
   }
 

@@ -21,14 +21,21 @@ export class MeshStore {
   #inspect: (delta: MeshDelta) => void = () => undefined;
   #changedAtMs: number;
   readonly #wallNow: () => number;
+  readonly #onListenerFailed: (error: unknown) => void;
 
   constructor(
     options: ModelOptions,
-    context: { readonly pending: Iterable<string>; readonly wallNow: () => number },
+    context: {
+      readonly pending: Iterable<string>;
+      readonly wallNow: () => number;
+      /** A fault of this program: what that listener keeps may be behind. Default: thrown where nobody catches it. */
+      readonly onListenerFailed?: (error: unknown) => void;
+    },
   ) {
     this.options = options;
     this.model = new MeshModel(options, context.pending);
     this.#wallNow = context.wallNow;
+    this.#onListenerFailed = context.onListenerFailed ?? throwLater;
     this.#changedAtMs = context.wallNow();
   }
 
@@ -42,6 +49,7 @@ export class MeshStore {
     return this.#changedAtMs;
   }
 
+  /** All are told, in this order, whichever of them throws: the batch is in force by then. */
   onChange(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -63,6 +71,18 @@ export class MeshStore {
       causes.add(key);
     }
     if (causes.size > 0 || (batch.invalid ?? []).length > 0) this.#changedAtMs = this.#wallNow();
-    for (const listener of this.#listeners) listener({ delta, causes });
+    for (const listener of this.#listeners) {
+      try {
+        listener({ delta, causes });
+      } catch (error) {
+        this.#onListenerFailed(error);
+      }
+    }
   }
+}
+
+function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
 }

@@ -20,6 +20,7 @@ import type { ProxyIdentity } from '../controller.testing.ts';
 import { Captures } from '../index/captures.ts';
 import { MeshStore } from '../index/mesh-store.ts';
 import { ObjectPodIndex } from '../index/pod-index.ts';
+import { Reports } from '../index/reports.ts';
 import { createMetrics } from '../metrics.ts';
 import { ModelResources } from '../serve/model-resources.ts';
 import { ProxyTable } from '../serve/proxy-table.ts';
@@ -143,6 +144,7 @@ export class TestReplica {
       streams: () => 0,
       unreachable: () => 0,
       refusedClaims: () => 0,
+      waitingReports: () => 0,
       resources: () => ({}),
     });
     store.onChange(({ delta, causes }) => {
@@ -156,13 +158,21 @@ export class TestReplica {
       const captured = captures.update(causes, MESH.clusterId);
       if (captured.add.length + captured.remove.length > 0) store.apply({ captured });
     });
+    const reports = new Reports({ store, clock, log });
     const delta = new DeltaServer({
       clock,
       source: resources,
       onEvent: (event) => {
         proxies.onEvent(event);
         if (changesWhatIsAsked(event)) enforcement.touch('all');
-        onStreamEvent(event, { captures, store, pods, trustedNodeAccounts: AGENTS, metrics, log });
+        onStreamEvent(event, {
+          captures,
+          reports,
+          pods,
+          trustedNodeAccounts: AGENTS,
+          metrics,
+          log,
+        });
         replicas.touch();
       },
     });

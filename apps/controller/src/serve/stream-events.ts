@@ -3,13 +3,13 @@ import type { Logger } from '@ambit/telemetry';
 import { type DeltaServerEvent, type StreamView, TYPE_URL } from '@ambit/xds';
 
 import type { Captures } from '../index/captures.ts';
-import type { MeshStore } from '../index/mesh-store.ts';
 import type { ObjectPodIndex } from '../index/pod-index.ts';
+import type { Reports } from '../index/reports.ts';
 import { type ControllerMetrics, shortType } from '../metrics.ts';
 
 export interface StreamEventTargets {
   readonly captures: Captures;
-  readonly store: MeshStore;
+  readonly reports: Pick<Reports, 'take'>;
   readonly pods: ObjectPodIndex;
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly metrics: ControllerMetrics;
@@ -56,13 +56,11 @@ function takeClaims(stream: StreamView, to: StreamEventTargets): void {
   if (place === '') return;
   const uids = stream.types.get(TYPE_URL.capture)?.names ?? new Set<string>();
   const speaker = { id: speakerOf(stream), sinceMs: stream.connectedAtMs };
-  const captured = to.captures.claim(place, uids, speaker);
-  if (captured.add.length + captured.remove.length > 0) to.store.apply({ captured });
+  to.reports.take({ captured: to.captures.claim(place, uids, speaker) });
 }
 
 function releaseClaims(stream: StreamView, to: StreamEventTargets): void {
-  const captured = to.captures.release(speakerOf(stream));
-  if (captured.add.length + captured.remove.length > 0) to.store.apply({ captured });
+  to.reports.take({ captured: to.captures.release(speakerOf(stream)) });
 }
 
 function speakerOf({ id }: StreamView): string {

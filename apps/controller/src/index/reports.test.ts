@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { FakeClock } from '@ambit/core/testing';
+import type { MeshBatch } from '@ambit/model';
+import { silentLogger } from '@ambit/telemetry';
+
+import { MeshStore } from './mesh-store.ts';
+import { AGAIN_MS_MAX, Reports } from './reports.ts';
+
+const MESH = {
+  ...{ trustDomain: 'cluster.local', rootNamespace: 'istio-system', clusterId: 'Kubernetes' },
+  ...{ clusterDomain: 'cluster.local', network: '' },
+};
+const A = 'Kubernetes//Pod/shop/a';
+const B = 'Kubernetes//Pod/shop/b';
+
+/** A store that cannot take what names one of `odd`. */
+function bed() {
+  const odd = new Set<string>();
+  const taken: MeshBatch[] = [];
+  const clock = new FakeClock();
+  const reports = new Reports({
+    store: {
+      apply: (batch) => {
+        const text = JSON.stringify(batch);
+        if ([...odd].some((name) => text.includes(`"${name}"`))) throw new Error('is odd');
+        taken.push(batch);
+      },
+    },
+    clock,
+    log: silentLogger(),
+  });
+  const again = async (): Promise<void> => {
+    clock.advance(AGAIN_MS_MAX);
+    for (let n = 0; n < 5; n += 1) await Promise.resolve();
+  };
+  return { odd, taken, reports, again };
+}
+
+describe('Reports', () => {
+  it('takes what can be taken, and the rest when it can, without a throw', async () => {
+    const { odd, taken, reports, again } = bed();
+    odd.add(A);
+    reports.take({ captured: { add: [A, B], remove: [] } });
+    assert.deepEqual(taken, [{ captured: { add: [B], remove: [], presumed: [], awaited: [] } }]);
+    assert.deepEqual([reports.waiting, reports.failures], [1, 1]);
+    await again();
+    assert.equal(taken.length, 1, 'not yet');
+    odd.clear();
+    await again();
+    assert.deepEqual(taken[1]?.captured?.add, [A]);
+    assert.equal(reports.waiting, 0);
+    reports.stop();
+  });
+
+  it('says the last word on a pod, and of a namespace whose bypass is over', async () => {
+    const { odd, taken, reports, again } = bed();
+    odd.add(A).add('shop');
+    reports.take({ captured: { add: [A], remove: [], presumed: [A] } });
+    reports.take({ captured: { add: [], remove: [A] } });
+    reports.take({ bypassed: { add: [], remove: ['shop'] } });
+    assert.deepEqual([taken.length, reports.waiting], [0, 2]);
+    odd.clear();
+    await again();
+    assert.deepEqual(taken, [
+      {
+        bypassed: { add: [], remove: ['shop'] },
+        captured: { add: [], remove: [A], presumed: [], awaited: [] },
+      },
+    ]);
+    reports.stop();
+  });
+
+  it('keeps what is presumed and awaited as it is said', () => {
+    const { taken, reports } = bed();
+    reports.take({ captured: { add: [A], remove: [], presumed: [A], awaited: [B] } });
+    reports.take({ captured: { add: [], remove: [] } });
+    assert.deepEqual(taken, [{ captured: { add: [A], remove: [], presumed: [A], awaited: [B] } }]);
+    reports.stop();
+  });
+});
+
+describe('MeshStore', () => {
+  it('tells every listener, whichever of them throws, and blames no batch for it', () => {
+    const failed: unknown[] = [];
+    const onListenerFailed = (error: unknown): void => void failed.push(error);
+    const store = new MeshStore(MESH, { pending: [], wallNow: () => 0, onListenerFailed });
+    const told: string[] = [];
+    const error = new Error('odd');
+    store.onChange(() => {
+      throw error;
+    });
+    store.onChange(({ causes }) => void told.push(...causes));
+    store.apply({ removes: ['Pod/shop/a'] });
+    assert.deepEqual(told, ['Pod/shop/a']);
+    assert.deepEqual(failed, [error]);
+  });
+});
