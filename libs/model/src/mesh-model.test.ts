@@ -61,7 +61,12 @@ describe('enrolment', () => {
       pod('reviews', '10.0.0.1', { hostNetwork: true }),
       'NONE',
     ],
-    ['a node agent', AMBIENT, pod('reviews', '10.0.0.1', { labels: { app: 'ztunnel' } }), 'NONE'],
+    [
+      'an agent by its look',
+      AMBIENT,
+      pod('reviews', '10.0.0.1', { labels: { app: 'ztunnel' } }),
+      'HBONE',
+    ],
   ];
   for (const [title, space, object, expected] of cases) {
     it(`gives ${expected} to ${title}`, () => {

@@ -112,7 +112,8 @@ export function effectOn(pod: unknown, isEnrolling: boolean): string {
   const hasSidecar =
     textAt(pod, 'metadata', 'annotations', 'sidecar.istio.io/status') !== '' ||
     containers.some((one) => textAt(one, 'name') === 'istio-proxy');
-  if (isWaypointPod(pod)) return 'none: it is a waypoint';
+  // That it looks like a waypoint leaves no pod out: the label does.
+  if (own === 'none' && isWaypointPod(pod)) return 'none: it is a waypoint';
   if (fieldAt(pod, 'spec', 'hostNetwork') === true) return 'none: it is in the network of its node';
   if (hasSidecar) return 'none: it has a sidecar of Istio; restart it without';
   if (own === 'none') return 'none: its own label says none';

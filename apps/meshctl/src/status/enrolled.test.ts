@@ -79,3 +79,28 @@ describe('enrolledNamespaces beside Istio', () => {
       assert.deepEqual(enrolledNamespaces(objects, [agentWith(...captured)], 'ambit'), expected));
   }
 });
+
+describe('enrolledNamespaces', () => {
+  it('says which pods are left out of a namespace, and why, whatever they look like', () => {
+    const found = enrolledNamespaces(
+      [
+        namespace('shop', { 'istio.io/dataplane-mode': 'ambient' }),
+        pod('a', {}, { 'istio.io/dataplane-mode': 'none', app: 'ztunnel' }),
+        pod('b', SIDECAR),
+        pod('c', {}, { app: 'ztunnel' }),
+        pod('d', {}, { 'istio.io/dataplane-mode': 'none' }),
+      ],
+      [agentWith('c')],
+    );
+    assert.deepEqual(found[0]?.leftOut, {
+      'its label istio.io/dataplane-mode is none': ['a', 'd'],
+      'it has a sidecar (annotation sidecar.istio.io/status)': ['b'],
+    });
+    assert.deepEqual([found[0].pods, found[0].captured], [1, 1]);
+  });
+
+  it('says nothing of that where the namespace is out as well', () => {
+    const out = pod('a', {}, { 'istio.io/dataplane-mode': 'none' });
+    assert.deepEqual(enrolledNamespaces([namespace('shop'), out], []), []);
+  });
+});

@@ -22,6 +22,8 @@ export interface EnrolledNamespace {
   readonly captured: number;
   /** Names of those that are not. */
   readonly missing: readonly string[];
+  /** Running pods that are not in the mesh while the namespace is, by why. Absent: none. */
+  readonly leftOut?: Readonly<Record<string, readonly string[]>>;
   /** Who let it out of the mesh, why and until when. */
   readonly bypassed?: string;
   /** Running pods that Istio has: in its ambient mode, with a sidecar. Absent: none. */
@@ -36,6 +38,7 @@ interface Counted {
   sidecars: number;
   readonly missing: string[];
   readonly contested: string[];
+  readonly leftOut: Record<string, string[]>;
 }
 
 /** Namespaces that are enrolled or bypassed, or have pods that are enrolled by themselves or Istio's. */
@@ -70,6 +73,9 @@ export function enrolledNamespaces(
       isBypassed: known?.bypassed !== undefined,
       revision,
     });
+    if (mode.leftOut !== undefined) {
+      counted.leftOut[mode.leftOut] = [...(counted.leftOut[mode.leftOut] ?? []), name];
+    }
     if (!mode.isEnrolled) continue;
     counted.pods += 1;
     if (!isHeld) counted.missing.push(name);
@@ -77,7 +83,8 @@ export function enrolledNamespaces(
   const names = [...new Set([...namespaces.keys(), ...found.keys()])].sort();
   return names.flatMap((namespace): readonly EnrolledNamespace[] => {
     const known = namespaces.get(namespace);
-    const { pods: all, missing, ambient, sidecars, contested } = found.get(namespace) ?? nobody();
+    const counted = found.get(namespace) ?? nobody();
+    const { pods: all, missing, ambient, sidecars, contested, leftOut } = counted;
     const mode = namespaceMode(known?.object, {
       isBypassed: known?.bypassed !== undefined,
       revision,
@@ -91,6 +98,7 @@ export function enrolledNamespaces(
         pods: all,
         captured: all - missing.length,
         missing,
+        ...(Object.keys(leftOut).length === 0 ? {} : { leftOut }),
         ...(known?.bypassed === undefined ? {} : { bypassed: known.bypassed }),
         ...(isTheirs ? { istio: { ambient, sidecars } } : {}),
         ...(contested.length === 0 ? {} : { contested }),
@@ -100,7 +108,7 @@ export function enrolledNamespaces(
 }
 
 function nobody(): Counted {
-  return { pods: 0, ambient: 0, sidecars: 0, missing: [], contested: [] };
+  return { pods: 0, ambient: 0, sidecars: 0, missing: [], contested: [], leftOut: {} };
 }
 
 function istioHas({ metadata: { annotations, labels } }: Pod): 'ambient' | 'sidecars' | undefined {

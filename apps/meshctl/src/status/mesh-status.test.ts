@@ -21,6 +21,20 @@ describe('meshctl status', { concurrency: 3 }, () => {
     assert.equal(code, 1);
   });
 
+  it('names the pods that are left out, and why, and takes them for no problem', async () => {
+    const yaml = (FINE_MESH.yaml ?? '').replace(
+      'labels: {app: client}',
+      'labels: {app: client, istio.io/dataplane-mode: none}',
+    );
+    await using fake = await FakeController.start({ ...FINE_MESH, yaml });
+    const { code, stdout } = await runMeshctl(['status'], { controller: fake.socket });
+    assert.match(
+      stdout,
+      /\n\nLEFT OUT\nshop: client-1: its label istio\.io\/dataplane-mode is none\n\n/,
+    );
+    assert.equal(code, 0);
+  });
+
   it('has everything in JSON', async () => {
     const { stdout } = await run('status', '-o', 'json');
     const status = JSON.parse(stdout) as { certificates: { count: number }; problems: string[] };

@@ -21,11 +21,13 @@ Examples:
 CONFIG: since a proxy last took configuration. BEHIND: what it has not acknowledged, and for how long.
 ISTIO'S: running pods that Istio has, by its own annotations.
 VERSION: what a proxy says, else the tag of its image.
+LEFT OUT: running pods that are not captured because they, or their pod templates, say so.
 WARNINGS: works, and is not to stay so, such as proxies of the minor version before the controller's.
 Exit code 0: everything is in force everywhere, whatever the warnings. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
 
 /** Problems listed of each kind; more are counted. */
 const PROBLEMS_SHOWN_MAX = 20;
+const NAMES_SHOWN_MAX = 5;
 const POLL_MS = 1_000;
 
 interface StatusOptions {
@@ -103,6 +105,7 @@ function describe(status: MeshStatus): string {
     ...replicaTable(status),
     proxyTable,
     namespaceTable(namespaces),
+    ...listed('LEFT OUT', namespaces.flatMap(leftOutLines)),
     ...listed('WARNINGS', status.warnings),
     listed('PROBLEMS', status.problems)[0] ?? 'everything is in force',
   ].join('\n\n');
@@ -142,6 +145,15 @@ function namespaceTable(namespaces: readonly EnrolledNamespace[]): string {
   ]);
   const columns = ['NAMESPACE', 'MODE', 'PODS', 'CAPTURED'];
   return table([...columns, ...(isBesideIstio ? ["ISTIO'S"] : [])], rows);
+}
+
+/** `shop: a, b: its label istio.io/dataplane-mode is none`. */
+function leftOutLines({ namespace, leftOut = {} }: EnrolledNamespace): readonly string[] {
+  return Object.entries(leftOut).map(([why, pods]) => {
+    const more = pods.length - NAMES_SHOWN_MAX;
+    const names = pods.slice(0, NAMES_SHOWN_MAX).join(', ');
+    return `${namespace}: ${names}${more > 0 ? ` and ${more} more` : ''}: ${why}`;
+  });
 }
 
 /** `2 ambient, 1 sidecar`. */

@@ -12,7 +12,6 @@ export const WAYPOINT_FALLBACK = 'ambit.io/waypoint-fallback';
 export const WAYPOINT_FOR = 'istio.io/waypoint-for';
 export const INGRESS_USE_WAYPOINT = 'istio.io/ingress-use-waypoint';
 export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
-export const GATEWAY_MANAGED = 'gateway.istio.io/managed';
 /** On a Gateway: name of the Service and Deployment that are made for it. */
 export const NAME_OVERRIDE = 'gateway.istio.io/name-override';
 export const SERVICE_ACCOUNT = 'gateway.istio.io/service-account';

@@ -97,6 +97,41 @@ describe('who owns a pod', () => {
   });
 });
 
+describe('a pod that leaves an enrolled namespace', () => {
+  const whyOf = (labels: Labels, annotations: Labels = {}): string | undefined =>
+    podMode(pod(labels, annotations), namespace(AMBIENT)).leftOut;
+
+  for (const [what, labels] of [
+    ['an agent of Istio', { app: 'ztunnel' }],
+    ['an agent', { 'app.kubernetes.io/name': 'ambit-node-agent' }],
+    [
+      'a waypoint',
+      {
+        'gateway.networking.k8s.io/gateway-name': 'waypoint',
+        'gateway.istio.io/managed': 'istio.io-mesh-controller',
+      },
+    ],
+    ['what it likes', { 'istio.io/dataplane-mode': 'None' }],
+  ] as const) {
+    it(`does not do so by the labels of ${what}`, () => {
+      assert.equal(modeOf([AMBIENT, labels]), 'ambient');
+      assert.equal(whyOf(labels), undefined);
+    });
+  }
+
+  for (const [what, labels, annotations, expected] of [
+    ['its label', NONE, {}, /label istio\.io\/dataplane-mode is none/],
+    ['its sidecar', {}, { 'sidecar.istio.io/status': '{}' }, /has a sidecar \(annotation/],
+    ['its revision', rev('other'), {}, /label istio\.io\/rev names another/],
+  ] as const) {
+    it(`says so: ${what}`, () => assert.match(whyOf(labels, annotations) ?? '', expected));
+  }
+
+  it('says nothing where its namespace is out as well', () => {
+    assert.equal(podMode(pod(NONE), namespace({})).leftOut, undefined);
+  });
+});
+
 describe('the mode of a namespace', () => {
   it('is none while it is bypassed or another owns it', () => {
     const shop = namespace({ ...AMBIENT, ...rev('b') });

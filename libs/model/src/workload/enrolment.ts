@@ -1,6 +1,9 @@
 /**
  * Who is in the mesh: the mode of a namespace, what a pod says for itself, and the few that never are.
  *
+ * Rule: what leaves a pod out is said aloud, and is never that it looks like a proxy. The mesh's own agents and waypoints, and those of
+ * Istio, have the label that anybody may use (`istio.io/dataplane-mode: none`); which other labels a pod has is its owner's to choose.
+ *
  * Beside another mesh `istio.io/rev` says whose a pod is; what is another's is never in this one.
  *
  * A pod that was published outside of the mesh stays `NONE` until its agent has captured it: before that
@@ -8,15 +11,7 @@
  */
 import type { Namespace, Pod } from '@ambit/api';
 
-import type { Labels } from '../objects/keys.ts';
-import {
-  DATAPLANE_MODE,
-  DNS_CAPTURE,
-  GATEWAY_MANAGED,
-  GATEWAY_NAME,
-  INJECTION,
-  SIDECAR_STATUS,
-} from '../objects/labels.ts';
+import { DATAPLANE_MODE, DNS_CAPTURE, INJECTION, SIDECAR_STATUS } from '../objects/labels.ts';
 import { isOwnedBy } from '../objects/revision.ts';
 import type { Enrolment } from '../types.ts';
 
@@ -31,6 +26,8 @@ export interface PodMode {
   readonly namespace: string;
   readonly mode: DataplaneMode;
   readonly differs: boolean;
+  /** Why it is not in the mesh while its namespace is, as the end of a sentence. */
+  readonly leftOut?: string;
   /** Enrolled, and the host's network aside, something that an agent can capture. */
   readonly isEnrolled: boolean;
 }
@@ -63,13 +60,15 @@ export function podMode(
 ): PodMode {
   const { metadata, spec } = pod;
   const base = namespaceMode(namespace, context);
-  const mode = ownMode(pod, namespace, context) ?? base;
+  const own = ownWord(pod, namespace, context);
+  const mode = own?.mode ?? base;
   return {
     pod: metadata.name,
     namespace: metadata.namespace,
     mode,
     differs: mode !== base,
     isEnrolled: mode === 'ambient' && !spec.hostNetwork,
+    ...(base === 'ambient' && own?.mode === 'none' ? { leftOut: own.because } : {}),
   };
 }
 
@@ -77,18 +76,36 @@ export function podMode(
 export function ownMode(
   pod: Pod,
   namespace: Namespace | undefined,
-  { isBypassed = false, revision }: EnrolmentContext = {},
+  context: EnrolmentContext = {},
 ): DataplaneMode | undefined {
+  return ownWord(pod, namespace, context)?.mode;
+}
+
+interface OwnWord {
+  readonly mode: DataplaneMode;
+  readonly because: string;
+}
+
+function ownWord(
+  pod: Pod,
+  namespace: Namespace | undefined,
+  { isBypassed = false, revision }: EnrolmentContext,
+): OwnWord | undefined {
   const labels = namespace?.metadata.labels ?? {};
   const own = pod.metadata.labels;
-  if (!canBeEnrolled(pod) || !isOwnedBy(revision, own, labels)) return 'none';
+  const obstacle = obstacleOf(pod);
+  if (obstacle !== undefined) return { mode: 'none', because: obstacle };
+  if (!isOwnedBy(revision, own, labels)) {
+    return { mode: 'none', because: 'its label istio.io/rev names another mesh' };
+  }
   const said = modeOf(own[DATAPLANE_MODE]);
-  if (said !== undefined) return said;
+  if (said !== undefined) return { mode: said, because: `its label ${DATAPLANE_MODE} is ${said}` };
   // The pod's label of the sidecar age stands to the namespace's as it did then, and below the mesh's own.
   const isSidecarAge = modeOf(labels[DATAPLANE_MODE]) === undefined;
   const injection = isSidecarAge && !isBypassed ? own[INJECT] : undefined;
-  if (injection === 'false') return 'none';
-  return injection === 'true' && labels[INJECTION] !== 'disabled' ? 'ambient' : undefined;
+  if (injection === 'false') return { mode: 'none', because: `its label ${INJECT} is false` };
+  const isAsked = injection === 'true' && labels[INJECTION] !== 'disabled';
+  return isAsked ? { mode: 'ambient', because: `its label ${INJECT} is true` } : undefined;
 }
 
 /** Undefined for a namespace from which nothing is captured. */
@@ -107,19 +124,12 @@ export function enrolmentOf(
   };
 }
 
-/** Not pods of the host's network, not those with a sidecar, not the mesh's own proxies. */
-function canBeEnrolled({ metadata, spec }: Pod): boolean {
-  return (
-    !spec.hostNetwork &&
-    metadata.annotations[SIDECAR_STATUS] === undefined &&
-    !isMeshProxy(metadata.labels)
-  );
-}
-
-function isMeshProxy(labels: Labels): boolean {
-  const app = labels['app'] ?? labels['app.kubernetes.io/name'];
-  if (app === 'ztunnel' || app === 'ambit-node-agent') return true;
-  return labels[GATEWAY_NAME] !== undefined && labels[GATEWAY_MANAGED] !== undefined;
+/** Why a pod can never be captured. */
+function obstacleOf({ metadata, spec }: Pod): string | undefined {
+  if (spec.hostNetwork) return 'it is in the network of its node';
+  return metadata.annotations[SIDECAR_STATUS] === undefined
+    ? undefined
+    : `it has a sidecar (annotation ${SIDECAR_STATUS})`;
 }
 
 function sidecarAgeMode(value: string | undefined): DataplaneMode | undefined {

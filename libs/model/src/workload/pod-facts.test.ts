@@ -67,7 +67,7 @@ describe('podFacts', () => {
     assert.equal(labelled({ 'istio.io/dataplane-mode': 'sidecar' }), undefined);
     const sidecar = { 'sidecar.istio.io/status': '{}' };
     assert.equal(labelled({ 'istio.io/dataplane-mode': 'ambient' }, sidecar), 'none');
-    assert.equal(labelled({ app: 'ztunnel' }), 'none', 'an agent');
+    assert.equal(labelled({ app: 'ztunnel' }), undefined, 'what looks like an agent');
   });
 
   it('takes the uid of a static pod as kubelet says it, and only annotations of capture', () => {

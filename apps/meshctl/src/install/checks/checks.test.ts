@@ -83,10 +83,20 @@ describe('effectOn', () => {
     [
       'a waypoint',
       {
-        metadata: { labels: { 'gateway.istio.io/managed': 'istio.io-mesh-controller' } },
+        metadata: {
+          labels: {
+            'gateway.istio.io/managed': 'istio.io-mesh-controller',
+            'istio.io/dataplane-mode': 'none',
+          },
+        },
         spec: { containers: [{ name: 'istio-proxy' }] },
       },
       /is a waypoint/,
+    ],
+    [
+      'a pod that only looks like a waypoint',
+      { metadata: { labels: { 'gateway.istio.io/managed': 'istio.io-mesh-controller' } } },
+      /new connections are captured/,
     ],
     ['a finished job', { status: { phase: 'Succeeded' } }, /ended/],
   ] as const) {
