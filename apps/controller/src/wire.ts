@@ -78,9 +78,11 @@ export class Controller {
       apply: (change) => this.#apply(change),
       objects: store.objects,
       source,
+      clock,
       log: log.scoped('source'),
       onRefused: () => metrics.unusable.inc(),
     });
+    this.#closers.push(() => intake.stop());
     await source.start(
       (change) => intake.take(change),
       (problems) => this.#setProblems(problems),

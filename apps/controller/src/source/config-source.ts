@@ -38,4 +38,6 @@ export interface ConfigSource {
    * refused object is; none: nothing, or a stand-in.
    */
   unusable(key: ObjectKey, inForce: MeshObject | undefined): void;
+  /** What could not be used when it was delivered is in force now. `isRefused`: as what stays of a version that is refused. */
+  usable(object: MeshObject, isRefused: boolean): void;
 }

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
+import { FakeClock } from '@ambit/core/testing';
+import { keyOf } from '@ambit/model';
 import { silentLogger } from '@ambit/telemetry';
 
 import { MeshStore } from '../index/mesh-store.ts';
 import type { SourceChange } from './config-source.ts';
-import { Intake } from './intake.ts';
+import { AGAIN_MS_MAX, Intake } from './intake.ts';
 
 const MESH = {
   ...{
@@ -47,21 +49,30 @@ function unusable(object: MeshObject, field: string): MeshObject {
   return { ...object, spec } as MeshObject;
 }
 
-function bed(before: ReadonlyMap<ObjectKey, MeshObject> = new Map()) {
+/** `mayTake`: throws for what cannot be taken at the moment. */
+function bed(
+  before: ReadonlyMap<ObjectKey, MeshObject> = new Map(),
+  mayTake: (change: SourceChange) => void = () => undefined,
+) {
   const store = new MeshStore(MESH, { pending: [], wallNow: () => 0 });
   const kept = new Map<ObjectKey, MeshObject | undefined>();
+  const usable: ObjectKey[] = [];
+  const clock = new FakeClock();
   let refused = 0;
   let applied = 0;
   const intake = new Intake({
     apply: (change) => {
       applied += 1;
+      mayTake(change);
       store.apply(change);
     },
     objects: store.objects,
     source: {
       acceptedBefore: ({ kind, metadata }) => before.get(`${kind}/shop/${metadata.name}`),
       unusable: (key, inForce) => void kept.set(key, inForce),
+      usable: (object) => void usable.push(keyOf(object)),
     },
+    clock,
     log: silentLogger(),
     onRefused: () => {
       refused += 1;
@@ -70,6 +81,11 @@ function bed(before: ReadonlyMap<ObjectKey, MeshObject> = new Map()) {
   return {
     store,
     kept,
+    usable,
+    later: async () => {
+      clock.advance(AGAIN_MS_MAX);
+      for (let n = 0; n < 5; n += 1) await Promise.resolve();
+    },
     take: (...upserts: readonly MeshObject[]) => intake.take({ ...NOTHING, upserts }),
     intake,
     counts: () => ({ refused, applied }),
@@ -158,4 +174,78 @@ describe('Intake', () => {
     assert.match(accepted(P), /^False Invalid: .*cannot be encoded/);
     assert.equal(store.model.outputs.authorizations.has('shop/odd'), false);
   });
+
+  it('takes a refused object once what was wrong elsewhere is gone, and asks only after a change', async () => {
+    let isOdd = true;
+    const { take, accepted, meaning, counts, later, usable, intake } = bed(new Map(), (change) => {
+      if (isOdd && change.upserts.some((one) => keyOf(one) === P && meaningful(one))) {
+        throw new Error('another one is in the way');
+      }
+    });
+    take(policy('odd'));
+    assert.match(accepted(P), /^False Invalid/);
+    const { applied } = counts();
+    await later();
+    assert.equal(counts().applied, applied, 'nothing has changed');
+    take(policy('fine'));
+    await later();
+    assert.match(accepted(P), /^False Invalid/);
+    isOdd = false;
+    take(policy('other'));
+    await later();
+    assert.match(accepted(P), /^True/);
+    assert.deepEqual(meaning(P), { action: 'ALLOW', rules: 1, selector: undefined });
+    assert.deepEqual([usable, counts().refused], [[P], 1]);
+    assert.equal(intake.waiting, 0);
+    intake.stop();
+  });
+
+  it('removes at last what could not be removed at once, also before its successor', async () => {
+    let isOdd = true;
+    const { take, store, later, intake } = bed(new Map(), ({ removes }) => {
+      if (isOdd && removes.includes(P)) throw new Error('cannot be removed');
+    });
+    const remove = { ...NOTHING, removes: [P] };
+    take(policy('odd'));
+    intake.take(remove);
+    assert.ok(store.objects.has(P));
+    assert.equal(intake.waiting, 1);
+    isOdd = false;
+    await later();
+    assert.equal(store.objects.has(P), false, 'nothing else has to change');
+    assert.equal(intake.waiting, 0);
+    take(policy('odd'));
+    isOdd = true;
+    intake.take(remove);
+    isOdd = false;
+    const findings = [{ code: 'X', severity: 'error', path: 'spec', message: 'is odd' }] as const;
+    intake.take({ ...NOTHING, invalid: [{ key: P, findings }] });
+    assert.equal(store.objects.has(P), false, 'another one of that name took nothing over');
+    intake.stop();
+  });
+
+  it('takes no stand-in away with what it followed', () => {
+    const { intake, take, meaning } = bed();
+    take(policy('odd'));
+    const again = unusable(make('AuthorizationPolicy', 'odd', { rules: RULES }, 'other'), 'rules');
+    intake.take({ ...NOTHING, removes: [P], upserts: [again] });
+    const findings = [{ code: 'X', severity: 'error', path: '', message: 'too long' }] as const;
+    intake.take({ ...NOTHING, invalid: [{ key: P, findings }] });
+    assert.equal(meaning(P)?.action, 'DENY');
+    intake.stop();
+  });
+
+  it('tells what was found in an object beside that what is left of it cannot be used', () => {
+    const { intake, store } = bed();
+    const findings = [{ code: 'X', severity: 'error', path: 'spec.a', message: 'is odd' }] as const;
+    const upserts = [unusable(policy('odd'), 'rules')];
+    intake.take({ ...NOTHING, upserts, invalid: [{ key: P, findings }] });
+    const codes = store.model.outputs.statuses.get(P)?.findings.map(({ code }) => code);
+    assert.deepEqual(codes, ['X', 'OBJECT_UNUSABLE']);
+    intake.stop();
+  });
 });
+
+function meaningful(object: MeshObject): boolean {
+  return object.kind === 'AuthorizationPolicy' && object.spec.rules.length > 0;
+}

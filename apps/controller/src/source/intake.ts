@@ -2,9 +2,11 @@
  * Takes what a source delivers. An object that the mesh cannot be derived from, or that cannot be told to proxies, is refused by itself
  * as one that is not valid: the version before it stays in force, or a stand-in takes its place.
  *
- * So no object holds up another, and none keeps a replica from starting.
+ * So no object holds up another, and none keeps a replica from starting. What could not be taken is tried again: an object after
+ * something else has changed, for the cause may have been there, and a removal at any rate.
  */
 import { type Finding, type MeshObject, type ObjectKey, serializeObject } from '@ambit/api';
+import { Backoff, type Clock } from '@ambit/core';
 import { keyOf } from '@ambit/model';
 import type { Logger } from '@ambit/telemetry';
 
@@ -16,25 +18,55 @@ export interface IntakeOptions {
   readonly apply: (change: SourceChange) => void;
   /** What is in force. */
   readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
-  readonly source: Pick<ConfigSource, 'acceptedBefore' | 'unusable'>;
+  readonly source: Pick<ConfigSource, 'acceptedBefore' | 'unusable' | 'usable'>;
+  readonly clock: Clock;
   readonly log: Logger;
   /** An object was refused here. */
   readonly onRefused: () => void;
 }
 
+/** The longest wait for another attempt. */
+export const AGAIN_MS_MAX = 30_000;
+const BACKOFF = { initialMs: 1_000, maxMs: AGAIN_MS_MAX, jitter: 0.2 };
+const AT_ONCE_MAX = 20;
 const NOTHING: SourceChange = { upserts: [], removes: [], invalid: [], notes: [], unsupported: [] };
 
 export class Intake {
   readonly #options: IntakeOptions;
+  /** What could not be taken, by the object that it is of; a later change of that takes its place. */
+  readonly #waiting = new Map<ObjectKey, SourceChange>();
+  readonly #stopping = new AbortController();
+  #isTrying = false;
+  /** Since what waits was tried. */
+  #hasChanged = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
   }
 
+  /** Objects of which a change could not be taken, and is tried again. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
   /** Never throws for what an object is. */
   take(change: SourceChange): void {
+    const keys = keysOf(change);
+    const owed = keys.filter((key) => this.#isRemovalOwed(key) && !change.removes.includes(key));
+    for (const key of keys) this.#waiting.delete(key);
+    // Not a second version of what was to be removed, but another object.
+    this.#take(owed.length === 0 ? change : { ...change, removes: [...change.removes, ...owed] });
+    if (this.#waiting.size > 0 && !this.#isTrying) void this.#tryAgain();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  #take(change: SourceChange): void {
     try {
       this.#options.apply(change);
+      this.#hasChanged = true;
     } catch (error) {
       const keys = keysOf(change);
       if (keys.length < 2) {
@@ -43,8 +75,8 @@ export class Intake {
       }
       // Whose fault it is is found in halves: most of a first load is right.
       const half = keys.length >> 1;
-      this.take(partOf(change, new Set(keys.slice(0, half))));
-      this.take(partOf(change, new Set(keys.slice(half))));
+      this.#take(partOf(change, new Set(keys.slice(0, half))));
+      this.#take(partOf(change, new Set(keys.slice(half))));
     }
   }
 
@@ -53,12 +85,20 @@ export class Intake {
     const [object] = change.upserts;
     const [key] = keysOf(change);
     onRefused();
+    if (key !== undefined) this.#waiting.set(key, change);
     if (object === undefined || key === undefined) {
-      log.error('a change could not be taken', { key, error });
+      const isRemoval = key !== undefined && change.removes.includes(key);
+      const message = isRemoval
+        ? 'a removed object cannot be taken out and stays in force; it is tried again'
+        : 'a change could not be taken, and is tried again';
+      log.error(message, { key, error });
       return;
     }
+    const told = findingsOf(change, findingOf(error));
     for (const { inForce, taken } of this.#instead(key, object, change)) {
-      if (!this.#tries({ ...taken, invalid: [{ key, findings: [findingOf(error)] }] })) continue;
+      if (!this.#tries({ ...taken, invalid: [{ key, findings: told }] })) continue;
+      // What was to be removed is out; what took its place is not to go with it.
+      this.#waiting.set(key, { ...change, removes: [] });
       const kept = inForce === undefined || isStandIn(inForce) ? undefined : inForce;
       source.unusable(key, kept);
       const instead =
@@ -91,6 +131,44 @@ export class Intake {
     yield { inForce: undefined, taken: { ...NOTHING, removes: gone } };
   }
 
+  #isRemovalOwed(key: ObjectKey): boolean {
+    return this.#waiting.get(key)?.removes.includes(key) === true;
+  }
+
+  async #tryAgain(): Promise<void> {
+    const { clock } = this.#options;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(BACKOFF);
+    this.#isTrying = true;
+    while (this.#waiting.size > 0) {
+      await clock.sleep(backoff.next(), signal).catch(() => undefined);
+      if (signal.aborted) return;
+      const { size } = this.#waiting;
+      this.#tryWaiting();
+      if (this.#waiting.size < size) backoff.reset();
+    }
+    this.#isTrying = false;
+  }
+
+  /** Those first that have waited longest; a bounded number, for each costs a derivation. */
+  #tryWaiting(): void {
+    const { log, source } = this.#options;
+    const mayHelp = this.#hasChanged;
+    const due = [...this.#waiting].filter(([key]) => mayHelp || this.#isRemovalOwed(key));
+    this.#hasChanged = due.length > AT_ONCE_MAX && mayHelp;
+    for (const [key, change] of due.slice(0, AT_ONCE_MAX)) {
+      this.#waiting.delete(key);
+      if (!this.#tries(change)) {
+        this.#waiting.set(key, change);
+        if (this.#isRemovalOwed(key)) log.error('a removed object is still in force', { key });
+        continue;
+      }
+      this.#hasChanged = true;
+      for (const object of change.upserts) source.usable(object, change.invalid.length > 0);
+      log.info('what could not be taken of an object is taken now', { key });
+    }
+  }
+
   #tries(change: SourceChange): boolean {
     try {
       this.#options.apply(change);
@@ -100,6 +178,13 @@ export class Intake {
       return false;
     }
   }
+}
+
+/** What was found when it was read is told too. */
+function findingsOf({ invalid, notes }: SourceChange, unusable: Finding): readonly Finding[] {
+  const read = [...invalid, ...notes].flatMap(({ findings }) => findings);
+  const errors = read.filter(({ severity }) => severity === 'error');
+  return [...errors, unusable, ...read.filter((finding) => !errors.includes(finding))];
 }
 
 function findingOf(error: unknown): Finding {

@@ -52,6 +52,13 @@ export class InForce {
     if (inForce !== undefined) this.#lastAccepted.keep(key, inForce);
   }
 
+  usable(object: MeshObject, isRefused: boolean): void {
+    const key = keyOf(object);
+    this.#unusable.delete(key);
+    if (isRefused) this.#lastAccepted.keep(key, object);
+    else this.#lastAccepted.forget(key);
+  }
+
   gone(key: ObjectKey): void {
     this.#unusable.delete(key);
     this.#expected.delete(key);

@@ -96,6 +96,10 @@ export class KubernetesSource implements ConfigSource {
     this.#inForce.unusable(key, inForce);
   }
 
+  usable(object: MeshObject, isRefused: boolean): void {
+    this.#inForce.usable(object, isRefused);
+  }
+
   /** Of every kind, also of those that the cluster does not have. */
   health(): readonly KindHealth[] {
     return this.#followers.health();

@@ -97,6 +97,7 @@ export class FollowedCluster implements AsyncDisposable {
         return inForceAfter(changes);
       },
       source,
+      clock: systemClock,
       log: context.log,
       onRefused: () => undefined,
     });
@@ -114,6 +115,7 @@ export class FollowedCluster implements AsyncDisposable {
       ),
       inForce: () => inForceAfter(changes),
       async stop() {
+        intake.stop();
         await source.stop();
         await discovery.stop();
         http.close();

@@ -205,6 +205,12 @@ export class DirectorySource implements ConfigSource {
     this.#options.lastGood.replace(key, inForce);
   }
 
+  usable(object: MeshObject): void {
+    const { lastGood } = this.#options;
+    lastGood.replace(keyOf(object), object);
+    lastGood.save();
+  }
+
   #noteStandIns({ upserts, removes, invalid }: SourceChange): void {
     const before = new Set(this.#stoodIn);
     for (const key of [...removes, ...upserts.map(keyOf)]) this.#stoodIn.delete(key);

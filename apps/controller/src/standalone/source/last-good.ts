@@ -17,6 +17,8 @@ export type KeptObject = readonly [string, Readonly<Record<string, unknown>>];
 export class LastGood {
   readonly #file: StateFile<readonly KeptObject[]>;
   readonly #accepted = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
+  /** Also of objects that cannot be used now. */
+  readonly #paths = new Map<ObjectKey, string>();
   /** Of the process before this one; emptied as objects are seen again. */
   readonly #earlier = new Map<ObjectKey, { readonly path: string; readonly object: MeshObject }>();
   readonly #replaced = new Map<ObjectKey, MeshObject>();
@@ -60,10 +62,10 @@ export class LastGood {
 
   /** What was accepted is not in force; this is, if anything. */
   replace(key: ObjectKey, object: MeshObject | undefined): void {
-    const accepted = this.#accepted.get(key);
-    if (accepted === undefined) return;
+    const path = this.#paths.get(key);
+    if (path === undefined) return;
     if (object === undefined) this.#accepted.delete(key);
-    else this.#accepted.set(key, { ...accepted, object });
+    else this.#accepted.set(key, { path, object });
   }
 
   /** Whether a version was accepted since the start. */
@@ -76,12 +78,15 @@ export class LastGood {
     const earlier = this.#earlier.get(key);
     if (earlier !== undefined) this.#replaced.set(key, earlier.object);
     this.#earlier.delete(key);
-    if (isKept(object)) this.#accepted.set(key, { path, object });
+    if (!isKept(object)) return;
+    this.#accepted.set(key, { path, object });
+    this.#paths.set(key, path);
   }
 
   forget(key: ObjectKey): void {
     this.#earlier.delete(key);
     this.#accepted.delete(key);
+    this.#paths.delete(key);
   }
 
   /** After the first load nothing is left that could be asked for. */
