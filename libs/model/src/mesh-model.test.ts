@@ -213,7 +213,7 @@ describe('enrolment', () => {
       pod('out', '10.0.0.2', { labels: { 'istio.io/dataplane-mode': 'none' } }),
     );
     assert.deepEqual(model.outputs.enrolments.get('shop')?.exceptions, [
-      { pod: 'out', mode: 'none' },
+      { pod: 'out', mode: 'none', because: 'its label istio.io/dataplane-mode is none' },
     ]);
   });
 });

@@ -143,7 +143,12 @@ export interface Enrolment {
   /** Mode of pods without a label of their own. */
   readonly mode: 'ambient' | 'none';
   /** Pods whose own label differs from the namespace's mode. */
-  readonly exceptions: readonly { readonly pod: string; readonly mode: 'ambient' | 'none' }[];
+  readonly exceptions: readonly {
+    readonly pod: string;
+    readonly mode: 'ambient' | 'none';
+    /** Why it is left out, for people: agents are not told. */
+    readonly because?: string;
+  }[];
   /** From annotation or default: capture DNS in pods of this namespace. */
   readonly dnsCapture: boolean;
 }

@@ -127,6 +127,13 @@ describe('a pod that leaves an enrolled namespace', () => {
     it(`says so: ${what}`, () => assert.match(whyOf(labels, annotations) ?? '', expected));
   }
 
+  it('is an exception with the reason', () => {
+    const { outputs } = modelOf(namespace(AMBIENT), pod(NONE));
+    assert.deepEqual(outputs.enrolments.get('shop')?.exceptions, [
+      { pod: 'web', mode: 'none', because: 'its label istio.io/dataplane-mode is none' },
+    ]);
+  });
+
   it('says nothing where its namespace is out as well', () => {
     assert.equal(podMode(pod(NONE), namespace({})).leftOut, undefined);
   });

@@ -119,7 +119,11 @@ export function enrolmentOf(
   return {
     namespace: name,
     mode,
-    exceptions: exceptions.map((exception) => ({ pod: exception.pod, mode: exception.mode })),
+    exceptions: exceptions.map(({ pod, mode: own, leftOut }) => ({
+      pod,
+      mode: own,
+      ...(leftOut === undefined ? {} : { because: leftOut }),
+    })),
     dnsCapture: namespace?.metadata.annotations[DNS_CAPTURE] !== 'false',
   };
 }
