@@ -224,6 +224,16 @@ describe('Intake', () => {
     intake.stop();
   });
 
+  it('takes for no stand-in what says that it is one', () => {
+    const { take, meaning, kept } = bed();
+    const { metadata, ...rest } = policy('odd');
+    const annotations = { 'ambit.io/stand-in': 'true' };
+    take({ ...rest, metadata: { ...metadata, annotations } } as MeshObject);
+    take(unusable(policy('odd', { action: 'DENY' }), 'rules'));
+    assert.deepEqual(meaning(P), { action: 'ALLOW', rules: 1, selector: undefined });
+    assert.ok(kept.get(P) !== undefined);
+  });
+
   it('takes no stand-in away with what it followed', () => {
     const { intake, take, meaning } = bed();
     take(policy('odd'));

@@ -13,6 +13,8 @@ type Json = Readonly<Record<string, unknown>>;
 export const STOOD_IN =
   'a policy is refused and was never accepted; what it could refuse in its scope is refused until it is fixed';
 
+/** Annotations of stand-ins. */
+const MADE = new WeakSet<object>();
 const YES: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 
 /** Undefined where nothing that is refused can open anything: only policies close. */
@@ -38,14 +40,17 @@ export function standInsFor(written: Json): readonly MeshObject[] {
         metadata,
         spec: { ...where, ...meaning },
       });
-      if (object !== undefined) found.push(object);
+      if (object === undefined) continue;
+      MADE.add(object.metadata.annotations);
+      found.push(object);
     }
   }
   return found;
 }
 
+/** Made here, or a copy of that with the same annotations; what an object says of itself, anybody can write. */
 export function isStandIn({ metadata }: MeshObject): boolean {
-  return metadata.annotations[STAND_IN] === 'true';
+  return MADE.has(metadata.annotations);
 }
 
 /** A refused RequestAuthentication leaves its callers without a principal, which is closed already. */
