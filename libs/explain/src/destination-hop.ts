@@ -49,7 +49,8 @@ export function tunnelArrives(arrival: TunnelArrival, mesh: ExplainMesh): Hop {
     const step = pass('policy: decided by the waypoint, for the real caller');
     return ends({ ...head, steps: [...head.steps, step] }, end);
   }
-  return decidePolicy({ head, local, caller: peer, to: decision, end }, mesh);
+  const isHidden = behalfOf !== undefined;
+  return decidePolicy({ head, local, caller: peer, isHidden, to: decision, end }, mesh);
 }
 
 export interface PlainArrival {
@@ -77,7 +78,8 @@ export function plaintextArrives(arrival: PlainArrival, mesh: ExplainMesh): Hop 
     return endsRefused(head, { text: decision.text, objects: references(decision.because) });
   }
   const end = { outcome: 'arrives', text: `reaches ${formatAuthority(ip, port)}` } as const;
-  return decidePolicy({ head, local, caller: { ip: caller.ip }, to: decision, end }, mesh);
+  const known = { ip: caller.ip };
+  return decidePolicy({ head, local, caller: known, isHidden: false, to: decision, end }, mesh);
 }
 
 function decidePolicy(
@@ -85,12 +87,14 @@ function decidePolicy(
     readonly head: HopHead;
     readonly local: Workload;
     readonly caller: Caller;
+    /** The caller is a waypoint, and speaks for another. */
+    readonly isHidden: boolean;
     readonly to: { readonly ip: string; readonly port: number };
     readonly end: { readonly outcome: 'arrives'; readonly text: string };
   },
   mesh: ExplainMesh,
 ): Hop {
-  const { head, local, caller, to, end } = question;
+  const { head, local, caller, isHidden, to, end } = question;
   const selection = mesh.policies.select({
     namespace: local.namespace,
     names: local.authorizationPolicies,
@@ -98,6 +102,15 @@ function decidePolicy(
   const input = { connection: connectionAttributes(caller, to) };
   const verdict = evaluate(selection.policies, input, { missing: selection.missing });
   const answer = describeDecision({ verdict, set: selection, input });
-  const decided = { ...head, steps: [...head.steps, ...answer.steps] };
+  // Where there is policy, a waypoint of this mesh has decided it.
+  const hidden =
+    isHidden && selection.policies.length > 0
+      ? [
+          note(
+            `policy: the caller here is the waypoint, which is another mesh's, whoever calls through it`,
+          ),
+        ]
+      : [];
+  const decided = { ...head, steps: [...head.steps, ...hidden, ...answer.steps] };
   return answer.verdict.allowed ? ends(decided, end) : endsRefused(decided, answer.refusal);
 }

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { endsOf, explain } from './explain.ts';
 import { renderExplanation } from './render.ts';
 import {
+  besideSnapshotOf,
   bypassedSnapshotOf,
   GATEWAY,
   podYaml,
@@ -176,6 +177,29 @@ describe('explain', () => {
       sumOf(mesh, { method: 'GET' }),
       'refused: refused 403 AuthorizationPolicy/shop/deny spec.rules[0]',
     );
+  });
+
+  it('says where a waypoint of another mesh is judged in place of the caller', () => {
+    const moved = '{app: reviews, istio.io/rev: ambit, istio.io/dataplane-mode: ambient}';
+    const client = podYaml('client-1', '10.0.0.1', { labels: moved.replace('reviews', 'client') });
+    const pod = podYaml('reviews-1', '10.0.0.11', { labels: moved });
+    const of = (labels: string) =>
+      besideSnapshotOf(
+        `
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/use-waypoint: waypoint${labels}}}
+`,
+        GATEWAY.slice(0, GATEWAY.indexOf('---')),
+        WAYPOINT,
+        `${client}${pod}${serviceYaml('reviews', '10.96.0.1')}`,
+        DENY.replace('ports: ["8080"]', 'ports: ["81"]'),
+      );
+    const from = { source: 'shop/client-1', destination: 'reviews' };
+    assert.match(JSON.stringify(explain(from, of('')).hop), /the caller here is the waypoint/);
+    const ours = JSON.stringify(explain(from, of(', istio.io/rev: ambit')).hop);
+    assert.match(ours, /decided by the waypoint, for the real caller/);
+    assert.doesNotMatch(ours, /the caller here is the waypoint/);
   });
 
   // It was said to be protected by its policies, and plaintext to it was not refused.

@@ -132,6 +132,11 @@ export class ExplainMesh {
     return this.#isWaypoint(key) ? { key, className: this.#classOf(key) } : undefined;
   }
 
+  /** Whether a waypoint is of this mesh, and not another's that a label names. */
+  isOwn({ key }: Pick<WaypointReference, 'key'>): boolean {
+    return this.#isWaypoint(key);
+  }
+
   #isWaypoint(key: string): boolean {
     const { waypoints, scopes } = this.#snapshot.outputs;
     return waypoints.has(key) || scopes.has(key);

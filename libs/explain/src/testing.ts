@@ -20,6 +20,11 @@ export function uncapturedSnapshotOf(...texts: readonly string[]): DecodedSnapsh
   return snapshotFrom(new MeshModel({ ...OPTIONS, capture: 'reported' }), texts);
 }
 
+/** As of revision `ambit`, beside another mesh. */
+export function besideSnapshotOf(...texts: readonly string[]): DecodedSnapshot {
+  return snapshotFrom(new MeshModel({ ...OPTIONS, revision: 'ambit' }), texts);
+}
+
 /** As while a namespace is let out of the mesh for a time. */
 export function bypassedSnapshotOf(
   namespace: string,

@@ -6,6 +6,7 @@
  */
 import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
 import { serviceKey } from '@ambit/routing';
+import { foldBranches } from './branches.ts';
 import { callerIdentity } from './caller.ts';
 import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
@@ -35,11 +36,44 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   const context: WaypointContext = { ...arrival, view, mesh };
   const target = view.target(authority, caller.workload?.namespace ?? '');
   if (target.kind === 'unknown') return endsRefused(head, { text: target.text, status: 400 });
+  if (!mesh.isOwn(reference)) return throughForeign(head, target, context);
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
   return target.kind === 'workload'
     ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
     : toService(known, target, { ...context, isRequest: protocol.isHttp });
+}
+
+/** What it decides is not in the snapshot; what the destination makes of it is. */
+function throughForeign(
+  head: HopHead,
+  target: Exclude<WaypointTarget, { kind: 'unknown' }>,
+  context: WaypointContext,
+): Hop {
+  const step = note('it is of another mesh: what its routes and policies decide is not known here');
+  const known = { ...head, steps: [...head.steps, step] };
+  const endpoints =
+    target.kind === 'workload'
+      ? [{ workload: target.workload, targetPort: target.port }]
+      : endpointsOf(target.service, target.port, context.mesh);
+  if (endpoints.length === 0) return endsRefused(known, { text: 'there is no ready endpoint' });
+  return goesOn(
+    known,
+    foldBranches(endpoints, (endpoint) => dialEndpoint(endpoint, context)),
+  );
+}
+
+function endpointsOf(
+  service: MeshService,
+  port: number,
+  mesh: ExplainMesh,
+): readonly { readonly workload: Workload; readonly targetPort: number }[] {
+  const key = serviceKey(service);
+  return mesh.index.endpoints(key).flatMap((workload) => {
+    const mapping = workload.services[key]?.find(({ servicePort }) => servicePort === port);
+    const isReady = workload.status === 'HEALTHY';
+    return mapping === undefined || !isReady ? [] : [{ workload, targetPort: mapping.targetPort }];
+  });
 }
 
 function protocolOf(

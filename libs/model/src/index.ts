@@ -59,6 +59,7 @@ export {
   withTransitionTimes,
 } from './status/gateway-api/index.ts';
 export { NOT_CAPTURED } from './status/uncaptured.ts';
+export { type UnjudgedReason, unjudged } from './status/unjudged.ts';
 export type {
   Address,
   AddressKey,

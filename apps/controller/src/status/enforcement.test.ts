@@ -189,6 +189,19 @@ describe('Enforcement', () => {
       },
       'Unknown NotCaptured: Pod/shop/a, or whoever has cannot say so: node9 cannot be reached',
     ],
+    [
+      'agents see a waypoint of another mesh in place of its callers',
+      {
+        streams: [IN_FORCE],
+        findings: [{ code: 'CALLER_HIDDEN', message: 'callers of x', fix: 'target it' }],
+      },
+      'False CallerHidden: callers of x; target it',
+    ],
+    [
+      'no waypoint is made for what it targets',
+      { streams: [], findings: [{ code: 'WAYPOINT_NOT_MADE', message: 'none for x' }] },
+      'False WaypointNotMade: none for x',
+    ],
     ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
     [
       'its waypoint is not there',

@@ -16,6 +16,8 @@ import {
   type MeshOutputs,
   NOT_CAPTURED,
   type ObjectStatus,
+  type UnjudgedReason,
+  unjudged,
 } from '@ambit/model';
 import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
@@ -34,7 +36,8 @@ export type EnforcedReason =
   | 'Refused'
   | 'NotEnrolled'
   | 'NotCaptured'
-  | 'NoProxy';
+  | 'NoProxy'
+  | UnjudgedReason;
 
 export interface EnforcementOptions {
   /** Those of the turn in which it is asked. */
@@ -190,6 +193,8 @@ export class Enforcement {
     if (outside !== undefined) return this.#say(key, 'False', 'NotEnrolled', outside.message);
     const uncaptured = findings.find(({ code }) => code === NOT_CAPTURED);
     if (uncaptured !== undefined) return this.#notCaptured(key, uncaptured.message, evaluation);
+    const open = unjudged(findings);
+    if (open !== undefined) return this.#say(key, 'False', open.reason, open.message);
     if (!conditions.some(({ type }) => type === 'Accepted')) return undefined;
     const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
     return this.#conditionOf(key, evaluation, { own, unready });

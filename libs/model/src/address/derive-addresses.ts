@@ -18,7 +18,7 @@ import {
 } from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
 import { fallbackOf } from '../waypoint/fallback.ts';
-import { foreignWaypoint } from '../waypoint/foreign.ts';
+import { foreignWaypoint, noWaypoint } from '../waypoint/foreign.ts';
 import {
   combineBinding,
   type GuardedMember,
@@ -33,6 +33,7 @@ import {
 import type { ServiceRouting } from '../waypoint/routes.ts';
 import {
   type Binding,
+  type BindingRequest,
   bindWaypoint,
   ON_DEMAND_NAME,
   onDemandWaypoint,
@@ -159,7 +160,7 @@ function deriveServiceBindings(
           namespace: service.namespace,
           labels: service.isGateway ? { 'istio.io/use-waypoint': 'none' } : service.labels,
           traffic: 'service',
-          isNeeded: isNeededIn(service.namespace, needs, inputs),
+          ...need(service.namespace, needs, inputs),
         },
         context,
       );
@@ -169,20 +170,27 @@ function deriveServiceBindings(
         definition === undefined || binding.reason !== 'Bound'
           ? NO_NEEDS
           : gatewayPolicies(definition, sources, policies);
+      const fallback = fallbackOf(service.waypointFallback, {
+        binding,
+        definition,
+        namespaceObject: context.namespaceObject,
+      });
+      const isClosed =
+        binding.reason === 'NamespaceForeign' &&
+        service.kind === 'ServiceEntry' &&
+        needs.hard.length > 0 &&
+        !(fallback.isWritten && fallback.mode === 'direct');
       return combineBinding({
         key: service.key,
-        binding,
+        // Nobody stands before what an entry names but those who call it: so here they are who keeps the policy.
+        binding: isClosed ? { ...binding, foreign: noWaypoint(service.namespace) } : binding,
         needs: {
           hard: [...needs.hard, ...atGateway.hard],
           soft: [...needs.soft, ...atGateway.soft],
         },
         targeted: [...targeting.hard, ...atGateway.hard],
         isReady: definition !== undefined && isReady(definition, inputs),
-        fallback: fallbackOf(service.waypointFallback, {
-          binding,
-          definition,
-          namespaceObject: context.namespaceObject,
-        }),
+        fallback,
       });
     })
     .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
@@ -199,7 +207,7 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
       namespace: workload.namespace,
       labels: workload.labels,
       traffic: 'workload',
-      isNeeded: isNeededIn(workload.namespace, { hard, soft }, inputs),
+      ...need(workload.namespace, { hard, soft }, inputs),
     },
     context,
   );
@@ -304,15 +312,16 @@ function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean 
  * Whether objects that need HTTP have a waypoint made. Beside another mesh not in a namespace that is the other's, where its pods
  * would be called by the waypoint instead of the caller; but what is enrolled there is not left without who decides its policies.
  */
-function isNeededIn(
+function need(
   namespace: string,
-  { hard, soft }: { readonly hard: readonly unknown[]; readonly soft: readonly unknown[] },
+  { hard, soft }: ServiceNeeds,
   inputs: AddressInputs,
-): boolean {
-  if (hard.length + soft.length === 0) return false;
+): Pick<BindingRequest, 'isNeeded' | 'isElsewhere'> {
+  if (hard.length + soft.length === 0) return { isNeeded: false };
   const object = inputs.sources.namespaces.get(objectKey('Namespace', '', namespace));
-  if (isOwnedBy(inputs.options.revision, object?.metadata.labels ?? {})) return true;
-  return hard.length > 0 && inputs.enrolledNamespaces.get(namespace) === true;
+  if (isOwnedBy(inputs.options.revision, object?.metadata.labels ?? {})) return { isNeeded: true };
+  const isNeeded = hard.length > 0 && inputs.enrolledNamespaces.get(namespace) === true;
+  return { isNeeded, isElsewhere: !isNeeded };
 }
 
 function bindingContext(

@@ -36,6 +36,7 @@ export type ConditionReason =
   | 'WaypointNotReady'
   | 'WaypointNotFound'
   | 'WaypointForeign'
+  | 'NamespaceForeign'
   | 'WaypointOptedOut'
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType'
@@ -64,6 +65,7 @@ export const BINDING_REASONS: Readonly<
   OptedOut: 'WaypointOptedOut',
   WaypointNotFound: 'WaypointNotFound',
   WaypointForeign: 'WaypointForeign',
+  NamespaceForeign: 'NamespaceForeign',
   AttachmentDenied: 'AttachmentDenied',
   UnsupportedTrafficType: 'UnsupportedTrafficType',
 };
@@ -79,6 +81,8 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
       return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
     case 'WaypointForeign':
       return `waypoint ${waypoint} for ${subject} is of another mesh (istio.io/rev of the Gateway or its namespace), which says what becomes of it`;
+    case 'NamespaceForeign':
+      return `no waypoint is made for ${subject}: its namespace is another mesh's, and no pod there is of this one`;
     case 'AttachmentDenied':
       return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
     case 'UnsupportedTrafficType':

@@ -30,6 +30,7 @@ import {
 import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
 import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
 import { deriveUncaptured } from './uncaptured.ts';
+import { deriveBehindForeign } from './unjudged.ts';
 import { labelFindings } from './waypoint-labels.ts';
 
 export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
@@ -40,6 +41,7 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     reached: deriveReached(graph, derived),
     standings: (key) => standings.get(key) ?? [],
     uncaptured: deriveUncaptured(graph, derived),
+    behindForeign: deriveBehindForeign(graph, derived),
   };
   const statusOf = <V extends MeshObject>(
     name: string,

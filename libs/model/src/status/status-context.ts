@@ -7,6 +7,7 @@ import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
 import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
 import type { Uncaptured } from './uncaptured.ts';
+import type { BehindForeign } from './unjudged.ts';
 
 /** What one kind's status function says. */
 export interface StatusParts {
@@ -45,6 +46,7 @@ export interface StatusContext {
   readonly standings: (key: ObjectKey) => readonly WaypointStanding[];
   /** Enrolled pods that no agent has captured, as far as anybody knows. */
   readonly uncaptured: Collection<Uncaptured>;
+  readonly behindForeign: Collection<BehindForeign>;
 }
 
 export function acceptedCondition(object: MeshObject, text = 'valid'): Condition {

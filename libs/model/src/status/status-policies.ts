@@ -22,6 +22,7 @@ import {
   waypointConditions,
 } from './status-context.ts';
 import { uncapturedFindings } from './uncaptured.ts';
+import { hiddenCallers, unmadeTargets } from './unjudged.ts';
 
 export function authorizationPolicyStatus(
   policy: AuthorizationPolicy,
@@ -38,10 +39,11 @@ export function authorizationPolicyStatus(
     );
   }
   const outside = outsideOf(policy, context);
+  const unmade = unmadeTargets(policy, derived);
   conditions.push(
     outside.isAll
       ? notEnrolled(policy, outside.names)
-      : attachedCondition(policy, derived, info?.needsL7 === true),
+      : (unmade.condition ?? attachedCondition(policy, derived, info?.needsL7 === true)),
   );
   if (outside.names.length > 0) {
     const message = `nobody decides for ${listKeys(outside.names)}: not in the mesh`;
@@ -49,6 +51,7 @@ export function authorizationPolicyStatus(
     findings.push(warning('NOT_ENROLLED', 'spec', message, fix));
   }
   findings.push(...uncapturedFindings(policy, context.uncaptured, derived.options.rootNamespace));
+  findings.push(...unmade.findings, ...hiddenCallers(policy, derived, context.behindForeign));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
   }

@@ -69,8 +69,10 @@ function closedFindings({ fallback, isHard, hard }: ServiceBinding): readonly Fi
 }
 
 function bindingCondition(binding: ServiceBinding, generation: number): Condition | undefined {
-  const { reason, waypoint = '', key, isHard, isActive, isReady } = binding;
+  const { reason, waypoint = '', key, isHard, isActive, isReady, foreign } = binding;
   if (reason === 'NotNeeded' || (reason === 'OptedOut' && !isHard)) return undefined;
+  // On what is another mesh's nothing is said, but where callers are kept from it.
+  if (reason === 'NamespaceForeign' && foreign === undefined) return undefined;
   if (reason !== 'Bound') {
     const text = bindingText(reason, waypoint, `service ${key}`);
     return condition('WaypointReady', 'False', BINDING_REASONS[reason], text, generation);

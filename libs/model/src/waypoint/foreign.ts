@@ -5,6 +5,8 @@
 import type { Gateway } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
 import { type ModelOptions, objectKey } from '../objects/keys.ts';
+import { HBONE_PORT } from '../objects/labels.ts';
+import type { GatewayAddress } from '../types.ts';
 import { type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
 
 export interface KnownWaypoints {
@@ -24,4 +26,16 @@ export function foreignWaypoint(
   const name = objectKey('Gateway', key.slice(0, slash), key.slice(slash + 1));
   const gateway = sources.gateways.get(name);
   return gateway === undefined ? undefined : waypointFromGateway(gateway, options);
+}
+
+/**
+ * Where callers are sent for what a waypoint has to decide in a namespace in which none is made: nobody is there, and that is
+ * what refuses them. No service can have this name.
+ */
+export function noWaypoint(namespace: string): GatewayAddress {
+  const hostname = `(none is made in namespace ${namespace})`;
+  return {
+    destination: { kind: 'hostname', hostname: { namespace, hostname } },
+    hboneMtlsPort: HBONE_PORT,
+  };
 }

@@ -50,6 +50,7 @@ export interface WaypointDefinition {
 export type BindingReason =
   | 'Bound'
   | 'NotNeeded'
+  | 'NamespaceForeign'
   | 'OptedOut'
   | 'WaypointNotFound'
   | 'WaypointForeign'
@@ -62,7 +63,7 @@ export interface Binding {
   readonly waypoint?: string;
   /** Somebody wrote a label, rather than an object that needs it. */
   readonly isLabelled: boolean;
-  /** Where callers go for `WaypointForeign`: what is decided there is not gone round. */
+  /** Where callers go for `WaypointForeign`: what is decided there is not gone round. For `NamespaceForeign` where nobody is: they are refused. */
   readonly foreign?: GatewayAddress;
 }
 
@@ -163,8 +164,10 @@ export interface BindingRequest {
   readonly namespace: string;
   readonly labels: Labels;
   readonly traffic: 'service' | 'workload';
-  /** Some object needs HTTP here. */
+  /** Some object needs HTTP here, and a waypoint may be made for it. */
   readonly isNeeded: boolean;
+  /** Some object needs HTTP here, and the namespace is one of another mesh in which nothing is made. */
+  readonly isElsewhere?: boolean;
 }
 
 export interface BindingContext {
@@ -180,7 +183,9 @@ export function bindWaypoint(request: BindingRequest, context: BindingContext): 
   const onDemand = `${request.namespace}/${ON_DEMAND_NAME}`;
   const key = wanted ?? onDemand;
   const isLabelled = wanted !== undefined;
-  if (!isLabelled && !request.isNeeded) return { reason: 'NotNeeded', isLabelled };
+  if (!isLabelled && !request.isNeeded) {
+    return { reason: request.isElsewhere === true ? 'NamespaceForeign' : 'NotNeeded', isLabelled };
+  }
   const definition = context.definition(key);
   if (definition === undefined) {
     const foreign = context.foreign(key);

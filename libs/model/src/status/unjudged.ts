@@ -1,0 +1,184 @@
+/**
+ * Policies that are accepted and do not hold for every caller, because of another mesh beside this one: its waypoint stands between
+ * callers and pods, so that agents see the waypoint and not the caller, or nothing of this mesh stands before a target.
+ *
+ * Rule: `Enforced` is not True while an object has one of these findings.
+ */
+import type { AuthorizationPolicy, Finding, ObjectKey } from '@ambit/api';
+import type { CompiledPolicy, L4Match, Match, Rule, StringPattern } from '@ambit/policy';
+import { isInMesh } from '../address/derive-addresses.ts';
+import { BY_OBJECT, type Derived } from '../derive.ts';
+import type { Collection } from '../graph/collection.ts';
+import type { Graph } from '../graph/graph.ts';
+import { keyOf, type Labels, selects } from '../objects/keys.ts';
+import { USE_WAYPOINT } from '../objects/labels.ts';
+import { DEFAULT_REVISION } from '../objects/revision.ts';
+import { ANY, BY_ANY, BY_NAMESPACE, targetBucket } from '../objects/sources.ts';
+import type { Condition } from '../types.ts';
+import { foreignWaypoint } from '../waypoint/foreign.ts';
+import type { WaypointDefinition } from '../waypoint/waypoints.ts';
+import type { WorkloadSpec } from '../workload/workloads.ts';
+import { condition, listKeys, warning } from './conditions.ts';
+
+/** Codes of the findings, and the reasons that `Enforced` gives for them. */
+export const UNJUDGED = {
+  CALLER_HIDDEN: 'CallerHidden',
+  WAYPOINT_NOT_MADE: 'WaypointNotMade',
+} as const satisfies Readonly<Record<string, string>>;
+
+export type UnjudgedReason = (typeof UNJUDGED)[keyof typeof UNJUDGED];
+
+/** Why a policy with these findings does not hold for every caller; undefined: nothing here says so. */
+export function unjudged(
+  findings: readonly Finding[],
+): { readonly reason: UnjudgedReason; readonly message: string } | undefined {
+  for (const { code, message, fix } of findings) {
+    const reason = Object.entries(UNJUDGED).find(([known]) => known === code)?.[1];
+    if (reason !== undefined) {
+      return { reason, message: fix === undefined ? message : `${message}; ${fix}` };
+    }
+  }
+  return undefined;
+}
+
+/** A way to a workload that leads through another mesh's waypoint. */
+interface Door {
+  /** The Service, or the workload where its own label says so. */
+  readonly subject: ObjectKey;
+  readonly waypoint: Pick<WaypointDefinition, 'key' | 'identity' | 'namespace' | 'serviceAccount'>;
+}
+
+/** A workload of this mesh behind waypoints of another. */
+export interface BehindForeign {
+  readonly namespace: string;
+  readonly labels: Labels;
+  readonly doors: readonly Door[];
+}
+
+export function deriveBehindForeign(graph: Graph, derived: Derived): Collection<BehindForeign> {
+  return graph
+    .map('behind-foreign', derived.workloadSpecs, (workload): BehindForeign | undefined => {
+      if (!isInMesh(workload, derived)) return undefined;
+      const doors = doorsOf(workload, derived);
+      const { namespace, labels } = workload;
+      return doors.length === 0 ? undefined : { namespace, labels, doors };
+    })
+    .addIndex(BY_ANY, () => [ANY])
+    .addIndex(BY_NAMESPACE, ({ namespace }) => [namespace]);
+}
+
+function doorsOf({ uid, object }: WorkloadSpec, derived: Derived): readonly Door[] {
+  const { memberships, serviceBindings, workloadBindings, services } = derived;
+  const ways = Object.keys(memberships.get(uid) ?? {}).map(
+    (key) => [services.get(key)?.object ?? key, serviceBindings.get(key)] as const,
+  );
+  return [...ways, [object, workloadBindings.get(uid)] as const].flatMap(([subject, binding]) => {
+    const { reason, foreign, waypoint: key = '' } = binding ?? {};
+    if (reason !== 'WaypointForeign' || foreign === undefined) return [];
+    const found = foreignWaypoint(key, derived);
+    if (found === undefined) return [];
+    const { identity, namespace, serviceAccount } = found;
+    return [{ subject, waypoint: { key, identity, namespace, serviceAccount } }];
+  });
+}
+
+/** Of a policy that agents decide: the ways on which its rules on the source judge a waypoint. */
+export function hiddenCallers(
+  policy: AuthorizationPolicy,
+  derived: Derived,
+  behind: Collection<BehindForeign>,
+): readonly Finding[] {
+  const info = derived.policies.get(keyOf(policy));
+  if (info === undefined || info.isTargeted || info.needsL7 || !info.isEnforcing) return [];
+  const { metadata, spec } = policy;
+  const near =
+    metadata.namespace === derived.options.rootNamespace
+      ? behind.lookup(BY_ANY, ANY)
+      : behind.lookup(BY_NAMESPACE, metadata.namespace);
+  const ways = new Map<string, ObjectKey>();
+  for (const { labels, doors } of near) {
+    if (!selects(spec.selector?.matchLabels ?? {}, labels)) continue;
+    for (const { subject, waypoint } of doors) {
+      if (!judgesWrongly(info.compiled, waypoint)) continue;
+      ways.set(`${subject} (waypoint ${waypoint.key})`, subject);
+    }
+  }
+  if (ways.size === 0) return [];
+  const message = `callers of ${listKeys([...ways.keys()].sort())} come through a waypoint of another mesh, so its rules on the source judge that waypoint and not them`;
+  const subjects = listKeys([...new Set(ways.values())].sort());
+  const fix = `target ${subjects} by spec.targetRefs, so that the waypoint judges its callers, or take the label ${USE_WAYPOINT} off (it may be the namespace's), so that this mesh does`;
+  return [warning('CALLER_HIDDEN', 'spec.rules', message, fix)];
+}
+
+function judgesWrongly({ action, rules }: CompiledPolicy, waypoint: Door['waypoint']): boolean {
+  const isMeant = (rule: Rule): boolean =>
+    matchesOf(rule).some(({ l4 }) => isNamed(waypoint, action, l4));
+  return rules.some((rule) => matchesOf(rule).some(asksForSource) && !isMeant(rule));
+}
+
+const matchesOf = (rule: Rule): readonly Match[] => rule.clauses.flatMap(({ matches }) => matches);
+
+/** Not where any identity will do: whoever comes through a waypoint has one. */
+function asksForSource({ l4 }: Match): boolean {
+  const patterns: readonly StringPattern[] = [
+    ...l4.principals,
+    ...l4.notPrincipals,
+    ...l4.namespaces,
+    ...l4.notNamespaces,
+    ...l4.trustDomains,
+    ...l4.notTrustDomains,
+  ];
+  const others = [l4.serviceAccounts, l4.notServiceAccounts, l4.sourceIps, l4.notSourceIps];
+  return patterns.some(({ kind }) => kind !== 'presence') || others.some((list) => list.length > 0);
+}
+
+/** Who lets a waypoint in by its very name, or refuses all others, knows whom its callers come through. */
+function isNamed(
+  { identity, namespace, serviceAccount }: Door['waypoint'],
+  action: CompiledPolicy['action'],
+  l4: L4Match,
+): boolean {
+  const [principals, accounts] =
+    action === 'ALLOW'
+      ? [l4.principals, l4.serviceAccounts]
+      : [l4.notPrincipals, l4.notServiceAccounts];
+  return (
+    principals.some((one) => one.kind === 'exact' && `spiffe://${one.value}` === identity) ||
+    accounts.some((one) => one.namespace === namespace && one.name === serviceAccount)
+  );
+}
+
+/** Targets before which nobody of this mesh stands, because nothing is made in a namespace of another's. */
+export interface UnmadeTargets {
+  readonly condition?: Condition;
+  readonly findings: readonly Finding[];
+}
+
+export function unmadeTargets(policy: AuthorizationPolicy, derived: Derived): UnmadeTargets {
+  const { metadata, spec } = policy;
+  const found = spec.targetRefs.flatMap((ref) => {
+    const target = targetBucket(ref, metadata.namespace);
+    const bindings = [...derived.services.keysOf(BY_OBJECT, target)].flatMap(
+      (key) => derived.serviceBindings.get(key) ?? [],
+    );
+    const open = bindings.filter(({ reason }) => reason === 'NamespaceForeign');
+    return open.length === 0
+      ? []
+      : [{ target, isClosed: open.every(({ foreign }) => foreign !== undefined) }];
+  });
+  if (found.length === 0) return { findings: [] };
+  const names = listKeys(found.map(({ target }) => target));
+  const meanwhile = found.every(({ isClosed }) => isClosed)
+    ? 'callers in this mesh are refused'
+    : 'callers go direct and nobody decides';
+  const message = `no waypoint is made for ${names}: the namespace is another mesh's, and no pod there is of this one; ${meanwhile}`;
+  const revision = derived.options.revision ?? DEFAULT_REVISION;
+  const fix = `name a waypoint there (label ${USE_WAYPOINT}), or give the namespace to this mesh (label istio.io/rev: ${revision})`;
+  const findings = [warning('WAYPOINT_NOT_MADE', 'spec.targetRefs', message, fix)];
+  if (found.length < spec.targetRefs.length) return { findings };
+  const text = `${message}; ${fix}`;
+  return {
+    condition: condition('Attached', 'False', 'NamespaceForeign', text, metadata.generation),
+    findings,
+  };
+}
