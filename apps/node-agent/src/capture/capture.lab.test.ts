@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import {
   adoptUdp,
+  applyNft,
   bindUdp,
   type Netns,
   readSysctl,
@@ -20,7 +21,7 @@ import {
   releaseCapture,
   removeCapture,
 } from './pod-network.ts';
-import { type CaptureOptions, DEFAULT_PROBE_SOURCES } from './rules.ts';
+import { type CaptureOptions, captureRules, DEFAULT_PROBE_SOURCES } from './rules.ts';
 import { ask, type Cable, connectPodAndPeer, dial, EchoServer, PEER, POD } from './testing.ts';
 
 const OPTIONS: CaptureOptions = {
@@ -258,7 +259,7 @@ describe('removeCapture', () => {
         await runIp(pod, ['rule']),
         await runIp(pod, ['-6', 'rule']),
         await runIp(pod, ['route', 'show', 'table', 'all']),
-        await runIp(pod, ['-6', 'route', 'show', 'table', '100']).catch(() => ''),
+        await runIp(pod, ['-6', 'route', 'show', 'table', '15008']).catch(() => ''),
         readSysctl(pod, 'net.ipv4.tcp_migrate_req'),
       ].join('\n');
     const before = await look();
@@ -271,16 +272,78 @@ describe('removeCapture', () => {
     assert.equal(await look(), before);
   });
 
-  it('leaves the way back of another mesh, which has the same mark, table and priority', async () => {
-    const rule = ['fwmark', '0x111/0xfff', 'pref', '32764', 'lookup', '100'];
-    const route = ['local', 'default', 'dev', 'lo', 'table', '100'];
-    await runIp(pod, ['rule', 'add', ...rule]);
-    await runIp(pod, ['route', 'add', ...route]);
+  const shared = {
+    rule: ['fwmark', '0x111/0xfff', 'pref', '32764', 'lookup', '100'],
+    route: ['local', 'default', 'dev', 'lo', 'table', '100'],
+  };
+  const addShared = async (): Promise<void> => {
+    await runIp(pod, ['rule', 'add', ...shared.rule]);
+    await runIp(pod, ['route', 'add', ...shared.route]);
+  };
+  const hasShared = async (): Promise<boolean> => {
+    const rules = await runIp(pod, ['rule']);
+    const routes = await runIp(pod, ['route', 'show', 'table', 'all']);
+    const found = [/32764:.* lookup 100\b/.test(rules), /dev lo table 100\b/.test(routes)];
+    assert.equal(found[0], found[1]);
+    return found[0] === true;
+  };
+  const THEIRS = 'table inet istio-ambient-nat { chain istio-output { }\n }';
+  /** As an agent leaves a pod that had no numbers of its own for the way back. */
+  const captureAsBefore = async (): Promise<void> => {
+    await applyNft(pod, captureRules(OPTIONS));
+    await addShared();
+  };
+
+  it('leaves the way back of another mesh in a pod without a table of ours', async () => {
+    await addShared();
     await removeCapture(pod);
-    assert.match(await runIp(pod, ['rule']), /32764:.* lookup 100/);
-    assert.match(await runIp(pod, ['route', 'show', 'table', '100']), /local default dev lo/);
-    await runIp(pod, ['rule', 'del', ...rule]);
-    await runIp(pod, ['route', 'del', ...route]);
+    assert.ok(await hasShared());
+  });
+
+  it('leaves the way back of another mesh that captured the pod before the end of our grace', async () => {
+    await applyCapture(pod, OPTIONS);
+    await releaseCapture(pod);
+    await addShared();
+    await applyNft(pod, THEIRS);
+    await removeCapture(pod);
+    assert.ok(await hasShared());
+    assert.doesNotMatch(await runIp(pod, ['rule']), /15008/);
+  });
+
+  it('keeps its own way back where another mesh cleans up its', async () => {
+    await addShared();
+    await applyCapture(pod, OPTIONS);
+    await runIp(pod, ['rule', 'del', ...shared.rule]);
+    await runIp(pod, ['route', 'del', ...shared.route]);
+    const options = { mark: PACKET_MARK, sourceAddress: PEER.v4 };
+    assert.equal(await talk(pod, { address: POD.v4, port: APP, ...options }), 'pod:x');
+  });
+
+  it('takes away what older agents used, at once and when it is removed', async () => {
+    await captureAsBefore();
+    const spoofed = await dial(pod, {
+      address: POD.v4,
+      port: APP,
+      mark: PACKET_MARK,
+      sourceAddress: PEER.v4,
+    });
+    await applyCapture(pod, OPTIONS);
+    assert.ok(!(await hasShared()));
+    assert.equal(await ask(spoofed, '1'), 'pod:1', 'connections of the older agent go on');
+    spoofed.destroy();
+    await removeCapture(pod);
+    await captureAsBefore();
+    await removeCapture(pod);
+    assert.ok(!(await hasShared()));
+  });
+
+  it('leaves what older agents used where another mesh needs the same', async () => {
+    await captureAsBefore();
+    await applyNft(pod, THEIRS);
+    await applyCapture(pod, OPTIONS);
+    assert.ok(await hasShared());
+    await removeCapture(pod);
+    assert.ok(await hasShared());
   });
 });
 

@@ -11,9 +11,15 @@ export const PACKET_MARK = 0x539;
 export const CONNECTION_MARK = 0x111;
 export const MARK_MASK = 0xfff;
 
-/** Where packets with the connection mark are routed: everything is local there. */
-export const ROUTE_TABLE = 100;
-export const RULE_PRIORITY = 32764;
+/**
+ * Where packets with the connection mark are routed: everything is local there. Numbers of this mesh alone, so that a pod that moves
+ * between meshes keeps the way back of whoever has it now, whoever cleans up after the other.
+ */
+export const ROUTE_TABLE = 15008;
+export const RULE_PRIORITY = 32763;
+/** What Istio's agent uses for the same, and agents of Ambit did before they had numbers of their own. */
+export const SHARED_ROUTE_TABLE = 100;
+export const SHARED_RULE_PRIORITY = 32764;
 
 /** Sources of kubelet probes, which must reach the application as they are. */
 export const PROBE_SOURCE_V4 = '169.254.7.127';

@@ -22,6 +22,8 @@ import {
   OUTBOUND_PORT,
   ROUTE_TABLE,
   RULE_PRIORITY,
+  SHARED_ROUTE_TABLE,
+  SHARED_RULE_PRIORITY,
 } from './constants.ts';
 import {
   CAPTURE_TABLES,
@@ -35,6 +37,8 @@ import {
 const MIGRATE_SYSCTL = 'net.ipv4.tcp_migrate_req';
 const SYSCTL_REFUSALS: ReadonlySet<string> = new Set(['ENOENT', 'EROFS', 'EACCES', 'EPERM']);
 const MARK = `0x${CONNECTION_MARK.toString(16)}/0x${MARK_MASK.toString(16)}`;
+const OWN_WAY = wayOf(RULE_PRIORITY, ROUTE_TABLE);
+const SHARED_WAY = wayOf(SHARED_RULE_PRIORITY, SHARED_ROUTE_TABLE);
 /** TCP_ESTABLISHED, SYN_RECV, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING of tcp_states.h. */
 const OPEN_STATES: ReadonlySet<string> = new Set(['01', '03', '04', '05', '08', '09', '0B']);
 const CAPTURED_PORTS: ReadonlySet<number> = new Set([OUTBOUND_PORT, INBOUND_PORT, HBONE_PORT]);
@@ -56,19 +60,10 @@ export async function applyCapture(ns: Netns, options: CaptureOptions): Promise<
   setMigration(ns, true);
   // The way back first: the rules alone would lose replies.
   for (const family of families(ns)) {
-    await runIp(ns, [
-      family,
-      'route',
-      'replace',
-      'local',
-      'default',
-      'dev',
-      'lo',
-      'table',
-      `${ROUTE_TABLE}`,
-    ]);
-    await unlessSaid(/File exists/, runIp(ns, [family, 'rule', 'add', ...RULE]));
+    await runIp(ns, [family, 'route', 'replace', ...OWN_WAY.route]);
+    await unlessSaid(/File exists/, runIp(ns, [family, 'rule', 'add', ...OWN_WAY.rule]));
   }
+  if (await isOlderWayOurs(ns)) await removeWay(ns, SHARED_WAY);
   await applyNft(ns, captureRules(options));
 }
 
@@ -80,30 +75,48 @@ export async function releaseCapture(ns: Netns): Promise<void> {
 /**
  * Nothing of the capture is left. Connections that the agent still carries break.
  *
- * Where no table of ours is, nothing is touched: the way back has the mark, table and priority that Istio's agent uses too, so that
- * alone it is the other's. The tables therefore go last.
+ * Where no table of ours is, nothing is touched. The tables go last, so that a removal that was cut short is done again.
  */
 export async function removeCapture(ns: Netns): Promise<void> {
   if (!(await hasCapture(ns))) return;
-  for (const family of families(ns)) {
-    await unlessSaid(/No such file/, runIp(ns, [family, 'rule', 'del', ...RULE]));
-    await unlessSaid(
-      /No such (process|file)|does not exist/,
-      runIp(ns, [
-        family,
-        'route',
-        'del',
-        'local',
-        'default',
-        'dev',
-        'lo',
-        'table',
-        `${ROUTE_TABLE}`,
-      ]),
-    );
-  }
+  await removeWay(ns, OWN_WAY);
+  if (await isOlderWayOurs(ns)) await removeWay(ns, SHARED_WAY);
   await applyNft(ns, removeRules());
   setMigration(ns, false);
+}
+
+/**
+ * Whether a way back with Istio's numbers is one that an older agent of ours made: our tables are there, and nothing of Istio's
+ * is. Where Istio's rules are, the way is left, be it whose it may: without it the pod's replies to Istio's agent are lost.
+ */
+async function isOlderWayOurs(ns: Netns): Promise<boolean> {
+  const ruleset = await runNft(ns, ['list', 'ruleset']);
+  const isOurs = CAPTURE_TABLES.some((name) => ruleset.includes(`table inet ${name} {`));
+  // Its chains are ISTIO_OUTPUT and istio-output; what it wrote by the older iptables, nft does not show.
+  return isOurs && !/istio[-_]/i.test(ruleset) && !hasOldTables(ns);
+}
+
+/** Also where nobody can tell. */
+function hasOldTables(ns: Netns): boolean {
+  return runInNetns(ns, () =>
+    ['ip_tables_names', 'ip6_tables_names'].some((file) => {
+      try {
+        return readTable(file) !== '';
+      } catch {
+        return true;
+      }
+    }),
+  );
+}
+
+async function removeWay(ns: Netns, { rule, route }: Way): Promise<void> {
+  for (const family of families(ns)) {
+    await unlessSaid(/No such file/, runIp(ns, [family, 'rule', 'del', ...rule]));
+    await unlessSaid(
+      /No such (process|file)|does not exist/,
+      runIp(ns, [family, 'route', 'del', ...route]),
+    );
+  }
 }
 
 /**
@@ -145,7 +158,18 @@ export function carriedConnections(ns: Netns): number {
   });
 }
 
-const RULE = ['fwmark', MARK, 'pref', `${RULE_PRIORITY}`, 'lookup', `${ROUTE_TABLE}`] as const;
+/** Of replies to sources that the agent borrows, as arguments of `ip`. */
+interface Way {
+  readonly rule: readonly string[];
+  readonly route: readonly string[];
+}
+
+function wayOf(priority: number, table: number): Way {
+  return {
+    rule: ['fwmark', MARK, 'pref', `${priority}`, 'lookup', `${table}`],
+    route: ['local', 'default', 'dev', 'lo', 'table', `${table}`],
+  };
+}
 
 function families(ns: Netns): readonly string[] {
   return hasIpv6(ns) ? ['-4', '-6'] : ['-4'];

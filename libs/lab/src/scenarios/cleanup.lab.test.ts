@@ -89,7 +89,7 @@ describe('node-agent cleanup', () => {
       assert.equal(await runNft(network.netns, ['list', 'ruleset']), '', key);
       for (const family of ['-4', '-6']) {
         assert.doesNotMatch(await runIp(network.netns, [family, 'rule']), /0x111/, key);
-        const table = runIp(network.netns, [family, 'route', 'show', 'table', '100']);
+        const table = runIp(network.netns, [family, 'route', 'show', 'table', '15008']);
         assert.equal(await table.catch(() => ''), '', key);
       }
       assert.equal(readSysctl(network.netns, 'net.ipv4.tcp_migrate_req'), '0', key);
