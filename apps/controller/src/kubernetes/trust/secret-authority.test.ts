@@ -250,7 +250,24 @@ describe('SecretAuthority', () => {
     await until(isTold, 'the loss is said');
     // Not while the mesh is known to trust another root by now.
     trust(root('other'));
-    await whileClockRuns(clock, systemClock.sleep(100));
+    const isRefused = (): boolean =>
+      replicas.every(({ problems }) => /it is not put back/.test(String(problems.at(-1))));
+    await whileClockRuns(clock, until(isRefused, 'that it is not put back is said'));
+    const asked = bed.server.requests.length;
+    const told = replicas.map(({ problems }) => problems.length);
+    for (let second = 0; second < 60; second += 1) {
+      clock.advance(1_000);
+      await systemClock.sleep(2);
+    }
+    const asks = bed.server.requests
+      .slice(asked)
+      .filter(({ url }) => /configmaps/.test(url.pathname));
+    assert.ok(asks.length <= 20, `${asks.length} times in a minute, by two`);
+    assert.deepEqual(
+      replicas.map(({ problems }) => problems.length),
+      told,
+      'and said once',
+    );
     assert.equal(stored(), undefined);
     trust({ ...good, roots: bundle });
     await whileClockRuns(

@@ -6,7 +6,7 @@
  * it is: before the first good one nothing is served, later the material before stays in use. One that went brings no other root:
  * what was in it stays in use, and is put back if the controller made it.
  */
-import { type Clock, MeshError } from '@ambit/core';
+import { Backoff, type Clock, MeshError } from '@ambit/core';
 import { type CaTexts, CertificateAuthority, createOwnRoot } from '@ambit/identity';
 import { isKubeError, Reflector, WorkQueue } from '@ambit/kube';
 
@@ -18,6 +18,8 @@ import { type CaSecret, caSecretOf, caTextsOf, ownSecret, SECRETS } from './ca-s
 const ASK_AGAIN_MS = 1_000;
 /** Whoever replaces a Secret deletes and creates it. */
 const PUT_BACK_MS = 5_000;
+/** Between attempts to put it back. */
+const PUT_BACK_AGAIN = { initialMs: 1_000, maxMs: 30_000, jitter: 0.2 };
 
 export interface SecretAuthorityOptions {
   readonly context: Pick<
@@ -49,6 +51,9 @@ export class SecretAuthority {
   #problem: string | undefined;
   /** Monotonic; since when the Secret in use is not there. */
   #missingSinceMs: number | undefined;
+  /** The mesh trusts other roots by now than those of the Secret that is not there. */
+  #isSuperseded = false;
+  readonly #putBackAgain = new Backoff(PUT_BACK_AGAIN);
 
   constructor(options: SecretAuthorityOptions) {
     const { context, trustDomain, defaultTtlSeconds } = options;
@@ -126,6 +131,8 @@ export class SecretAuthority {
       const problem = isSame ? undefined : await this.#breakWith(secret, signal);
       if (problem === undefined) {
         this.#missingSinceMs = undefined;
+        this.#isSuperseded = false;
+        this.#putBackAgain.reset();
         this.#use(secret, refused);
         return undefined;
       }
@@ -206,21 +213,30 @@ export class SecretAuthority {
     const { context, secretName } = this.#options;
     const { namespace, client, log } = context;
     const isOurs = secret.isOurs && secret.name === `${namespace}/${secretName}`;
-    const after = isOurs ? 'it is put back' : 'put it back';
-    this.#tell(`Secret ${secret.name} is gone; what was in it stays in use: ${after}`);
+    this.#sayGone(secret, isOurs);
     if (!isOurs) return undefined;
     this.#missingSinceMs ??= this.#clock.now();
     const waitMs = this.#missingSinceMs + PUT_BACK_MS - this.#clock.now();
     if (waitMs > 0) return waitMs;
     try {
       const trusted = await this.#trusted(signal);
-      if (await putBack(secret, { client, trusted, signal })) {
+      this.#isSuperseded = !(await putBack(secret, { client, trusted, signal }));
+      this.#sayGone(secret, isOurs);
+      if (!this.#isSuperseded) {
         log.warn('the Secret of the CA was deleted and is put back', { secret: secret.name });
       }
     } catch (error) {
       if (!isKubeError(error, 'KUBE_ALREADY_EXISTS')) throw error;
     }
-    return ASK_AGAIN_MS;
+    return this.#putBackAgain.next();
+  }
+
+  #sayGone({ name }: CaSecret, isOurs: boolean): void {
+    const ours = this.#isSuperseded
+      ? 'it is not put back, because the root ConfigMap does not have all of its roots; put back the Secret that has those'
+      : 'it is put back';
+    const after = isOurs ? ours : 'put it back';
+    this.#tell(`Secret ${name} is gone; what was in it stays in use: ${after}`);
   }
 
   /**
