@@ -56,9 +56,9 @@ export class ExplainMesh {
 
   /** Why a workload's traffic is not captured, as its namespace and its own labels say. */
   whyNotCaptured({ namespace, name }: Pick<Workload, 'namespace' | 'name'>): string {
-    const { mode, isException } = this.#modeOf(namespace, name);
+    const { mode, isException, because } = this.#modeOf(namespace, name);
     if (mode === 'ambient') return NOT_CAPTURED_YET;
-    if (isException) return 'left out of the mesh by its own labels or kind';
+    if (isException) return `left out of the mesh: ${because ?? 'by its own labels or kind'}`;
     const bypass = this.#bypassOf(namespace);
     if (bypass !== undefined) return `not captured: namespace ${namespace} is bypassed, ${bypass}`;
     return `not captured: namespace ${namespace} is not enrolled (label istio.io/dataplane-mode=ambient)`;
@@ -80,11 +80,15 @@ export class ExplainMesh {
   #modeOf(
     namespace: string,
     name: string,
-  ): { readonly mode: 'ambient' | 'none'; readonly isException: boolean } {
+  ): {
+    readonly mode: 'ambient' | 'none';
+    readonly isException: boolean;
+    readonly because: string | undefined;
+  } {
     const enrolment = this.#snapshot.outputs.enrolments.get(namespace);
     const exception = enrolment?.exceptions.find(({ pod }) => pod === name);
     const mode = exception?.mode ?? enrolment?.mode ?? 'none';
-    return { mode, isException: exception !== undefined };
+    return { mode, isException: exception !== undefined, because: exception?.because };
   }
 
   /** The objects because of which a destination has a waypoint: what guards it, and what asked for it. */
