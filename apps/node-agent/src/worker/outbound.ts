@@ -23,7 +23,7 @@ import { ConnectionRecord, identityOf } from './connection-record.ts';
 import { describeOutbound } from './describe-outbound.ts';
 import { WorkerError } from './errors.ts';
 import type { ConnectionRow, PodContext, Tracked } from './pod-context.ts';
-import { isUnanswered, Unanswered } from './unanswered.ts';
+import { behind, isUnanswered, silentOne, Unanswered } from './unanswered.ts';
 
 type Decision = OutboundDecision<Workload, MeshService>;
 /** Of a connection that is not refused. */
@@ -103,7 +103,8 @@ export class Outbound implements CarriedWay<Tracked> {
       return this.#resolve(carried, source);
     }
     const quick = this.#resolve(carried, source, (uid) => {
-      return tried.has(uid) || this.#unanswered.has(uid);
+      const isSilent = [uid, behind(uid, toOf(carried))].some((one) => this.#unanswered.has(one));
+      return isSilent || tried.has(uid);
     });
     const isAgain = tried.has(chosenOf(quick)?.uid ?? '');
     return isAgain ? this.#resolve(carried, source, (uid) => tried.has(uid)) : quick;
@@ -156,14 +157,15 @@ export class Outbound implements CarriedWay<Tracked> {
       }
     });
     const signal = AbortSignal.any([carried.life.signal, late.signal]);
-    this.#unanswered.tries(uid);
+    const asked = [uid, behind(uid, toOf(carried))];
+    for (const one of asked) this.#unanswered.tries(one);
     try {
       const conn = await this.#dial(carried.conn, { source, decision, signal });
-      this.#unanswered.answered(uid);
+      for (const one of asked) this.#unanswered.answered(one);
       return conn;
     } catch (error) {
       if (isUnanswered(error)) {
-        this.#unanswered.failed(uid);
+        this.#unanswered.failed(silentOne(error, uid, toOf(carried)));
       }
       throw error;
     } finally {
@@ -224,6 +226,11 @@ export function authorityOf(
   return kind === 'hbone' && dial.kind === 'dns' && port !== undefined
     ? formatAuthority(address, port)
     : authority;
+}
+
+/** Where the client was going. */
+function toOf({ original }: Carried): string {
+  return formatAddress(original.address, original.port);
 }
 
 /** Undefined where nobody else could be asked. */

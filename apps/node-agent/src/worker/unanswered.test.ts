@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import { HboneError } from '@ambit/hbone';
 import { fromIoError } from '@ambit/proxy';
-import { isUnanswered, Unanswered } from './unanswered.ts';
+import { behind, isUnanswered, silentOne, Unanswered } from './unanswered.ts';
 
 describe('Unanswered', () => {
   it('remembers for ten seconds', () => {
@@ -48,6 +48,23 @@ describe('Unanswered', () => {
     assert.equal(unanswered.size, 256);
     assert.equal(unanswered.has('43'), false);
     assert.equal(unanswered.has('44'), true);
+  });
+});
+
+describe('silentOne', () => {
+  const error = (code: 'HBONE_STATUS' | 'HBONE_TUNNEL_LOST', status?: number) =>
+    new HboneError(code, 'x', { side: 'upstream', ...(status !== undefined && { status }) });
+
+  it('is the way to one destination where somebody answered that it is dead', () => {
+    const unanswered = new Unanswered(new FakeClock());
+    unanswered.failed(silentOne(error('HBONE_STATUS', 503), 'w', '10.1.0.1:80'));
+    assert.equal(unanswered.has(behind('w', '10.1.0.1:80')), true);
+    assert.equal(unanswered.has(behind('w', '10.1.0.2:80')), false);
+    assert.equal(unanswered.has('w'), false);
+  });
+
+  it('is the endpoint itself where nobody answered', () => {
+    assert.equal(silentOne(error('HBONE_TUNNEL_LOST'), 'w', '10.1.0.1:80'), 'w');
   });
 });
 

@@ -5,7 +5,7 @@
  * on without it until that one has got through.
  */
 import { type Clock, MeshError } from '@ambit/core';
-import { isPolicyRefusal } from '@ambit/hbone';
+import { HboneError, isPolicyRefusal } from '@ambit/hbone';
 
 const SHUNNED_MS = 10_000;
 /** Beyond, the oldest is forgotten. */
@@ -13,7 +13,7 @@ const REMEMBERED_MAX = 256;
 
 export class Unanswered {
   readonly #clock: Clock;
-  /** Until when, by uid. */
+  /** Until when, by uid, or by `behind`. */
   readonly #until = new Map<string, number>();
 
   constructor(clock: Clock) {
@@ -48,6 +48,17 @@ export class Unanswered {
       this.#until.delete(oldest ?? '');
     }
   }
+}
+
+/** An endpoint as the way to one destination: what is dead behind a waypoint says nothing of its other services. */
+export function behind(uid: string, destination: string): string {
+  return `${uid} ${destination}`;
+}
+
+/** What an error says is not to be asked: who gave a status is there, and cannot reach this destination. */
+export function silentOne(error: MeshError, uid: string, destination: string): string {
+  const isThere = error instanceof HboneError && error.status !== undefined;
+  return isThere ? behind(uid, destination) : uid;
 }
 
 /** The other end is not there, is not who it should be, or has nobody behind it. Policy is an answer. */
