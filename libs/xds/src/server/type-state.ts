@@ -199,6 +199,8 @@ export class TypeState {
     }
     for (const name of inFlight.removed) {
       this.sent.delete(name);
+      // From now on the client may be without it, whatever it acknowledged before.
+      this.acked.delete(name);
     }
   }
 
@@ -221,7 +223,6 @@ export class TypeState {
       }
     }
     for (const name of inFlight.removed) {
-      this.acked.delete(name);
       this.rejected.delete(name);
       this.#ackedByName.delete(name);
     }
