@@ -74,6 +74,21 @@ describe('HeaderList', () => {
     );
   });
 
+  it('shares its list until it is changed, and never changes one that it gave away', () => {
+    const lines = Object.freeze(['a', '1', 'b', '2']);
+    const list = HeaderList.of(lines);
+    assert.equal(list.lines, lines);
+    const copy = list.clone();
+    copy.set('a', '3');
+    const given = copy.lines;
+    copy.add('c', '4');
+    copy.remove('b');
+    assert.deepEqual(list.lines, ['a', '1', 'b', '2']);
+    assert.deepEqual(given, ['b', '2', 'a', '3']);
+    assert.deepEqual(copy.lines, ['a', '3', 'c', '4']);
+    assert.deepEqual([copy.size, copy.bytes], [2, 12]);
+  });
+
   it('is not fooled by names of Object', () => {
     const list = HeaderList.fromRaw(['__proto__', 'x', 'constructor', 'y']);
     assert.equal(list.get('__proto__'), 'x');

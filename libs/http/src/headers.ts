@@ -1,11 +1,12 @@
 /**
- * Header fields of one message: lower-case names, order and repetition kept.
+ * Header fields of one message: lower-case names, order and repetition kept, as one flat list that is copied when it is changed.
  *
  * Names and values were checked by the parser that read them; what we add ourselves comes from validated
  * configuration, and a value with a control character is never written (`routing` cuts them).
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { MutableHeaders } from '@ambit/routing';
+import { type FieldLines, NO_FIELDS } from './h1/message.ts';
 
 /** RFC 9110 §7.6.1, and what only speaks of this connection. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -21,6 +22,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
+const LETTER_X = 0x78;
+
 /** An underscore counts as a hyphen: servers that make variables of names (CGI, WSGI) read both as the same. */
 function isInternal(name: string): boolean {
   const folded = name.includes('_') ? name.replaceAll('_', '-') : name;
@@ -31,9 +34,23 @@ function isInternal(name: string): boolean {
   );
 }
 
+function isExternal(name: string): boolean {
+  // Nearly all names begin with another letter.
+  return name.charCodeAt(0) !== LETTER_X || !isInternal(name);
+}
+
 export class HeaderList implements MutableHeaders {
-  #names: string[] = [];
-  #values: string[] = [];
+  /** Name, value, … */
+  #lines: readonly string[] = NO_FIELDS;
+  /** Nobody else has `#lines`. */
+  #isOwn = false;
+
+  /** Shares the list until something is changed. Names are in lower case already. */
+  static of(lines: FieldLines): HeaderList {
+    const list = new HeaderList();
+    list.#lines = lines;
+    return list;
+  }
 
   /** Name, value, name, value, as node:http gives `rawHeaders`. */
   static fromRaw(raw: readonly string[]): HeaderList {
@@ -58,29 +75,36 @@ export class HeaderList implements MutableHeaders {
     return list;
   }
 
+  /** The flat list as it is now. It never changes: a later change of these headers makes another. */
+  get lines(): FieldLines {
+    this.#isOwn = false;
+    return this.#lines;
+  }
+
   get size(): number {
-    return this.#names.length;
+    return this.#lines.length / 2;
   }
 
   /** Names, values and their separators, as a limit counts them. */
   get bytes(): number {
-    let bytes = 0;
-    for (let index = 0; index < this.#names.length; index += 1) {
-      bytes += (this.#names[index]?.length ?? 0) + (this.#values[index]?.length ?? 0) + 4;
+    let bytes = this.#lines.length * 2;
+    for (const text of this.#lines) {
+      bytes += text.length;
     }
     return bytes;
   }
 
   has(name: string): boolean {
-    return this.#names.includes(name);
+    return this.#indexOf(name) !== -1;
   }
 
   /** `name` in lower case. Several values are joined by `,`, those of `cookie` by `; `. */
   get(name: string): string | undefined {
+    const lines = this.#lines;
     let joined: string | undefined;
-    for (let index = 0; index < this.#names.length; index += 1) {
-      if (this.#names[index] === name) {
-        const value = this.#values[index] ?? '';
+    for (let index = 0; index < lines.length; index += 2) {
+      if (lines[index] === name) {
+        const value = lines[index + 1] ?? '';
         joined =
           joined === undefined ? value : `${joined}${name === 'cookie' ? '; ' : ','}${value}`;
       }
@@ -89,37 +113,48 @@ export class HeaderList implements MutableHeaders {
   }
 
   count(name: string): number {
-    return this.#names.filter((known) => known === name).length;
+    let count = 0;
+    for (let index = 0; index < this.#lines.length; index += 2) {
+      count += this.#lines[index] === name ? 1 : 0;
+    }
+    return count;
   }
 
   add(name: string, value: string): void {
-    this.#names.push(name.toLowerCase());
-    this.#values.push(value);
+    this.#own().push(name.toLowerCase(), value);
   }
 
   set(name: string, value: string): void {
-    this.remove(name);
-    this.add(name, value);
+    const wanted = name.toLowerCase();
+    if (this.#indexOf(wanted) !== -1) {
+      this.remove(wanted);
+    }
+    this.#own().push(wanted, value);
   }
 
   remove(name: string): void {
     const wanted = name.toLowerCase();
-    this.filter((known) => known !== wanted);
+    if (this.#indexOf(wanted) !== -1) {
+      this.filter((known) => known !== wanted);
+    }
   }
 
   /** Keeps the fields whose name passes. */
   filter(keep: (name: string) => boolean): void {
-    const names: string[] = [];
-    const values: string[] = [];
-    for (let index = 0; index < this.#names.length; index += 1) {
-      const name = this.#names[index] ?? '';
-      if (keep(name)) {
-        names.push(name);
-        values.push(this.#values[index] ?? '');
+    const lines = this.#lines;
+    let kept: string[] | undefined;
+    for (let index = 0; index < lines.length; index += 2) {
+      const name = lines[index] ?? '';
+      if (!keep(name)) {
+        kept ??= lines.slice(0, index);
+      } else {
+        kept?.push(name, lines[index + 1] ?? '');
       }
     }
-    this.#names = names;
-    this.#values = values;
+    if (kept !== undefined) {
+      this.#lines = kept;
+      this.#isOwn = true;
+    }
   }
 
   /** Takes out what concerns this hop alone, and whatever `connection` names. `te: trailers` stays. */
@@ -136,14 +171,12 @@ export class HeaderList implements MutableHeaders {
 
   /** Takes out what only proxies write, for proxies; whatever a client sends under these names is forged. */
   removeInternal(): void {
-    this.filter((name) => !isInternal(name));
+    this.filter(isExternal);
   }
 
+  /** Costs nothing until one of the two is changed. */
   clone(): HeaderList {
-    const copy = new HeaderList();
-    copy.#names = [...this.#names];
-    copy.#values = [...this.#values];
-    return copy;
+    return HeaderList.of(this.lines);
   }
 
   /** For node:http and node:http2; several values become an array. */
@@ -152,9 +185,7 @@ export class HeaderList implements MutableHeaders {
       string,
       string | string[]
     >;
-    for (let index = 0; index < this.#names.length; index += 1) {
-      const name = this.#names[index] ?? '';
-      const value = this.#values[index] ?? '';
+    for (const [name, value] of this) {
       const known = result[name];
       if (known === undefined) {
         result[name] = value;
@@ -170,8 +201,29 @@ export class HeaderList implements MutableHeaders {
   }
 
   *[Symbol.iterator](): Generator<[string, string]> {
-    for (let index = 0; index < this.#names.length; index += 1) {
-      yield [this.#names[index] ?? '', this.#values[index] ?? ''];
+    const lines = this.#lines;
+    for (let index = 0; index < lines.length; index += 2) {
+      yield [lines[index] ?? '', lines[index + 1] ?? ''];
     }
+  }
+
+  /** Of the field's name; -1: there is none. */
+  #indexOf(name: string): number {
+    const lines = this.#lines;
+    for (let index = 0; index < lines.length; index += 2) {
+      if (lines[index] === name) {
+        return index;
+      }
+    }
+    return -1;
+  }
+
+  #own(): string[] {
+    if (!this.#isOwn) {
+      this.#lines = this.#lines.slice();
+      this.#isOwn = true;
+    }
+    // Made here, and given away to nobody since.
+    return this.#lines as string[];
   }
 }
