@@ -52,6 +52,12 @@ class ClientCore extends SessionCore {
     return stream;
   }
 
+  probe(ms: number, onProbed: (isThere: boolean) => void): void {
+    if (this.state === 'open' || this.state === 'draining') {
+      this.pings.probe(ms, onProbed);
+    }
+  }
+
   /** §8.4: a server opens none, as we take no pushes. */
   override openStream(): undefined {
     return undefined;
@@ -104,6 +110,14 @@ export class ClientSession {
     options: { readonly endStream?: boolean } = {},
   ): ClientStream {
     return this.#core.request(head, sink, options.endStream ?? false);
+  }
+
+  /**
+   * Asks by PING whether the peer is there. Calls `onProbed` once: false after `ms` without an answer. Not at all when the
+   * session ends before, or while another probe is under way.
+   */
+  probe(ms: number, onProbed: (isThere: boolean) => void): void {
+    this.#core.probe(ms, onProbed);
   }
 
   /** No new streams; closes when the last one has ended. Idempotent. */

@@ -5,7 +5,7 @@ import { MeshError } from '@ambit/core';
 import { Recorder } from '@ambit/proxy/testing';
 import { FLAG } from '../frames/protocol.ts';
 import { data, get, goaway, ping, post, settled } from '../testing/raw-peer.ts';
-import { pairRig, serverRig } from '../testing/sessions.ts';
+import { clientRig, pairRig, serverRig } from '../testing/sessions.ts';
 
 const { END_STREAM, ACK } = FLAG;
 const DRAIN_PING = 'ambitend';
@@ -134,5 +134,42 @@ describe('sessions', () => {
     assert.deepEqual(over, ['1 in order', '3 the peer closed the connection']);
     streams[0]?.whenClosed(() => over.push('late'));
     assert.equal(over.at(-1), 'late');
+  });
+});
+
+describe('ClientSession.probe', () => {
+  for (const [title, isAnswered, expected] of [
+    ['hears from a peer that answers', true, [true]],
+    ['is told after its time about one that does not', false, [false]],
+  ] as const) {
+    it(title, async () => {
+      const { peer, session, clock } = clientRig();
+      const heard: boolean[] = [];
+      peer.greetAsServer();
+      await peer.answers();
+      session.probe(2_000, (isThere) => heard.push(isThere));
+      session.probe(2_000, () => assert.fail('one is under way'));
+      assert.deepEqual(await peer.answers(), ['PING ambitask']);
+      if (isAnswered) {
+        peer.send(ping('ambitask', ACK));
+      }
+      await settled();
+      clock.advance(2_000);
+      await settled();
+      assert.deepEqual(heard, expected);
+      session.probe(2_000, () => undefined);
+      assert.deepEqual(await peer.answers(), ['PING ambitask']);
+    });
+  }
+
+  it('says nothing of a session that has ended', async () => {
+    const { peer, session, clock } = clientRig();
+    peer.greetAsServer();
+    await peer.answers();
+    session.probe(2_000, () => assert.fail('it has ended'));
+    session.destroy();
+    session.probe(2_000, () => assert.fail('it has ended'));
+    clock.advance(2_000);
+    await settled();
   });
 });

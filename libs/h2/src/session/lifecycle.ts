@@ -24,6 +24,7 @@ export type AlarmKind =
   | 'settings-ack'
   | 'ping'
   | 'ping-answer'
+  | 'probe'
   | 'drain'
   | 'watch'
   | 'close';
@@ -352,6 +353,9 @@ export abstract class Lifecycle {
         this.destroy(
           new H2Error('H2_PING_TIMEOUT', 'the peer answered no PING in time', { side: this.side }),
         );
+        return;
+      case 'probe':
+        this.pings.probed(false);
         return;
       case 'drain':
         this.#promiseLast();

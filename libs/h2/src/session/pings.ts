@@ -17,11 +17,12 @@ export interface KeepAlive {
   readonly payload?: Uint8Array;
 }
 
-type Kind = 'keep-alive' | 'drain';
+type Kind = 'keep-alive' | 'drain' | 'probe';
 
 const PAYLOADS: Readonly<Record<Kind, Uint8Array>> = {
   'keep-alive': new TextEncoder().encode('ambit\0\0\0'),
   drain: new TextEncoder().encode('ambitend'),
+  probe: new TextEncoder().encode('ambitask'),
 };
 /** How long the way is taken to be before anything was measured. */
 const ROUND_TRIP_MS_ASSUMED = 5;
@@ -33,6 +34,7 @@ export class Pings {
   readonly #keepAlive: KeepAlive | undefined;
   readonly #sentAt = new Map<Kind, number>();
   #roundTripMs = ROUND_TRIP_MS_ASSUMED;
+  #onProbed: ((isThere: boolean) => void) | undefined;
 
   constructor(options: {
     readonly clock: Clock;
@@ -66,6 +68,23 @@ export class Pings {
     }
   }
 
+  /** Calls back once, with false after `ms` without an answer. Does nothing while one is under way. */
+  probe(ms: number, onProbed: (isThere: boolean) => void): void {
+    if (this.#onProbed === undefined) {
+      this.#onProbed = onProbed;
+      this.send('probe');
+      this.#alarms.set('probe', ms);
+    }
+  }
+
+  /** The probe under way was answered, or was not in time. */
+  probed(isThere: boolean): void {
+    const onProbed = this.#onProbed;
+    this.#onProbed = undefined;
+    this.#alarms.clear('probe');
+    onProbed?.(isThere);
+  }
+
   /** Which of ours was answered. */
   onAck(payload: Uint8Array): Kind | undefined {
     for (const [kind, at] of this.#sentAt) {
@@ -75,6 +94,8 @@ export class Pings {
         if (kind === 'keep-alive') {
           this.#alarms.clear('ping-answer');
           this.start();
+        } else if (kind === 'probe') {
+          this.probed(true);
         }
         return kind;
       }
