@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { answer } from './fake-api-server.ts';
-import { bed, isList, until, widget } from './reflector.testing.ts';
+import { bed, isList, type Kept, until, widget } from './reflector.testing.ts';
+import type { ReflectorEvent } from './reflector-store.ts';
 
 describe('Reflector with objects that cannot be read', () => {
   it('reports each in a list and keeps the others', async () => {
@@ -44,6 +45,47 @@ describe('Reflector with objects that cannot be read', () => {
     await until(() => b.server.watchCount === 1);
     assert.equal(b.told.filter((line) => line.startsWith('deleted')).length, 0);
     assert.deepEqual(b.reflector.get('a/one'), { name: 'one', size: 1 });
+  });
+
+  it('forgets what never could be read when it goes, in a watch or between lists', async () => {
+    await using b = await bed({ objectBytesMax: 400 });
+    b.server.put('widgets', widget('big', 'x'.repeat(500)));
+    b.server.put('widgets', widget('other', 'x'.repeat(500)));
+    b.reflector.start();
+    await until(() => b.server.watchCount === 1);
+    b.server.delete('widgets', 'a/big');
+    await until(() => b.told.includes('forgotten a/big'));
+    b.server.deleteSilently('widgets', 'a/other');
+    b.server.send('widgets', 'not json\n');
+    await until(() => b.told.includes('forgotten a/other'));
+    assert.equal(b.told.filter((line) => line.startsWith('forgotten')).length, 2);
+    assert.equal(b.reflector.size, 2);
+  });
+
+  it('says that a version can be read again, also if it is the last good one', async () => {
+    const told: ReflectorEvent<Kept>[] = [];
+    await using b = await bed({ objectBytesMax: 400, onEvent: (event) => told.push(event) });
+    b.reflector.start();
+    await until(() => b.server.watchCount === 1);
+    const [{ metadata } = widget('one', 1)] = [b.server.get('widgets', 'a/one')];
+    b.server.put('widgets', widget('one', 'x'.repeat(5000)));
+    b.server.put('widgets', widget('one', 1));
+    b.server.put('widgets', widget('one', 2));
+    const updates = (): (readonly unknown[])[] =>
+      told.flatMap((event) =>
+        event.kind === 'updated' ? [[event.object.size, event.old.size, event.wasMalformed]] : [],
+      );
+    await until(() => updates().length === 2);
+    assert.deepEqual(updates(), [
+      [1, 1, true],
+      [2, 1, false],
+    ]);
+    const event = { type: 'MODIFIED', object: { metadata, spec: { size: 'x'.repeat(5000) } } };
+    b.server.send('widgets', `${JSON.stringify(event)}\n`);
+    await until(() => told.at(-1)?.kind === 'malformed');
+    b.server.send('widgets', `${JSON.stringify({ type: 'ERROR', object: { code: 410 } })}\n`);
+    await until(() => updates().length === 3);
+    assert.deepEqual(updates()[2], [2, 2, true], 'the version that it had before');
   });
 
   it('lists again after a line that names nothing', async () => {

@@ -12,10 +12,19 @@ import { keyOf } from './resources.ts';
 
 export type ReflectorEvent<T> =
   | { readonly kind: 'added'; readonly key: string; readonly object: T }
-  | { readonly kind: 'updated'; readonly key: string; readonly object: T; readonly old: T }
+  | {
+      readonly kind: 'updated';
+      readonly key: string;
+      readonly object: T;
+      readonly old: T;
+      /** A version between the two could not be read; they may be equal. */
+      readonly wasMalformed: boolean;
+    }
   | { readonly kind: 'deleted'; readonly key: string; readonly old: T }
   /** This version cannot be read; the last good one, if any, stays. Without a key not even its name is known. */
   | { readonly kind: 'malformed'; readonly key: string | undefined; readonly reason: string }
+  /** What was malformed and of which nothing was kept is gone, or is not wanted any more. */
+  | { readonly kind: 'forgotten'; readonly key: string }
   /** The first complete list has been told. Once. */
   | { readonly kind: 'synced' };
 
@@ -23,6 +32,10 @@ export interface Entry<T> {
   readonly object: T;
   readonly uid: string;
   readonly resourceVersion: string;
+}
+
+interface Unreadable {
+  readonly reason: string;
 }
 
 export interface StoreOptions<T> {
@@ -34,7 +47,9 @@ export interface StoreOptions<T> {
 
 export class ReflectorStore<T> {
   readonly #options: StoreOptions<T>;
-  #entries = new Map<string, Entry<T>>();
+  readonly #entries = new Map<string, Entry<T>>();
+  /** Keys whose last version could not be read; as many as there may be objects. */
+  readonly #malformed = new Set<string>();
 
   constructor(options: StoreOptions<T>) {
     this.#options = options;
@@ -64,17 +79,21 @@ export class ReflectorStore<T> {
     const key = keyOf(object.metadata);
     const old = this.#entries.get(key);
     const { uid, resourceVersion } = object.metadata;
-    if (old !== undefined && old.uid === uid && old.resourceVersion === resourceVersion) {
-      // Told before: a watch may repeat what its list had.
+    const isTold = old !== undefined && old.uid === uid && old.resourceVersion === resourceVersion;
+    if (isTold && !this.#malformed.has(key)) {
+      // A watch may repeat what its list had.
       return;
     }
     const entry = this.#entryOf(key, { object, count: this.#entries.size });
-    if (entry === 'malformed' && (old === undefined || old.uid === uid)) {
-      return;
-    }
-    if (entry === undefined || entry === 'malformed') {
-      // Not wanted any more, or only an earlier object of this name was readable.
+    if (entry === undefined) {
+      // Not wanted any more.
       this.delete(key);
+    } else if ('reason' in entry) {
+      // Of an earlier object of this name nothing is kept.
+      if (old !== undefined && old.uid !== uid) {
+        this.delete(key);
+      }
+      this.malformed(key, entry.reason);
     } else {
       this.#replace(key, entry, old);
     }
@@ -82,13 +101,19 @@ export class ReflectorStore<T> {
 
   delete(key: string): void {
     const old = this.#entries.get(key);
+    const wasMalformed = this.#malformed.delete(key);
     if (old !== undefined) {
       this.#entries.delete(key);
       this.#options.emit({ kind: 'deleted', key, old: old.object });
+    } else if (wasMalformed) {
+      this.#options.emit({ kind: 'forgotten', key });
     }
   }
 
   malformed(key: string | undefined, reason: string): void {
+    if (key !== undefined) {
+      this.#remember(key);
+    }
     this.#options.emit({ kind: 'malformed', key, reason });
   }
 
@@ -101,28 +126,40 @@ export class ReflectorStore<T> {
     });
   }
 
-  /** Makes a complete list the world. With `keepsUnlisted` what it does not name stays. */
-  commit(staged: ReadonlyMap<string, Entry<T>>, keepsUnlisted: boolean): void {
+  /** Makes a complete list the world. */
+  commit(staged: ReadonlyMap<string, Entry<T>>, { malformed, keepsUnlisted }: CommitOptions): void {
     if (!keepsUnlisted) {
-      for (const key of [...this.#entries.keys()].filter((k) => !staged.has(k))) {
+      const gone = [...this.#entries.keys(), ...this.#malformed].filter((key) => !staged.has(key));
+      for (const key of gone.filter((k) => !malformed.has(k) || this.#entries.has(k))) {
         this.delete(key);
+      }
+      for (const key of malformed) {
+        this.#remember(key);
       }
     }
     for (const [key, entry] of staged) {
       const old = this.#entries.get(key);
-      if (old !== entry) {
+      const isReadAgain = this.#malformed.has(key) && !malformed.has(key);
+      if (old !== entry || isReadAgain) {
         this.#replace(key, entry, old);
       }
     }
   }
 
   clear(): void {
-    this.commit(new Map(), false);
+    this.commit(new Map(), { malformed: new Set(), keepsUnlisted: false });
+  }
+
+  #remember(key: string): void {
+    if (this.#malformed.size < this.#options.objectsMax) {
+      this.#malformed.add(key);
+    }
   }
 
   #replace(key: string, entry: Entry<T>, old: Entry<T> | undefined): void {
     const { emit } = this.#options;
     const { object } = entry;
+    const wasMalformed = this.#malformed.delete(key);
     if (old !== undefined && old.uid !== entry.uid) {
       // Deleted and made again under the same name while nobody looked.
       this.delete(key);
@@ -134,14 +171,14 @@ export class ReflectorStore<T> {
     emit(
       old === undefined
         ? { kind: 'added', key, object }
-        : { kind: 'updated', key, object, old: old.object },
+        : { kind: 'updated', key, object, old: old.object, wasMalformed },
     );
   }
 
   #entryOf(
     key: string,
     { object, count }: { readonly object: KubeObject; readonly count: number },
-  ): Entry<T> | undefined | 'malformed' {
+  ): Entry<T> | undefined | Unreadable {
     const { prune, objectsMax } = this.#options;
     const { uid = '', resourceVersion = '' } = object.metadata;
     try {
@@ -150,15 +187,20 @@ export class ReflectorStore<T> {
         return undefined;
       }
       if (count >= objectsMax && !this.#entries.has(key)) {
-        this.malformed(key, `more than ${objectsMax} objects of this kind`);
-        return 'malformed';
+        return { reason: `more than ${objectsMax} objects of this kind` };
       }
       return { object: kept, uid, resourceVersion };
     } catch (error) {
-      this.malformed(key, error instanceof Error ? error.message : String(error));
-      return 'malformed';
+      return { reason: error instanceof Error ? error.message : String(error) };
     }
   }
+}
+
+interface CommitOptions {
+  /** Keys of items that could not be read. */
+  readonly malformed: ReadonlySet<string>;
+  /** What the list does not name stays. */
+  readonly keepsUnlisted: boolean;
 }
 
 interface StagedListOptions<T> {
@@ -168,13 +210,14 @@ interface StagedListOptions<T> {
     key: string,
     object: KubeObject,
     count: number,
-  ) => Entry<T> | undefined | 'malformed';
+  ) => Entry<T> | undefined | Unreadable;
 }
 
 /** A list while it is read. Nothing is told of it before `commit`, except what is malformed. */
 export class StagedList<T> {
   readonly #options: StagedListOptions<T>;
   readonly #entries = new Map<string, Entry<T>>();
+  readonly #malformed = new Set<string>();
   #hasNameless = false;
 
   constructor(options: StagedListOptions<T>) {
@@ -187,11 +230,16 @@ export class StagedList<T> {
     const old = this.#options.current.get(key);
     const isSeen = old?.uid === uid && old?.resourceVersion === resourceVersion;
     const entry = this.#options.entryOf(key, object, this.#entries.size);
-    if (entry === 'malformed') {
+    if (entry === undefined) {
+      return;
+    }
+    if ('reason' in entry) {
+      this.#options.store.malformed(key, entry.reason);
+      this.#malformed.add(key);
       if (old?.uid === uid) {
         this.#keepOld(key);
       }
-    } else if (entry !== undefined) {
+    } else {
       const isSame = isSeen && old !== undefined && isDeepStrictEqual(old.object, entry.object);
       this.#entries.set(key, isSame ? old : entry);
     }
@@ -203,12 +251,14 @@ export class StagedList<T> {
       // It may be any of the old ones, so none of them is known to be gone.
       this.#hasNameless = true;
     } else {
+      this.#malformed.add(key);
       this.#keepOld(key);
     }
   }
 
   commit(): void {
-    this.#options.store.commit(this.#entries, this.#hasNameless);
+    const keepsUnlisted = this.#hasNameless;
+    this.#options.store.commit(this.#entries, { malformed: this.#malformed, keepsUnlisted });
   }
 
   #keepOld(key: string): void {

@@ -335,5 +335,8 @@ describe('changes', () => {
     assert.deepEqual(reasons(model, 'VirtualService/shop/new'), ['Accepted=False Invalid']);
     model.apply({ removes: ['VirtualService/shop/new'] });
     assert.equal(model.outputs.statuses.has('VirtualService/shop/new'), false);
+    model.apply({ invalid: [{ key: 'Sidecar/shop/s', findings }] });
+    model.apply({ unsupported: [{ key: 'Sidecar/shop/s', message: 'none' }] });
+    assert.deepEqual(reasons(model, 'Sidecar/shop/s'), ['Accepted=False UnsupportedKind']);
   });
 });

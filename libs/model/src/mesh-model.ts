@@ -155,6 +155,7 @@ export class MeshModel {
     }
     for (const { key, message } of batch.unsupported ?? []) {
       this.#sources.unsupported.set(key, message);
+      this.#sources.refused.set(key, undefined);
     }
     for (const name of batch.bypassed?.remove ?? []) this.#sources.bypassed.set(name, undefined);
     for (const name of batch.bypassed?.add ?? []) this.#sources.bypassed.set(name, true);

@@ -133,7 +133,7 @@ class Term {
   }
 
   #onPod(event: ReflectorEvent<AgentPodFacts>): void {
-    if (event.kind === 'synced' || event.kind === 'malformed') return;
+    if (event.kind !== 'added' && event.kind !== 'updated' && event.kind !== 'deleted') return;
     if (event.kind !== 'added') {
       const { node } = event.old;
       const agents = this.#agents.get(node);

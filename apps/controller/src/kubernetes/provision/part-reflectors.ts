@@ -110,6 +110,7 @@ export class PartReflectors {
         }
         return;
       }
+      case 'forgotten':
       case 'malformed':
       case 'synced':
     }

@@ -312,6 +312,28 @@ describe('KubernetesSource with objects that are refused', () => {
     assert.match(said?.findings[0]?.message ?? '', /cannot be read: .*bytes, at most/);
   });
 
+  it('takes back that an object cannot be read when it is again what it was, or gone', async () => {
+    await using cluster = await new FollowedCluster().start();
+    const huge = { namespace: 'shop', name: 'callers', labels: { x: 'x'.repeat(5_000_000) } };
+    const refusals = (): number => changes.flatMap(({ invalid }) => invalid).length;
+    cluster.put(policy());
+    const { started, changes, inForce } = cluster.replica();
+    await started;
+    const accepted = inForce().get(POLICY);
+    await until(() => cluster.server.watchCount > 10);
+    cluster.put({ ...policy(), metadata: huge });
+    await until(() => refusals() === 1);
+    assert.equal(inForce().get(POLICY), accepted);
+    const refused = changes.length;
+    cluster.put(policy());
+    await until(() => changes.length > refused);
+    assert.deepEqual(changes.at(-1)?.upserts, [accepted]);
+    cluster.put({ ...route('huge'), metadata: { ...huge, name: 'huge' } });
+    await until(() => refusals() === 2);
+    cluster.delete('VirtualService', 'shop/huge');
+    await until(() => changes.at(-1)?.removes.includes('VirtualService/shop/huge') === true);
+  });
+
   it('lets a policy that was never right refuse what it could refuse', async () => {
     await using cluster = await new FollowedCluster().start();
     cluster.put(brokenPolicy({ selector: { matchLabels: { app: 'reviews' } } }));

@@ -120,16 +120,20 @@ export class KubernetesSource implements ConfigSource {
       return;
     }
     const key = `${keyPrefix}/${event.key}`;
-    if (event.kind === 'deleted') {
+    if (event.kind === 'deleted' || event.kind === 'forgotten') {
       this.#inForce.gone(key);
       this.#gatherer?.removed(key);
       return;
     }
-    this.#takeObject(key, event.object, event.kind === 'updated' ? event.old : undefined);
+    const before = event.kind === 'updated' ? event.old : undefined;
+    const wasMalformed = event.kind === 'updated' && event.wasMalformed;
+    // What changed is nothing that anybody reads; after a version that cannot be read, that this one can be.
+    if (wasMalformed || !deepEqual(event.object, before)) {
+      this.#takeObject(key, event.object, before);
+    }
   }
 
   #takeObject(key: ObjectKey, now: ReadObject, before: ReadObject | undefined): void {
-    if (deepEqual(now, before)) return; // what changed is nothing that anybody reads
     switch (now.kind) {
       case 'accepted':
         this.#gatherer?.accepted(key, now.object, now.findings);
