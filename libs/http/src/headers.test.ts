@@ -76,9 +76,10 @@ describe('HeaderList', () => {
 
   it('shares its list until it is changed, and never changes one that it gave away', () => {
     const lines = Object.freeze(['a', '1', 'b', '2']);
-    const list = HeaderList.of(lines);
+    const list = HeaderList.of(lines, ['a']);
     assert.equal(list.lines, lines);
     const copy = list.clone();
+    assert.deepEqual(copy.neverIndexed, ['a']);
     copy.set('a', '3');
     const given = copy.lines;
     copy.add('c', '4');

@@ -44,11 +44,14 @@ export class HeaderList implements MutableHeaders {
   #lines: readonly string[] = NO_FIELDS;
   /** Nobody else has `#lines`. */
   #isOwn = false;
+  /** Names that came as never indexed, and are sent on so (RFC 7541 §7.1.3). Kept by `clone`. */
+  neverIndexed: readonly string[] | undefined;
 
   /** Shares the list until something is changed. Names are in lower case already. */
-  static of(lines: FieldLines): HeaderList {
+  static of(lines: FieldLines, neverIndexed?: readonly string[]): HeaderList {
     const list = new HeaderList();
     list.#lines = lines;
+    list.neverIndexed = neverIndexed;
     return list;
   }
 
@@ -176,7 +179,7 @@ export class HeaderList implements MutableHeaders {
 
   /** Costs nothing until one of the two is changed. */
   clone(): HeaderList {
-    return HeaderList.of(this.lines);
+    return HeaderList.of(this.lines, this.neverIndexed);
   }
 
   /** For node:http and node:http2; several values become an array. */
