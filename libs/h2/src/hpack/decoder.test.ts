@@ -132,4 +132,12 @@ describe('HpackDecoder', () => {
     assert.deepEqual(result.fields, ['a', 'b'.repeat(68)]);
     assert.deepEqual(decoder.table, { bytes: 0, entries: 0 });
   });
+
+  it('finds its way through fields that it does not keep, to one that later blocks may refer to', () => {
+    const decoder = new HpackDecoder({ ...LIMITS, fieldsMax: 1 });
+    const hex = ['h1', 'h2', 'h3'].map((name) => literal(name, 'a value')).join('');
+    const block = decoder.decode(Buffer.from(`${hex}${literal('late', 'entry', '40')}`, 'hex'));
+    assert.deepEqual([block.isTooLarge, block.fields], [true, ['h1', 'a value']]);
+    assert.deepEqual(decoder.decode(Buffer.from('be', 'hex')).fields, ['late', 'entry']);
+  });
 });

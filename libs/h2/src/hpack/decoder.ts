@@ -208,7 +208,8 @@ export class HpackDecoder {
   }
 
   #skipString(): void {
-    this.#at += this.#readLength();
+    const length = this.#readLength();
+    this.#at += length;
   }
 
   #readString(check: (bytes: Uint8Array, from: number, to: number) => boolean): string {
