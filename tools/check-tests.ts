@@ -16,6 +16,9 @@ export function stopTests(): void {
 /** What is kept of a test file's own output, shown when it fails. */
 const OUTPUT_CHARS_MAX = 8_000;
 
+/** How a diagnostic of a test begins that is shown though the test passes: what it has measured. */
+const REPORT = 'report: ';
+
 function describeError(error: unknown): string {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
@@ -89,6 +92,9 @@ export async function runTests({
     // The process of a file counts as a test of its name, and this event comes as soon as it ends.
     if (type === 'test:complete' && fields.nesting === 0 && fields.name === path) {
       cpuMs += countFile(path.slice(root.length + 1), fields.details?.duration_ms ?? 0);
+    }
+    if (type === 'test:diagnostic' && fields.message?.startsWith(REPORT) === true) {
+      console.log(`        ${fields.message.slice(REPORT.length)}`);
     }
     if (type === 'test:summary' && waiting.delete(path)) {
       const counts = fields.counts;

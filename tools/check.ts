@@ -2,8 +2,8 @@
  * `npm test` and its parts: lint, types, unit tests, lab tests; and, apart from it, `npm run test:cluster`. Ends with a line
  * that CI reads.
  *
- * Usage: check.ts [all|unit|lab|soak|cluster] [--minutes N] [-- FILE…]. Every step counts as one check, so the
- * last line, `N passed, N failed`, is wrong about nothing. A step that finds nothing to run fails.
+ * Usage: check.ts [all|unit|lab|fuzz|soak|cluster] [--minutes N] [--inputs N] [--seed N] [-- FILE…]. Every step counts
+ * as one check, so the last line, `N passed, N failed`, is wrong about nothing. A step that finds nothing to run fails.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { bin, counts, failures, record, root, runAll } from './check-report.ts';
 import { runTests } from './check-tests.ts';
 import { printTimes } from './check-times.ts';
 
-const TIERS = ['all', 'unit', 'lab', 'soak', 'cluster'] as const;
+const TIERS = ['all', 'unit', 'lab', 'fuzz', 'soak', 'cluster'] as const;
 type Tier = (typeof TIERS)[number];
 
 /** What Node has made of sources, so that hundreds of processes do not make it again. Of no use to another version of Node. */
@@ -23,6 +23,11 @@ const COMPILE_CACHE = join(root, 'node_modules', '.cache', 'compile');
 const UNIT_TIMEOUT_MS = 60_000;
 const LAB_TIMEOUT_MS = 300_000;
 const SOAK_MINUTES_DEFAULT = 10;
+/** Inputs of all fuzz targets together: beside the lab tests, and in soak. */
+const FUZZ_INPUTS = 300_000;
+const SOAK_FUZZ_INPUTS = 10_000_000;
+const FUZZ_TIMEOUT_MS = 300_000;
+const SOAK_FUZZ_TIMEOUT_MS = 3 * 3_600_000;
 
 async function staticChecks(): Promise<void> {
   console.log('lint, types');
@@ -45,6 +50,7 @@ function testFiles(isWanted: (file: string) => boolean, only: readonly string[])
 }
 
 const isLabTest = (file: string): boolean => file.endsWith('.lab.test.ts');
+const isFuzzTest = (file: string): boolean => file.endsWith('.fuzz.test.ts');
 const isClusterTest = (file: string): boolean => file.endsWith('.cluster.test.ts');
 
 /** Lab tests that mostly wait, and those of tools, which build: nobody measures them. */
@@ -54,7 +60,7 @@ const runsBeside = (file: string): boolean =>
 async function unitTests(only: readonly string[]): Promise<void> {
   await runTests({
     name: 'unit',
-    files: testFiles((file) => !isLabTest(file) && !isClusterTest(file), only),
+    files: testFiles((file) => !isLabTest(file) && !isClusterTest(file) && !isFuzzTest(file), only),
     // Some wait for timers; meanwhile another computes.
     concurrency: availableParallelism() + 1,
     timeoutMs: UNIT_TIMEOUT_MS,
@@ -87,6 +93,18 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
   );
 }
 
+/** One file at a time, beside whatever else runs: nothing of it waits, and nobody measures it. */
+async function fuzzTests(only: readonly string[], inputs: number, seed: number): Promise<void> {
+  process.env['AMBIT_FUZZ_INPUTS'] = String(inputs);
+  process.env['AMBIT_FUZZ_SEED'] = String(seed);
+  await runTests({
+    name: `fuzz, ${inputs} inputs, seed ${seed}`,
+    files: testFiles(isFuzzTest, only),
+    concurrency: 1,
+    timeoutMs: inputs > FUZZ_INPUTS ? SOAK_FUZZ_TIMEOUT_MS : FUZZ_TIMEOUT_MS,
+  });
+}
+
 /** Becomes root of a user namespace. Returns when that is not possible or not needed. */
 function enterUserNamespace(): void {
   if (process.getuid?.() === 0) {
@@ -105,18 +123,28 @@ function enterUserNamespace(): void {
 interface Arguments {
   readonly tier: Tier;
   readonly minutes: number;
+  /** Of the fuzz targets; undefined: those of the tier. */
+  readonly inputs: number | undefined;
+  readonly seed: number | undefined;
   readonly only: readonly string[];
 }
 
+const NUMBERS = { '--minutes': 'minutes', '--inputs': 'inputs', '--seed': 'seed' } as const;
+type NumberOption = keyof typeof NUMBERS;
+
 function parseArguments(argv: readonly string[]): Arguments {
   const only: string[] = [];
+  const numbers: { -readonly [K in 'minutes' | 'inputs' | 'seed']?: number } = {};
   let tier: Tier = 'all';
-  let minutes = SOAK_MINUTES_DEFAULT;
   for (let i = 0; i < argv.length; i += 1) {
     const argument = argv[i] ?? '';
-    if (argument === '--minutes') {
+    if (argument in NUMBERS) {
       i += 1;
-      minutes = Number(argv[i]);
+      const number = Number(argv[i]);
+      if (!(number > 0)) {
+        throw new Error(`${argument} takes a number above 0`);
+      }
+      numbers[NUMBERS[argument as NumberOption]] = number;
     } else if ((TIERS as readonly string[]).includes(argument)) {
       tier = argument as Tier;
     } else if (argument.startsWith('-')) {
@@ -125,33 +153,60 @@ function parseArguments(argv: readonly string[]): Arguments {
       only.push(argument);
     }
   }
-  if (!(minutes > 0)) {
-    throw new Error('--minutes takes a number above 0');
+  const { minutes = SOAK_MINUTES_DEFAULT, inputs, seed } = numbers;
+  return { tier, minutes, inputs, seed, only };
+}
+
+/** Seconds since the epoch: another run each time, and the number is in the output. */
+const newSeed = (): number => Math.floor(Date.now() / 1_000);
+
+async function runTier({ tier, minutes, inputs, seed, only }: Arguments): Promise<void> {
+  switch (tier) {
+    case 'all':
+      if (only.length === 0) {
+        await staticChecks();
+      }
+      await unitTests(only);
+      await Promise.all([
+        labTests(only, 0),
+        ...(only.length === 0 ? [fuzzTests(only, inputs ?? FUZZ_INPUTS, seed ?? 1)] : []),
+      ]);
+      return;
+    case 'unit':
+      if (only.length === 0) {
+        await staticChecks();
+      }
+      await unitTests(only);
+      return;
+    case 'lab':
+      await labTests(only, 0);
+      return;
+    case 'fuzz':
+      await fuzzTests(only, inputs ?? FUZZ_INPUTS, seed ?? newSeed());
+      return;
+    case 'soak':
+      process.env['AMBIT_SOAK_MINUTES'] = String(minutes);
+      await Promise.all([
+        labTests(only, minutes),
+        ...(only.length === 0
+          ? [fuzzTests(only, inputs ?? SOAK_FUZZ_INPUTS, seed ?? newSeed())]
+          : []),
+      ]);
+      return;
+    case 'cluster':
+      await clusterTests(testFiles(isClusterTest, only));
   }
-  return { tier, minutes, only };
 }
 
 async function main(): Promise<void> {
-  const { tier, minutes, only } = parseArguments(process.argv.slice(2));
-  if (tier !== 'unit' && tier !== 'cluster') {
+  const chosen = parseArguments(process.argv.slice(2));
+  const { tier } = chosen;
+  if (tier !== 'unit' && tier !== 'fuzz' && tier !== 'cluster') {
     enterUserNamespace();
   }
   process.env['NODE_COMPILE_CACHE'] ??= COMPILE_CACHE;
   const startedAt = performance.now();
-  if ((tier === 'all' || tier === 'unit') && only.length === 0) {
-    await staticChecks();
-  }
-  if (tier === 'all' || tier === 'unit') {
-    await unitTests(only);
-  }
-  if (tier === 'cluster') {
-    await clusterTests(testFiles(isClusterTest, only));
-  } else if (tier === 'soak') {
-    process.env['AMBIT_SOAK_MINUTES'] = String(minutes);
-    await labTests(only, minutes);
-  } else if (tier !== 'unit') {
-    await labTests(only, 0);
-  }
+  await runTier(chosen);
   const seconds = Math.round((performance.now() - startedAt) / 1_000);
   printTimes();
   console.log(`\n${tier}: ${seconds} s`);
