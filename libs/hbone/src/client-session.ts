@@ -3,37 +3,21 @@
  *
  * Rule: nothing of a caller is sent before the server's SPIFFE id matched an expected one.
  */
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect as connectHttp2,
-  constants,
-  type IncomingHttpHeaders,
-  type OutgoingHttpHeaders,
-} from 'node:http2';
 import type { Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 
 import { type Clock, MeshError } from '@ambit/core';
 import {
-  type ByteConn,
-  type ConnAddresses,
-  canonicalAddress,
-  type Deadlines,
-  isPeerGone,
-  ProxyError,
-} from '@ambit/proxy';
+  type ClientStream,
+  ERROR,
+  ClientSession as H2ClientSession,
+  type H2Counters,
+  type ResponseHead,
+  type ResponseSink,
+} from '@ambit/h2';
+import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
 import { fromH2Error, fromTlsError, HboneError } from './errors.ts';
-import {
-  CLIENT_HEADER_LIST_BYTES_MAX,
-  CONNECTION_WINDOW_BYTES,
-  connFromStream,
-  doesAnswer,
-  FRAME_BYTES_MAX,
-  keepAlive,
-  SESSION_MEMORY_MB_MAX,
-  STREAM_WINDOW_BYTES,
-} from './session.ts';
+import { CLIENT_LIMITS, fieldsOf, headersOf, KEEP_ALIVE, transportOf } from './session.ts';
 import {
   ALPN,
   identifyServer,
@@ -53,6 +37,7 @@ export interface ClientSessionOptions {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
   readonly clock: Clock;
+  readonly counters: H2Counters;
   /** Of CONNECTs that wait for their answer; shared by the sessions of a pool. */
   readonly responseDeadlines: Deadlines;
   /** When one has waited so long that the peer is asked whether it is there at all. */
@@ -109,70 +94,50 @@ export async function secureClient(
   }
 }
 
+/** Streams a session, as the reference has it. */
 const STREAMS_MAX = 100;
+/** For a peer that owes another answer already. */
+const ASKED_TIMEOUT_MS = 2_000;
 
 export class ClientSession {
   readonly peer: PeerIdentity;
-  readonly addresses: ConnAddresses;
   readonly #options: ClientSessionOptions;
-  readonly #session: ClientHttp2Session;
-  readonly #over = new AbortController();
+  readonly #session: H2ClientSession;
+  /** Who waits for an answer to CONNECT, to be told when the peer is silent. */
+  readonly #waiting = new Set<(error: HboneError) => void>();
+  readonly #retired = new AbortController();
   #streams = 0;
   #wasUsed = false;
-  #hasSettings = false;
-  readonly #retired = new AbortController();
-  /** Aborts when the peer answers neither CONNECT nor PING. */
-  readonly #silent = new AbortController();
   #isAsking = false;
-  #failure: Error | undefined;
+  #failure: MeshError | undefined;
 
   constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.peer = options.peer;
-    const { socket, clock } = options;
-    this.addresses = {
-      remoteAddress: canonicalAddress(socket.remoteAddress),
-      remotePort: socket.remotePort ?? 0,
-      localAddress: canonicalAddress(socket.localAddress),
-      localPort: socket.localPort ?? 0,
-    };
-    this.#session = connectHttp2('https://hbone.invalid', {
-      createConnection: () => socket,
-      settings: {
-        enablePush: false,
-        initialWindowSize: STREAM_WINDOW_BYTES,
-        maxFrameSize: FRAME_BYTES_MAX,
-        maxHeaderListSize: CLIENT_HEADER_LIST_BYTES_MAX,
+    this.#session = new H2ClientSession({
+      transport: transportOf(options.socket, 'upstream'),
+      clock: options.clock,
+      limits: CLIENT_LIMITS,
+      counters: options.counters,
+      keepAlive: KEEP_ALIVE,
+      onGoaway: () => this.retire(),
+      onClose: (error) => {
+        this.#failure ??= error;
+        this.retire();
+        options.onClose();
       },
-      peerMaxConcurrentStreams: STREAMS_MAX,
-      maxHeaderListPairs: 48,
-      maxSettings: 32,
-      maxSessionMemory: SESSION_MEMORY_MB_MAX,
     });
-    const session = this.#session;
-    session.on('error', (error) => {
-      this.#failure ??= error;
-      this.retire();
-    });
-    session.on('goaway', () => this.retire());
-    session.once('remoteSettings', () => {
-      this.#hasSettings = true;
-    });
-    // HTTP/2 has no half-open connections, and node:http2 does not look at the FIN of a socket that may be.
-    socket.once('end', () => session.destroy(peerClosed()));
-    session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW_BYTES));
-    session.once('close', () => {
-      this.#over.abort();
-      this.retire();
-      options.onClose();
-    });
-    keepAlive(session, { clock, side: 'upstream', signal: this.#over.signal }).catch(() =>
-      session.destroy(),
-    );
   }
 
+  /** Reserved and open ones. */
   get streams(): number {
     return this.#streams;
+  }
+
+  /** So many fit. */
+  get streamsMax(): number {
+    const { isEstablished, peerSettings } = this.#session;
+    return isEstablished ? Math.min(STREAMS_MAX, peerSettings.streamsMax) : STREAMS_MAX;
   }
 
   get isRetired(): boolean {
@@ -203,58 +168,50 @@ export class ClientSession {
    * Each success is followed by one `connect`. The last one that fits retires the session for good.
    */
   reserve(): boolean {
+    if (this.#session.isDraining) {
+      this.retire();
+    }
     if (this.isRetired) {
       return false;
     }
     this.#wasUsed = true;
     this.#streams += 1;
-    const peerMax = this.#session.remoteSettings?.maxConcurrentStreams ?? STREAMS_MAX;
-    if (this.#streams >= Math.min(STREAMS_MAX, peerMax)) {
+    if (this.#streams >= this.streamsMax) {
       this.retire();
     }
     return true;
   }
 
-  destroy(reason?: Error): void {
-    if (!this.#session.destroyed) {
-      this.#session.destroy(reason);
-    }
+  destroy(reason?: MeshError): void {
+    this.#session.destroy(reason);
   }
 
   /** Opens one tunnel; takes one reservation. Resolves when the peer answered 200. */
   async connect(options: ConnectOptions): Promise<HboneStream> {
-    const stream = this.#open(options);
-    const responded = Promise.withResolvers<IncomingHttpHeaders>();
-    let failure: Error | undefined;
-    stream.on('error', (error) => {
-      failure ??= error;
-    });
-    stream.once('response', (headers) => responded.resolve(headers));
-    stream.once('close', () => {
-      this.#release();
-      responded.reject(this.#whyClosed(failure));
-    });
-    const abort = (): void => responded.reject(abortReason(options.signal));
-    options.signal?.addEventListener('abort', abort, { once: true });
-    const onSilent = (): void => responded.reject(silent());
-    this.#silent.signal.addEventListener('abort', onSilent, { once: true });
+    const { signal } = options;
     const { responseDeadlines, doubts } = this.#options;
-    const deadline = responseDeadlines.add(() => responded.reject(noAnswer()));
-    const doubt = doubts.add(() => void this.#ask());
+    const answered = Promise.withResolvers<ResponseHead>();
+    const { resolve, reject } = answered;
+    const stream = this.#open(options, {
+      onResponse: resolve,
+      onNoResponse: (error) => reject(this.#whyClosed(error)),
+    });
+    stream.whenClosed(() => this.#release());
+    const abort = (): void => reject(abortReason(signal));
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#waiting.add(reject);
+    const deadline = responseDeadlines.add(() => reject(noAnswer()));
+    const doubt = doubts.add(() => this.#ask());
     try {
-      const headers = await responded.promise;
-      requireOk(headers);
-      return {
-        conn: connFromStream(stream, this.addresses, 'upstream'),
-        responseHeaders: plainHeaders(headers),
-        peer: this.peer,
-      };
+      const head = await answered.promise;
+      requireOk(head);
+      return { conn: stream, responseHeaders: headersOf(head.fields), peer: this.peer };
     } catch (error) {
-      stream.close(constants.NGHTTP2_CANCEL);
+      stream.reset(ERROR.CANCEL);
       throw error;
     } finally {
-      options.signal?.removeEventListener('abort', abort);
-      this.#silent.signal.removeEventListener('abort', onSilent);
+      signal?.removeEventListener('abort', abort);
+      this.#waiting.delete(reject);
       responseDeadlines.cancel(deadline);
       doubts.cancel(doubt);
     }
@@ -264,41 +221,42 @@ export class ClientSession {
    * The keepalive takes 30 s to end a session whose peer has vanished, and with it what is under way there. Nobody new has to wait
    * for that: they are sent elsewhere as soon as a PING stays unanswered too.
    */
-  async #ask(): Promise<void> {
+  #ask(): void {
     // Also where it is retired: those that wait on a full tunnel are as new.
-    if (this.#isAsking || this.#silent.signal.aborted) {
+    if (this.#isAsking) {
       return;
     }
     this.#isAsking = true;
-    const { clock } = this.#options;
-    if (!(await doesAnswer(this.#session, { clock, signal: this.#over.signal }))) {
-      this.retire();
-      this.#silent.abort();
-    }
-    this.#isAsking = false;
+    this.#session.probe(ASKED_TIMEOUT_MS, (isThere) => {
+      this.#isAsking = false;
+      if (!isThere) {
+        this.retire();
+        for (const reject of this.#waiting) {
+          reject(silent());
+        }
+      }
+    });
   }
 
-  #open(options: ConnectOptions): ClientHttp2Stream {
+  #open(options: ConnectOptions, sink: ResponseSink): ClientStream {
     try {
       if (options.signal?.aborted) {
         throw abortReason(options.signal);
       }
-      const headers: OutgoingHttpHeaders = {
-        ...options.headers,
-        ':method': 'CONNECT',
-        ':authority': options.authority,
-      };
-      return this.#session.request(headers, { endStream: false });
+      const { authority, headers } = options;
+      return this.#session.request(
+        {
+          method: 'CONNECT',
+          scheme: undefined,
+          path: undefined,
+          authority,
+          fields: fieldsOf(headers),
+        },
+        sink,
+      );
     } catch (error) {
       this.#release();
-      if (error instanceof MeshError) {
-        throw error;
-      }
-      throw new HboneError('HBONE_REFUSED_STREAM', 'the tunnel takes no more streams', {
-        side: 'upstream',
-        retryable: true,
-        cause: error,
-      });
+      throw error instanceof MeshError ? fromH2Error(error, 'upstream') : error;
     }
   }
 
@@ -308,24 +266,23 @@ export class ClientSession {
   }
 
   #closeIfDone(): void {
-    const session = this.#session;
-    if (this.isRetired && this.#streams === 0 && !session.closed && !session.destroyed) {
-      session.close();
+    if (this.isRetired && this.#streams === 0) {
+      this.#session.drain();
     }
   }
 
-  #whyClosed(failure: Error | undefined): Error {
-    const error = this.#failure ?? failure;
-    const mapped = error === undefined ? undefined : fromH2Error(error, 'upstream');
+  #whyClosed(error: MeshError | undefined): Error {
+    const reason = this.#failure ?? error;
+    const mapped = reason === undefined ? undefined : fromH2Error(reason, 'upstream');
     if (mapped !== undefined && !isPeerGone(mapped)) {
       return mapped;
     }
-    if (!this.#hasSettings) {
+    if (!this.#session.isEstablished) {
       // In TLS 1.3 a server refuses the client's certificate after the client's handshake is done.
       return new HboneError(
         'HBONE_TLS',
         'tls error: the peer closed after the handshake, maybe it does not accept our certificate',
-        { side: 'upstream', cause: error },
+        { side: 'upstream', cause: reason },
       );
     }
     return lost('the tunnel was lost before the peer answered');
@@ -345,10 +302,6 @@ function silent(): HboneError {
   });
 }
 
-function peerClosed(): ProxyError {
-  return new ProxyError('PROXY_PEER_GONE', 'the peer closed the tunnel', { side: 'upstream' });
-}
-
 /** What the statuses mean for the person who reads the log of the side that dialled. */
 const HINTS: ReadonlyMap<number, string> = new Map([
   [400, ', the peer does not serve this address'],
@@ -356,8 +309,7 @@ const HINTS: ReadonlyMap<number, string> = new Map([
   [503, ', the peer could not reach the destination'],
 ]);
 
-function requireOk(headers: IncomingHttpHeaders): void {
-  const status = Number(headers[':status']);
+function requireOk({ status }: ResponseHead): void {
   if (status !== 200) {
     const hint = HINTS.get(status) ?? '';
     throw new HboneError('HBONE_STATUS', `http status: ${status}${hint}`, {
@@ -376,14 +328,4 @@ function abortReason(signal: AbortSignal | undefined): Error {
   return reason instanceof MeshError
     ? reason
     : new HboneError('HBONE_ABORTED', 'the caller went away', { side: 'downstream' });
-}
-
-function plainHeaders(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-  const plain: Record<string, string> = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !name.startsWith(':')) {
-      plain[name] = Array.isArray(value) ? value.join(',') : value;
-    }
-  }
-  return plain;
 }

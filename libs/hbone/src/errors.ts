@@ -1,6 +1,10 @@
-/** What can go wrong with a tunnel; `code` is what metrics and flags are made from. */
+/**
+ * What can go wrong with a tunnel; `code` is what metrics and flags are made from. Once its CONNECT was answered a tunnel is a
+ * stream of HTTP/2, and fails as one: with the codes of `@ambit/h2`.
+ */
 import { type ErrorSide, MeshError, type MeshErrorOptions } from '@ambit/core';
-import { fromIoError, ProxyError } from '@ambit/proxy';
+import { H2Error } from '@ambit/h2';
+import { fromIoError } from '@ambit/proxy';
 
 export type HboneErrorCode =
   | 'HBONE_BAD_AUTHORITY'
@@ -17,7 +21,6 @@ export type HboneErrorCode =
   | 'HBONE_STATUS'
   | 'HBONE_RESPONSE_TIMEOUT'
   | 'HBONE_TUNNEL_LOST'
-  | 'HBONE_PING_TIMEOUT'
   | 'HBONE_REFUSED_STREAM'
   | 'HBONE_ABORTED'
   | 'HBONE_LIMIT'
@@ -71,30 +74,23 @@ function isVerifyCode(code: string): boolean {
   );
 }
 
-/** Errors of an HTTP/2 stream or session after it stood. */
-export function fromH2Error(error: unknown, side: ErrorSide): MeshError {
-  if (error instanceof MeshError) {
+/** The peer has not looked at the stream, or this end could not open it: it may be asked elsewhere. */
+const UNPROCESSED: ReadonlySet<string> = new Set(['H2_REFUSED', 'H2_CLOSED', 'H2_LIMIT']);
+
+/** Why a stream was over before its CONNECT was answered. Ends that are normal pass through. */
+export function fromH2Error(error: MeshError, side: ErrorSide): MeshError {
+  if (!(error instanceof H2Error)) {
     return error;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  if (codeOf(error).startsWith('ERR_HTTP2_')) {
-    if (message.includes('REFUSED_STREAM')) {
-      return new HboneError('HBONE_REFUSED_STREAM', 'the peer takes no more streams here', {
-        side,
-        retryable: true,
-        cause: error,
-      });
-    }
-    if (message.includes('STREAM_CLOSED')) {
-      return new ProxyError('PROXY_PEER_GONE', 'the peer has closed the stream', {
-        side,
-        cause: error,
-      });
-    }
-    return new HboneError('HBONE_H2', `h2 failed: ${message.slice(0, 200)}`, {
+  if (UNPROCESSED.has(error.code)) {
+    return new HboneError('HBONE_REFUSED_STREAM', 'the peer takes no more streams here', {
       side,
+      retryable: true,
       cause: error,
     });
   }
-  return fromTlsError(error, side);
+  return new HboneError('HBONE_H2', `h2 failed: ${error.message.slice(0, 200)}`, {
+    side,
+    cause: error,
+  });
 }

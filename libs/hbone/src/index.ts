@@ -27,10 +27,10 @@ export {
 export {
   HBONE_SERVER_LIMITS,
   HboneServer,
-  type HboneServerCounters,
   type HboneServerLimits,
   type HboneServerOptions,
   type RejectedPeer,
 } from './server.ts';
+export { HboneServerCounters } from './server-counters.ts';
 export type { ConnectAnswer, ConnectRequest, OnConnect } from './server-session.ts';
 export type { PeerIdentity, TlsIdentity } from './tls.ts';

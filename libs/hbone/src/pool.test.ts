@@ -371,12 +371,10 @@ describe('HbonePool', () => {
     }
     rig.muteServer();
     clock.advance(10_000);
-    await Promise.resolve();
-    await Promise.resolve();
-    await Promise.resolve();
+    await settle();
     clock.advance(20_000);
     const error = await recorder.closed;
-    assert.ok(error instanceof MeshError && error.code === 'HBONE_PING_TIMEOUT', String(error));
+    assert.ok(error instanceof MeshError && error.code === 'H2_PING_TIMEOUT', String(error));
     pool.destroy();
   });
 });

@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 
 import { type Clock, MeshError } from '@ambit/core';
+import { type H2Counters, newH2Counters } from '@ambit/h2';
 import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
 import {
   ClientSession,
@@ -72,6 +73,8 @@ export interface HbonePoolCounters {
   streamFailures: number;
   refusedAtBound: number;
   released: number;
+  /** Of the sessions of HTTP/2. */
+  readonly h2: H2Counters;
 }
 
 /** One key's tunnels. */
@@ -102,6 +105,7 @@ export class HbonePool {
     streamFailures: 0,
     refusedAtBound: 0,
     released: 0,
+    h2: newH2Counters(),
   };
 
   constructor(options: HbonePoolOptions) {
@@ -136,7 +140,7 @@ export class HbonePool {
     }
   }
 
-  destroy(reason?: Error): void {
+  destroy(reason?: MeshError): void {
     this.#closed.abort(reason ?? closedError());
     for (const session of [...this.#live]) {
       session.destroy(reason);
@@ -259,6 +263,7 @@ export class HbonePool {
       socket,
       peer,
       clock,
+      counters: this.counters.h2,
       responseDeadlines: this.#responseDeadlines,
       doubts: this.#doubts,
       onRetired: () => slot.sessions.delete(session),

@@ -11,6 +11,7 @@ import { type Clock, MeshError } from '@ambit/core';
 import { parseSpiffeId } from '@ambit/identity';
 import { canonicalAddress } from '@ambit/proxy';
 import { fromTlsError, HboneError } from './errors.ts';
+import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
 import {
   ALPN,
@@ -62,20 +63,6 @@ export interface HboneServerOptions {
   readonly limits?: Partial<HboneServerLimits>;
 }
 
-export interface HboneServerCounters {
-  accepted: number;
-  handshakeFailures: number;
-  identityRefusals: number;
-  refusedAtBound: number;
-  noCertificate: number;
-  floods: number;
-  badRequests: number;
-  refusals: number;
-  tunnels: number;
-  prefaceTimeouts: number;
-  idleTimeouts: number;
-}
-
 export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #limits: HboneServerLimits;
@@ -84,19 +71,7 @@ export class HboneServer {
   readonly #sessions = new Set<ServerSession>();
   #current: TlsIdentity | undefined;
   #isDraining = false;
-  readonly counters: HboneServerCounters = {
-    accepted: 0,
-    handshakeFailures: 0,
-    identityRefusals: 0,
-    refusedAtBound: 0,
-    noCertificate: 0,
-    floods: 0,
-    badRequests: 0,
-    refusals: 0,
-    tunnels: 0,
-    prefaceTimeouts: 0,
-    idleTimeouts: 0,
-  };
+  readonly counters = new HboneServerCounters();
 
   constructor(options: HboneServerOptions) {
     this.#options = options;

@@ -27,7 +27,6 @@ const accept = (): ConnectAnswer => ({ status: 200, serve: echo });
 
 byteConnSuite({
   name: 'an HBONE tunnel',
-  carriesReset: false,
   make: async () => {
     const far = Promise.withResolvers<ByteConn>();
     const rig = await TunnelRig.start({

@@ -7,7 +7,7 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-import type { ErrorSide } from '@ambit/core';
+import type { ErrorSide, MeshError } from '@ambit/core';
 import { canonicalAddress } from './address.ts';
 import { resetSocket } from './reset-socket.ts';
 import { StreamConn } from './stream-conn.ts';
@@ -23,6 +23,8 @@ export interface SocketConnOptions {
   readonly keepAlive?: boolean;
   /** See `StreamConnOptions`. For bytes that come in many small pieces, as those of tunnels do. */
   readonly gathers?: boolean;
+  /** What an error of the socket means; default: `fromIoError`. */
+  readonly toError?: (error: unknown) => MeshError;
 }
 
 function addressesOf(socket: Socket) {
@@ -50,6 +52,7 @@ export class SocketConn extends StreamConn {
       ...addressesOf(socket),
       side: options.side,
       gathers: options.gathers ?? false,
+      ...(options.toError && { toError: options.toError }),
       destroy: (reason) => (reason === undefined ? socket.destroy() : resetSocket(socket)),
     });
   }
@@ -59,6 +62,10 @@ export class SocketConn extends StreamConn {
 export class TlsConn extends StreamConn {
   constructor(socket: TLSSocket, options: SocketConnOptions) {
     prepare(socket, options.keepAlive ?? true);
-    super(socket, { ...addressesOf(socket), side: options.side });
+    super(socket, {
+      ...addressesOf(socket),
+      side: options.side,
+      ...(options.toError && { toError: options.toError }),
+    });
   }
 }

@@ -26,6 +26,7 @@ export interface RawFrame {
 }
 
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+export const ACK = 1;
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 
@@ -104,9 +105,9 @@ export class RawPeer {
     }
   }
 
-  /** Preface and empty SETTINGS. */
+  /** Preface, empty SETTINGS, and the acknowledgement of the server's. */
   greet(): void {
-    this.send(PREFACE, frame('SETTINGS', 0));
+    this.send(PREFACE, frame('SETTINGS', 0), frame('SETTINGS', 0, undefined, ACK));
   }
 
   /** Resolves when a frame matches, or with undefined when the connection ends before. */

@@ -1,0 +1,25 @@
+/** What happened at one server of tunnels. Metrics read it. */
+import { type H2Counters, newH2Counters } from '@ambit/h2';
+
+export class HboneServerCounters {
+  accepted = 0;
+  handshakeFailures = 0;
+  identityRefusals = 0;
+  refusedAtBound = 0;
+  noCertificate = 0;
+  badRequests = 0;
+  refusals = 0;
+  tunnels = 0;
+  idleTimeouts = 0;
+  /** Of the sessions of HTTP/2. */
+  readonly h2: H2Counters = newH2Counters();
+
+  /** Sessions that were ended because the peer sent too much of something. */
+  get floods(): number {
+    return Object.values(this.h2.floods).reduce((sum, n) => sum + n, this.h2.boundsReached);
+  }
+
+  get prefaceTimeouts(): number {
+    return this.h2.handshakeTimeouts;
+  }
+}
