@@ -83,7 +83,7 @@ export function changeFrame(part: Uint8Array, random: Random): Uint8Array {
     return part;
   }
   const bytes = Buffer.from(part);
-  switch (random.below(7)) {
+  switch (random.below(8)) {
     case 0:
       bytes[3] = random.below(random.oneIn(4) ? 256 : 11);
       return bytes;
@@ -101,6 +101,11 @@ export function changeFrame(part: Uint8Array, random: Random): Uint8Array {
       return bytes;
     case 5:
       return split(bytes, random);
+    case 6:
+      // Padding as long as the frame, one more and one less.
+      bytes[4] = (bytes[4] ?? 0) | PADDED;
+      bytes[FRAME_HEADER_BYTES] = bytes.length - FRAME_HEADER_BYTES - random.below(3);
+      return bytes;
     default:
       return withPayload(bytes, random);
   }

@@ -21,19 +21,23 @@ const LIMITS: FrameLimits = {
 class WholeFrames extends EventLog {
   bytes = 0;
   #data = '';
+  #flowLeft = 0;
 
   override onDataBegin(streamId: number, flowBytes: number, endStream: boolean): void {
+    this.#flowLeft = flowBytes;
     this.#data = `data ${streamId} flow ${flowBytes}${endStream ? ' ends' : ''}`;
   }
 
   override onDataPiece(piece: Uint8Array): void {
     assert.ok(piece.length > 0);
     this.bytes += piece.length;
+    this.#flowLeft -= piece.length;
     this.#data += ` ${Buffer.from(piece).toString('latin1')}`.slice(1);
   }
 
   override onDataEnd(paddingBytes: number): void {
     this.bytes += paddingBytes;
+    assert.equal(this.#flowLeft, paddingBytes, 'flow control counts something else');
     this.events.push(`${this.#data} +${paddingBytes}`);
   }
 
