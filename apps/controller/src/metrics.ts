@@ -20,6 +20,7 @@ export interface MetricSources {
   readonly unreachable: () => number;
   readonly refusedClaims: () => number;
   readonly waitingReports: () => number;
+  readonly behind: () => Readonly<Record<'waiting' | 'lost', number>>;
   readonly resources: () => Readonly<Record<string, number>>;
 }
 
@@ -57,6 +58,15 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
     'Pods and namespaces of which a capture or the end of a bypass could not be taken; it is tried again; each is a fault of the controller',
     sources.waitingReports,
   );
+  new Gauge({
+    name: 'ambit_controller_behind',
+    help: 'Names of which a part of the controller could not follow a change: waiting to be told again, or lost until a restart; each is a fault of the controller',
+    labelNames: ['what'],
+    registers,
+    collect() {
+      for (const [what, count] of Object.entries(sources.behind())) this.set({ what }, count);
+    },
+  });
   new Gauge({
     name: 'ambit_controller_resources',
     help: 'Resources by type',
@@ -104,7 +114,7 @@ export function createMetrics(registry: Registry, sources: MetricSources): Contr
     }),
     listenersFailed: new Counter({
       name: 'ambit_controller_failed_listeners_total',
-      help: 'Parts of the controller that could not follow a change; what they serve may be behind; each is a fault of the controller',
+      help: 'Times that a part of the controller could not follow a change; it is told again; each is a fault of the controller',
       registers,
     }),
     batches: new Counter({

@@ -58,12 +58,11 @@ async function buildKnowledge(
     },
     {
       pending: textList(await pendingFile.read()),
-      wallNow: () => clock.wallNow(),
+      clock,
       onListenerFailed: (error) => {
         failed.listeners();
-        log.error('a part of the controller could not follow a change and may be behind', {
-          error,
-        });
+        const message = 'a part of the controller could not follow a change, and is told again';
+        log.error(message, { error, behind: store.behind });
       },
     },
   );
@@ -138,6 +137,7 @@ function buildMetrics(
     unreachable: () => proxies.unreachable().length,
     refusedClaims: () => captures.refused,
     waitingReports: () => reports.waiting,
+    behind: () => store.behind,
     resources: () => resources.counts(),
   });
   failed.listeners = () => metrics.listenersFailed.inc();

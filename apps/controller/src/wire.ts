@@ -119,11 +119,12 @@ export class Controller {
     if (this.#stopping.signal.aborted) return;
     this.#stopping.abort();
     const { statuses, generationsFile, pendingFile, issued, captures, capturedFile } = this.#parts;
-    const { bypasses, reports, replicas } = this.#parts;
+    const { bypasses, reports, replicas, store } = this.#parts;
     await this.#platform.source.stop();
     captures.stop();
     bypasses.stop();
     reports.stop();
+    store.stop();
     await replicas?.stop();
     for (const close of this.#closers) close();
     await this.#platform.waypoints.stop();
@@ -199,7 +200,10 @@ export class Controller {
         proxies.updatePod(key);
       }
     });
-    store.onChange(({ delta, causes }) => enforcement.note(causes, delta));
+    store.onChange(({ delta, causes }) => {
+      enforcement.note(causes, delta);
+      statuses.touch();
+    });
     store.onChange(({ delta }) => resources.update(store.model.live, delta));
     store.onChange(({ delta }) => {
       // What is known before all was read lacks pods, and so waypoints that run.

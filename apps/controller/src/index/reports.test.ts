@@ -5,13 +5,8 @@ import { FakeClock } from '@ambit/core/testing';
 import type { MeshBatch } from '@ambit/model';
 import { silentLogger } from '@ambit/telemetry';
 
-import { MeshStore } from './mesh-store.ts';
 import { AGAIN_MS_MAX, Reports } from './reports.ts';
 
-const MESH = {
-  ...{ trustDomain: 'cluster.local', rootNamespace: 'istio-system', clusterId: 'Kubernetes' },
-  ...{ clusterDomain: 'cluster.local', network: '' },
-};
 const A = 'Kubernetes//Pod/shop/a';
 const B = 'Kubernetes//Pod/shop/b';
 
@@ -78,22 +73,5 @@ describe('Reports', () => {
     reports.take({ captured: { add: [], remove: [] } });
     assert.deepEqual(taken, [{ captured: { add: [A], remove: [], presumed: [A], awaited: [B] } }]);
     reports.stop();
-  });
-});
-
-describe('MeshStore', () => {
-  it('tells every listener, whichever of them throws, and blames no batch for it', () => {
-    const failed: unknown[] = [];
-    const onListenerFailed = (error: unknown): void => void failed.push(error);
-    const store = new MeshStore(MESH, { pending: [], wallNow: () => 0, onListenerFailed });
-    const told: string[] = [];
-    const error = new Error('odd');
-    store.onChange(() => {
-      throw error;
-    });
-    store.onChange(({ causes }) => void told.push(...causes));
-    store.apply({ removes: ['Pod/shop/a'] });
-    assert.deepEqual(told, ['Pod/shop/a']);
-    assert.deepEqual(failed, [error]);
   });
 });

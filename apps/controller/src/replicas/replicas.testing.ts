@@ -63,10 +63,7 @@ export class TestReplica {
     this.name = name;
     this.#mesh = mesh;
     this.resources = made.resources;
-    this.store = new MeshStore(
-      { ...MESH, capture: mesh.capture },
-      { pending: [], wallNow: () => clock.wallNow() },
-    );
+    this.store = new MeshStore({ ...MESH, capture: mesh.capture }, { pending: [], clock });
     const { store, resources, book } = this;
     this.captures = new Captures({
       objects: store.objects,
@@ -145,6 +142,7 @@ export class TestReplica {
       unreachable: () => 0,
       refusedClaims: () => 0,
       waitingReports: () => 0,
+      behind: () => ({ waiting: 0, lost: 0 }),
       resources: () => ({}),
     });
     store.onChange(({ delta, causes }) => {

@@ -54,10 +54,10 @@ function bed(
   before: ReadonlyMap<ObjectKey, MeshObject> = new Map(),
   mayTake: (change: SourceChange) => void = () => undefined,
 ) {
-  const store = new MeshStore(MESH, { pending: [], wallNow: () => 0 });
+  const clock = new FakeClock();
+  const store = new MeshStore(MESH, { pending: [], clock });
   const kept = new Map<ObjectKey, MeshObject | undefined>();
   const usable: ObjectKey[] = [];
-  const clock = new FakeClock();
   let refused = 0;
   let applied = 0;
   const intake = new Intake({

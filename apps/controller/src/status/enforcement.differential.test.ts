@@ -8,6 +8,7 @@ import { describe, it } from 'node:test';
 
 import { parseObject } from '@ambit/api';
 import { systemClock } from '@ambit/core';
+import { FakeClock } from '@ambit/core/testing';
 import {
   buildNode,
   DeltaServer,
@@ -171,7 +172,7 @@ class World {
     };
     this.store = new MeshStore(
       { ...mesh, clusterId: 'Kubernetes', network: '' },
-      { pending: [], wallNow: () => 0 },
+      { pending: [], clock: new FakeClock() },
     );
     const { store } = this;
     const waypointOf = (node: XdsNode) => this.#resources.waypointOf(node);
