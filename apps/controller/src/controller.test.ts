@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { createCertificateRequest } from '@ambit/identity';
+import type { MeshSummary } from '@ambit/model';
 import { createCertificateClient } from '@ambit/xds';
 
 import {
@@ -268,6 +269,7 @@ describe('the controller', () => {
       '/metrics',
       '/v1/objects',
       '/v1/objects?kind=Pod',
+      '/v1/summary',
       '/v1/snapshot',
       '/v1/proxies',
       '/v1/workloads',
@@ -280,6 +282,10 @@ describe('the controller', () => {
     assert.equal((await controller.get('/v1/objects/Pod/shop/nobody')).status, 404);
     const { json } = await controller.get('/v1/proxies');
     assert.match(JSON.stringify(json), /"kind":"node-agent","name":"node1"/);
+    const summary = (await controller.get('/v1/summary')).json as MeshSummary;
+    assert.deepEqual(summary.kinds, { AuthorizationPolicy: 1, Namespace: 1, Pod: 3, Service: 1 });
+    const shop = { namespace: 'shop', mode: 'ambient', pods: 2, captured: 1 };
+    assert.deepEqual(summary.namespaces, [{ ...shop, missing: ['waypoint-0'] }]);
   });
 
   it('resends nothing after a restart, and keeps generations and conditions', async () => {

@@ -230,7 +230,11 @@ export class Controller {
       loggingRoute(levels),
       ...profileRoutes(clock),
       ...caRoutes(this.#platform.caRotation(this.#parts)),
-      ...objectRoutes({ store, statuses, wallNow: () => clock.wallNow() }),
+      ...objectRoutes({
+        ...{ store, statuses },
+        proxies: () => proxies.list(),
+        wallNow: () => clock.wallNow(),
+      }),
       ...proxyRoutes({
         config: this.#config,
         proxies,

@@ -4,17 +4,19 @@ import {
   type AdminCertificate,
   type AdminObject,
   type AdminProxies,
-  type Condition,
   type DecodedSnapshot,
   decodeSnapshot,
   type MeshService,
+  type MeshSummary,
+  meshSummary,
   type Workload,
+  withConditionsOfNow,
 } from '@ambit/model';
 import type { AdminClient } from './admin-client.ts';
 import { EXIT, UserError } from './errors.ts';
 
 export async function getObjects(client: AdminClient): Promise<readonly AdminObject[]> {
-  return entriesWith<AdminObject>(await client.list('/v1/objects'), 'key').map(counted);
+  return entriesWith<AdminObject>(await client.list('/v1/objects'), 'key').map(withConditionsOfNow);
 }
 
 /** `undefined`: there is no such object. */
@@ -26,25 +28,25 @@ export async function getObject(
   const { status, body } = await client.ask(path);
   if (status === 404) return undefined;
   const [object] = entriesWith<AdminObject>([body], 'key');
-  return object === undefined ? undefined : counted(object);
+  return object === undefined ? undefined : withConditionsOfNow(object);
 }
 
-/** What was counted for another generation says nothing of this one. */
-function counted(entry: AdminObject): AdminObject {
-  const { object, status } = entry;
-  if (object === undefined || status === undefined) return entry;
-  const { generation } = object.metadata;
-  const conditions = status.conditions.map((condition) =>
-    condition.type === 'Enforced' && condition.observedGeneration !== generation
-      ? pending(condition, generation)
-      : condition,
-  );
-  return { ...entry, status: { ...status, conditions } };
-}
-
-function pending(condition: Condition, generation: number): Condition {
-  const message = `generation ${generation} is not counted yet; ${condition.status} is of generation ${condition.observedGeneration}`;
-  return { ...condition, status: 'Unknown', reason: 'Pending', message };
+/** A controller that is older than this page says all that it has instead, and the summary is made of it here. */
+export async function getSummary(
+  client: AdminClient,
+  { controller, proxies }: AdminProxies,
+): Promise<MeshSummary> {
+  const { status, body } = await client.ask('/v1/summary');
+  if (status === 404) return meshSummary(await getObjects(client), proxies, controller.revision);
+  const isOne =
+    status === 200 &&
+    isRecord(body) &&
+    isRecord(body['kinds']) &&
+    isRecord(body['more']) &&
+    Array.isArray(body['namespaces']) &&
+    Array.isArray(body['troubled']);
+  if (isOne) return body as unknown as MeshSummary;
+  throw notUnderstood('/v1/summary');
 }
 
 export async function getWorkloads(client: AdminClient): Promise<readonly Workload[]> {
@@ -69,10 +71,6 @@ export async function getProxies(client: AdminClient): Promise<AdminProxies> {
 
 export async function getSnapshot(client: AdminClient): Promise<DecodedSnapshot> {
   return decodeSnapshot(await client.get('/v1/snapshot'));
-}
-
-export function conditionOf(object: AdminObject, type: string): Condition | undefined {
-  return object.status?.conditions.find((condition) => condition.type === type);
 }
 
 function entriesWith<T>(entries: readonly unknown[], field: string): readonly T[] {

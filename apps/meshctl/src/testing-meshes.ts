@@ -1,5 +1,5 @@
 /** Two meshes for tests: one as it should be, and one with one fault of each kind. */
-import type { AdminProxy } from '@ambit/model';
+import type { AdminProxy, ObjectStatus } from '@ambit/model';
 import { type FakeState, NOW_MS } from './testing.ts';
 
 const MESH = `
@@ -78,6 +78,28 @@ export const FINE_MESH: FakeState = {
   statuses: FINE,
 };
 
+const BROKEN: ObjectStatus = {
+  key: 'VirtualService/shop/broken',
+  conditions: [
+    {
+      type: 'Accepted',
+      status: 'False',
+      reason: 'Invalid',
+      message: 'spec.hosts is required',
+      observedGeneration: 2,
+    },
+  ],
+  findings: [
+    {
+      code: 'REQUIRED_FIELD',
+      severity: 'error',
+      path: 'spec.hosts',
+      message: 'is required',
+      fix: 'name a host',
+    },
+  ],
+};
+
 export const TROUBLED_MESH: FakeState = {
   yaml: MESH,
   controller: { refused: 1 },
@@ -99,27 +121,9 @@ export const TROUBLED_MESH: FakeState = {
     },
   ],
   certificates: [{ ...CERTIFICATE, notAfterMs: NOW_MS - 60_000 }],
-  statuses: [
-    {
-      key: 'VirtualService/shop/broken',
-      conditions: [
-        {
-          type: 'Accepted',
-          status: 'False',
-          reason: 'Invalid',
-          message: 'spec.hosts is required',
-          observedGeneration: 2,
-        },
-      ],
-      findings: [
-        {
-          code: 'REQUIRED_FIELD',
-          severity: 'error',
-          path: 'spec.hosts',
-          message: 'is required',
-          fix: 'name a host',
-        },
-      ],
-    },
-  ],
+  statuses: [BROKEN],
 };
+
+export function manyBroken(count: number): readonly ObjectStatus[] {
+  return Array.from({ length: count }, (_, i) => ({ ...BROKEN, key: `${BROKEN.key}-${i}` }));
+}

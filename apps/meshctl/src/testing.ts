@@ -16,6 +16,7 @@ import {
   type AdminProxy,
   encodeSnapshot,
   MeshModel,
+  meshSummary,
   type ObjectStatus,
 } from '@ambit/model';
 
@@ -39,6 +40,8 @@ export interface FakeState {
   readonly certificates?: readonly AdminCertificate[];
   /** Replaces what the model says of objects, or adds objects that were refused. */
   readonly statuses?: readonly ObjectStatus[];
+  /** It has no page for a summary. */
+  readonly isOld?: boolean;
   /** Absent: it says nothing of its CA. */
   readonly ca?: unknown;
 }
@@ -138,6 +141,10 @@ function answersOf(state: FakeState): (path: string) => unknown {
   const addresses = [...outputs.addresses.values()];
   const lists: Readonly<Record<string, unknown>> = {
     '/v1/objects': { items },
+    '/v1/summary':
+      state.isOld === true
+        ? undefined
+        : meshSummary(items, state.proxies ?? [], state.controller?.revision),
     '/v1/ca': state.ca,
     '/v1/snapshot': encodeSnapshot(outputs, { ...OPTIONS, takenAtMs: NOW_MS }),
     '/v1/proxies': {

@@ -6,6 +6,7 @@ export type {
   AdminCaWaiting,
   AdminRotationStep,
 } from './admin/admin-ca.ts';
+export { conditionOf, withConditionsOfNow } from './admin/admin-object.ts';
 export type {
   AdminCertificate,
   AdminController,
@@ -16,6 +17,8 @@ export type {
   AdminProxyKind,
   AdminSubscription,
 } from './admin/admin-types.ts';
+export type { EnrolledNamespace } from './admin/enrolled-namespaces.ts';
+export { type MeshSummary, meshSummary, type TroubledObject } from './admin/mesh-summary.ts';
 export {
   type DecodedSnapshot,
   decodeSnapshot,
@@ -28,7 +31,7 @@ export { ModelError, type ModelErrorCode } from './errors.ts';
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
-export { REDIRECTION, SIDECAR_STATUS, STAND_IN } from './objects/labels.ts';
+export { STAND_IN } from './objects/labels.ts';
 export { DEFAULT_REVISION, isOwnedBy, REVISION } from './objects/revision.ts';
 export { SEMANTICS_VERSION } from './objects/semantics.ts';
 export type {

@@ -1,6 +1,13 @@
-/** Objects, statuses and the mesh as it was derived: what `meshctl get` and `meshctl why` read. */
+/** Objects, statuses and the mesh as it was derived: what `meshctl get`, `why` and `status` read. */
 import type { MeshObject, ObjectKey } from '@ambit/api';
-import { type AdminObject, encodeSnapshot, type ObjectStatus, splitKey } from '@ambit/model';
+import {
+  type AdminObject,
+  type AdminProxy,
+  encodeSnapshot,
+  meshSummary,
+  type ObjectStatus,
+  splitKey,
+} from '@ambit/model';
 import { type AdminRoute, jsonResponse } from '@ambit/telemetry';
 
 import type { MeshStore } from '../index/mesh-store.ts';
@@ -9,11 +16,13 @@ import type { StatusBook } from '../status/status-book.ts';
 export interface ObjectRouteSources {
   readonly store: MeshStore;
   readonly statuses: StatusBook;
+  /** With what they have captured, of this replica and of others. */
+  readonly proxies: () => readonly AdminProxy[];
   readonly wallNow: () => number;
 }
 
 export function objectRoutes(sources: ObjectRouteSources): readonly AdminRoute[] {
-  const { store, statuses, wallNow } = sources;
+  const { store, statuses, proxies, wallNow } = sources;
   return [
     {
       method: 'GET',
@@ -43,6 +52,13 @@ export function objectRoutes(sources: ObjectRouteSources): readonly AdminRoute[]
           ? jsonResponse({ error: `no object "${key.slice(0, 200)}"` }, 404)
           : jsonResponse(found);
       },
+    },
+    {
+      method: 'GET',
+      path: '/v1/summary',
+      summary: 'how many objects, enrolled namespaces, what is refused or not in force; bounded',
+      handle: () =>
+        jsonResponse(meshSummary(listObjects(sources), proxies(), store.options.revision)),
     },
     {
       method: 'GET',
@@ -91,7 +107,10 @@ export function objectRoutes(sources: ObjectRouteSources): readonly AdminRoute[]
   ];
 }
 
-function listObjects({ store, statuses }: ObjectRouteSources): readonly AdminObject[] {
+function listObjects({
+  store,
+  statuses,
+}: Pick<ObjectRouteSources, 'store' | 'statuses'>): readonly AdminObject[] {
   const known = new Map(statuses.all().map((status) => [status.key, status]));
   const keys = new Set([...store.objects.keys(), ...known.keys()]);
   return [...keys]

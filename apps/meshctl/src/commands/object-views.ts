@@ -1,7 +1,7 @@
 /** Objects that people wrote, with what the mesh says of them: by kind, and policies and routes together. */
 import { formatFinding, serializeObject } from '@ambit/api';
-import { type AdminObject, splitKey } from '@ambit/model';
-import { conditionOf, getObject, getObjects } from '../admin-answers.ts';
+import { type AdminObject, conditionOf, splitKey } from '@ambit/model';
+import { getObject, getObjects } from '../admin-answers.ts';
 import { UserError } from '../errors.ts';
 import type { KindName } from '../kinds.ts';
 import { printAs, table } from '../output.ts';

@@ -4,7 +4,7 @@ import type { AdminProxy } from '@ambit/model';
 import { AdminClient } from '../admin-client.ts';
 import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
 import { FakeController, type FakeState, NOW_MS } from '../testing.ts';
-import { FINE_MESH } from '../testing-meshes.ts';
+import { FINE_MESH, manyBroken, TROUBLED_MESH } from '../testing-meshes.ts';
 import { collectStatus } from './collect-status.ts';
 
 const [AGENT] = FINE_MESH.proxies ?? [];
@@ -66,6 +66,23 @@ describe('collectStatus', () => {
     const { problems } = await collectStatus(meshWith([gone, b]));
     assert.deepEqual(problems, ['controller a does not answer: there is no such socket']);
     await assert.rejects(collectStatus(meshWith([gone])), /does not answer/);
+  });
+
+  it('says the same of a controller that has no page for a summary', async () => {
+    for (const mesh of [FINE_MESH, TROUBLED_MESH, { ...FINE_MESH, statuses: manyBroken(250) }]) {
+      const a = await replica('a', mesh);
+      const old = await replica('a', { ...mesh, isOld: true });
+      await using _a = a.fake;
+      await using _old = old.fake;
+      assert.deepEqual(await collectStatus(meshWith([old])), await collectStatus(meshWith([a])));
+    }
+  });
+
+  it('names so many problems, and counts the others', async () => {
+    const a = await replica('a', { ...FINE_MESH, statuses: manyBroken(250) });
+    await using _a = a.fake;
+    const { problems, more } = await collectStatus(meshWith([a]));
+    assert.deepEqual([problems.length, more], [200, { namespaces: 0, problems: 50 }]);
   });
 
   it('counts a certificate by its last issue, wherever it was', async () => {

@@ -3,13 +3,19 @@
  * to it, and the certificates that it issued. One that does not answer is a problem, not the end of the answer.
  */
 import { isKubeError, type KubeObject } from '@ambit/kube';
-import type { AdminCertificate, AdminController, AdminProxies, AdminProxy } from '@ambit/model';
-import { getCertificates, getObjects, getProxies } from '../admin-answers.ts';
+import type {
+  AdminCertificate,
+  AdminController,
+  AdminProxies,
+  AdminProxy,
+  EnrolledNamespace,
+  MeshSummary,
+} from '@ambit/model';
+import { getCertificates, getProxies, getSummary } from '../admin-answers.ts';
 import { UserError } from '../errors.ts';
 import { type Cluster, fieldAt, gvr, textAt } from '../install/cluster.ts';
 import { CONTROLLER } from '../install/objects/common.ts';
 import type { AdminOf, MeshTarget } from '../target/mesh-target.ts';
-import { type EnrolledNamespace, enrolledNamespaces } from './enrolled.ts';
 import { byName } from './proxy-rows.ts';
 import { namedApart, type ProxyVersion, proxyVersions } from './proxy-versions.ts';
 import { rotationWarnings } from './rotation-warning.ts';
@@ -35,8 +41,12 @@ export interface MeshStatus extends AdminProxies {
     readonly expired: number;
     readonly next?: AdminCertificate;
   };
+  /** How many objects there are, by kind. */
+  readonly kinds: MeshSummary['kinds'];
   readonly namespaces: readonly EnrolledNamespace[];
   readonly problems: readonly string[];
+  /** Beyond those above. Absent: none. */
+  readonly more?: { readonly namespaces: number; readonly problems: number };
   /** Works as it is, and is not to stay so. */
   readonly warnings: readonly string[];
 }
@@ -52,24 +62,35 @@ export async function collectStatus(mesh: MeshTarget): Promise<MeshStatus> {
     if (failed?.error !== undefined) throw failed.error;
     throw new UserError(`no controller of ${mesh.where} answers`);
   }
-  const objects = await getObjects(first.client);
   const proxies = mergeProxies(asked.flatMap(({ answer }) => answer?.proxies ?? []));
   const [leader, admins] = await Promise.all([leaderOf(mesh), mesh.proxies()]);
   const { controller } = first;
+  const summary = await getSummary(first.client, { controller, proxies });
   const certificates = describeCertificates(asked, controller.nowMs);
-  const namespaces = enrolledNamespaces(objects, proxies, controller.revision);
   const versions = proxyVersions(admins, proxies);
   const shown = asked.map(({ of, answer }) => describeReplica(of, answer?.controller, leader));
-  const parts = { controller, proxies, replicas: shown, versions, certificates, namespaces };
+  const { kinds, namespaces } = summary;
+  const parts = { controller, proxies, replicas: shown, versions, certificates, kinds, namespaces };
   const skew = versionFindings({
     controllers: shown.flatMap(({ version, startedAtMs }) =>
       version === undefined || startedAtMs === undefined ? [] : [version],
     ),
     proxies: namedApart(versions),
   });
-  const problems = problemsOf({ ...parts, asked, objects, leader, skew: skew.problems });
+  const problems = problemsOf({
+    ...{ ...parts, asked, leader },
+    ...{ skew: skew.problems, troubled: summary.troubled },
+  });
   const rotation = await rotationWarnings(first.client, controller.nowMs);
-  return { ...parts, problems, warnings: [...skew.warnings, ...rotation] };
+  const warnings = [...skew.warnings, ...rotation];
+  return { ...parts, problems, ...moreOf(summary), warnings };
+}
+
+function moreOf({ more }: MeshSummary): Pick<MeshStatus, 'more'> {
+  const problems = more.troubled + more.troubledNamespaces;
+  return more.namespaces + problems === 0
+    ? {}
+    : { more: { namespaces: more.namespaces, problems } };
 }
 
 export interface Asked {

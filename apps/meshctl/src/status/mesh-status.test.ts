@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeController, meshOfAllTests, runMeshctl } from '../testing.ts';
-import { FINE_MESH, TROUBLED_MESH } from '../testing-meshes.ts';
+import { FINE_MESH, manyBroken, TROUBLED_MESH } from '../testing-meshes.ts';
 
 /** Against a mesh that is as it should be. */
 const { run } = meshOfAllTests(FINE_MESH);
@@ -33,6 +33,12 @@ describe('meshctl status', { concurrency: 3 }, () => {
       /\n\nLEFT OUT\nshop: client-1: its label istio\.io\/dataplane-mode is none\n\n/,
     );
     assert.equal(code, 0);
+  });
+
+  it('counts what is too much to name, and says how much of it JSON has', async () => {
+    await using fake = await FakeController.start({ ...FINE_MESH, statuses: manyBroken(250) });
+    const { stdout } = await runMeshctl(['status'], { controller: fake.socket });
+    assert.match(stdout, /\nand 230 more \(-o json has 200\)\n$/);
   });
 
   it('has everything in JSON', async () => {

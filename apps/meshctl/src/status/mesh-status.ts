@@ -1,5 +1,6 @@
 /** `meshctl status`: is the mesh as it should be? Everything that is not makes exit code 1. */
 import { systemClock } from '@ambit/core';
+import type { EnrolledNamespace } from '@ambit/model';
 import type { Command } from 'commander';
 import { outputOption } from '../commands/shared-options.ts';
 import { EXIT, UserError } from '../errors.ts';
@@ -8,9 +9,9 @@ import { formatSpan, note, type OutputFormat, printAs, table } from '../output.t
 import { type MeshTarget, meshOf } from '../target/mesh-target.ts';
 import { addTargetOptions } from '../target/target-options.ts';
 import { collectStatus, type MeshStatus } from './collect-status.ts';
-import type { EnrolledNamespace } from './enrolled.ts';
 import { byName, configAge, PROXY_COLUMNS, proxyRow } from './proxy-rows.ts';
 import { versionOfProxy } from './proxy-versions.ts';
+import { some } from './status-problems.ts';
 
 const EXAMPLES = `
 Examples:
@@ -22,12 +23,12 @@ CONFIG: since a proxy last took configuration. BEHIND: what it has not acknowled
 ISTIO'S: running pods that Istio has, by its own annotations.
 VERSION: what a proxy says, else the tag of its image.
 LEFT OUT: running pods that are not captured because they, or their pod templates, say so.
+Long lists name the first and count the others, those of -o json too: "more" says how many.
 WARNINGS: works, and is not to stay so, such as proxies of the minor version before the controller's.
 Exit code 0: everything is in force everywhere, whatever the warnings. 1: something is not; PROBLEMS says what. 69: no controller answers.`;
 
 /** Problems listed of each kind; more are counted. */
 const PROBLEMS_SHOWN_MAX = 20;
-const NAMES_SHOWN_MAX = 5;
 const POLL_MS = 1_000;
 
 interface StatusOptions {
@@ -104,19 +105,20 @@ function describe(status: MeshStatus): string {
     head,
     ...replicaTable(status),
     proxyTable,
-    namespaceTable(namespaces),
+    namespaceTable(namespaces, status.more?.namespaces),
     ...listed('LEFT OUT', namespaces.flatMap(leftOutLines)),
     ...listed('WARNINGS', status.warnings),
-    listed('PROBLEMS', status.problems)[0] ?? 'everything is in force',
+    listed('PROBLEMS', status.problems, status.more?.problems)[0] ?? 'everything is in force',
   ].join('\n\n');
 }
 
-function listed(title: string, lines: readonly string[]): readonly string[] {
-  const more = lines.length - PROBLEMS_SHOWN_MAX;
-  const rest = more > 0 ? [`and ${more} more (-o json has all)`] : [];
-  return lines.length === 0
-    ? []
-    : [[title, ...lines.slice(0, PROBLEMS_SHOWN_MAX), ...rest].join('\n')];
+/** `uncounted`: there are that many more, which nobody names here. */
+function listed(title: string, lines: readonly string[], uncounted = 0): readonly string[] {
+  const shown = lines.slice(0, PROBLEMS_SHOWN_MAX);
+  const more = lines.length - shown.length + uncounted;
+  const where = uncounted === 0 ? 'has all' : `has ${lines.length}`;
+  const rest = more > 0 ? [`and ${more} more (-o json ${where})`] : [];
+  return lines.length === 0 ? [] : [[title, ...shown, ...rest].join('\n')];
 }
 
 /** Only where there is more to say of them than the first line does. */
@@ -133,7 +135,7 @@ function replicaTable({ replicas, controller: { nowMs } }: MeshStatus): readonly
   return [table(['CONTROLLER', 'STATE', 'ROLE', 'UP', 'VERSION', 'NODE'], rows)];
 }
 
-function namespaceTable(namespaces: readonly EnrolledNamespace[]): string {
+function namespaceTable(namespaces: readonly EnrolledNamespace[], more = 0): string {
   if (namespaces.length === 0) return 'no namespace is enrolled (meshctl enroll NAMESPACE)';
   const isBesideIstio = namespaces.some(({ istio }) => istio !== undefined);
   const rows = namespaces.map(({ namespace, mode, pods, captured, bypassed, istio }) => [
@@ -144,16 +146,15 @@ function namespaceTable(namespaces: readonly EnrolledNamespace[]): string {
     ...(isBesideIstio ? [describeIstio(istio)] : []),
   ]);
   const columns = ['NAMESPACE', 'MODE', 'PODS', 'CAPTURED'];
-  return table([...columns, ...(isBesideIstio ? ["ISTIO'S"] : [])], rows);
+  const shown = table([...columns, ...(isBesideIstio ? ["ISTIO'S"] : [])], rows);
+  return more === 0 ? shown : `${shown}\nand ${more} more`;
 }
 
 /** `shop: a, b: its label istio.io/dataplane-mode is none`. */
-function leftOutLines({ namespace, leftOut = {} }: EnrolledNamespace): readonly string[] {
-  return Object.entries(leftOut).map(([why, pods]) => {
-    const more = pods.length - NAMES_SHOWN_MAX;
-    const names = pods.slice(0, NAMES_SHOWN_MAX).join(', ');
-    return `${namespace}: ${names}${more > 0 ? ` and ${more} more` : ''}: ${why}`;
-  });
+function leftOutLines({ namespace, leftOut = {}, more }: EnrolledNamespace): readonly string[] {
+  return Object.entries(leftOut).map(
+    ([why, pods]) => `${namespace}: ${some(pods, more?.leftOut?.[why])}: ${why}`,
+  );
 }
 
 /** `2 ambient, 1 sidecar`. */

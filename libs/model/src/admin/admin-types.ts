@@ -7,6 +7,7 @@
  * | `/v1/objects/KIND/NAMESPACE/NAME` (cluster-scoped: `KIND/NAME`) | `AdminObject` |
  * | `/v1/snapshot` | `MeshSnapshot` |
  * | `/v1/proxies` | `AdminProxies` |
+ * | `/v1/summary` | `MeshSummary` |
  * | `/v1/workloads`, `/v1/services` | `{ items: Workload[] }`, `{ items: MeshService[] }` |
  * | `/v1/certificates` | `{ items: AdminCertificate[] }` |
  *

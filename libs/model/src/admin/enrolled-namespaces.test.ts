@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseObject } from '@ambit/api';
-import type { AdminObject, AdminProxy } from '@ambit/model';
-import { enrolledNamespaces } from './enrolled.ts';
+import type { AdminObject, AdminProxy } from './admin-types.ts';
+import { enrolledNamespaces, POD_NAMES_MAX } from './enrolled-namespaces.ts';
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -102,5 +102,34 @@ describe('enrolledNamespaces', () => {
   it('says nothing of that where the namespace is out as well', () => {
     const out = pod('a', {}, { 'istio.io/dataplane-mode': 'none' });
     assert.deepEqual(enrolledNamespaces([namespace('shop'), out], []), []);
+  });
+
+  it('names the first pods of each list, and counts the others', () => {
+    const names = Array.from({ length: POD_NAMES_MAX + 2 }, (_, i) => String(i).padStart(3, '0'));
+    const found = enrolledNamespaces(
+      [
+        namespace('shop', { 'istio.io/dataplane-mode': 'ambient' }),
+        ...names.map((name) => pod(`a${name}`)),
+        ...names.slice(0, -1).map((name) => pod(`b${name}`, SIDECAR)),
+        ...names.map((name) => pod(`c${name}`, AMBIENT)),
+        pod('d', {}, { 'istio.io/dataplane-mode': 'none' }),
+      ],
+      [agentWith(...names.map((name) => `c${name}`))],
+    );
+    const first = (letter: string) => names.slice(0, POD_NAMES_MAX).map((name) => letter + name);
+    const sidecar = 'it has a sidecar (annotation sidecar.istio.io/status)';
+    assert.deepEqual(found, [
+      {
+        namespace: 'shop',
+        mode: 'ambient',
+        pods: 2 * names.length,
+        captured: names.length,
+        missing: first('a'),
+        leftOut: { [sidecar]: first('b'), 'its label istio.io/dataplane-mode is none': ['d'] },
+        istio: { ambient: names.length, sidecars: names.length - 1 },
+        contested: first('c'),
+        more: { missing: 2, contested: 2, leftOut: { [sidecar]: 1 } },
+      },
+    ]);
   });
 });
