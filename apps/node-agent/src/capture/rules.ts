@@ -46,6 +46,8 @@ const IS_NOT_OURS = `meta mark & ${hex(MARK_MASK)} != ${hex(PACKET_MARK)}`;
 const IS_NEW = 'tcp flags & (fin|syn|rst|ack) == syn';
 /** Of a connection that no nat rule has redirected. */
 const IS_STRAY = `${IS_NEW} ct status & dnat == 0`;
+const DNS_ZONE = 1;
+const BORROWED_ZONE = 2;
 const KEPT_BITS = hex(0xffffffff - MARK_MASK);
 
 /** Replaces whatever version of our tables is there, in one transaction. Other tables are not touched. */
@@ -59,13 +61,13 @@ export function captureRules(options: CaptureOptions): string {
       chain('stray-in', 'type filter hook prerouting priority dstnat + 10', strayIn(options)),
       chain('stray-out', 'type filter hook output priority -90', strayOut(options)),
     ]),
-    ...(options.dnsCapture ? [rawTable()] : []),
+    rawTable(options.dnsCapture),
   ].join('\n');
 }
 
 /**
- * Redirects nothing new and keeps what open connections need: marks, and base chains in the nat hooks, without
- * which the kernel would stop translating the connections that were redirected before.
+ * Redirects nothing new and keeps what open connections need: marks, the zone of borrowed addresses, and base chains in the
+ * nat hooks, without which the kernel would stop translating the connections that were redirected before.
  */
 export function releaseRules(): string {
   return [
@@ -75,6 +77,7 @@ export function releaseRules(): string {
       chain('prerouting', 'type nat hook prerouting priority dstnat', []),
       chain('output', 'type nat hook output priority -100', []),
     ]),
+    rawTable(false),
   ].join('\n');
 }
 
@@ -166,14 +169,27 @@ function natOutput(options: CaptureOptions): readonly string[] {
   ];
 }
 
-/** The agent's own queries get conntrack entries of their own zone, so that an answer never meets the pod's entry. */
-function rawTable(): string {
+/**
+ * Conntrack entries of the agent's own are looked up in zones of their own.
+ *
+ * A connection from a borrowed address may have the port of one that the client itself has open. In the same zone its first packet
+ * would belong to the client's entry: the mark would then turn away the replies to the client, and both would hang. Only its own
+ * direction has the zone, because nothing tells the application's replies apart before they are looked up. The agent's queries for
+ * names have theirs in both, so that an answer never meets the pod's entry.
+ */
+function rawTable(dnsCapture: boolean): string {
+  const listeners = [OUTBOUND_PORT, INBOUND_PORT, HBONE_PORT, DNS_PORT].join(', ');
   return table('ambit-raw', [
-    chain('prerouting', 'type filter hook prerouting priority raw', [
-      `udp sport 53 ${IS_NOT_OURS} ct zone set 1`,
-    ]),
+    ...(dnsCapture
+      ? [
+          chain('prerouting', 'type filter hook prerouting priority raw', [
+            `udp sport 53 ${IS_NOT_OURS} ct zone set ${DNS_ZONE}`,
+          ]),
+        ]
+      : []),
     chain('output', 'type filter hook output priority raw', [
-      `udp dport 53 ${IS_OURS} ct zone set 1`,
+      ...(dnsCapture ? [`udp dport 53 ${IS_OURS} ct zone set ${DNS_ZONE}`] : []),
+      `oifname "lo" ${IS_OURS} tcp sport != { ${listeners} } ct original zone set ${BORROWED_ZONE}`,
     ]),
   ]);
 }
