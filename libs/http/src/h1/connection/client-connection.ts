@@ -34,6 +34,8 @@ export interface ClientConnectionOptions {
   readonly onFree?: () => void;
   /** Over, or handed over. Once. */
   readonly onClosed?: (error?: Error) => void;
+  /** The transport has closed, also after it was handed over. Once. */
+  readonly onGone?: () => void;
 }
 
 type State = 'idle' | 'busy' | 'handed' | 'closed';
@@ -173,9 +175,10 @@ export class H1ClientConnection implements ByteSink {
   onClose(error?: Error): void {
     if (this.#state === 'handed') {
       this.#handed?.events.onClose(error);
-      return;
+    } else {
+      this.#over(error);
     }
-    this.#over(error);
+    this.#options.onGone?.();
   }
 
   #feed(give: () => void): void {

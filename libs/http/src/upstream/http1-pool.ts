@@ -1,0 +1,305 @@
+/**
+ * Connections to endpoints that carry one request at a time, kept for the next one.
+ *
+ * A new connection takes a place of the cluster's `maxConnections`; without one a request waits, as far as
+ * `http1MaxPendingRequests` allows. An idle connection of another endpoint of the cluster gives its place up.
+ */
+import type { Clock } from '@ambit/core';
+import type { ByteConn } from '@ambit/proxy';
+import type { HttpError } from '../errors.ts';
+import { H1ClientConnection } from '../h1/connection/client-connection.ts';
+import { H1Refusals } from '../h1/errors.ts';
+import type { H1Limits } from '../h1/limits.ts';
+import { poolClosed } from './breaks.ts';
+import type { ClusterState } from './cluster-state.ts';
+import { connectFailure, overflow } from './failure.ts';
+import { type Http1Host, Http1Try } from './http1-try.ts';
+import { type IdleConnection, IdleConnections } from './idle-connections.ts';
+import type { UpstreamLink } from './message.ts';
+import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
+import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
+
+export interface Http1PoolOptions {
+  readonly clock: Clock;
+  /** Idle connections kept, all endpoints together. */
+  readonly idleMax: number;
+  /** Of responses. */
+  readonly limits?: Partial<H1Limits>;
+}
+
+export interface Http1PoolCounters {
+  opened: number;
+  reused: number;
+  idleClosed: number;
+  /** Requests sent again because the server had closed the idle connection. */
+  repeated: number;
+}
+
+interface Pooled extends IdleConnection {
+  readonly connection: H1ClientConnection;
+  /** It may become something else, and then holds its place until that ends. */
+  readonly mayBeHanded: boolean;
+  idleSinceMs: number;
+}
+
+export class Http1Pool implements UpgradePool, Http1Host {
+  readonly counters: Http1PoolCounters = { opened: 0, reused: 0, idleClosed: 0, repeated: 0 };
+  /** What was wrong with responses. */
+  readonly refusals = new H1Refusals();
+  readonly #clock: Clock;
+  readonly #idleMax: number;
+  readonly #limits: Partial<H1Limits>;
+  readonly #idle = new IdleConnections<Pooled>();
+  readonly #all = new Set<Pooled>();
+  /** First come, first served. */
+  readonly #waiting = new Map<ClusterState, Set<Http1Try>>();
+  readonly #dialling = new Set<Http1Try>();
+  /** What a turn of `#serve` itself sets free, it sees. */
+  readonly #serving = new Set<ClusterState>();
+  readonly #stop = new AbortController();
+
+  constructor(options: Http1PoolOptions) {
+    this.#clock = options.clock;
+    this.#idleMax = options.idleMax;
+    this.#limits = options.limits ?? {};
+  }
+
+  get idle(): number {
+    return this.#idle.size;
+  }
+
+  /** Connections that are open, in use or not. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  async run(): Promise<void> {
+    await sweepUntil(this.#stop.signal, this.#clock, (nowMs) => this.#sweep(nowMs));
+  }
+
+  request(link: UpstreamLink, request: TryRequest, sink: TrySink): Try {
+    const attempt = new Http1Try({ host: this, link, request, sink });
+    const pooled = this.#takeIdle(link);
+    if (pooled === undefined) {
+      this.#wait(attempt);
+    } else {
+      this.#begin(attempt, pooled);
+    }
+    return attempt;
+  }
+
+  upgrade(link: UpstreamLink, request: UpgradeRequest, sink: UpgradeSink): Try {
+    const { protocol } = request;
+    const bare = { ...request, body: undefined };
+    const upgrade = { protocol, sink };
+    const attempt = new Http1Try({ host: this, link, request: bare, sink, upgrade });
+    this.#wait(attempt);
+    return attempt;
+  }
+
+  destroy(): void {
+    this.#stop.abort();
+    const waiting = [...this.#waiting.values()].flatMap((attempts) => [...attempts]);
+    for (const attempt of [...waiting, ...this.#dialling]) {
+      this.leave(attempt);
+      attempt.broke(poolClosed());
+    }
+    for (const { connection } of [...this.#all]) {
+      connection.destroy();
+      // What was handed over is the connection's no more.
+      connection.conn.destroy();
+    }
+  }
+
+  again(attempt: Http1Try): void {
+    this.counters.repeated += 1;
+    this.#wait(attempt);
+  }
+
+  leave(attempt: Http1Try): void {
+    const { cluster } = attempt.link;
+    const waiting = this.#waiting.get(cluster);
+    if (waiting?.delete(attempt) === true && waiting.size === 0 && !this.#serving.has(cluster)) {
+      this.#waiting.delete(cluster);
+    }
+    attempt.dial?.abort();
+    this.#waitsNoMore(attempt);
+  }
+
+  #wait(attempt: Http1Try): void {
+    const { cluster } = attempt.link;
+    if (this.#stop.signal.aborted) {
+      attempt.failLater(poolClosed());
+    } else if (!cluster.breaker.hold('pending')) {
+      attempt.failLater(overflow('pending requests'));
+    } else {
+      attempt.isPending = true;
+      const waiting = this.#waiting.get(cluster);
+      if (waiting === undefined) {
+        this.#waiting.set(cluster, new Set([attempt]));
+      } else {
+        waiting.add(attempt);
+      }
+      this.#serve(cluster);
+    }
+  }
+
+  #waitsNoMore(attempt: Http1Try): void {
+    if (attempt.isPending) {
+      attempt.isPending = false;
+      attempt.link.cluster.breaker.release('pending');
+    }
+  }
+
+  /** A place or a connection of the cluster may have become free. */
+  #serve(cluster: ClusterState): void {
+    const waiting = this.#waiting.get(cluster);
+    if (waiting === undefined || this.#serving.has(cluster)) {
+      return;
+    }
+    this.#serving.add(cluster);
+    for (const attempt of waiting) {
+      if (!this.#serveOne(attempt)) {
+        break;
+      }
+      waiting.delete(attempt);
+    }
+    this.#serving.delete(cluster);
+    if (waiting.size === 0) {
+      this.#waiting.delete(cluster);
+    }
+  }
+
+  /** False: neither a connection nor a place for one. */
+  #serveOne(attempt: Http1Try): boolean {
+    const pooled = attempt.wantsNew ? undefined : this.#takeIdle(attempt.link);
+    if (pooled !== undefined) {
+      this.#waitsNoMore(attempt);
+      this.#begin(attempt, pooled);
+      return true;
+    }
+    if (!this.#holdPlace(attempt.link.cluster)) {
+      return false;
+    }
+    void this.#open(attempt);
+    return true;
+  }
+
+  #holdPlace(cluster: ClusterState): boolean {
+    if (cluster.breaker.hold('connections')) {
+      return true;
+    }
+    const idle = this.#idle.oneOf(cluster);
+    idle?.connection.destroy();
+    return idle !== undefined && cluster.breaker.hold('connections');
+  }
+
+  /** The place is held. Never rejects. */
+  async #open(attempt: Http1Try): Promise<void> {
+    const { link, wantsNew } = attempt;
+    const dial = new AbortController();
+    attempt.dial = dial;
+    this.#dialling.add(attempt);
+    let pooled: Pooled | undefined;
+    let failure: HttpError | undefined;
+    try {
+      pooled = this.#adopt(await link.dial(dial.signal), link, wantsNew);
+    } catch (error) {
+      failure = connectFailure(error);
+    }
+    this.#dialling.delete(attempt);
+    attempt.dial = undefined;
+    this.#waitsNoMore(attempt);
+    if (pooled === undefined) {
+      this.#release(link.cluster);
+      attempt.broke(failure ?? poolClosed());
+    } else if (attempt.phase === 'over') {
+      this.#give(pooled);
+    } else {
+      this.#begin(attempt, pooled);
+    }
+  }
+
+  #adopt(conn: ByteConn, link: UpstreamLink, mayBeHanded: boolean): Pooled {
+    const pooled: Pooled = {
+      connection: new H1ClientConnection(conn, {
+        limits: this.#limits,
+        refusals: this.refusals,
+        onFree: () => this.#give(pooled),
+        onClosed: () => this.#closed(pooled),
+        onGone: () => this.#gone(pooled),
+      }),
+      link,
+      mayBeHanded,
+      idleSinceMs: 0,
+      isIdle: false,
+    };
+    this.counters.opened += 1;
+    this.#all.add(pooled);
+    pooled.connection.start();
+    return pooled;
+  }
+
+  #begin(attempt: Http1Try, pooled: Pooled): void {
+    const { connection, link } = pooled;
+    const usesMax = link.cluster.cluster.connectionPool.http?.maxRequestsPerConnection ?? 0;
+    if (!attempt.begin(connection, usesMax > 0 && connection.uses + 1 >= usesMax)) {
+      this.#give(pooled);
+    }
+  }
+
+  /** Between two requests, or never used. */
+  #give(pooled: Pooled): void {
+    const { connection, link } = pooled;
+    const isWanted = this.#idle.size < this.#idleMax || this.#waiting.has(link.cluster);
+    if (!connection.isFree || !isWanted || this.#stop.signal.aborted) {
+      connection.destroy();
+      return;
+    }
+    pooled.idleSinceMs = this.#clock.now();
+    this.#idle.add(pooled);
+    this.#serve(link.cluster);
+  }
+
+  /** One that was opened under other settings of the cluster counts in no limit of these: it is closed. */
+  #takeIdle({ key, cluster }: UpstreamLink): Pooled | undefined {
+    for (let pooled = this.#idle.take(key); pooled !== undefined; pooled = this.#idle.take(key)) {
+      if (pooled.link.cluster === cluster && pooled.connection.isFree) {
+        this.counters.reused += 1;
+        return pooled;
+      }
+      pooled.connection.destroy();
+    }
+    return undefined;
+  }
+
+  /** It carries no more requests. */
+  #closed(pooled: Pooled): void {
+    this.#idle.drop(pooled);
+    if (!pooled.mayBeHanded) {
+      this.#release(pooled.link.cluster);
+    }
+  }
+
+  #gone(pooled: Pooled): void {
+    this.#all.delete(pooled);
+    if (pooled.mayBeHanded) {
+      this.#release(pooled.link.cluster);
+    }
+  }
+
+  #release(cluster: ClusterState): void {
+    cluster.breaker.release('connections');
+    this.#serve(cluster);
+  }
+
+  #sweep(nowMs: number): void {
+    for (const pooled of this.#idle.all()) {
+      const limitMs = idleTimeoutOf(pooled.link);
+      if (limitMs > 0 && nowMs - pooled.idleSinceMs >= limitMs) {
+        this.counters.idleClosed += 1;
+        pooled.connection.destroy();
+      }
+    }
+  }
+}

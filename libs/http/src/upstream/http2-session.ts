@@ -1,0 +1,97 @@
+/** A session of the pool: how many requests it still takes, and when it had the last one. */
+import type { Clock } from '@ambit/core';
+import { ClientSession, type H2Counters, type H2Limits } from '@ambit/h2';
+import type { ByteConn } from '@ambit/proxy';
+import type { Http2Try } from './http2-try.ts';
+import type { UpstreamLink } from './message.ts';
+
+const NO_LIMIT = Number.POSITIVE_INFINITY;
+
+export interface PooledSessionOptions {
+  readonly conn: ByteConn;
+  readonly link: UpstreamLink;
+  readonly clock: Clock;
+  readonly limits: H2Limits;
+  readonly counters: H2Counters;
+  /** A stream is over, or the peer allows more. */
+  readonly onRoom: (session: PooledSession) => void;
+  /** The peer takes no more streams. */
+  readonly onGoaway: (session: PooledSession) => void;
+  readonly onClosed: (session: PooledSession) => void;
+}
+
+export class PooledSession {
+  readonly link: UpstreamLink;
+  readonly #session: ClientSession;
+  readonly #streamsMax: number;
+  readonly #onStreamClosed: () => void;
+  /** Requests that it may still take. */
+  #usesLeft: number;
+  #idleSinceMs: number;
+
+  constructor(options: PooledSessionOptions) {
+    const { conn: transport, link, clock, limits, counters } = options;
+    const http = link.cluster.cluster.connectionPool.http;
+    this.link = link;
+    this.#streamsMax = http?.maxConcurrentStreams ?? NO_LIMIT;
+    this.#usesLeft = http?.maxRequestsPerConnection || NO_LIMIT;
+    this.#idleSinceMs = clock.now();
+    this.#onStreamClosed = () => {
+      this.#idleSinceMs = clock.now();
+      options.onRoom(this);
+    };
+    this.#session = new ClientSession({
+      transport,
+      clock,
+      limits,
+      counters,
+      onSettings: () => options.onRoom(this),
+      onGoaway: () => options.onGoaway(this),
+      onClose: () => options.onClosed(this),
+    });
+  }
+
+  get hasRoom(): boolean {
+    const session = this.#session;
+    return this.#usesLeft > 0 && session.room > 0 && session.openStreams < this.#streamsMax;
+  }
+
+  /** It takes requests, if not now. */
+  get isOpen(): boolean {
+    return this.#usesLeft > 0 && !this.#session.isDraining;
+  }
+
+  /** It takes none, and no stream will end that makes room. */
+  get isUseless(): boolean {
+    return !this.isOpen || (this.isIdle && !this.hasRoom);
+  }
+
+  get isIdle(): boolean {
+    return this.#session.openStreams === 0;
+  }
+
+  /** Without a stream for so long; 0 with one. */
+  idleMs(nowMs: number): number {
+    return this.isIdle ? nowMs - this.#idleSinceMs : 0;
+  }
+
+  /** False: it takes no more. */
+  begin(attempt: Http2Try): boolean {
+    const stream = attempt.begin(this.#session);
+    if (stream === undefined) {
+      return attempt.phase !== 'waiting';
+    }
+    this.#usesLeft -= 1;
+    stream.whenClosed(this.#onStreamClosed);
+    return true;
+  }
+
+  /** No new streams; ends with the last one. Idempotent. */
+  drain(): void {
+    this.#session.drain();
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+  }
+}
