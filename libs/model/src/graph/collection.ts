@@ -6,33 +6,17 @@
  * it, or changes inside it. Reads outside of a computation cost nothing and are not recorded.
  */
 
-/** One derived value, as a reader of others. */
-export interface Reader {
-  /** Of the computation that runs, or ran last. */
-  reads: Set<ReadMark>;
-  markDirty(): void;
-}
-
-/** Something that was read: a key or an index bucket. */
-export interface ReadMark {
-  readonly readers: Set<Reader>;
-  readonly home: Map<string, ReadMark>;
-  readonly name: string;
-}
-
-/** The computation that runs now, shared by all collections of one graph. */
-export interface ReaderSlot {
-  current: Reader | undefined;
-}
+import { KeySets } from './key-sets.ts';
+import { type ReaderSlot, type ReadMark, touch } from './reads.ts';
 
 interface Index<V> {
   readonly extract: (value: V, key: string) => Iterable<string>;
-  readonly buckets: Map<string, Set<string>>;
+  readonly buckets: KeySets;
   readonly marks: Map<string, ReadMark>;
   readonly listeners: ((bucket: string) => void)[];
 }
 
-const NO_KEYS: ReadonlySet<string> = new Set();
+const NO_BUCKETS: ReadonlySet<string> = new Set();
 
 /** What derivations and outputs use of a store. */
 export interface Collection<V> {
@@ -47,8 +31,10 @@ export interface Collection<V> {
   /** Keys of a bucket, sorted. */
   keysOf(indexName: string, bucket: string): readonly string[];
   hasAny(indexName: string, bucket: string): boolean;
-  /** The value without recording a read. */
+  /** The value without recording a read: for whoever is told by `onKey` of each change. */
   peek(key: string): V | undefined;
+  /** As `lookup`, without recording a read: for whoever is told by `onBucket`. */
+  members(indexName: string, bucket: string): readonly V[];
   onKey(listener: (key: string, value: V | undefined, before: V | undefined) => void): void;
   onBucket(indexName: string, listener: (bucket: string) => void): void;
 }
@@ -68,34 +54,29 @@ export class Store<V> implements Collection<V> {
   }
 
   addIndex(name: string, extract: (value: V, key: string) => Iterable<string>): this {
-    this.#indexes.set(name, { extract, buckets: new Map(), marks: new Map(), listeners: [] });
+    this.#indexes.set(name, { extract, buckets: new KeySets(), marks: new Map(), listeners: [] });
     return this;
   }
 
   get(key: string): V | undefined {
-    this.#record(this.#marks, key);
+    this.#slot.record(this.#marks, key);
     return this.#values.get(key);
   }
 
   lookup(indexName: string, bucket: string): readonly V[] {
-    const found: V[] = [];
-    for (const key of this.keysOf(indexName, bucket)) {
-      const value = this.#values.get(key);
-      if (value !== undefined) found.push(value);
-    }
-    return found;
+    this.#slot.record(this.#index(indexName).marks, bucket);
+    return this.members(indexName, bucket);
   }
 
   keysOf(indexName: string, bucket: string): readonly string[] {
     const index = this.#index(indexName);
-    this.#record(index.marks, bucket);
-    const keys = index.buckets.get(bucket) ?? NO_KEYS;
-    return keys.size < 2 ? [...keys] : [...keys].sort();
+    this.#slot.record(index.marks, bucket);
+    return index.buckets.sortedKeysOf(bucket);
   }
 
   hasAny(indexName: string, bucket: string): boolean {
     const index = this.#index(indexName);
-    this.#record(index.marks, bucket);
+    this.#slot.record(index.marks, bucket);
     return index.buckets.has(bucket);
   }
 
@@ -130,38 +111,26 @@ export class Store<V> implements Collection<V> {
     return this.#values.get(key);
   }
 
+  members(indexName: string, bucket: string): readonly V[] {
+    const found: V[] = [];
+    for (const key of this.#index(indexName).buckets.sortedKeysOf(bucket)) {
+      const value = this.#values.get(key);
+      if (value !== undefined) found.push(value);
+    }
+    return found;
+  }
+
   #reindex(
     index: Index<V>,
     key: string,
     { old, now }: { readonly old: ReadonlySet<string>; readonly now: ReadonlySet<string> },
   ): void {
-    for (const bucket of old) {
-      if (now.has(bucket)) continue;
-      const keys = index.buckets.get(bucket);
-      keys?.delete(key);
-      if (keys?.size === 0) index.buckets.delete(bucket);
-    }
-    for (const bucket of now) {
-      const keys = index.buckets.get(bucket);
-      if (keys === undefined) index.buckets.set(bucket, new Set([key]));
-      else keys.add(key);
-    }
+    for (const bucket of old) if (!now.has(bucket)) index.buckets.delete(bucket, key);
+    for (const bucket of now) index.buckets.add(bucket, key);
     for (const bucket of new Set([...old, ...now])) {
       touch(index.marks.get(bucket));
       for (const listener of index.listeners) listener(bucket);
     }
-  }
-
-  #record(marks: Map<string, ReadMark>, name: string): void {
-    const reader = this.#slot.current;
-    if (reader === undefined) return;
-    let mark = marks.get(name);
-    if (mark === undefined) {
-      mark = { readers: new Set(), home: marks, name };
-      marks.set(name, mark);
-    }
-    mark.readers.add(reader);
-    reader.reads.add(mark);
   }
 
   #index(name: string): Index<V> {
@@ -172,19 +141,5 @@ export class Store<V> implements Collection<V> {
 }
 
 function bucketsOf<V>(index: Index<V>, key: string, value: V | undefined): ReadonlySet<string> {
-  return value === undefined ? NO_KEYS : new Set(index.extract(value, key));
-}
-
-/** Forgets what a reader read before and does not read now; a mark that nobody reads is dropped. */
-export function forgetReads(reader: Reader, before: ReadonlySet<ReadMark>): void {
-  for (const mark of before) {
-    if (reader.reads.has(mark)) continue;
-    mark.readers.delete(reader);
-    if (mark.readers.size === 0) mark.home.delete(mark.name);
-  }
-}
-
-function touch(mark: ReadMark | undefined): void {
-  if (mark === undefined) return;
-  for (const reader of mark.readers) reader.markDirty();
+  return value === undefined ? NO_BUCKETS : new Set(index.extract(value, key));
 }

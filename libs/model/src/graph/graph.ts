@@ -8,15 +8,9 @@
  * A derivation that throws leaves its value as it was and holds up no other; `rollback` then puts the sources back, and with
  * them everything that was derived from what they had been given.
  */
-import {
-  type Collection,
-  forgetReads,
-  type Reader,
-  type ReaderSlot,
-  type ReadMark,
-  Store,
-} from './collection.ts';
+import { type Collection, Store } from './collection.ts';
 import { deepEqual } from './deep-equal.ts';
+import { type Reader, ReaderSlot, type ReadMark } from './reads.ts';
 
 interface Stage {
   run(failures: DeriveFailure[]): void;
@@ -53,8 +47,10 @@ export class Source<V> extends Store<V> {
   }
 }
 
+const NO_READS: readonly ReadMark[] = [];
+
 class Node implements Reader {
-  reads = new Set<ReadMark>();
+  reads: readonly ReadMark[] = NO_READS;
   readonly key: string;
   readonly #dirty: Set<Node>;
 
@@ -69,7 +65,7 @@ class Node implements Reader {
 }
 
 export class Graph {
-  readonly #slot: ReaderSlot = { current: undefined };
+  readonly #slot = new ReaderSlot();
   readonly #stages: Stage[] = [];
   readonly #sources: { commit(): void; rollback(): void }[] = [];
 
@@ -87,7 +83,7 @@ export class Graph {
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
     const nodes = this.#stage(name, (key) => {
-      const input = from.get(key);
+      const input = from.peek(key);
       const value = input === undefined ? undefined : fn(input, key);
       store(out, key, value);
       return input !== undefined;
@@ -103,17 +99,16 @@ export class Graph {
     fn: (input: I, key: string) => readonly (readonly [string, O])[],
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
-    const owned = new Map<string, ReadonlySet<string>>();
+    const owned = new OwnedKeys();
     const nodes = this.#stage(name, (key) => {
-      const input = from.get(key);
+      const input = from.peek(key);
       const results = new Map(input === undefined ? [] : fn(input, key));
-      const before = owned.get(key) ?? [];
+      const before = owned.of(key);
       // Also those that are stored before one throws.
-      owned.set(key, new Set([...before, ...results.keys()]));
+      owned.set(key, [...before, ...results.keys()]);
       for (const old of before) if (!results.has(old)) store(out, old, undefined);
       for (const [outKey, value] of results) store(out, outKey, value);
-      if (results.size === 0) owned.delete(key);
-      else owned.set(key, new Set(results.keys()));
+      owned.set(key, [...results.keys()]);
       return input !== undefined;
     });
     from.onKey((key) => nodes.mark(key));
@@ -129,7 +124,7 @@ export class Graph {
   ): Collection<O> {
     const out = new Store<O>(name, this.#slot);
     const nodes = this.#stage(name, (bucket) => {
-      const members = from.lookup(indexName, bucket);
+      const members = from.members(indexName, bucket);
       store(out, bucket, members.length === 0 ? undefined : fn(members, bucket));
       return members.length > 0;
     });
@@ -142,7 +137,7 @@ export class Graph {
     const out = new Store<V>(name, this.#slot);
     const nodes = this.#stage(name, (key) => {
       let found: V | undefined;
-      for (const part of parts) found ??= part.get(key);
+      for (const part of parts) found ??= part.peek(key);
       store(out, key, found);
       return found !== undefined;
     });
@@ -178,23 +173,17 @@ export class Graph {
         const batch = [...dirty];
         dirty.clear();
         for (const node of batch) {
-          const { key, reads } = node;
-          node.reads = new Set();
-          slot.current = node;
-          let hasInput = true;
-          try {
-            hasInput = compute(key);
-          } catch (error) {
-            failures.push({ collection, key, error });
-          } finally {
-            slot.current = undefined;
-          }
-          if (!hasInput) {
-            for (const mark of node.reads) reads.add(mark);
-            node.reads = new Set();
-            nodes.delete(key);
-          }
-          forgetReads(node, reads);
+          const { key } = node;
+          slot.run(node, () => {
+            try {
+              return compute(key) ? 'stays' : 'gone';
+            } catch (error) {
+              failures.push({ collection, key, error });
+              return 'stays';
+            }
+          });
+          // Whoever has read nothing but its input is made anew when that changes.
+          if (node.reads.length === 0) nodes.delete(key);
         }
       },
     });
@@ -208,6 +197,22 @@ export class Graph {
         dirty.add(node);
       },
     };
+  }
+}
+
+/** What each input of a collection has made; most make one thing. */
+class OwnedKeys {
+  readonly #keys = new Map<string, string | readonly string[]>();
+
+  of(input: string): readonly string[] {
+    const keys = this.#keys.get(input) ?? [];
+    return typeof keys === 'string' ? [keys] : keys;
+  }
+
+  set(input: string, keys: readonly string[]): void {
+    const [first] = keys;
+    if (first === undefined) this.#keys.delete(input);
+    else this.#keys.set(input, keys.length === 1 ? first : keys);
   }
 }
 
