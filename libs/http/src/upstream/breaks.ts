@@ -93,7 +93,8 @@ function closed(error: Error): HttpError {
   });
 }
 
-function unreadable(error: MeshError): HttpError {
+/** What the server said is not HTTP, or more of it than is taken. */
+export function unreadable(error: Error): HttpError {
   const message = `protocol error: ${error.message}`.slice(0, MESSAGE_CHARS_MAX);
   return new HttpError('HTTP_UPSTREAM_RESET', message, {
     side: 'upstream',

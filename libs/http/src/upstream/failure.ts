@@ -1,12 +1,7 @@
-/** What went wrong with a try, from what node:http and node:http2 say. */
-import { constants } from 'node:http2';
+/** Why no connection could be had for a try. */
 import { MeshError } from '@ambit/core';
 import type { Cluster } from '@ambit/routing';
 import { HttpError } from '../errors.ts';
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
-}
 
 /** No connection could be had: nothing of the request reached anybody. */
 export function connectFailure(error: unknown): HttpError {
@@ -18,35 +13,6 @@ export function connectFailure(error: unknown): HttpError {
     side: error instanceof MeshError ? error.side : 'upstream',
     retryable: true,
     cause: error,
-  });
-}
-
-/** The connection broke while a request was on it. */
-export function brokenOff(error: unknown, headersSent: boolean): HttpError {
-  if (error instanceof HttpError) {
-    return error;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  const code = codeOf(error);
-  const common = { side: 'upstream', headersSent, cause: error } as const;
-  if (code.startsWith('HPE_') || code === 'ERR_HTTP2_ERROR') {
-    return new HttpError('HTTP_UPSTREAM_RESET', `protocol error: ${message.slice(0, 160)}`, {
-      ...common,
-      status: 502,
-      flag: 'UPE',
-    });
-  }
-  return new HttpError('HTTP_UPSTREAM_CLOSED', message.slice(0, 200), common);
-}
-
-/** The peer reset one stream of a session that goes on. */
-export function streamReset(rstCode: number, headersSent: boolean): HttpError {
-  const refused = rstCode === constants.NGHTTP2_REFUSED_STREAM;
-  return new HttpError('HTTP_UPSTREAM_RESET', `stream reset with code ${rstCode}`, {
-    side: 'upstream',
-    headersSent: headersSent && !refused,
-    refused,
-    retryable: refused,
   });
 }
 

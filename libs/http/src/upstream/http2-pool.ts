@@ -49,6 +49,7 @@ export class Http2Pool implements TryPool, Http2Host {
   readonly counters: H2Counters = newH2Counters();
   /** How often there was no place for a session, whatever the cluster. */
   sessionsRefused = 0;
+  interimsRefused = 0;
   readonly #clock: Clock;
   readonly #sessionsMax: number;
   readonly #limits: H2Limits;

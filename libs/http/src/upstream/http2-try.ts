@@ -12,9 +12,10 @@ import {
 } from '@ambit/h2';
 import type { HttpError } from '../errors.ts';
 import { isForbiddenTrailer } from '../h1/body/trailers.ts';
+import { H1_LIMITS } from '../h1/limits.ts';
 import { type FieldLines, NO_FIELDS } from '../h1/message.ts';
 import { HeaderList } from '../headers.ts';
-import { brokenHttp2, unsendable } from './breaks.ts';
+import { brokenHttp2, unreadable, unsendable } from './breaks.ts';
 import type { UpstreamLink } from './message.ts';
 import { PooledTry } from './pooled-try.ts';
 import { contentLengthOf, http2Fields } from './request-fields.ts';
@@ -22,6 +23,8 @@ import type { TryRequest, TrySink } from './try.ts';
 
 /** The pool, as a try sees it. */
 export interface Http2Host {
+  /** More interim answers came than are taken. */
+  interimsRefused: number;
   /** It does not wait for a session any more. */
   leave(attempt: Http2Try): void;
 }
@@ -29,6 +32,7 @@ export interface Http2Host {
 export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   readonly #host: Http2Host;
   #stream: ClientStream | undefined;
+  #interims = 0;
 
   constructor(options: {
     readonly host: Http2Host;
@@ -72,7 +76,15 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   // What the stream says.
 
   onInformational({ status, fields, neverIndexed }: ResponseHead): void {
-    this.sink?.onInterim?.(status, HeaderList.of(fields, neverIndexed));
+    this.#interims += 1;
+    if (this.#interims <= H1_LIMITS.interimMax) {
+      this.sink?.onInterim?.(status, HeaderList.of(fields, neverIndexed));
+    } else if (this.phase === 'sent') {
+      this.#host.interimsRefused += 1;
+      const failure = unreadable(new Error('too many interim responses'));
+      this.broke(failure);
+      this.cut(failure);
+    }
   }
 
   onResponse(head: ResponseHead, hasEnded: boolean): void {
