@@ -71,6 +71,9 @@ export class HboneServer {
   readonly #sessions = new Set<ServerSession>();
   #current: TlsIdentity | undefined;
   #isDraining = false;
+  #isDestroyed = false;
+  /** While a drain waits for handshakes. */
+  #quiet: PromiseWithResolvers<void> | undefined;
   readonly counters = new HboneServerCounters();
 
   constructor(options: HboneServerOptions) {
@@ -98,7 +101,7 @@ export class HboneServer {
   accept(socket: Socket): void {
     this.counters.accepted += 1;
     socket.on('error', ignoreAfterClose);
-    if (this.#isDraining) {
+    if (this.#isDestroyed) {
       socket.resetAndDestroy();
       return;
     }
@@ -117,23 +120,35 @@ export class HboneServer {
     }
     socket.setNoDelay(true);
     this.#pending.add(socket);
-    socket.once('close', () => this.#pending.delete(socket));
+    socket.once('close', () => this.#handshakeOver(socket));
     // Documented: a server that listens nowhere does TLS for the connections it is handed.
     this.#tls.emit('connection', socket);
   }
 
-  /** GOAWAY to every session; resolves when the last tunnel has ended. No new connections. */
+  /**
+   * GOAWAY to every session; resolves when the last tunnel has ended. A connection that was accepted gets its handshake first: its
+   * peer has callers that wait for it, and would take its loss for their refusal.
+   */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    for (const socket of this.#pending) {
-      socket.destroy();
+    await this.#drainSessions();
+    while (this.live > 0) {
+      if (this.#pending.size > 0) {
+        this.#quiet ??= Promise.withResolvers<void>();
+        await this.#quiet.promise;
+      }
+      await this.#drainSessions();
     }
+  }
+
+  async #drainSessions(): Promise<void> {
     await Promise.all([...this.#sessions].map(async (session) => await session.drain()));
   }
 
   /** Now. Idempotent. */
   destroy(): void {
     this.#isDraining = true;
+    this.#isDestroyed = true;
     for (const socket of this.#pending) {
       socket.destroy();
     }
@@ -177,8 +192,10 @@ export class HboneServer {
     });
     this.#sessions.add(session);
     this.#untrack(socket);
-    if (this.#isDraining) {
+    if (this.#isDestroyed) {
       session.destroy();
+    } else if (this.#isDraining) {
+      void session.drain();
     }
   }
 
@@ -186,9 +203,17 @@ export class HboneServer {
   #untrack(socket: TLSSocket): void {
     for (const raw of this.#pending) {
       if (raw.remotePort === socket.remotePort && raw.remoteAddress === socket.remoteAddress) {
-        this.#pending.delete(raw);
+        this.#handshakeOver(raw);
         return;
       }
+    }
+  }
+
+  #handshakeOver(raw: Socket): void {
+    this.#pending.delete(raw);
+    if (this.#pending.size === 0) {
+      this.#quiet?.resolve();
+      this.#quiet = undefined;
     }
   }
 
