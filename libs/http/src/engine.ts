@@ -1,37 +1,29 @@
 /**
  * The waypoint's HTTP engine: connections in, requests through the phases, answers out.
  *
- * Rule: a request passes the phases in their order or ends with an answer from the one table of errors. Nothing is
- * sent upstream before every policy was evaluated for the real caller.
+ * Rule: a request passes the phases in their order (`phases/table.ts`) or ends with an answer from the one table of errors.
  */
-import type { Server } from 'node:http';
-import { constants, type ServerHttp2Session } from 'node:http2';
-import type { Duplex } from 'node:stream';
-import type { Clock } from '@ambit/core';
-import { type ByteConn, duplexFromConn } from '@ambit/proxy';
-import { applyHeaderOperations } from '@ambit/routing';
-import { createHttp1Server, serveHttp1, type UpgradeRequest } from './downstream/http1.ts';
-import { serveHttp2 } from './downstream/http2.ts';
+import type { Clock, MeshError } from '@ambit/core';
+import { type H2Counters, type H2Limits, newH2Counters } from '@ambit/h2';
+import type { ByteConn } from '@ambit/proxy';
+import type { ClientConnection, ClientConnectionHost } from './downstream/client-connection.ts';
+import { serveHttp1 } from './downstream/http1.ts';
+import { serveHttp2, sessionLimits } from './downstream/http2.ts';
 import { sniff } from './downstream/sniff.ts';
-import { UpgradeExchange } from './downstream/upgrade-exchange.ts';
 import { HttpError, toHttpError } from './errors.ts';
+import { Sweeper } from './h1/connection/sweeper.ts';
+import { H1Refusals } from './h1/errors.ts';
 import { HTTP_LIMITS, type HttpLimits } from './limits.ts';
-import { errorReply, type Reply } from './local-reply.ts';
 import type { Exchange } from './message.ts';
-import { authorise, isForbiddenNow } from './phases/authorise.ts';
-import { forward } from './phases/forward.ts';
-import { normalise } from './phases/normalise.ts';
-import { answerLocally, injectFault, matchRoute, refuseCors } from './phases/route.ts';
-import { forwardUpgrade } from './phases/upgrade.ts';
-import { variablesOf } from './phases/variables.ts';
 import type { MeshPlane } from './plane.ts';
 import type { HttpObserver } from './record.ts';
+import { RequestRun, type RunHost } from './request-run.ts';
 import { openTcp, type TcpTunnels } from './tcp.ts';
-import { type EngineContext, type EngineCounters, Transaction } from './transaction.ts';
+import { Timers } from './timers.ts';
+import type { EngineContext, EngineCounters } from './transaction.ts';
 import { ClusterStates } from './upstream/cluster-state.ts';
-import { Http2Sessions } from './upstream/http2.ts';
-import type { UpstreamResponse } from './upstream/message.ts';
-import { SocketPool } from './upstream/socket-pool.ts';
+import { Http1Pool } from './upstream/http1-pool.ts';
+import { Http2Pool } from './upstream/http2-pool.ts';
 
 export interface HttpEngineOptions {
   readonly clock: Clock;
@@ -42,33 +34,19 @@ export interface HttpEngineOptions {
   readonly limits?: Partial<HttpLimits>;
 }
 
-/** The phases before the upstream, in order. One that returns a reply ends the request with it. */
-const PHASES: readonly {
-  readonly name: string;
-  readonly run: (
-    tx: Transaction,
-    context: EngineContext,
-  ) => Reply | undefined | Promise<Reply | undefined>;
-}[] = [
-  { name: 'normalise', run: normalise },
-  { name: 'authorise', run: authorise },
-  { name: 'route', run: matchRoute },
-  { name: 'cors', run: refuseCors },
-  { name: 'fault', run: injectFault },
-  { name: 'answer', run: answerLocally },
-];
-
-/** The last stream of a GOAWAY that forbids none yet (RFC 9113 §6.8). */
-const ANY_STREAM = 2 ** 31 - 1;
-
-export class HttpEngine {
+export class HttpEngine implements RunHost {
+  /** What was wrong with the bytes of HTTP/1 clients. */
+  readonly http1Refusals = new H1Refusals();
+  /** What happened on the sessions of HTTP/2 clients. */
+  readonly http2Counters: H2Counters = newH2Counters();
   readonly #context: EngineContext;
-  readonly #http1: Server;
-  readonly #planes = new WeakMap<Duplex, MeshPlane>();
-  readonly #sockets = new Set<Duplex>();
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sweeper: Sweeper;
+  readonly #sessionLimits: H2Limits;
+  readonly #clients = new Set<ClientConnection>();
   readonly #tunnels: TcpTunnels = new Set();
-  readonly #requests = new Set<{ readonly recheck: () => boolean }>();
+  readonly #runs = new Set<RequestRun>();
+  /** Of those, whose connection became something else. */
+  readonly #switched = new Set<RequestRun>();
   readonly #idle = new Set<() => void>();
   #isLeaving = false;
   #isDraining = false;
@@ -76,24 +54,20 @@ export class HttpEngine {
   constructor(options: HttpEngineOptions) {
     const { clock, observer, identity, random = Math.random } = options;
     const limits = { ...HTTP_LIMITS, ...options.limits };
+    this.#sweeper = new Sweeper(clock);
+    this.#sessionLimits = sessionLimits(limits);
     this.#context = {
       clock,
+      timers: new Timers(clock),
       random,
       limits,
       observer,
       identity,
       clusters: new ClusterStates({ clock, random }),
-      sockets: new SocketPool({ clock, idleMax: limits.idleUpstreamMax }),
-      sessions: new Http2Sessions({ clock, sessionsMax: limits.upstreamSessionsMax }),
+      http1: new Http1Pool({ clock, idleMax: limits.idleUpstreamMax }),
+      http2: new Http2Pool({ clock, sessionsMax: limits.upstreamSessionsMax }),
       counters: { requests: 0, active: 0, overloaded: 0, mirrorsActive: 0, mirrorsDropped: 0 },
     };
-    this.#http1 = createHttp1Server({
-      limits,
-      onExchange: (exchange, socket) => this.#onExchange(exchange, socket),
-      onUpgrade: (request) => this.#onUpgrade(request),
-      onRefused: () => undefined,
-      isDraining: () => this.#isLeaving,
-    });
   }
 
   get counters(): Readonly<EngineCounters> {
@@ -107,15 +81,13 @@ export class HttpEngine {
 
   /** Open client connections and tunnels. */
   get live(): number {
-    return this.#sockets.size + this.#tunnels.size;
+    return this.#clients.size + this.#switched.size + this.#tunnels.size;
   }
 
   /** Begins housekeeping. Ends with `destroy`. */
   start(): void {
-    // A server that listens nowhere begins to watch slow and idle clients when it is told that it listens.
-    this.#http1.emit('listening');
-    this.#context.sockets.run().catch(() => undefined);
-    this.#context.sessions.run().catch(() => undefined);
+    this.#context.http1.run().catch(() => undefined);
+    this.#context.http2.run().catch(() => undefined);
   }
 
   /** Takes over a tunnel to an HTTP port, or to one whose protocol nobody declared. */
@@ -125,19 +97,8 @@ export class HttpEngine {
     const sniffed = await sniff(conn, { clock, timeoutMs: limits.sniffTimeoutMs });
     if (sniffed.protocol === 'tcp' && !isDeclared) {
       await this.#serveTcp(sniffed.conn, plane);
-      return;
-    }
-    const socket = duplexFromConn(sniffed.conn);
-    this.#sockets.add(socket);
-    this.#planes.set(socket, plane);
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
-      this.#settle();
-    });
-    if (sniffed.protocol === 'http2') {
-      this.#serveHttp2(socket, plane);
     } else {
-      serveHttp1(this.#http1, socket);
+      this.#serveHttp(sniffed.conn, plane, sniffed.protocol === 'http2');
     }
   }
 
@@ -159,7 +120,7 @@ export class HttpEngine {
    */
   recheck(): number {
     let cut = 0;
-    for (const open of [...this.#tunnels, ...this.#requests]) {
+    for (const open of [...this.#tunnels, ...this.#runs]) {
       cut += open.recheck() ? 1 : 0;
     }
     return cut;
@@ -171,12 +132,11 @@ export class HttpEngine {
    * danger to ask on it in the moment in which it ends. Idempotent.
    */
   leave(): void {
-    if (this.#isLeaving) {
-      return;
-    }
-    this.#isLeaving = true;
-    for (const session of this.#sessions) {
-      session.goaway(constants.NGHTTP2_NO_ERROR, ANY_STREAM);
+    if (!this.#isLeaving) {
+      this.#isLeaving = true;
+      for (const client of this.#clients) {
+        client.leave();
+      }
     }
   }
 
@@ -184,9 +144,8 @@ export class HttpEngine {
   async drain(): Promise<void> {
     this.#isLeaving = true;
     this.#isDraining = true;
-    this.#http1.closeIdleConnections();
-    for (const session of this.#sessions) {
-      session.close();
+    for (const client of [...this.#clients]) {
+      client.drain();
     }
     if (this.live === 0) {
       return;
@@ -199,15 +158,29 @@ export class HttpEngine {
   /** Now. Idempotent. */
   destroy(): void {
     this.#isDraining = true;
-    for (const socket of this.#sockets) {
-      socket.destroy();
+    const reason = new HttpError('HTTP_CLIENT_GONE', 'the proxy stops', { side: 'local' });
+    for (const client of [...this.#clients]) {
+      client.destroy();
+    }
+    for (const run of [...this.#runs]) {
+      run.abort(reason);
     }
     for (const tunnel of this.#tunnels) {
-      tunnel.cut(new HttpError('HTTP_CLIENT_GONE', 'the proxy stops', { side: 'local' }));
+      tunnel.cut(reason);
     }
-    this.#http1.close(() => undefined);
-    this.#context.sockets.destroy();
-    this.#context.sessions.destroy();
+    this.#context.http1.destroy();
+    this.#context.http2.destroy();
+  }
+
+  onSwitched(run: RequestRun): void {
+    this.#switched.add(run);
+  }
+
+  onOver(run: RequestRun): void {
+    this.#runs.delete(run);
+    if (this.#switched.delete(run)) {
+      this.#settle();
+    }
   }
 
   #settle(): void {
@@ -228,155 +201,51 @@ export class HttpEngine {
     }
   }
 
-  #serveHttp2(socket: Duplex, plane: MeshPlane): void {
-    const session = serveHttp2(socket, {
-      limits: this.#context.limits,
-      onExchange: (exchange) => this.#run(exchange, plane),
-    });
-    this.#sessions.add(session);
-    session.once('close', () => {
-      this.#sessions.delete(session);
-      socket.destroy();
-    });
+  #serveHttp(conn: ByteConn, plane: MeshPlane, isHttp2: boolean): void {
+    let isClosed = false;
+    const host: ClientConnectionHost = {
+      onExchange: (exchange) => this.#onExchange(exchange, plane),
+      onRefused: (error) => this.#onRefused(error, plane),
+      onClosed: () => {
+        isClosed = true;
+        this.#clients.delete(client);
+        // What it became is counted in the same turn.
+        queueMicrotask(() => this.#settle());
+      },
+    };
+    const client = this.#takeOver(conn, host, isHttp2);
+    if (isClosed) {
+      return;
+    }
+    this.#clients.add(client);
     if (this.#isDraining) {
-      session.close();
+      client.drain();
+    } else if (this.#isLeaving && !isHttp2) {
+      client.leave();
     }
   }
 
-  #onExchange(exchange: Exchange, socket: Duplex): void {
-    const plane = this.#planes.get(socket);
-    if (plane === undefined) {
-      exchange.reset();
-      return;
-    }
-    this.#run(exchange, plane);
+  #takeOver(conn: ByteConn, host: ClientConnectionHost, isHttp2: boolean): ClientConnection {
+    const sweeper = this.#sweeper;
+    const { limits } = this.#context;
+    return isHttp2
+      ? serveHttp2(conn, {
+          sweeper,
+          limits,
+          session: this.#sessionLimits,
+          counters: this.http2Counters,
+          host,
+        })
+      : serveHttp1(conn, { sweeper, limits, refusals: this.http1Refusals, host });
   }
 
-  #onUpgrade(request: UpgradeRequest): void {
-    const plane = this.#planes.get(request.socket);
-    if (plane === undefined) {
-      request.socket.destroy();
-      return;
-    }
-    this.#run(new UpgradeExchange(request), plane, request);
+  #onExchange(exchange: Exchange, plane: MeshPlane): void {
+    const run = new RequestRun(exchange, plane, { context: this.#context, host: this });
+    this.#runs.add(run);
+    run.start();
   }
 
-  #run(exchange: Exchange, plane: MeshPlane, upgrade?: UpgradeRequest): void {
-    const context = this.#context;
-    const tx = new Transaction(exchange, plane, context);
-    context.counters.requests += 1;
-    context.counters.active += 1;
-    const open = { recheck: () => isForbiddenNow(tx) };
-    this.#requests.add(open);
-    const onGone = (): void =>
-      tx.abort(new HttpError('HTTP_CLIENT_GONE', 'the client went away', { side: 'downstream' }));
-    exchange.gone.addEventListener('abort', onGone, { once: true });
-    this.#answer(tx, upgrade)
-      .catch((error: unknown) => {
-        tx.error ??= toHttpError(error);
-        exchange.reset();
-      })
-      .finally(() => {
-        exchange.gone.removeEventListener('abort', onGone);
-        context.counters.active -= 1;
-        this.#requests.delete(open);
-        tx.finish();
-        context.observer.onRequest(tx.record());
-      });
+  #onRefused(error: MeshError, { caller, destination }: MeshPlane): void {
+    this.#context.observer.onRefused?.({ caller, destination, error });
   }
-
-  async #answer(tx: Transaction, upgrade: UpgradeRequest | undefined): Promise<void> {
-    try {
-      this.#admit();
-      for (const phase of PHASES) {
-        const reply = await phase.run(tx, this.#context);
-        if (reply !== undefined) {
-          await this.#reply(tx, withRuleHeaders(tx, reply));
-          return;
-        }
-      }
-      if (upgrade !== undefined) {
-        await forwardUpgrade(tx, upgrade, this.#context);
-        return;
-      }
-      await respondFromUpstream(tx, await forward(tx, this.#context));
-    } catch (error) {
-      await this.#refuse(tx, tx.signal.aborted ? tx.signal.reason : error);
-    }
-  }
-
-  #admit(): void {
-    const { counters, limits } = this.#context;
-    if (counters.active > limits.requestsMax) {
-      counters.overloaded += 1;
-      throw new HttpError('HTTP_OVERLOADED', `${limits.requestsMax} requests are in work`, {
-        side: 'local',
-      });
-    }
-  }
-
-  async #refuse(tx: Transaction, caught: unknown): Promise<void> {
-    const error = toHttpError(caught);
-    tx.error = error;
-    if (error.answer.flag !== '-') {
-      tx.flags.add(error.answer.flag);
-    }
-    if (error.code === 'HTTP_CLIENT_GONE') {
-      tx.exchange.reset();
-      return;
-    }
-    await this.#reply(tx, errorReply(error.answer, tx.isGrpc));
-  }
-
-  async #reply(tx: Transaction, reply: Reply): Promise<void> {
-    tx.status = reply.head.status;
-    tx.grpcStatus = reply.grpcStatus;
-    if (reply.body.kind === 'bytes') {
-      tx.bytesSent = reply.body.bytes.length;
-    }
-    tx.body?.discard();
-    const sent = await tx.exchange.respond(reply.head, reply.body);
-    if (sent === 'client-gone') {
-      tx.flags.add('DC');
-    }
-  }
-}
-
-function withRuleHeaders(tx: Transaction, reply: Reply): Reply {
-  const { decision } = tx;
-  if (decision !== undefined && decision.kind !== 'route') {
-    const lookup = variablesOf(tx, reply.head.status);
-    applyHeaderOperations(decision.headers.response, reply.head.headers, lookup);
-  }
-  return reply;
-}
-
-/** The last phase: response headers as the rule wants them, then the body as it comes. */
-async function respondFromUpstream(tx: Transaction, response: UpstreamResponse): Promise<void> {
-  const { headers, status, stream } = response;
-  headers.removeHopByHop();
-  headers.remove('te');
-  const lookup = variablesOf(tx, status);
-  applyHeaderOperations(tx.share?.headers.response ?? [], headers, lookup);
-  applyHeaderOperations(tx.decision?.headers.response ?? [], headers, lookup);
-  tx.status = status;
-  stream.on('data', (chunk: Uint8Array) => {
-    tx.bytesSent += chunk.length;
-  });
-  const sent = await tx.exchange.respond(
-    { status, headers },
-    { kind: 'stream', stream, trailers: response.trailers },
-  );
-  const grpcStatus = response.trailers()?.get('grpc-status') ?? headers.get('grpc-status');
-  if (tx.isGrpc && grpcStatus !== undefined) {
-    tx.grpcStatus = Number(grpcStatus);
-  }
-  if (sent === 'complete') {
-    return;
-  }
-  stream.destroy();
-  tx.exchange.reset();
-  const cause: unknown = tx.signal.reason;
-  const isOurs = cause instanceof HttpError && cause.code !== 'HTTP_CLIENT_GONE';
-  tx.flags.add(sent === 'client-gone' && !isOurs ? 'DC' : isOurs ? cause.answer.flag : 'UC');
 }

@@ -4,23 +4,8 @@
  * Names and values were checked by the parser that read them; what we add ourselves comes from validated
  * configuration, and a value with a control character is never written (`routing` cuts them).
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import type { MutableHeaders } from '@ambit/routing';
 import { type FieldLines, NO_FIELDS } from './h1/message.ts';
-
-/** RFC 9110 §7.6.1, and what only speaks of this connection. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 const LETTER_X = 0x78;
 
@@ -52,29 +37,6 @@ export class HeaderList implements MutableHeaders {
     const list = new HeaderList();
     list.#lines = lines;
     list.neverIndexed = neverIndexed;
-    return list;
-  }
-
-  /** Name, value, name, value, as node:http gives `rawHeaders`. */
-  static fromRaw(raw: readonly string[]): HeaderList {
-    const list = new HeaderList();
-    for (let index = 0; index + 1 < raw.length; index += 2) {
-      list.add(raw[index] ?? '', raw[index + 1] ?? '');
-    }
-    return list;
-  }
-
-  /** Pseudo headers are left out. */
-  static fromNode(headers: IncomingHttpHeaders | OutgoingHttpHeaders): HeaderList {
-    const list = new HeaderList();
-    for (const [name, value] of Object.entries(headers)) {
-      if (value === undefined || name.startsWith(':')) {
-        continue;
-      }
-      for (const one of Array.isArray(value) ? value : [value]) {
-        list.add(name, String(one));
-      }
-    }
     return list;
   }
 
@@ -160,18 +122,6 @@ export class HeaderList implements MutableHeaders {
     }
   }
 
-  /** Takes out what concerns this hop alone, and whatever `connection` names. `te: trailers` stays. */
-  removeHopByHop(): void {
-    const named = new Set(
-      (this.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase()),
-    );
-    const wantsTrailers = (this.get('te') ?? '').split(',').some((te) => te.trim() === 'trailers');
-    this.filter((name) => !HOP_BY_HOP.has(name) && !named.has(name));
-    if (wantsTrailers) {
-      this.add('te', 'trailers');
-    }
-  }
-
   /** Takes out what only proxies write, for proxies; whatever a client sends under these names is forged. */
   removeInternal(): void {
     this.filter(isExternal);
@@ -180,27 +130,6 @@ export class HeaderList implements MutableHeaders {
   /** Costs nothing until one of the two is changed. */
   clone(): HeaderList {
     return HeaderList.of(this.lines, this.neverIndexed);
-  }
-
-  /** For node:http and node:http2; several values become an array. */
-  toNode(): Record<string, string | string[]> {
-    const result: Record<string, string | string[]> = Object.create(null) as Record<
-      string,
-      string | string[]
-    >;
-    for (const [name, value] of this) {
-      const known = result[name];
-      if (known === undefined) {
-        result[name] = value;
-      } else {
-        result[name] = Array.isArray(known) ? [...known, value] : [known, value];
-      }
-    }
-    const { cookie } = result;
-    if (Array.isArray(cookie)) {
-      result['cookie'] = cookie.join('; ');
-    }
-    return result;
   }
 
   *[Symbol.iterator](): Generator<[string, string]> {

@@ -28,7 +28,7 @@ describe('HttpEngine that leaves', () => {
     const { port } = harness;
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const before = await ask({ port, agent });
-    assert.equal(before.headers.connection, 'keep-alive');
+    assert.notEqual(before.headers.connection, 'close');
     harness.engine.leave();
     harness.engine.leave();
     for (const when of ['on the connection that was open', 'on a new one']) {

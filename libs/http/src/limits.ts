@@ -16,6 +16,8 @@ export interface HttpLimits {
   readonly headersTimeoutMs: number;
   /** A client connection without a request. */
   readonly idleTimeoutMs: number;
+  /** A body that somebody reads brings at least a byte in such a time. */
+  readonly bodyWindowMs: number;
   /** Idle upstream connections kept, all endpoints together. */
   readonly idleUpstreamMax: number;
   /** HTTP/2 sessions to endpoints; beyond, an idle one gives way, or the request is refused. */
@@ -33,6 +35,7 @@ export const HTTP_LIMITS: HttpLimits = {
   mirrorsMax: 1_024,
   headersTimeoutMs: 60_000,
   idleTimeoutMs: 3_600_000,
+  bodyWindowMs: 300_000,
   idleUpstreamMax: 4_096,
   upstreamSessionsMax: 4_096,
   sniffTimeoutMs: 5_000,

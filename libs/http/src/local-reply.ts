@@ -1,30 +1,24 @@
 /** Answers that this proxy makes itself. A gRPC client gets trailers-only, because it reads nothing else. */
 import { type ErrorAnswer, grpcStatusOf } from './errors.ts';
 import { HeaderList } from './headers.ts';
-import type { ResponseBody, ResponseHead } from './message.ts';
 
 export interface Reply {
-  readonly head: ResponseHead;
-  readonly body: ResponseBody;
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly bytes: Uint8Array;
   /** Set for gRPC. */
   readonly grpcStatus?: number;
 }
 
 const encoder = new TextEncoder();
+const NOTHING = new Uint8Array(0);
 
 export function plainReply(status: number, text: string): Reply {
   const headers = new HeaderList();
   if (text !== '') {
     headers.add('content-type', 'text/plain');
   }
-  return bytesReply({ status, headers }, encoder.encode(text));
-}
-
-export function bytesReply(head: ResponseHead, bytes: Uint8Array): Reply {
-  if (head.status !== 204 && head.status !== 304) {
-    head.headers.set('content-length', String(bytes.length));
-  }
-  return { head, body: { kind: 'bytes', bytes } };
+  return { status, headers, bytes: encoder.encode(text) };
 }
 
 /** Trailers-only: 200, the status in the headers, no body. */
@@ -35,11 +29,7 @@ export function grpcReply(grpcStatus: number, message: string): Reply {
   if (message !== '') {
     headers.add('grpc-message', encodeGrpcMessage(message));
   }
-  return {
-    head: { status: 200, headers },
-    body: { kind: 'bytes', bytes: new Uint8Array(0) },
-    grpcStatus,
-  };
+  return { status: 200, headers, bytes: NOTHING, grpcStatus };
 }
 
 export function errorReply(answer: ErrorAnswer, isGrpcRequest: boolean): Reply {
@@ -47,7 +37,7 @@ export function errorReply(answer: ErrorAnswer, isGrpcRequest: boolean): Reply {
     ? grpcReply(grpcStatusOf(answer.status), answer.body)
     : plainReply(answer.status, answer.body);
   if (answer.flag === 'UO') {
-    reply.head.headers.add('x-envoy-overloaded', 'true');
+    reply.headers.add('x-envoy-overloaded', 'true');
   }
   return reply;
 }

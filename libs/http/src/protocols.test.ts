@@ -210,7 +210,13 @@ describe('HTTP/1.1 bytes', () => {
       'POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc',
       400,
     ],
-    ['a bad transfer encoding', 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: x\r\n\r\n', 400],
+    // RFC 9112 §6.1: a coding that is not understood is 501.
+    ['another transfer coding', 'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: x\r\n\r\n', 501],
+    [
+      'a transfer coding in two ways',
+      'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, chunked\r\n\r\n',
+      400,
+    ],
     ['two hosts', 'GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n', 400],
     ['no host', 'GET / HTTP/1.1\r\nconnection: close\r\n\r\n', 400],
     ['a bad host', 'GET / HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n', 400],
@@ -242,6 +248,7 @@ describe('WebSocket through the engine', () => {
   async function startWebSocket(accept: boolean) {
     const server = createHttpServer();
     server.on('upgrade', (request, socket: Socket) => {
+      socket.on('error', () => undefined);
       if (!accept) {
         socket.end('HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\nno');
         return;

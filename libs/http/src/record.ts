@@ -2,6 +2,7 @@
 import type { Verdict } from '@ambit/policy';
 import type { HttpError, ResponseFlag } from './errors.ts';
 import type { HttpVersion } from './message.ts';
+import type { PhaseName } from './phases/table.ts';
 import type { Caller, Destination } from './plane.ts';
 import type { MeshEndpoint } from './upstream/cluster-state.ts';
 
@@ -15,11 +16,11 @@ interface CommonRecord {
   /** Server to client. */
   readonly bytesSent: number;
   readonly flags: readonly ResponseFlag[];
-  readonly verdict?: Verdict;
-  readonly routeName?: string;
-  readonly endpoint?: MeshEndpoint;
-  readonly clusterName?: string;
-  readonly error?: Error;
+  readonly verdict?: Verdict | undefined;
+  readonly routeName?: string | undefined;
+  readonly endpoint?: MeshEndpoint | undefined;
+  readonly clusterName?: string | undefined;
+  readonly error?: Error | undefined;
 }
 
 export interface RequestRecord extends CommonRecord {
@@ -33,13 +34,21 @@ export interface RequestRecord extends CommonRecord {
   readonly requestId: string;
   /** 0: the client went before it was answered. */
   readonly status: number;
-  readonly grpcStatus?: number;
+  readonly grpcStatus?: number | undefined;
   readonly attempts: number;
-  readonly error?: HttpError;
+  /** Which phase answered it: `respond` where an upstream did. */
+  readonly phase: PhaseName;
+  readonly error?: HttpError | undefined;
 }
 
 export interface ConnectionRecord extends CommonRecord {
   readonly kind: 'connection';
+}
+
+export interface RefusalRecord {
+  readonly caller: Caller;
+  readonly destination: Destination;
+  readonly error: Error;
 }
 
 export interface HttpObserver {
@@ -48,4 +57,6 @@ export interface HttpObserver {
     connection: Pick<ConnectionRecord, 'caller' | 'destination' | 'endpoint'>,
   ): void;
   onConnection(record: ConnectionRecord): void;
+  /** Bytes that are no request, or a client that is too slow: answered, where it could be, and cut. */
+  onRefused?(refusal: RefusalRecord): void;
 }

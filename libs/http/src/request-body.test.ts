@@ -1,82 +1,145 @@
 import assert from 'node:assert/strict';
-import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
+import { TestSink, TestSource } from './fixtures/bodies.ts';
 import { RequestBody } from './request-body.ts';
 
-async function read(stream: Readable | undefined): Promise<string> {
-  assert.ok(stream !== undefined);
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
-}
+const KIB = 1024;
 
 describe('RequestBody', () => {
-  it('can be read again after it ended', async () => {
-    const body = new RequestBody(Readable.from([Buffer.from('ab'), Buffer.from('cd')]));
-    assert.equal(await read(body.open()), 'abcd');
-    assert.equal(await read(body.open()), 'abcd');
-    assert.equal(body.bytes, 4);
-    await body.ended;
-  });
-
-  it('can be read again in the middle, and the reader before is cut', async () => {
-    const source = new Readable({ read: () => undefined });
+  it('can be read again after it ended, with what it may say behind it', () => {
+    const source = new TestSource();
     const body = new RequestBody(source);
-    const first = body.open();
+    let ends = 0;
+    body.whenWhole(() => {
+      ends += 1;
+    });
+    const first = TestSink.of(body.open());
     source.push('ab');
-    await new Promise((resolve) => setImmediate(resolve));
-    const second = body.open();
     source.push('cd');
-    source.push(null);
-    assert.equal(await read(second), 'abcd');
-    assert.equal(first?.destroyed, true);
+    source.end(['x-sum', '1', 'x-ambit-source', 'me']);
+    const second = TestSink.of(body.open());
+    for (const sink of [first, second]) {
+      assert.equal(sink.text, 'abcd');
+      assert.deepEqual(sink.trailers, ['x-sum', '1']);
+    }
+    assert.deepEqual([body.bytes, ends], [4, 1]);
+    body.whenWhole(() => {
+      ends += 1;
+    });
+    assert.equal(ends, 2);
   });
 
-  it('cannot be replayed beyond its bound, but goes on to its reader', async () => {
-    const body = new RequestBody(Readable.from([Buffer.alloc(6), Buffer.alloc(6)]), {
-      replayBytesMax: 10,
-    });
-    assert.equal((await read(body.open())).length, 12);
+  it('can be read again in the middle, and the reader before is cut', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source);
+    const first = TestSink.of(body.open());
+    source.push('ab');
+    const second = TestSink.of(body.open());
+    source.push('cd');
+    source.end();
+    assert.deepEqual([first.text, first.trailers], ['ab', undefined]);
+    assert.deepEqual([second.text, second.trailers], ['abcd', []]);
+  });
+
+  it('holds the client back while its reader wants nothing, and while there is none', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source);
+    assert.equal(source.isStarted, false, 'nobody has asked');
+    const reader = body.open();
+    const sink = TestSink.of(reader);
+    reader?.pause();
+    assert.ok(source.isHeld);
+    source.push('on its way');
+    source.end();
+    assert.deepEqual([sink.text, sink.trailers], ['', undefined]);
+    reader?.resume();
+    assert.deepEqual([sink.text, sink.trailers], ['on its way', []]);
+    const other = new TestSource();
+    const dropped = new RequestBody(other);
+    const tried = dropped.open();
+    TestSink.of(tried);
+    tried?.cancel();
+    assert.ok(other.isHeld, 'the next try wants it from its first byte');
+    const next = TestSink.of(dropped.open());
+    assert.equal(other.isHeld, false);
+    other.push('x');
+    other.end();
+    assert.equal(next.text, 'x');
+  });
+
+  it('cannot be replayed beyond its bound, but goes on to its reader', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source, 10);
+    const sink = TestSink.of(body.open());
+    source.push('123456');
+    assert.equal(body.isReplayable, true);
+    source.push('123456');
+    source.end();
+    assert.equal(sink.text.length, 12);
     assert.equal(body.isReplayable, false);
     assert.equal(body.open(), undefined);
   });
 
-  it('breaks off for everyone when the client does', async () => {
-    const source = new Readable({ read: () => undefined });
+  it('breaks off for everyone when the client does', () => {
+    const source = new TestSource();
     const body = new RequestBody(source);
-    const mirror = body.tap();
-    const reader = body.open();
+    const mirror = TestSink.of(body.tap());
+    const reader = TestSink.of(body.open());
     source.push('ab');
-    source.destroy();
-    await assert.rejects(read(reader));
-    await assert.rejects(read(mirror));
-    await assert.rejects(body.ended);
+    source.fail();
+    for (const sink of [mirror, reader]) {
+      assert.equal(sink.error?.code, 'GONE');
+      assert.equal(sink.trailers, undefined);
+    }
     assert.equal(body.isReplayable, false);
   });
 
-  it('copies to a mirror, and cuts one that lags', async () => {
-    const chunks = Array.from({ length: 40 }, () => Buffer.alloc(64 * 1024));
-    const body = new RequestBody(Readable.from(chunks));
+  it('copies to a mirror, and cuts one that lags', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source);
     const slow = body.tap();
-    assert.equal((await read(body.open())).length, 40 * 64 * 1024);
-    assert.equal(slow.destroyed, true);
-    const small = new RequestBody(Readable.from([Buffer.from('x')]));
-    const mirror = small.tap();
-    await read(small.open());
-    assert.equal(await read(mirror), 'x');
+    const mirrored = TestSink.of(body.tap());
+    const lagging = TestSink.of(slow);
+    slow.pause();
+    const sink = TestSink.of(body.open());
+    for (let index = 0; index < 40; index += 1) {
+      source.push('x'.repeat(64 * KIB));
+    }
+    source.end();
+    assert.equal(source.isHeld, false, 'a mirror holds nobody up');
+    assert.equal(sink.text.length, 40 * 64 * KIB);
+    assert.equal(mirrored.text, sink.text);
+    assert.equal(lagging.text, '');
+    assert.match(lagging.error?.message ?? '', /too slow/);
   });
 
-  it('reads only so much of a body that nobody wants', async () => {
-    const source = new Readable({
-      read() {
-        this.push(Buffer.alloc(256 * 1024));
-      },
-    });
+  it('reads only so much of a body that nobody wants', () => {
+    const source = new TestSource();
     const body = new RequestBody(source);
     body.discard();
-    await new Promise((resolve) => source.once('close', resolve));
-    assert.ok(body.bytes <= 2 * 1024 * 1024, `${body.bytes} bytes were read`);
+    let pieces = 0;
+    while (source.isStarted) {
+      source.push('x'.repeat(256 * KIB));
+      pieces += 1;
+    }
+    assert.equal(pieces, 5, 'a MiB, and what goes beyond');
+    assert.equal(source.calls.at(-1), 'cancel');
+    assert.equal(body.isReplayable, false);
+  });
+
+  it('keeps nothing for others when the answer is there, and drops what its reader leaves', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source);
+    const reader = body.open();
+    const sink = TestSink.of(reader);
+    source.push('ab');
+    body.settle();
+    source.push('cd');
+    assert.equal(sink.text, 'abcd');
+    assert.equal(body.open(), undefined);
+    reader?.cancel();
+    assert.equal(source.isHeld, false);
+    source.push('ef');
+    assert.deepEqual([sink.text, body.bytes], ['abcd', 6]);
   });
 });

@@ -1,44 +1,40 @@
 /**
  * A request's body that can be sent more than once: to a retry, and to mirrors.
  *
- * What has been read is kept up to a bound; beyond it the body can no longer be replayed, and a retry is
- * not made. The client is read only as fast as the current try takes it. A mirror never slows a request:
- * one that lags is cut.
+ * What has been read is kept up to a bound; beyond it the body can no longer be replayed, and a retry is not made. The client
+ * is read only as fast as the current try takes it, and not at all while there is none. A mirror never slows a request: one
+ * that lags is cut.
  */
-import { Readable } from 'node:stream';
-import type { HeaderList } from './headers.ts';
+import type { MeshError } from '@ambit/core';
+import type { BodySink, BodySource } from './body.ts';
+import { BodyReader } from './body-reader.ts';
+import { HttpError } from './errors.ts';
+import { type FieldLines, NO_FIELDS } from './h1/message.ts';
+import { HeaderList } from './headers.ts';
 
 export const REPLAY_BYTES_MAX = 64 * 1024;
 /** A mirror that is so far behind loses its copy. */
 const MIRROR_LAG_BYTES_MAX = 1024 * 1024;
-/** Of a body that nobody wants, so much is read after the answer. */
+/** Of a body that nobody wants, so much is read while the answer is sent. */
 const DISCARD_BYTES_MAX = 1024 * 1024;
 
-export class RequestBody {
-  readonly #source: Readable;
-  readonly #trailers: () => HeaderList | undefined;
+export class RequestBody implements BodySink {
+  readonly #source: BodySource;
   readonly #limit: number;
-  readonly #mirrors = new Set<Readable>();
-  readonly #ended = Promise.withResolvers<void>();
-  #kept: Buffer[] | undefined = [];
+  #kept: Uint8Array[] | undefined = [];
   #keptBytes = 0;
   #bytes = 0;
   #discardUntil = Number.POSITIVE_INFINITY;
-  #current: Readable | undefined;
-  #state: 'flowing' | 'ended' | 'failed' = 'flowing';
+  #current: BodyReader | undefined;
+  #mirrors: Set<BodyReader> | undefined;
   #isStarted = false;
+  #trailers: FieldLines | undefined;
+  #failure: MeshError | undefined;
+  #onWhole: (() => void) | undefined;
 
-  constructor(
-    source: Readable,
-    options: {
-      readonly trailers?: () => HeaderList | undefined;
-      readonly replayBytesMax?: number;
-    } = {},
-  ) {
+  constructor(source: BodySource, replayBytesMax = REPLAY_BYTES_MAX) {
     this.#source = source;
-    this.#trailers = options.trailers ?? ((): undefined => undefined);
-    this.#limit = options.replayBytesMax ?? REPLAY_BYTES_MAX;
-    this.#ended.promise.catch(() => undefined);
+    this.#limit = replayBytesMax;
   }
 
   /** Bytes read from the client so far. */
@@ -48,103 +44,141 @@ export class RequestBody {
 
   /** Everything read so far is still here. */
   get isReplayable(): boolean {
-    return this.#kept !== undefined && this.#state !== 'failed';
+    return this.#kept !== undefined && this.#failure === undefined;
   }
 
-  /** Resolves when the client has sent all of it; rejects when it broke off. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
-  }
-
-  /** Without what a client may not say, as for its headers. */
-  trailers(): HeaderList | undefined {
-    const fields = this.#state === 'ended' ? this.#trailers() : undefined;
-    fields?.removeInternal();
-    return fields;
+  /** Calls back once when the client has sent all of it; at once if it has. */
+  whenWhole(listener: () => void): void {
+    if (this.#trailers === undefined) {
+      this.#onWhole = listener;
+    } else {
+      listener();
+    }
   }
 
   /** The body for one try, from its first byte. The try before is cut off. Undefined: cannot be replayed. */
-  open(): Readable | undefined {
+  open(): BodySource | undefined {
     if (!this.isReplayable) {
       return undefined;
     }
-    this.#current?.destroy();
-    const reader = new Readable({ read: () => this.#resume() });
-    reader.on('error', ignoreErrors);
-    reader.once('close', () => this.#leave(reader));
+    this.#current?.detach();
+    const reader = new BodyReader({
+      onStart: () => this.#readOn(),
+      onPause: () => this.#source.pause(),
+      onResume: () => this.#resume(),
+      onCancel: () => this.#leave(reader),
+    });
     this.#current = reader;
-    for (const chunk of this.#kept ?? []) {
-      reader.push(chunk);
-    }
-    if (this.#state === 'ended') {
-      reader.push(null);
-    }
-    this.#start();
+    this.#replay(reader);
     return reader;
   }
 
   /** A copy that follows the body without holding it up. Call before `open`. */
-  tap(): Readable {
-    const copy = new Readable({ read: () => undefined });
-    copy.on('error', ignoreErrors);
-    copy.once('close', () => this.#mirrors.delete(copy));
-    this.#mirrors.add(copy);
+  tap(): BodySource {
+    const mirrors = this.#mirrors ?? new Set<BodyReader>();
+    this.#mirrors = mirrors;
+    const copy: BodyReader = new BodyReader({ onCancel: () => mirrors.delete(copy) });
+    mirrors.add(copy);
+    this.#replay(copy);
     return copy;
   }
 
-  /** Reads and drops the rest, as far as that is cheap, so that the client sees the answer and not a reset. */
-  discard(): void {
+  /** No try comes after the one that has it now. */
+  settle(): void {
     this.#kept = undefined;
-    this.#discardUntil = this.#bytes + DISCARD_BYTES_MAX;
-    this.#current?.destroy();
-    this.#current = undefined;
-    this.#start();
-    this.#source.resume();
+    if (this.#current === undefined) {
+      this.discard();
+    }
   }
 
-  #start(): void {
-    if (this.#isStarted) {
+  /** Reads and drops the rest, as far as that is cheap, so that a client that sends first gets to its answer. */
+  discard(): void {
+    this.#kept = undefined;
+    this.#current?.detach();
+    this.#current = undefined;
+    if (this.#trailers === undefined && this.#failure === undefined) {
+      this.#discardUntil = this.#bytes + DISCARD_BYTES_MAX;
+      this.#readOn();
+    }
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#bytes += bytes.length;
+    if (this.#bytes > this.#discardUntil) {
+      this.#source.cancel();
       return;
     }
-    this.#isStarted = true;
-    this.#source.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#source.once('end', () => this.#onEnd());
-    this.#source.once('error', (error) => this.#onFailure(error));
-    this.#source.once('close', () => this.#onFailure(new Error('the client went away')));
+    this.#keep(bytes);
+    for (const mirror of this.#mirrors ?? []) {
+      if (mirror.pendingBytes > MIRROR_LAG_BYTES_MAX) {
+        this.#mirrors?.delete(mirror);
+        mirror.fail(new HttpError('HTTP_INTERNAL', 'the mirror is too slow', { side: 'upstream' }));
+      } else {
+        mirror.push(bytes);
+      }
+    }
+    this.#current?.push(bytes);
+  }
+
+  /** Without what a client may not say, as for its headers. */
+  onEnd(trailers: FieldLines): void {
+    this.#trailers = withoutInternal(trailers);
+    for (const reader of this.#readers()) {
+      reader.end(this.#trailers);
+    }
+    this.#onWhole?.();
+  }
+
+  onFailed(error: MeshError): void {
+    this.#failure = error;
+    for (const reader of this.#readers()) {
+      reader.fail(error);
+    }
+  }
+
+  #readers(): readonly BodyReader[] {
+    const mirrors = this.#mirrors === undefined ? [] : [...this.#mirrors];
+    return this.#current === undefined ? mirrors : [this.#current, ...mirrors];
+  }
+
+  #replay(reader: BodyReader): void {
+    for (const chunk of this.#kept ?? []) {
+      reader.push(chunk);
+    }
+    if (this.#trailers !== undefined) {
+      reader.end(this.#trailers);
+    }
+  }
+
+  #readOn(): void {
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      this.#source.start(this);
+    } else {
+      this.#resume();
+    }
   }
 
   #resume(): void {
-    if (this.#state === 'flowing') {
+    if (this.#trailers === undefined && this.#failure === undefined) {
       this.#source.resume();
     }
   }
 
-  #leave(reader: Readable): void {
-    if (this.#current === reader) {
-      this.#current = undefined;
-    }
-  }
-
-  #onData(chunk: Buffer): void {
-    this.#bytes += chunk.length;
-    if (this.#bytes > this.#discardUntil) {
-      this.#source.destroy();
+  /** Another try may come, and wants what comes now from its first byte. */
+  #leave(reader: BodyReader): void {
+    if (this.#current !== reader) {
       return;
     }
-    this.#keep(chunk);
-    for (const mirror of this.#mirrors) {
-      if (mirror.readableLength > MIRROR_LAG_BYTES_MAX) {
-        mirror.destroy(new Error('the mirror is too slow'));
-      } else {
-        mirror.push(chunk);
-      }
-    }
-    if (this.#current?.push(chunk) === false) {
+    this.#current = undefined;
+    if (this.#kept === undefined) {
+      this.discard();
+    } else if (this.#isStarted && this.#trailers === undefined) {
       this.#source.pause();
     }
   }
 
-  #keep(chunk: Buffer): void {
+  #keep(chunk: Uint8Array): void {
     if (this.#kept === undefined) {
       return;
     }
@@ -155,28 +189,13 @@ export class RequestBody {
       this.#kept.push(chunk);
     }
   }
-
-  #onEnd(): void {
-    this.#state = 'ended';
-    this.#current?.push(null);
-    for (const mirror of this.#mirrors) {
-      mirror.push(null);
-    }
-    this.#ended.resolve();
-  }
-
-  #onFailure(error: Error): void {
-    if (this.#state !== 'flowing') {
-      return;
-    }
-    this.#state = 'failed';
-    this.#current?.destroy(error);
-    for (const mirror of this.#mirrors) {
-      mirror.destroy(error);
-    }
-    this.#ended.reject(error);
-  }
 }
 
-/** Whoever reads the copy learns of it by `close`. */
-function ignoreErrors(): void {}
+function withoutInternal(trailers: FieldLines): FieldLines {
+  if (trailers.length === 0) {
+    return NO_FIELDS;
+  }
+  const list = HeaderList.of(trailers);
+  list.removeInternal();
+  return list.lines;
+}

@@ -1,29 +1,31 @@
-/** One request on its way through the phases: what is known of it so far. */
+/** One request on its way through the phases: what is known of it so far, and what ends it. */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '@ambit/core';
 import type { WaypointAuthorization } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
-import type { HttpRequestView, RouteDecision, WeightedCluster } from '@ambit/routing';
+import type { HttpRequestView, HttpSource, RouteDecision, WeightedCluster } from '@ambit/routing';
 import type { HttpError, ResponseFlag } from './errors.ts';
-import type { HeaderList } from './headers.ts';
+import { HeaderList } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type Exchange, isGrpc } from './message.ts';
-import type { MeshPlane } from './plane.ts';
+import type { PhaseName } from './phases/table.ts';
+import type { Caller, MeshPlane } from './plane.ts';
 import type { HttpObserver, RequestRecord } from './record.ts';
 import { RequestBody } from './request-body.ts';
+import type { Timers } from './timers.ts';
 import type { ClusterStates, MeshEndpoint } from './upstream/cluster-state.ts';
-import type { Http2Sessions } from './upstream/http2.ts';
-import type { SocketPool } from './upstream/socket-pool.ts';
+import type { TryPool, UpgradePool } from './upstream/try.ts';
 
 /** What all requests of one engine share. */
 export interface EngineContext {
   readonly clock: Clock;
+  readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
   readonly limits: HttpLimits;
   readonly clusters: ClusterStates;
-  readonly sockets: SocketPool;
-  readonly sessions: Http2Sessions;
+  readonly http1: UpgradePool;
+  readonly http2: TryPool;
   readonly observer: HttpObserver;
   /** Our own SPIFFE id, for `x-forwarded-client-cert`. */
   readonly identity: () => string;
@@ -48,16 +50,18 @@ export class Transaction {
   readonly body: RequestBody | undefined;
   readonly isGrpc: boolean;
   readonly startedAtMs: number;
-  readonly flags = new Set<ResponseFlag>();
-  /** Aborts with the reason when the request is over for any cause. */
-  readonly #over = new AbortController();
   readonly #startedAt: number;
   readonly #clock: Clock;
-  readonly #cleanups: (() => void)[] = [];
+  #flags: ResponseFlag[] | undefined;
+  #abort: AbortController | undefined;
+  #cleanups: (() => void)[] | undefined;
+  #requestId = '';
+  /** Where the request is, and in the end which phase answered it. */
+  phase: PhaseName = 'admit';
   /** After normalisation, without query. */
   path = '';
+  /** With its `?`, or empty. */
   query = '';
-  requestId = '';
   authorization: WaypointAuthorization | undefined;
   verdict: Verdict | undefined;
   decision: RoutedDecision | undefined;
@@ -68,91 +72,142 @@ export class Transaction {
   status = 0;
   grpcStatus: number | undefined;
   bytesSent = 0;
+  /** Behind an upgrade. */
+  bytesReceived = 0;
   error: HttpError | undefined;
+  /** Why everything that is done for this request ends. Whoever works on it hears of it by `onAbort`. */
+  abortReason: HttpError | undefined;
+  onAbort: ((reason: HttpError) => void) | undefined;
 
   constructor(exchange: Exchange, plane: MeshPlane, context: EngineContext) {
+    const { head, body } = exchange;
     this.exchange = exchange;
     this.plane = plane;
     this.#clock = context.clock;
     this.#startedAt = context.clock.now();
     this.startedAtMs = context.clock.wallNow();
-    this.headers = exchange.head.headers.clone();
+    this.headers = HeaderList.of(head.fields, head.neverIndexed);
     this.isGrpc = isGrpc(this.headers);
     this.body =
-      exchange.body === undefined
-        ? undefined
-        : new RequestBody(exchange.body, {
-            trailers: exchange.requestTrailers,
-            replayBytesMax: context.limits.replayBytesMax,
-          });
-    this.requestId = randomUUID();
+      body === undefined ? undefined : new RequestBody(body, context.limits.replayBytesMax);
   }
 
-  /** Everything done for this request ends with it. */
+  /** Made when it is asked for first. */
+  get requestId(): string {
+    if (this.#requestId === '') {
+      this.#requestId = randomUUID();
+    }
+    return this.#requestId;
+  }
+
+  set requestId(id: string) {
+    this.#requestId = id;
+  }
+
+  get isAborted(): boolean {
+    return this.abortReason !== undefined;
+  }
+
+  /** For what takes nothing cheaper than a signal. */
   get signal(): AbortSignal {
-    return this.#over.signal;
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.abortReason !== undefined) {
+        this.#abort.abort(this.abortReason);
+      }
+    }
+    return this.#abort.signal;
   }
 
+  /** The first reason counts. */
   abort(reason: HttpError): void {
-    this.#over.abort(reason);
+    if (this.abortReason === undefined) {
+      this.abortReason = reason;
+      this.#abort?.abort(reason);
+      this.onAbort?.(reason);
+    }
+  }
+
+  flag(flag: ResponseFlag): void {
+    if (flag !== '-' && this.#flags?.includes(flag) !== true) {
+      this.#flags ??= [];
+      this.#flags.push(flag);
+    }
   }
 
   get view(): HttpRequestView {
     const { caller, destination } = this.plane;
     const { head } = this.exchange;
+    const { headers } = this;
     return {
       method: head.method,
       scheme: head.scheme,
       authority: head.authority,
       path: this.path,
-      query: this.query.slice(1),
-      header: (name) => this.headers.get(name),
+      query: this.query === '' ? '' : this.query.slice(1),
+      header: (name) => headers.get(name),
       port: destination.port,
-      source: {
-        namespace: caller.namespace,
-        ip: caller.ip,
-        ...(caller.workload === undefined ? {} : { labels: caller.workload.labels }),
-      },
+      source: sourceOf(caller),
     };
   }
 
   /** Runs when the request is over, last first. */
   onOver(cleanup: () => void): void {
+    this.#cleanups ??= [];
     this.#cleanups.push(cleanup);
   }
 
   finish(): void {
-    for (const cleanup of this.#cleanups.splice(0).reverse()) {
-      cleanup();
+    const cleanups = this.#cleanups;
+    this.#cleanups = undefined;
+    for (let index = (cleanups?.length ?? 0) - 1; index >= 0; index -= 1) {
+      cleanups?.[index]?.();
     }
   }
 
   record(): RequestRecord {
     const { head } = this.exchange;
     const { caller, destination } = this.plane;
+    const question = head.target.indexOf('?');
     return {
       kind: 'request',
       caller,
       destination,
       startedAtMs: this.startedAtMs,
       durationMs: this.#clock.now() - this.#startedAt,
-      bytesReceived: this.body?.bytes ?? 0,
+      bytesReceived: this.body?.bytes ?? this.bytesReceived,
       bytesSent: this.bytesSent,
-      flags: this.flags.size === 0 ? ['-'] : [...this.flags],
+      flags: this.#flags ?? NO_FLAGS,
       protocol: head.version,
       isGrpc: this.isGrpc,
       method: head.method,
       authority: head.authority,
-      path: head.target.split('?', 1)[0] ?? '',
+      path: question === -1 ? head.target : head.target.slice(0, question),
       requestId: this.requestId,
       status: this.status,
       attempts: this.attempts,
-      ...(this.grpcStatus === undefined ? {} : { grpcStatus: this.grpcStatus }),
-      ...(this.verdict === undefined ? {} : { verdict: this.verdict }),
-      ...(this.decision === undefined ? {} : { routeName: this.decision.routeName }),
-      ...(this.endpoint === undefined ? {} : { endpoint: this.endpoint }),
-      ...(this.clusterName === undefined ? {} : { clusterName: this.clusterName }),
-      ...(this.error === undefined ? {} : { error: this.error }),
+      phase: this.phase,
+      grpcStatus: this.grpcStatus,
+      verdict: this.verdict,
+      routeName: this.decision?.routeName,
+      endpoint: this.endpoint,
+      clusterName: this.clusterName,
+      error: this.error,
     };
   }
+}
+
+const NO_FLAGS: readonly ResponseFlag[] = Object.freeze(['-' as const]);
+
+/** A tunnel has one caller. */
+const sources = new WeakMap<Caller, HttpSource>();
+
+function sourceOf(caller: Caller): HttpSource {
+  let source = sources.get(caller);
+  if (source === undefined) {
+    const { namespace, ip, workload } = caller;
+    source = { namespace, ip, ...(workload === undefined ? {} : { labels: workload.labels }) };
+    sources.set(caller, source);
+  }
+  return source;
 }

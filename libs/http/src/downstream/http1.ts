@@ -1,214 +1,174 @@
-/**
- * HTTP/1.1 clients, by node:http: its parser decides what a message is, strictly.
- *
- * Conflicting framing (Content-Length with Transfer-Encoding, two lengths) is refused by the parser; what
- * it lets through and has no single meaning (two Host fields) is refused here.
- */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { HeaderList } from '../headers.ts';
+/** HTTP/1.1 clients: a connection of the codec, and its requests in the one request model. */
+import type { MeshError } from '@ambit/core';
+import type { ByteConn } from '@ambit/proxy';
+import type { BodySink, BodySource } from '../body.ts';
+import { H1ServerConnection } from '../h1/connection/server-connection.ts';
+import type { RequestSink, ServerExchange } from '../h1/connection/server-exchange.ts';
+import type { Sweeper } from '../h1/connection/sweeper.ts';
+import { withoutHopByHop } from '../h1/encode/hop-by-hop.ts';
+import type { H1Error, H1Refusals } from '../h1/errors.ts';
+import { type FieldLines, NO_FIELDS } from '../h1/message.ts';
 import type { HttpLimits } from '../limits.ts';
-import type { Exchange, RequestHead, ResponseBody, ResponseHead, SendResult } from '../message.ts';
-import { pump } from './pump.ts';
+import type { Exchange, ExchangeListener, RequestHead, ResponseHead } from '../message.ts';
+import type { ClientConnection, ClientConnectionHost } from './client-connection.ts';
 
-export interface UpgradeRequest {
-  readonly head: RequestHead;
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  /** Bytes that came after the headers. */
-  readonly rest: Buffer;
-}
-
-export interface Http1ServerOptions {
+export interface Http1Options {
+  readonly sweeper: Sweeper;
   readonly limits: HttpLimits;
-  readonly onExchange: (exchange: Exchange, socket: Duplex) => void;
-  readonly onUpgrade: (request: UpgradeRequest) => void;
-  /** A message that the parser refused; it was answered. */
-  readonly onRefused: (status: number, reason: string, socket: Duplex) => void;
-  readonly isDraining: () => boolean;
+  readonly refusals: H1Refusals;
+  readonly host: ClientConnectionHost;
 }
 
-/** A server that listens nowhere; connections are given to it by `serveHttp1`. */
-export function createHttp1Server(options: Http1ServerOptions): Server {
-  const { limits } = options;
-  const server = createServer({
-    insecureHTTPParser: false,
-    requireHostHeader: true,
-    maxHeaderSize: limits.headerBytesMax,
-    headersTimeout: limits.headersTimeoutMs,
-    // Bodies of streams have no end in time.
-    requestTimeout: 0,
-    keepAliveTimeout: limits.idleTimeoutMs,
-    joinDuplicateHeaders: true,
-    shouldUpgradeCallback: (request) => upgradeOf(request) === 'websocket',
+/** Takes over the connection, which nobody has started. */
+export function serveHttp1(conn: ByteConn, options: Http1Options): ClientConnection {
+  const { sweeper, limits, refusals, host } = options;
+  const connection = new H1ServerConnection(conn, {
+    sweeper,
+    limits: { headerBytesMax: limits.headerBytesMax, headersMax: limits.headersMax },
+    timeouts: {
+      headMs: limits.headersTimeoutMs,
+      idleMs: limits.idleTimeoutMs,
+      bodyWindowMs: limits.bodyWindowMs,
+    },
+    refusals,
+    onRequest: (exchange) => {
+      const own = new Http1Exchange(exchange, connection);
+      host.onExchange(own);
+      own.holdBody();
+      return own;
+    },
+    onRefused: (error: H1Error) => host.onRefused(error),
+    onClosed: () => host.onClosed(),
   });
-  // The parser drops fields beyond its own count in silence; ours is checked by the engine.
-  server.maxHeadersCount = 0;
-  server.on('request', (request, response) => {
-    options.onExchange(new Http1Exchange(request, response, options), request.socket);
-  });
-  server.on('checkContinue', (request, response) => {
-    options.onExchange(new Http1Exchange(request, response, options, true), request.socket);
-  });
-  server.on('upgrade', (request, socket, rest) => {
-    socket.on('error', ignoreUntilClose);
-    options.onUpgrade({ head: headOf(request), request, socket, rest });
-  });
-  server.on('connect', (_request, socket) => {
-    refuse(socket, 405, 'Method Not Allowed');
-    options.onRefused(405, 'CONNECT inside a tunnel', socket);
-  });
-  server.on('clientError', (error, socket) => onClientError(error, socket, options));
-  return server;
+  connection.start();
+  return connection;
 }
 
-/** Gives a connection to the server. */
-export function serveHttp1(server: Server, socket: Duplex): void {
-  socket.on('error', ignoreUntilClose);
-  server.emit('connection', withSocketMethods(socket));
-}
-
-/** What node:http and http2-proxy call on a socket and a tunnel has no use for. */
-export function withSocketMethods(stream: Duplex): Duplex {
-  return Object.assign(stream, {
-    setTimeout: (): Duplex => stream,
-    setNoDelay: (): Duplex => stream,
-    setKeepAlive: (): Duplex => stream,
-    ref: (): Duplex => stream,
-    unref: (): Duplex => stream,
-  });
-}
-
-function onClientError(error: Error, socket: Duplex, options: Http1ServerOptions): void {
-  const code = 'code' in error ? String(error.code) : '';
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, text] =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? ([431, 'Request Header Fields Too Large'] as const)
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? ([408, 'Request Timeout'] as const)
-        : ([400, 'Bad Request'] as const);
-  options.onRefused(status, code === '' ? error.message : code, socket);
-  refuse(socket, status, text);
-}
-
-function refuse(socket: Duplex, status: number, text: string): void {
-  socket.end(
-    `HTTP/1.1 ${status} ${text}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
-  );
-}
-
-/** The protocol of `Upgrade`, when `Connection` names it too. */
-function upgradeOf(request: IncomingMessage): string | undefined {
-  const asks = /(?:^|[\s,])upgrade(?:$|[\s,])/i.test(request.headers.connection ?? '');
-  return asks ? request.headers.upgrade?.trim().toLowerCase() : undefined;
-}
-
-function headOf(request: IncomingMessage): RequestHead {
-  const headers = HeaderList.fromRaw(request.rawHeaders);
-  const authority = headers.count('host') === 1 ? (headers.get('host') ?? '') : '';
-  headers.remove('host');
-  const upgrade = upgradeOf(request);
-  return {
-    version: request.httpVersion === '1.0' ? '1.0' : '1.1',
-    method: request.method ?? '',
-    scheme: 'http',
-    authority,
-    target: request.url ?? '',
-    headers,
-    ...(upgrade === undefined ? {} : { upgrade }),
-  };
-}
-
-class Http1Exchange implements Exchange {
+class Http1Exchange implements Exchange, BodySource, RequestSink {
   readonly head: RequestHead;
-  readonly body: IncomingMessage | undefined;
-  readonly gone: AbortSignal;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #options: Http1ServerOptions;
-  #expectsContinue: boolean;
+  readonly body: BodySource | undefined;
+  readonly #exchange: ServerExchange;
+  readonly #connection: H1ServerConnection;
+  #listener: ExchangeListener | undefined;
+  #sink: BodySink | undefined;
+  #isCancelled = false;
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    options: Http1ServerOptions,
-    expectsContinue = false,
-  ) {
-    this.#request = request;
-    this.#response = response;
-    this.#options = options;
-    this.#expectsContinue = expectsContinue;
-    this.head = headOf(request);
-    this.body = hasBody(request) ? request : undefined;
-    const gone = new AbortController();
-    this.gone = gone.signal;
-    response.on('error', ignoreUntilClose);
-    request.on('error', ignoreUntilClose);
-    response.once('close', () => {
-      if (!response.writableFinished) {
-        gone.abort();
-      }
-    });
-    if (this.body === undefined) {
-      request.resume();
-    }
+  constructor(exchange: ServerExchange, connection: H1ServerConnection) {
+    const { head } = exchange;
+    this.#exchange = exchange;
+    this.#connection = connection;
+    this.head = {
+      version: head.version,
+      method: head.method,
+      scheme: 'http',
+      authority: head.authority,
+      target: head.path,
+      fields: withoutHopByHop(head.fields, head.connection),
+      contentLength: head.body.kind === 'length' ? head.body.bytes : undefined,
+      upgrade: head.upgrade,
+      neverIndexed: undefined,
+    };
+    this.body = exchange.isRequestWhole ? undefined : this;
   }
 
-  readonly requestTrailers = (): HeaderList | undefined => {
-    const { rawTrailers } = this.#request;
-    return rawTrailers.length === 0 ? undefined : HeaderList.fromRaw(rawTrailers);
-  };
+  listen(listener: ExchangeListener): void {
+    this.#listener = listener;
+  }
 
   sendContinue(): void {
-    if (this.#expectsContinue) {
-      this.#expectsContinue = false;
-      this.#response.writeContinue();
+    this.#exchange.sendContinue();
+  }
+
+  sendInterim(status: number, fields: FieldLines): void {
+    this.#exchange.sendInterim(status, fields);
+  }
+
+  respond(head: ResponseHead, bytes: Uint8Array): void {
+    this.begin(head);
+    this.write(bytes);
+    this.end(NO_FIELDS);
+  }
+
+  begin(head: ResponseHead): void {
+    // Whoever asked to switch may not wait for the answer; what follows could be read as a request.
+    if (this.head.upgrade !== undefined) {
+      this.#connection.leave();
+    }
+    this.#exchange.begin(head);
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#exchange.write(bytes);
+  }
+
+  end(trailers: FieldLines): void {
+    this.#listener = undefined;
+    this.#sink = undefined;
+    this.#exchange.end(trailers);
+  }
+
+  reset(error?: MeshError): void {
+    this.#listener = undefined;
+    this.#sink = undefined;
+    this.#exchange.reset(error);
+  }
+
+  switchTo(protocol: string, fields: FieldLines): ByteConn | undefined {
+    this.#listener = undefined;
+    return this.head.upgrade === undefined ? undefined : this.#exchange.switchTo(protocol, fields);
+  }
+
+  start(sink: BodySink): void {
+    this.#sink = sink;
+    if (this.#exchange.isPaused) {
+      this.#exchange.resume();
     }
   }
 
-  async respond(head: ResponseHead, body: ResponseBody): Promise<SendResult> {
-    const response = this.#response;
-    if (response.destroyed) {
-      return 'client-gone';
-    }
-    // A body that nobody asked for yet, or that is not read to its end, leaves the connection unusable.
-    const isUnread = this.body !== undefined && !this.#request.readableEnded;
-    if (this.#options.isDraining() || this.#expectsContinue || isUnread) {
-      response.shouldKeepAlive = false;
-    }
-    response.writeHead(head.status, head.headers.toNode());
-    if (body.kind === 'stream') {
-      const { stream, trailers } = body;
-      response.flushHeaders();
-      return await pump(stream, response, () => {
-        const fields = trailers();
-        if (fields !== undefined && fields.size > 0) {
-          response.addTrailers([...fields]);
-        }
-        response.end();
-      });
-    }
-    const { promise, resolve } = Promise.withResolvers<SendResult>();
-    response.once('finish', () => resolve('complete'));
-    response.once('close', () => resolve('client-gone'));
-    response.end(body.bytes);
-    return await promise;
+  pause(): void {
+    this.#exchange.pause();
   }
 
-  reset(): void {
-    this.#response.destroy();
+  resume(): void {
+    this.#exchange.resume();
+  }
+
+  /** The codec ends the connection with the answer, because what is not read cannot be told from a request. */
+  cancel(): void {
+    if (!this.#isCancelled) {
+      this.#isCancelled = true;
+      this.#sink = undefined;
+      this.#exchange.pause();
+    }
+  }
+
+  /** Nothing of the body comes before somebody wants it. */
+  holdBody(): void {
+    if (this.body !== undefined && this.#sink === undefined) {
+      this.#exchange.pause();
+    }
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#sink?.onData(bytes);
+  }
+
+  onEnd(trailers: FieldLines): void {
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.onEnd(trailers);
+  }
+
+  onDrain(): void {
+    this.#listener?.onDrain();
+  }
+
+  onGone(error: MeshError): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.onGone(error);
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.onFailed(error);
   }
 }
-
-/** A request without either field has none (RFC 9112 §6.3). */
-function hasBody({ headers }: IncomingMessage): boolean {
-  const length = headers['content-length'];
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-}
-
-/** `close` follows and is what counts. */
-function ignoreUntilClose(): void {}

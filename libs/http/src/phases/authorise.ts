@@ -1,4 +1,4 @@
-/** Phase 2: every policy of the destination, for the real caller, on the request as it came. */
+/** Phase `authorise`: every policy of the destination, for the real caller, on the request as it came. */
 import type { PolicyDecision } from '@ambit/model';
 import { explainRefusal, type RequestAttributes } from '@ambit/policy';
 import { HttpError } from '../errors.ts';
@@ -38,11 +38,12 @@ export function isForbiddenNow(tx: Transaction): boolean {
 
 function attributesOf(tx: Transaction): RequestAttributes {
   const { head } = tx.exchange;
+  const { headers } = tx;
   return {
     host: head.authority,
     method: head.method,
     path: tx.path,
-    header: (name) => tx.headers.get(name),
+    header: (name) => headers.get(name),
   };
 }
 

@@ -1,91 +1,123 @@
 /** Copies of a request for others to see. Nobody waits for them, and they hold nothing up. */
-import type { Readable } from 'node:stream';
 import { type ClusterRef, drawMirrors, shadowAuthority } from '@ambit/routing';
+import type { BodySink, BodySource } from '../body.ts';
+import { HttpError } from '../errors.ts';
+import type { CancelTimer } from '../timers.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
+import type { ClusterState, MeshEndpoint } from '../upstream/cluster-state.ts';
 import { requireNoTls } from '../upstream/failure.ts';
-import { requestHttp1 } from '../upstream/http1.ts';
 import { linkTo } from '../upstream/link.ts';
+import type { Try, TryPool, TryResponse, TrySink } from '../upstream/try.ts';
 import type { UpstreamHead } from './upstream-headers.ts';
 
 const MIRROR_TIMEOUT_MS = 15_000;
 
-export function sendMirrors({
-  tx,
-  context,
-  head,
-}: {
-  readonly tx: Transaction;
-  readonly context: EngineContext;
-  readonly head: UpstreamHead;
-}): void {
-  if (tx.decision?.kind !== 'route') {
+export function sendMirrors(tx: Transaction, context: EngineContext, head: UpstreamHead): void {
+  if (tx.decision?.kind !== 'route' || tx.decision.action.mirrors.length === 0) {
     return;
   }
-  for (const cluster of drawMirrors(tx.decision.action.mirrors, context.random)) {
-    if (context.counters.mirrorsActive >= context.limits.mirrorsMax) {
-      context.counters.mirrorsDropped += 1;
+  const { counters, limits, random } = context;
+  for (const cluster of drawMirrors(tx.decision.action.mirrors, random)) {
+    const target = targetOf(tx, context, cluster);
+    if (target === undefined) {
       continue;
     }
-    context.counters.mirrorsActive += 1;
-    const body = tx.body?.tap();
-    mirror({ tx, context, head, cluster, body })
-      .catch(() => body?.destroy())
-      .finally(() => {
-        context.counters.mirrorsActive -= 1;
-      });
+    if (counters.mirrorsActive >= limits.mirrorsMax) {
+      counters.mirrorsDropped += 1;
+      continue;
+    }
+    new Mirror(context).send({ tx, head, target });
   }
 }
 
+interface MirrorTarget {
+  readonly state: ClusterState;
+  readonly endpoint: MeshEndpoint;
+  readonly pool: TryPool;
+}
+
 /** An endpoint whose policies refuse the caller gets no copy. */
-async function mirror(options: {
-  readonly tx: Transaction;
-  readonly context: EngineContext;
-  readonly head: UpstreamHead;
-  readonly cluster: ClusterRef;
-  readonly body: Readable | undefined;
-}): Promise<void> {
-  const { tx, context, head, body } = options;
-  const { plane } = tx;
-  const resolved = plane.cluster(options.cluster);
-  const state = resolved && context.clusters.of(resolved.cluster);
-  const endpoint = resolved && state?.pick(resolved.endpoints, new Set());
-  if (resolved === undefined || state === undefined || endpoint === undefined) {
-    body?.destroy();
-    return;
-  }
-  requireNoTls(resolved.cluster);
-  if (tx.authorization?.forEndpoint(endpoint).verdict.allowed !== true) {
-    body?.destroy();
-    return;
-  }
-  const link = linkTo(plane, state, endpoint);
-  const over = new AbortController();
-  const timeout = new AbortController();
-  context.clock.sleep(MIRROR_TIMEOUT_MS, timeout.signal).then(
-    () => over.abort(new Error('the mirror is too slow')),
-    () => undefined,
-  );
+function targetOf(
+  tx: Transaction,
+  context: EngineContext,
+  cluster: ClusterRef,
+): MirrorTarget | undefined {
   try {
-    const headers = head.headers.clone();
-    headers.remove('te');
+    const resolved = tx.plane.cluster(cluster);
+    const state = resolved && context.clusters.of(resolved.cluster);
+    const endpoint = resolved && state?.pick(resolved.endpoints, new Set());
+    if (resolved === undefined || state === undefined || endpoint === undefined) {
+      return undefined;
+    }
+    requireNoTls(resolved.cluster);
+    if (tx.authorization?.forEndpoint(endpoint).verdict.allowed !== true) {
+      return undefined;
+    }
+    const isHttp2 = resolved.protocol === 'HTTP2' || resolved.protocol === 'GRPC';
+    return { state, endpoint, pool: isHttp2 ? context.http2 : context.http1 };
+  } catch {
+    // What is wrong with a mirror is no fault of the request.
+    return undefined;
+  }
+}
+
+class Mirror implements TrySink, BodySink {
+  readonly #context: EngineContext;
+  #try: Try | undefined;
+  #stopTimer: CancelTimer | undefined;
+  #isOver = false;
+
+  constructor(context: EngineContext) {
+    this.#context = context;
+  }
+
+  send(options: {
+    readonly tx: Transaction;
+    readonly head: UpstreamHead;
+    readonly target: MirrorTarget;
+  }): void {
+    const { tx, head, target } = options;
+    const { state, endpoint, pool } = target;
+    const { counters, timers } = this.#context;
+    counters.mirrorsActive += 1;
+    const body: BodySource | undefined = tx.body?.tap();
+    this.#stopTimer = timers.after(MIRROR_TIMEOUT_MS, () => {
+      this.#try?.abort(
+        new HttpError('HTTP_TRY_TIMEOUT', 'the mirror is too slow', { side: 'upstream' }),
+      );
+      this.#finish();
+    });
     const request = {
       ...head,
-      headers,
+      headers: head.headers.clone(),
       authority: shadowAuthority(head.authority),
       body,
-      trailers: () => undefined,
-      signal: over.signal,
+      contentLength: tx.exchange.head.contentLength,
     };
-    const isHttp2 = resolved.protocol === 'HTTP2' || resolved.protocol === 'GRPC';
-    const { stream } = isHttp2
-      ? await context.sessions.request(link, request)
-      : await requestHttp1(context.sockets, link, request);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    stream.on('error', () => resolve());
-    stream.once('close', () => resolve());
-    stream.resume();
-    await promise;
-  } finally {
-    timeout.abort();
+    this.#try = pool.request(linkTo(tx.plane, state, endpoint), request, this);
+  }
+
+  onResponse(response: TryResponse): void {
+    response.body.start(this);
+  }
+
+  onFailed(): void {
+    this.#finish();
+  }
+
+  onData(): void {
+    // Nobody reads it.
+  }
+
+  onEnd(): void {
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (!this.#isOver) {
+      this.#isOver = true;
+      this.#stopTimer?.();
+      this.#context.counters.mirrorsActive -= 1;
+    }
   }
 }

@@ -1,4 +1,4 @@
-/** The request as it goes up: hop-by-hop fields cut, the caller named by us, the rule's changes applied. */
+/** The request as it goes up: the caller named by us, the rule's changes applied. */
 import {
   applyHeaderOperations,
   joinQuery,
@@ -31,17 +31,20 @@ export function upstreamHead(
   const { head } = tx.exchange;
   const { action } = decision;
   const headers = tx.headers.clone();
-  headers.removeHopByHop();
   headers.remove('expect');
   const forwardedFor = headers.get('x-forwarded-for');
   const { ip } = plane.caller;
   headers.set('x-forwarded-for', forwardedFor === undefined ? ip : `${forwardedFor},${ip}`);
-  if (!/^https?$/.test(headers.get('x-forwarded-proto') ?? '')) {
+  const proto = headers.get('x-forwarded-proto');
+  if (proto !== 'http' && proto !== 'https') {
     headers.set('x-forwarded-proto', head.scheme);
   }
-  const lookup = variablesOf(tx);
-  applyHeaderOperations(share.headers.request, headers, lookup);
-  applyHeaderOperations(decision.headers.request, headers, lookup);
+  const operations = [share.headers.request, decision.headers.request] as const;
+  for (const list of operations) {
+    if (list.length > 0) {
+      applyHeaderOperations(list, headers, variablesOf(tx));
+    }
+  }
   const path = rewritePath(tx.path, action.path);
   if (path !== tx.path) {
     headers.set('x-envoy-original-path', `${tx.path}${tx.query}`);

@@ -13,13 +13,13 @@ export interface Swept {
 const PERIOD_MS = 1_000;
 
 export class Sweeper {
-  readonly #clock: Clock;
+  readonly clock: Clock;
   readonly #periodMs: number;
   readonly #swept = new Set<Swept>();
   #sleep: AbortController | undefined;
 
   constructor(clock: Clock, periodMs = PERIOD_MS) {
-    this.#clock = clock;
+    this.clock = clock;
     this.#periodMs = periodMs;
   }
 
@@ -28,7 +28,7 @@ export class Sweeper {
   }
 
   now(): number {
-    return this.#clock.now();
+    return this.clock.now();
   }
 
   /** Runs while there is anything to ask. */
@@ -52,8 +52,8 @@ export class Sweeper {
 
   async #run(sleep: AbortController): Promise<void> {
     while (!sleep.signal.aborted) {
-      await this.#clock.sleep(this.#periodMs, sleep.signal);
-      const now = this.#clock.now();
+      await this.clock.sleep(this.#periodMs, sleep.signal);
+      const now = this.clock.now();
       for (const swept of this.#swept) {
         swept.sweep(now);
       }
