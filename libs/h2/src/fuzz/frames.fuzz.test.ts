@@ -19,6 +19,7 @@ const LIMITS: FrameLimits = {
 
 /** Pieces of DATA as one, because how they are cut is not the peer's word. */
 class WholeFrames extends EventLog {
+  /** Of payloads; padding is told before it has come. */
   bytes = 0;
   #data = '';
   #flowLeft = 0;
@@ -36,7 +37,6 @@ class WholeFrames extends EventLog {
   }
 
   override onDataEnd(paddingBytes: number): void {
-    this.bytes += paddingBytes;
     assert.equal(this.#flowLeft, paddingBytes, 'flow control counts something else');
     this.events.push(`${this.#data} +${paddingBytes}`);
   }
