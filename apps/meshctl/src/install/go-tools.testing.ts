@@ -1,12 +1,7 @@
 /**
  * Tools of others that tests hold the chart against, built from their Go modules at a pinned version.
- *
- * They go to AMBIT_TOOLS_CACHE (default: ambit-tools in the user's cache folder) and are built once a version.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { type GoProgram, goProgram } from '@ambit/core/go-programs';
 
 /** promtool as a whole takes twenty minutes to build, for the clients of every cloud; this is its `check rules`. */
 const RULE_CHECK = `package main
@@ -33,33 +28,26 @@ func main() {
 }
 `;
 
+const PROMETHEUS = 'v0.313.5';
+const HELM = 'v3.19.5';
+
 const TOOLS = {
-  helm: { module: 'helm.sh/helm/v3', version: 'v3.19.5', build: 'helm.sh/helm/v3/cmd/helm' },
-  rulecheck: { module: 'github.com/prometheus/prometheus', version: 'v0.313.5', build: '.' },
-} as const;
+  helm: {
+    name: 'helm',
+    version: HELM,
+    modules: [`helm.sh/helm/v3/cmd/helm@${HELM}`],
+    build: 'helm.sh/helm/v3/cmd/helm',
+  },
+  rulecheck: {
+    name: 'rulecheck',
+    version: PROMETHEUS,
+    modules: [`github.com/prometheus/prometheus/model/rulefmt@${PROMETHEUS}`],
+    build: '.',
+    sources: { 'main.go': RULE_CHECK },
+  },
+} as const satisfies Record<string, GoProgram>;
 
 /** Path of the program. Throws, and so fails the test, without Go. */
 export function goTool(name: keyof typeof TOOLS): string {
-  const { module, version, build } = TOOLS[name];
-  const cache = process.env['AMBIT_TOOLS_CACHE'] ?? join(homedir(), '.cache', 'ambit-tools');
-  const program = join(cache, `${name}-${version}`, name);
-  if (existsSync(program)) return program;
-  const folder = mkdtempSync(join(tmpdir(), 'ambit-go-'));
-  const go = (...args: readonly string[]): void => {
-    execFileSync('go', args, {
-      cwd: folder,
-      env: { ...process.env, GOFLAGS: '-mod=mod' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-  };
-  try {
-    // A module of its own: `go install` refuses modules that replace others.
-    go('mod', 'init', 'ambit.example/tool');
-    if (build === '.') writeFileSync(join(folder, 'main.go'), RULE_CHECK);
-    go('get', build === '.' ? `${module}/model/rulefmt@${version}` : `${build}@${version}`);
-    go('build', '-buildvcs=false', '-o', program, build);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return program;
+  return goProgram(TOOLS[name]);
 }

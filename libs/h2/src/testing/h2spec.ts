@@ -1,46 +1,23 @@
-/**
- * h2spec, built from its Go module at a pinned version, and a run of it.
- *
- * It goes to AMBIT_TOOLS_CACHE (default: ambit-tools in the user's cache folder) and is built once.
- */
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+/** h2spec, built from its Go module at a pinned version, and a run of it. */
+import { spawn } from 'node:child_process';
+import { goProgram } from '@ambit/core/go-programs';
 
 const VERSION = 'v2.2.1';
-const MODULE = `github.com/summerwind/h2spec@${VERSION}+incompatible`;
-/** The module is older than go.mod and names no versions of what it uses. */
-const DEPENDENCIES = [
-  'github.com/fatih/color@v1.19.0',
-  'github.com/spf13/cobra@v1.10.2',
-  'golang.org/x/net@v0.62.0',
-] as const;
-const COMMAND = 'github.com/summerwind/h2spec/cmd/h2spec';
 
 /** Path of the program. Throws, and so fails the test, without Go. */
 export function h2specProgram(): string {
-  const cache = process.env['AMBIT_TOOLS_CACHE'] ?? join(homedir(), '.cache', 'ambit-tools');
-  const program = join(cache, `h2spec-${VERSION}`, 'h2spec');
-  if (existsSync(program)) {
-    return program;
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'ambit-go-'));
-  const go = (...args: readonly string[]): void => {
-    execFileSync('go', args, {
-      cwd: folder,
-      env: { ...process.env, GOFLAGS: '-mod=mod' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-  };
-  try {
-    go('mod', 'init', 'ambit.example/tool');
-    go('get', MODULE, ...DEPENDENCIES);
-    go('build', '-buildvcs=false', '-o', program, COMMAND);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return program;
+  return goProgram({
+    name: 'h2spec',
+    version: VERSION,
+    modules: [
+      `github.com/summerwind/h2spec@${VERSION}+incompatible`,
+      // The module is older than go.mod and names no versions of what it uses.
+      'github.com/fatih/color@v1.19.0',
+      'github.com/spf13/cobra@v1.10.2',
+      'golang.org/x/net@v0.62.0',
+    ],
+    build: 'github.com/summerwind/h2spec/cmd/h2spec',
+  });
 }
 
 export interface H2specResult {
