@@ -153,10 +153,14 @@ export class Inbound implements FrameSink {
     const stream = host.streams.get(streamId);
     if (stream !== undefined) {
       host.closeReset(stream, code);
-    } else if (host.streams.stateOf(streamId) === 'idle') {
+      return;
+    }
+    const state = host.streams.stateOf(streamId);
+    if (state === 'idle') {
       host.fail(ERROR.PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
-    } else {
-      host.allow('resets');
+    } else if (host.allow('resets') && state === 'reset-here') {
+      // §5.1: whatever the peer sends after its own RST_STREAM was not on its way when it saw ours.
+      host.streams.end(streamId, 'reset-there');
     }
   }
 

@@ -64,6 +64,11 @@ const CASES: readonly (readonly [string, readonly Uint8Array[], readonly string[
   ],
   ['5.1 reset by the peer: WINDOW_UPDATE', [post(1), reset(1), windowUpdate(1, 1)], [OK]],
   ['5.1 reset by the peer: RST_STREAM', [post(1), reset(1), reset(1)], [OK]],
+  [
+    '5.1 reset here, then by the peer too: DATA',
+    [post(1), windowUpdate(1, 0), reset(1), data(1, 'x')],
+    [OK, 'RST_STREAM 1 PROTOCOL_ERROR', 'RST_STREAM 1 STREAM_CLOSED'],
+  ],
   ['5.1.1 an even number', [get(2)], failed('PROTOCOL_ERROR', 0)],
   [
     '5.1.1 a smaller number, skipped',
