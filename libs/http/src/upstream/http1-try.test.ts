@@ -256,6 +256,25 @@ describe('Http1Try: bodies', () => {
   });
 });
 
+describe('Http1Try: an empty answer that nobody wants', () => {
+  it('leaves the connection to others, whenever it is said', async () => {
+    for (const isAtOnce of [true, false]) {
+      const { server, ask, pool } = http1Rig();
+      const answer = new Answer({ reads: false });
+      if (isAtOnce) {
+        answer.onResponded = ({ body }) => body.cancel();
+      }
+      ask({}, undefined, answer);
+      await settle();
+      server.say('HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n');
+      await settle();
+      answer.response?.body.cancel();
+      await settle();
+      assert.deepEqual([answer.ends, pool.idle], [0, 1]);
+    }
+  });
+});
+
 describe('Http1Try: an answer that cannot be read', () => {
   const wrong: readonly (readonly [string, string])[] = [
     ['both framings', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n'],

@@ -178,6 +178,23 @@ describe('Http2Try: bodies', () => {
   });
 });
 
+describe('Http2Try: an empty answer that nobody wants', () => {
+  it('is not reset', async () => {
+    for (const isAtOnce of [true, false]) {
+      const answer = new Answer({ reads: false });
+      if (isAtOnce) {
+        answer.onResponded = ({ body }) => body.cancel();
+      }
+      const { peer } = await asked({}, answer);
+      peer.send(headers(1, [':status', '503'], END));
+      await settled();
+      answer.response?.body.cancel();
+      assert.deepEqual(await peer.answers(), []);
+      assert.equal(answer.ends, 0);
+    }
+  });
+});
+
 describe('Http2Try: a stream that breaks', () => {
   const before: readonly (readonly [string, readonly Buffer[], string])[] = [
     [

@@ -16,6 +16,12 @@ import { Upload, type UploadTarget } from './upload.ts';
 /** `waiting` for a connection; the request is `sent`, or being so; the head of the response was told. */
 type Phase = 'waiting' | 'sent' | 'answered' | 'over';
 
+const NOBODY: BodySink = {
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onFailed: () => undefined,
+};
+
 export abstract class PooledTry<Sink extends TrySink = TrySink>
   implements Try, BodySource, UploadTarget
 {
@@ -30,6 +36,7 @@ export abstract class PooledTry<Sink extends TrySink = TrySink>
   /** Nobody reads the response's body yet. */
   #isHeld = false;
   #isPaused = false;
+  #isEmpty = false;
   /** Of a body that nobody reads yet. */
   #failure: HttpError | undefined;
 
@@ -95,11 +102,21 @@ export abstract class PooledTry<Sink extends TrySink = TrySink>
   }
 
   cancel(reason?: MeshError): void {
-    if (this.#phase === 'answered') {
-      this.#end(reason);
-      this.cut();
-    }
     this.#failure = undefined;
+    if (this.#phase !== 'answered') {
+      return;
+    }
+    if (this.#isEmpty && !this.isUploading) {
+      // Its end is on its way, and the connection is worth keeping.
+      this.#reader = NOBODY;
+      if (this.#isHeld || this.#isPaused) {
+        this.#isHeld = false;
+        this.resumeReading();
+      }
+      return;
+    }
+    this.#end(reason);
+    this.cut();
   }
 
   // The request's body, on its way into the connection.
@@ -159,6 +176,7 @@ export abstract class PooledTry<Sink extends TrySink = TrySink>
 
   protected answered(response: TryResponse): void {
     this.#phase = 'answered';
+    this.#isEmpty = response.isEmpty;
     this.#sink?.onResponse(response);
     if (this.#reader === undefined && this.#phase === 'answered') {
       this.#isHeld = true;

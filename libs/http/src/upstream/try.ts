@@ -16,7 +16,7 @@ export interface TryRequest {
   readonly authority: string;
   /** With query. */
   readonly path: string;
-  /** Framing and what concerns a hop alone is left out, whatever it says: `contentLength` counts. Not kept. */
+  /** Framing and what concerns a hop alone is left out, whatever it says: `contentLength` counts. Not changed before the response or the failure. */
   readonly headers: HeaderList;
   /** Started when a connection is there. Cancelled when the try is over before it is whole, also if it was not started. */
   readonly body: BodySource | undefined;
