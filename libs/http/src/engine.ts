@@ -9,7 +9,7 @@ import type { ByteConn } from '@ambit/proxy';
 import type { ClientConnection, ClientConnectionHost } from './downstream/client-connection.ts';
 import { serveHttp1 } from './downstream/http1.ts';
 import { serveHttp2, sessionLimits } from './downstream/http2.ts';
-import { sniff } from './downstream/sniff.ts';
+import { mayBeHttp1, sniff } from './downstream/sniff.ts';
 import { HttpError, toHttpError } from './errors.ts';
 import { Sweeper } from './h1/connection/sweeper.ts';
 import { H1Refusals } from './h1/errors.ts';
@@ -98,7 +98,11 @@ export class HttpEngine implements RunHost {
     if (sniffed.protocol === 'tcp' && !isDeclared) {
       await this.#serveTcp(sniffed.conn, plane);
     } else {
-      this.#serveHttp(sniffed.conn, plane, sniffed.protocol === 'http2');
+      const { protocol } = plane.destination;
+      // Where HTTP/2 was declared, what is neither is told so in HTTP/2.
+      const isDeclared2 = protocol === 'HTTP2' || protocol === 'GRPC';
+      const isHttp2 = sniffed.protocol === 'http2' || (isDeclared2 && !mayBeHttp1(sniffed.bytes));
+      this.#serveHttp(sniffed.conn, plane, isHttp2);
     }
   }
 

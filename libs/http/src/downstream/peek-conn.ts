@@ -4,7 +4,7 @@
  * Between the look and the new owner's `start` nothing is read, so what is held is bounded by one read.
  */
 import type { MeshError } from '@ambit/core';
-import type { ByteConn, ByteSink } from '@ambit/proxy';
+import { type ByteConn, type ByteSink, writeAll } from '@ambit/proxy';
 
 export class PeekConn implements ByteConn {
   readonly #conn: ByteConn;
@@ -84,6 +84,10 @@ export class PeekConn implements ByteConn {
 
   write(chunk: Uint8Array): boolean {
     return this.#conn.write(chunk);
+  }
+
+  writeAll(chunks: readonly Uint8Array[]): boolean {
+    return writeAll(this.#conn, chunks);
   }
 
   end(): void {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import type { ByteConn, ByteSink } from '@ambit/proxy';
 import fc from 'fast-check';
-import { sniff, sniffBytes } from './sniff.ts';
+import { mayBeHttp1, sniff, sniffBytes } from './sniff.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
@@ -48,6 +48,22 @@ describe('sniffBytes', () => {
       }),
     );
   });
+});
+
+describe('mayBeHttp1', () => {
+  for (const [text, wanted] of [
+    ['', true],
+    ['GET / HTTP/1.1', true],
+    ['GET / HTTP/1.1\r\nhost: a', true],
+    ['GET / HTTP/1.0\n', true],
+    ['INVALID CONNECTION PREFACE\r\n\r\n', false],
+    ['GET / HTTP/2.0\r\n', false],
+    ['\n', false],
+  ] as const) {
+    it(`says ${wanted} of ${JSON.stringify(text)}`, () => {
+      assert.equal(mayBeHttp1(bytes(text)), wanted);
+    });
+  }
 });
 
 class FakeConn implements ByteConn {

@@ -13,6 +13,7 @@ export type SniffedProtocol = 'http1' | 'http2' | 'tcp';
 const PREFACE = new TextEncoder().encode('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 /** The longest method that is recognised. */
 const METHOD_BYTES_MAX = 24;
+const NOTHING = new Uint8Array(0);
 export const SNIFF_TIMEOUT_MS = 5_000;
 
 /** What the bytes are; undefined: not enough of them yet. */
@@ -44,30 +45,45 @@ export function sniffBytes(bytes: Uint8Array): SniffedProtocol | undefined {
   return bytes.length > METHOD_BYTES_MAX ? 'tcp' : undefined;
 }
 
+/** False: the first line is whole, and no request line of HTTP/1. */
+export function mayBeHttp1(bytes: Uint8Array): boolean {
+  const end = bytes.indexOf(0x0a);
+  if (end === -1) {
+    return true;
+  }
+  const line = Buffer.from(bytes.buffer, bytes.byteOffset, end).toString('latin1');
+  return / HTTP\/1\.[0-9]\r?$/.test(line);
+}
+
+export interface Sniffed {
+  readonly protocol: SniffedProtocol;
+  /** Delivers everything from the first byte. */
+  readonly conn: ByteConn;
+  /** What was looked at. */
+  readonly bytes: Uint8Array;
+}
+
 /** Resolves with a connection that delivers everything from the first byte. Never rejects. */
 export function sniff(
   conn: ByteConn,
   options: { readonly clock: Clock; readonly timeoutMs?: number },
-): Promise<{ readonly protocol: SniffedProtocol; readonly conn: ByteConn }> {
+): Promise<Sniffed> {
   const peeked = new PeekConn(conn);
-  const { promise, resolve } = Promise.withResolvers<{
-    readonly protocol: SniffedProtocol;
-    readonly conn: ByteConn;
-  }>();
+  const { promise, resolve } = Promise.withResolvers<Sniffed>();
   const timer = new AbortController();
-  const decided = (protocol: SniffedProtocol): void => {
+  const decided = (protocol: SniffedProtocol, bytes: Uint8Array): void => {
     timer.abort();
     peeked.stop();
-    resolve({ protocol, conn: peeked });
+    resolve({ protocol, conn: peeked, bytes });
   };
   peeked.peek((bytes, over) => {
     const protocol = sniffBytes(bytes) ?? (over ? 'tcp' : undefined);
     if (protocol !== undefined) {
-      decided(protocol);
+      decided(protocol, bytes);
     }
   });
   options.clock.sleep(options.timeoutMs ?? SNIFF_TIMEOUT_MS, timer.signal).then(
-    () => decided('tcp'),
+    () => decided('tcp', NOTHING),
     () => undefined,
   );
   return promise;
