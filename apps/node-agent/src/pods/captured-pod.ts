@@ -65,6 +65,8 @@ export class CapturedPodSteps implements CaptureSteps {
     const { pod, ns, workers, names, certificates } = this.#options;
     // Enrolling a pod that runs must not make it wait for its first certificate.
     await certificates.warm(pod, signal);
+    // Workers that drain take no listeners, and what nobody accepts from would keep connections from the next agent.
+    signal.throwIfAborted();
     this.#closeSets();
     const sets: ListenerSet[] = [];
     this.#sets = sets;

@@ -334,6 +334,20 @@ describe('ProxyWorker', () => {
     assert.ok((await client.closed) instanceof Error);
   });
 
+  it('drains pods whose start is under way, too', async () => {
+    await using rig = new WorkerRig();
+    const started = [rig.addPod(1, 'first'), rig.addPod(2, 'second')];
+    rig.send({ kind: 'drain', deadlineMs: 200 });
+    await Promise.all(started);
+    await rig.until(() => rig.messages.some((m) => m.kind === 'drained'));
+    for (const message of rig.messages) {
+      assert.equal(message.kind === 'pod-started' ? message.error : undefined, undefined);
+    }
+    for (const pod of [1, 2]) {
+      await assert.rejects(rig.connect(pod, { address: rig.address(9), port: 80 }));
+    }
+  });
+
   it('releases a pod: no new connections, open ones go on; kill ends them', async () => {
     await using rig = new WorkerRig();
     const port = await twoPods(rig);

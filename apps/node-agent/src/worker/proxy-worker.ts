@@ -192,8 +192,9 @@ export class ProxyWorker {
 
   async #drainAll(deadlineMs: number): Promise<void> {
     const { clock } = this.#context;
-    this.#isDraining = true;
+    // Pods that were told of before it have listening descriptors: whoever is refused now would leave them open, with nobody accepting.
     await this.#podMessages;
+    this.#isDraining = true;
     const all = [...this.#pods.values(), ...this.#released];
     const stop = new AbortController();
     const deadline = clock.sleep(deadlineMs, stop.signal).catch(() => undefined);
