@@ -22,7 +22,6 @@ export {
   type HbonePoolCounters,
   type HbonePoolLimits,
   type HbonePoolOptions,
-  type TunnelKey,
 } from './pool.ts';
 export {
   HBONE_SERVER_LIMITS,
@@ -34,3 +33,4 @@ export {
 export { HboneServerCounters } from './server-counters.ts';
 export type { ConnectAnswer, ConnectRequest, OnConnect } from './server-session.ts';
 export type { PeerIdentity, TlsIdentity } from './tls.ts';
+export type { TunnelKey } from './tunnel-key.ts';

@@ -8,9 +8,10 @@ import { Recorder } from '@ambit/proxy/testing';
 import { TestCa } from '@ambit/testkit';
 
 import { HboneError } from './errors.ts';
-import { HbonePool, type TunnelKey } from './pool.ts';
+import { HbonePool } from './pool.ts';
 import type { ConnectAnswer } from './server-session.ts';
 import { type RigOptions, TunnelRig } from './testing/index.ts';
+import type { TunnelKey } from './tunnel-key.ts';
 
 const CA = new TestCa();
 const SERVER = CA.workload('shop', 'reviews');
@@ -74,6 +75,11 @@ async function openStream(pool: HbonePool, key: TunnelKey) {
   return { conn, recorder: Recorder.on(conn) };
 }
 
+/** Sessions with streams that take more. */
+function inUse(pool: HbonePool): number {
+  return [...pool.rows()].filter(({ streams }) => streams > 0).length;
+}
+
 /** Time for what is on loopback to arrive. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 20; i += 1) {
@@ -93,7 +99,7 @@ describe('HbonePool', () => {
   it('never uses a full tunnel again, and closes it when its last stream ends', async () => {
     await using rig = await start();
     const streams = await connectMany(rig, 100);
-    assert.equal([...rig.pool.rows()].length, 0, 'retired');
+    assert.equal(inUse(rig.pool), 0, 'retired');
     const closed = streams.map(async ({ conn }) => {
       const recorder = Recorder.on(conn);
       conn.end();
@@ -109,6 +115,7 @@ describe('HbonePool', () => {
     ['expected identities', { expectedIdentities: [SERVER.identity, 'spiffe://x/ns/a/sa/b'] }],
     ['pod', { sourcePod: 'pod-2' }],
     ['address', { address: '127.0.0.2' }],
+    ['endpoint that has the address', { endpoint: 'Kubernetes//Pod/shop/reviews-2' }],
   ] as const) {
     it(`shares no tunnel between callers of another ${what}`, async () => {
       await using rig = await start();
@@ -117,6 +124,53 @@ describe('HbonePool', () => {
       assert.equal(rig.pool.counters.dials, 2);
     });
   }
+
+  it('opens the next session while one fills, and not before', async () => {
+    await using rig = await start();
+    await connectMany(rig, 74);
+    await settle();
+    assert.equal(rig.pool.counters.dials, 1);
+    await rig.pool.connect(rig.key(), TO);
+    while ([...rig.pool.rows()].length < 2) {
+      await settle();
+    }
+    await connectMany(rig, 25);
+    await rig.pool.connect(rig.key(), TO);
+    assert.equal(rig.pool.counters.dials, 2);
+  });
+
+  it('leaves those who wait alone when the next session cannot be opened ahead', async () => {
+    let dials = 0;
+    await using rig = await start();
+    const pool = poolOf(rig, new FakeClock(), {
+      dial: async () => {
+        dials += 1;
+        if (dials === 2) {
+          throw new MeshError('REFUSED', 'refused', { side: 'upstream' });
+        }
+        return await rig.dial();
+      },
+    });
+    await Promise.all(Array.from({ length: 80 }, async () => await pool.connect(KEY, TO)));
+    assert.equal(pool.counters.streamFailures, 0);
+    pool.destroy();
+  });
+
+  it('takes nothing new to an endpoint that has left, and lets open streams end', async () => {
+    await using rig = await start();
+    const key = { ...rig.key(), endpoint: 'left' };
+    const { conn, recorder } = await openStream(rig.pool, key);
+    await rig.pool.connect({ ...key, endpoint: 'stays' }, TO);
+    rig.pool.retire(({ endpoint }) => endpoint === 'left');
+    assert.deepEqual(
+      [...rig.pool.rows()].map(({ endpoint }) => endpoint),
+      ['stays'],
+    );
+    conn.write(Buffer.from('x'));
+    await recorder.until((r) => r.bytes === 1);
+    await rig.pool.connect(key, TO);
+    assert.equal(rig.pool.counters.dials, 3);
+  });
 
   it('shares a tunnel whatever the order of the expected identities', async () => {
     await using rig = await start();
@@ -331,7 +385,7 @@ describe('HbonePool', () => {
       await assert.rejects(pool.connect(KEY, TO), code('HBONE_TUNNEL_LOST'));
     });
     await settle();
-    assert.equal([...pool.rows()].length, 0, 'full');
+    assert.equal(inUse(pool), 0, 'full');
     clock.advance(2_000);
     await settle();
     clock.advance(2_000);

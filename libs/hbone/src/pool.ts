@@ -17,20 +17,10 @@ import {
   secureClient,
 } from './client-session.ts';
 import { HboneError } from './errors.ts';
+import { disposeLate, raceAbort } from './race-abort.ts';
 import { settled } from './session.ts';
 import { requireValid, type TlsIdentity } from './tls.ts';
-
-export interface TunnelKey {
-  /** `spiffe://…` of the pod that asks. */
-  readonly sourceIdentity: string;
-  /** Any of them must be the server's. Order does not matter; empty fails. */
-  readonly expectedIdentities: readonly string[];
-  /** Canonical text. */
-  readonly address: string;
-  readonly port: number;
-  /** uid of the pod that asks: its sockets live in its namespace. */
-  readonly sourcePod: string;
-}
+import { keyText, type TunnelKey } from './tunnel-key.ts';
 
 export interface HbonePoolLimits {
   readonly connectTimeoutMs: number;
@@ -85,6 +75,8 @@ interface Slot {
   waiting: number;
 }
 
+/** How full a session is when the next is made. */
+const AHEAD_SHARE = 0.75;
 /** A stream refused by one tunnel (GOAWAY on the way) is tried again, on another. */
 const ATTEMPTS_MAX = 3;
 
@@ -129,6 +121,17 @@ export class HbonePool {
     } catch (error) {
       this.counters.streamFailures += 1;
       throw error;
+    }
+  }
+
+  /** Nothing new goes to endpoints that have left; what is open there goes on until it ends. */
+  retire(isGone: (key: TunnelKey) => boolean): void {
+    for (const { key, sessions } of [...this.#slots.values()]) {
+      if (isGone(key)) {
+        for (const session of [...sessions]) {
+          session.retire();
+        }
+      }
     }
   }
 
@@ -183,6 +186,7 @@ export class HbonePool {
       ready.retire();
     } else if (ready?.reserve()) {
       this.#askedAt.set(ready, this.#options.clock.now());
+      this.#openAhead(slot, ready);
       return ready;
     }
     if (slot.waiting >= this.#limits.waitingPerKeyMax) {
@@ -193,6 +197,7 @@ export class HbonePool {
     try {
       const session = await raceAbort(this.#connecting(slot), signal);
       if (session.reserve()) {
+        this.#openAhead(slot, session);
         return session;
       }
       if (!session.wasUsed) {
@@ -212,6 +217,19 @@ export class HbonePool {
   async #identity(key: TunnelKey): Promise<TlsIdentity> {
     const { identity, clock } = this.#options;
     return requireValid(await identity(key.sourceIdentity), clock);
+  }
+
+  /** The next session is made while this one fills, so that nobody waits for a handshake when it is full. */
+  #openAhead(slot: Slot, { streams, streamsMax, isRetired }: ClientSession): void {
+    const isFilling = !isRetired && streams >= streamsMax * AHEAD_SHARE;
+    const isAlone = slot.sessions.size <= 1 && slot.connecting === undefined;
+    if (isFilling && isAlone && this.#live.size < this.#limits.sessionsMax) {
+      // Whoever needs it joins in, and hears why it failed.
+      this.#connecting(slot).then(
+        () => this.#sweep(slot),
+        () => this.#sweep(slot),
+      );
+    }
   }
 
   #connecting(slot: Slot): Promise<ClientSession> {
@@ -339,53 +357,11 @@ export class HbonePool {
   }
 }
 
-/** No field can hold a line break: identities, addresses and uids are validated where they come from. */
-function keyText(key: TunnelKey): string {
-  const expected = [...key.expectedIdentities].sort();
-  return [key.sourcePod, key.sourceIdentity, key.address, key.port, ...expected].join('\n');
-}
-
 function firstOf(sessions: ReadonlySet<ClientSession>): ClientSession | undefined {
   for (const session of sessions) {
     return session;
   }
   return undefined;
-}
-
-async function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) {
-    return await work;
-  }
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = (): void => aborted.reject(asError(signal.reason));
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) {
-    onAbort();
-  }
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
-}
-
-/** A socket that arrives after the abort has nobody to own it. */
-async function disposeLate(dial: Promise<Socket>, signal: AbortSignal): Promise<Socket> {
-  const socket = await dial;
-  socket.on('error', () => undefined);
-  if (signal.aborted) {
-    socket.destroy();
-  }
-  return socket;
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof MeshError
-    ? reason
-    : new HboneError('HBONE_ABORTED', 'the caller went away', {
-        side: 'downstream',
-        cause: reason,
-      });
 }
 
 function closedError(): HboneError {

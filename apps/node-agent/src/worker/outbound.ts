@@ -59,6 +59,16 @@ export class Outbound implements CarriedWay<Tracked> {
     carry(socket, this.#context, this);
   }
 
+  /** After a change of the mesh: no tunnel is used for whoever is not there any more. */
+  retireGone(): void {
+    const { index } = this.#context.mesh;
+    this.pool.retire(({ endpoint, address }) => {
+      const addresses = endpoint === undefined ? [] : index.workloadByUid(endpoint)?.addresses;
+      // A workload without addresses is known by name; where that leads is not in the mesh.
+      return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
+    });
+  }
+
   track({ source, destination }: Carried): Promise<Tracked> {
     const row: ConnectionRow = {
       src: source,
@@ -192,6 +202,7 @@ export class Outbound implements CarriedWay<Tracked> {
       });
       return new SocketConn(socket, { side: 'upstream' });
     }
+    const endpoint = endpointOf(decision)?.uid;
     const stream = await this.pool.connect(
       {
         sourceIdentity: identityOf(source),
@@ -199,6 +210,7 @@ export class Outbound implements CarriedWay<Tracked> {
         address,
         port: dial.port,
         sourcePod: pod.uid,
+        ...(endpoint !== undefined && { endpoint }),
       },
       {
         authority: authorityOf(decision, address),
@@ -231,6 +243,11 @@ export function authorityOf(
 /** Where the client was going. */
 function toOf({ original }: Carried): string {
   return formatAddress(original.address, original.port);
+}
+
+/** Who is at the other end of the tunnel. */
+function endpointOf(decision: Extract<Way, { authority: string }>): Workload | undefined {
+  return decision.kind === 'waypoint' ? decision.waypoint : decision.workload;
 }
 
 /** Undefined where nobody else could be asked. */

@@ -63,8 +63,9 @@ export class PodProxy {
     ]);
   }
 
-  /** Asks policy again about every open inbound connection; cuts those that it no longer allows. */
+  /** After a change: asks policy again about every open inbound connection, and cuts those that it no longer allows. */
   reevaluate(): number {
+    this.#outbound.retireGone();
     const { mesh, policyLog } = this.#context;
     return this.#context.inbound.reevaluate(({ inbound }) => {
       if (inbound === undefined) {

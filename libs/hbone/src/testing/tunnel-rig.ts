@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import { type Clock, systemClock } from '@ambit/core';
-import { HbonePool, type HbonePoolLimits, type TunnelKey } from '../pool.ts';
+import { HbonePool, type HbonePoolLimits } from '../pool.ts';
 import { HboneServer, type HboneServerLimits, type RejectedPeer } from '../server.ts';
 import type { OnConnect } from '../server-session.ts';
 import type { TlsIdentity } from '../tls.ts';
+import type { TunnelKey } from '../tunnel-key.ts';
 
 export interface RigOptions {
   readonly server: TlsIdentity;

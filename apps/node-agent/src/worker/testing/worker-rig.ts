@@ -28,6 +28,11 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+interface Family {
+  readonly name: string;
+  readonly values: readonly { readonly value: number }[];
+}
+
 export class WorkerRig {
   readonly clock: Clock;
   readonly ca = new TestCa();
@@ -145,6 +150,14 @@ export class WorkerRig {
     while (!isTrue()) {
       await this.#wake.promise;
     }
+  }
+
+  /** The value of a metric without labels. */
+  metric(name: string): number {
+    this.send({ kind: 'report', id: 0, what: 'metrics' });
+    const report = this.messages.findLast((message) => message.kind === 'report');
+    const families = report?.kind === 'report' ? (report.value as Family[]) : [];
+    return families.find((family) => family.name === name)?.values[0]?.value ?? 0;
   }
 
   line(message: string): LogLine | undefined {
