@@ -16,7 +16,7 @@ export interface HttpLimits {
   readonly headersTimeoutMs: number;
   /** A client connection without a request. */
   readonly idleTimeoutMs: number;
-  /** A body that somebody reads brings at least a byte in such a time. */
+  /** A body that somebody reads brings at least a byte in such a time, until the answer begins. Calls of gRPC are exempt. */
   readonly bodyWindowMs: number;
   /** Idle upstream connections kept, all endpoints together. */
   readonly idleUpstreamMax: number;

@@ -23,6 +23,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
   #isPaused = false;
   #isOver = false;
   #isBodiless = false;
+  #hasBegun = false;
   #hasContinued = false;
   #windowBytes = 0;
 
@@ -54,9 +55,13 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
     return !this.#isOver && !this.#stream.peerEnded && !this.#stream.isClosed;
   }
 
-  /** A body that brought nothing since the window began, although it was wanted, is not waited for. */
+  /**
+   * A body that brought nothing since the window began, although it was wanted, is not waited for. Once the answer has begun, and in
+   * calls of gRPC, both talk to each other, and may be silent for as long as they like.
+   */
   endWindow(nowMs: number): void {
-    if (this.#windowBytes === 0 && this.#sink !== undefined && !this.#isPaused) {
+    const isWanted = this.#sink !== undefined && !this.#isPaused;
+    if (this.#windowBytes === 0 && isWanted && !this.#hasBegun && !this.#isGrpc) {
       const error = new H1Error('H1_BODY_TIMEOUT', 'downstream');
       this.#stream.reset(ERROR.CANCEL, error);
     }
@@ -96,6 +101,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
 
   begin(head: ResponseHead): void {
     if (!this.#isOver) {
+      this.#hasBegun = true;
       this.#isBodiless = this.head.method === 'HEAD' || head.status === 204 || head.status === 304;
       this.#stream.respond(this.#withLength(head));
     }
@@ -179,6 +185,10 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
 
   onClose(error?: Error): void {
     this.#fail(error);
+  }
+
+  get #isGrpc(): boolean {
+    return fieldValue(this.head.fields, 'content-type')?.startsWith('application/grpc') === true;
   }
 
   #start(): void {

@@ -265,7 +265,9 @@ export class H1ServerConnection implements ByteSink, Swept {
         this.#fail(this.#timeout('H1_HEAD_TIMEOUT'));
         return;
       case 'work': {
-        const isAwaited = this.#exchange?.awaitsBody === true && this.#isReading;
+        // Once the answer has begun both talk to each other, and may be silent for as long as they like.
+        const { awaitsBody = false, hasBegun = false } = this.#exchange ?? {};
+        const isAwaited = awaitsBody && !hasBegun && this.#isReading;
         if (!this.#patience.nextWindow() && isAwaited) {
           this.#fail(this.#timeout('H1_BODY_TIMEOUT'));
         }

@@ -66,6 +66,19 @@ describe('H1ServerConnection in time', () => {
     assert.equal(expecting.client.text, '');
   });
 
+  it('leaves alone who is answered before the body is whole', async () => {
+    const world = serve();
+    world.send(`${POST}a`);
+    await world.settle();
+    world.requests[0]?.exchange.begin(OK);
+    world.requests[0]?.exchange.write(Buffer.from('first'));
+    await advance(world, 10_000_000);
+    assert.equal(world.requests[0]?.gone, undefined);
+    world.requests[0]?.exchange.write(Buffer.from('second'));
+    await world.settle();
+    assert.match(world.client.text, /first[^]*second/);
+  });
+
   it('waits for an answer as long as it takes', async () => {
     const world = serve();
     world.send(GET);
