@@ -41,6 +41,11 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
     return isRefused || this.#section.hasBegun || this.#state === 'body' || this.#interims > 0;
   }
 
+  /** Something of a response has come, and its head is not whole. */
+  get isReadingHead(): boolean {
+    return this.#state === 'head' && (this.#section.hasBegun || this.#interims > 0);
+  }
+
   /** Between responses, on a connection that carries another one. */
   get isReusable(): boolean {
     return (

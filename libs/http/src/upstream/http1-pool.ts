@@ -16,6 +16,7 @@ import { connectFailure, overflow } from './failure.ts';
 import { type Http1Host, Http1Try } from './http1-try.ts';
 import { type IdleConnection, IdleConnections } from './idle-connections.ts';
 import type { UpstreamLink } from './message.ts';
+import { SlowHead } from './slow-heads.ts';
 import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
 
@@ -39,6 +40,7 @@ interface Pooled extends IdleConnection {
   readonly connection: H1ClientConnection;
   /** It may become something else, and then holds its place until that ends. */
   readonly mayBeHanded: boolean;
+  readonly slowHead: SlowHead;
   idleSinceMs: number;
 }
 
@@ -231,6 +233,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
       }),
       link,
       mayBeHanded,
+      slowHead: new SlowHead(),
       idleSinceMs: 0,
       isIdle: false,
     };
@@ -294,6 +297,9 @@ export class Http1Pool implements UpgradePool, Http1Host {
   }
 
   #sweep(nowMs: number): void {
+    for (const { connection, slowHead } of [...this.#all]) {
+      slowHead.look(connection, this.refusals, nowMs);
+    }
     for (const pooled of this.#idle.all()) {
       const limitMs = idleTimeoutOf(pooled.link);
       if (limitMs > 0 && nowMs - pooled.idleSinceMs >= limitMs) {

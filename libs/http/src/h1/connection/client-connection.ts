@@ -75,6 +75,11 @@ export class H1ClientConnection implements ByteSink {
     return this.#state === 'idle' && this.#decoder.isReusable;
   }
 
+  /** The head of a response has begun to come, or an interim response came, and the head is not whole. */
+  get isReadingHead(): boolean {
+    return this.#state === 'busy' && this.#decoder.isReadingHead;
+  }
+
   /** Sends a head; body by `write` and `end`, which is called for a request without one too. Only where `isFree`. Throws H1_UNWRITABLE. */
   request(request: RequestToWrite, sink: ResponseSink): void {
     if (!this.isFree) {
@@ -244,6 +249,9 @@ export class H1ClientConnection implements ByteSink {
     // Before anybody is told: the end of one answer may be what begins the next request.
     this.#sink = undefined;
     this.#state = 'idle';
+    if (this.#decoder.heldBytes > 0) {
+      this.#options.refusals?.count('H1_UNSOLICITED');
+    }
     // A server that answers early does not want the rest (RFC 9112 §9.3).
     if (!this.#isSent || this.#closesAfter || !this.#decoder.isReusable) {
       this.destroy();
