@@ -18,6 +18,8 @@ export interface HttpLimits {
   readonly idleTimeoutMs: number;
   /** A body that somebody reads brings at least a byte in such a time, until the answer begins. Calls of gRPC are exempt. */
   readonly bodyWindowMs: number;
+  /** A client that takes nothing of its answer for so long is cut. One that pauses a download is not. */
+  readonly writeStallMs: number;
   /** Idle upstream connections kept, all endpoints together. */
   readonly idleUpstreamMax: number;
   /** HTTP/2 sessions to endpoints; beyond, an idle one gives way, or the request is refused. */
@@ -36,6 +38,7 @@ export const HTTP_LIMITS: HttpLimits = {
   headersTimeoutMs: 60_000,
   idleTimeoutMs: 3_600_000,
   bodyWindowMs: 300_000,
+  writeStallMs: 300_000,
   idleUpstreamMax: 4_096,
   upstreamSessionsMax: 4_096,
   sniffTimeoutMs: 5_000,

@@ -29,6 +29,7 @@ export function serveHttp1(conn: ByteConn, options: Http1Options): ClientConnect
       headMs: limits.headersTimeoutMs,
       idleMs: limits.idleTimeoutMs,
       bodyWindowMs: limits.bodyWindowMs,
+      writeMs: limits.writeStallMs,
     },
     refusals,
     onRequest: (exchange) => {

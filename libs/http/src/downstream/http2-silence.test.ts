@@ -58,7 +58,7 @@ describe('the body of a stream', () => {
 
   it('may be silent for ever once the answer has begun', async () => {
     const { exchange, sink, wait } = await begun();
-    exchange.begin({ status: 200, fields: [] });
+    exchange.begin({ status: 200, fields: [], length: undefined });
     for (let window = 0; window < 5; window += 1) {
       assert.doesNotMatch((await wait(WINDOW_MS)).join('\n'), /RST_STREAM/);
     }
@@ -71,5 +71,19 @@ describe('the body of a stream', () => {
       assert.deepEqual(await wait(WINDOW_MS), []);
     }
     assert.equal(sink.error, undefined);
+  });
+
+  it('is answered for as long as somebody takes it', async () => {
+    const { exchange, wait } = await begun();
+    exchange.begin({ status: 200, fields: [], length: undefined });
+    // More than the window of the stream, which the client does not open again.
+    exchange.write(Buffer.alloc(100_000));
+    const pausedMs = HTTP_LIMITS.writeStallMs - 60_000;
+    assert.doesNotMatch((await wait(pausedMs)).join('\n'), /RST_STREAM/);
+    const more: string[] = [];
+    for (let waitedMs = 0; waitedMs < 2 * HTTP_LIMITS.writeStallMs; waitedMs += 30_000) {
+      more.push(...(await wait(30_000)));
+    }
+    assert.match(more.join('\n'), /RST_STREAM 1 /);
   });
 });

@@ -21,6 +21,8 @@ export function sessionLimits(limits: HttpLimits): H2Limits {
     headerBlockBytesMax: Math.max(limits.headerBytesMax, EDGE_LIMITS.headerBlockBytesMax),
     streamWindowBytesMax: MIB,
     connectionWindowBytes: 4 * MIB,
+    connectionStallMs: limits.writeStallMs,
+    streamStallMs: limits.writeStallMs,
   };
 }
 
