@@ -147,13 +147,20 @@ export class Forwarding implements TrySink {
       this.#stopTimer = timers.after(tryMs, () => this.#onTryTimeout());
     }
     tx.exchange.sendContinue();
+    const body = tx.body?.open();
+    if (tx.body !== undefined && body === undefined) {
+      // Without it the request would look whole.
+      throw new HttpError('HTTP_CLIENT_GONE', 'the body is not there any more', {
+        side: 'downstream',
+      });
+    }
     const request = {
       method: head.method,
       scheme: head.scheme,
       authority: head.authority,
       path: head.path,
       headers,
-      body: tx.body?.open(),
+      body,
       contentLength: tx.exchange.head.contentLength,
     };
     const pool = isHttp2 ? http2 : http1;

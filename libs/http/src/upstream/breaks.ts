@@ -61,6 +61,9 @@ export function brokenHttp2(
 
 /** The request is not such that it can be written: nothing of it, or not all, went out. */
 export function unsendable(error: Error): HttpError {
+  if (error instanceof HttpError) {
+    return error;
+  }
   const message = error.message.slice(0, MESSAGE_CHARS_MAX);
   return new HttpError('HTTP_INTERNAL', message, { side: 'local', cause: error });
 }

@@ -453,4 +453,12 @@ describe('Http1Try: a request that cannot be written', () => {
       assert.equal(server.heard().match(/HTTP/g)?.length, 1);
     });
   }
+
+  it('is refused when it announces a body that it does not have', async () => {
+    const { ask, pool, server } = http1Rig();
+    const { answer } = ask({ method: 'POST', contentLength: 5 });
+    await settle();
+    assert.equal(answer.summary, 'HTTP_INTERNAL 500 - unsent');
+    assert.deepEqual([server.heard(), pool.idle], ['', 1]);
+  });
 });

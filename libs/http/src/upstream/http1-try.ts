@@ -14,7 +14,7 @@ import { HeaderList } from '../headers.ts';
 import { brokenHttp1, unsendable } from './breaks.ts';
 import type { UpstreamLink } from './message.ts';
 import { PooledTry } from './pooled-try.ts';
-import { http1Fields } from './request-fields.ts';
+import { http1Fields, requireBody } from './request-fields.ts';
 import type { TryRequest, TrySink, UpgradeSink } from './try.ts';
 
 /** A server may close an idle connection at any moment; only these may then be sent again unasked (RFC 9110 §9.2.2). */
@@ -75,6 +75,7 @@ export class Http1Try extends PooledTry implements ResponseSink {
     this.#isReused = connection.uses > 0;
     this.moveTo('sent');
     try {
+      requireBody(request);
       connection.request(
         {
           method: request.method,

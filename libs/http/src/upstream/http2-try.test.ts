@@ -322,4 +322,9 @@ describe('Http2Try: a request that cannot be written', () => {
       assert.deepEqual([body.isStarted, body.cancelled, pool.size], [false, 1, 1]);
     });
   }
+
+  it('is refused when it announces a body that it does not have', async () => {
+    const { answer, request } = await asked({ method: 'POST', contentLength: 5 });
+    assert.deepEqual([answer.summary, request], ['HTTP_INTERNAL 500 - unsent', undefined]);
+  });
 });

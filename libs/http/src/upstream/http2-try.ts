@@ -18,7 +18,7 @@ import { HeaderList } from '../headers.ts';
 import { brokenHttp2, unreadable, unsendable } from './breaks.ts';
 import type { UpstreamLink } from './message.ts';
 import { PooledTry } from './pooled-try.ts';
-import { contentLengthOf, http2Fields } from './request-fields.ts';
+import { contentLengthOf, http2Fields, requireBody } from './request-fields.ts';
 import type { TryRequest, TrySink } from './try.ts';
 
 /** The pool, as a try sees it. */
@@ -49,16 +49,17 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
     const { method, scheme, authority, path, headers, body, contentLength } = this.request;
     let stream: ClientStream;
     try {
+      requireBody(this.request);
       const fields = http2Fields(headers, contentLength);
       const { neverIndexed } = headers;
       stream = session.request({ method, scheme, authority, path, fields, neverIndexed }, this, {
         endStream: body === undefined,
       });
     } catch (error) {
-      if (!(error instanceof H2Error)) {
+      if (!(error instanceof MeshError)) {
         throw error;
       }
-      if (error.code === 'H2_BAD_FIELD') {
+      if (!(error instanceof H2Error) || error.code === 'H2_BAD_FIELD') {
         this.moveTo('sent');
         this.failLater(unsendable(error));
       }

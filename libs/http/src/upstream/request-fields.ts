@@ -1,6 +1,8 @@
 /** The fields of a request as each version of HTTP wants them. */
+import { HttpError } from '../errors.ts';
 import type { FieldLines } from '../h1/message.ts';
 import type { HeaderList } from '../headers.ts';
+import type { TryRequest } from './try.ts';
 
 /** RFC 9113 §8.2.2, and what is written from elsewhere. */
 const NOT_IN_HTTP2: ReadonlySet<string> = new Set([
@@ -63,4 +65,12 @@ export function contentLengthOf(fields: FieldLines): number | undefined {
     }
   }
   return undefined;
+}
+
+/** A head that announces a body goes out with one, or not at all. Throws an HttpError. */
+export function requireBody({ body, contentLength }: TryRequest): void {
+  if (body === undefined && contentLength !== undefined && contentLength > 0) {
+    const message = `${contentLength} bytes of a body are announced, and there is none`;
+    throw new HttpError('HTTP_INTERNAL', message, { side: 'local' });
+  }
 }
