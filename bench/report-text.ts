@@ -8,13 +8,15 @@ What the mesh costs beside proxies that do the same work on the same machine in 
 numbers of today's code: **a line to beat**, kept so that a change can be shown to help.
 
 \`\`\`
-npm run bench -- tunnel             # bytes, small requests, new connections, idle memory
-npm run bench -- waypoint           # HTTP/1.1 and HTTP/2 with 20 routes and 20 allow rules
+npm run bench -- tunnel             # bytes, small requests, a fixed rate, new connections, idle memory
+npm run bench -- waypoint           # HTTP/1.1 and HTTP/2 with 20 allow rules, and 20 or 2,000 routes
+npm run bench -- profile            # where agent and waypoint spend their time
 npm run bench -- controller         # 10,000 pods and 100 changes a second on a real API server
 npm run bench -- cluster            # two nodes: installation, memory of agents
 npm run bench -- model              # the controller's model at 10,000 workloads
 npm run bench -- tunnel --quick     # does it all run? (numbers of a quick run mean nothing)
 npm run bench -- tunnel --peers     # without Ambit
+npm run bench -- tunnel --cases rate,idle   # some of the suite's; a wrong name lists them
 npm run bench -- report             # this page again, from bench/results
 \`\`\`
 
@@ -35,14 +37,17 @@ the registry is missing.
   them. Proxies of all subjects sit in pods alike, so the wires are the same. TCP's congestion control is set to cubic
   by route in every pod, because a machine's BBR ruins bulk figures on virtual wires.
 - Peers are new processes for each sample. Agents and waypoint stay, as they do on a node, and every sample starts with
-  a warm-up that is not counted; agents are restarted before idle memory is measured. \`bareNodeMegabytes\` in the
-  settings is a Node process with as many idle workers: what an agent takes at least.
+  a warm-up that is not counted; agents are restarted before idle memory is measured. Ambit's programs
+  are bundles, as images hold them. \`bare Node\` is a Node process with as many idle workers: what it takes at least.
+- At a fixed rate nobody waits for answers: requests are due by a schedule, and a latency counts from when its request was due. What
+  is \`added\` is the difference to \`direct\` in the same round; on a machine where much else runs, it can be less than nothing.
+- Goals are ratios of the same round: met when the median is; \`yes\` alone means in every round.
 - HAProxy in the tunnel carries one TLS connection a client connection: it has no HTTP/2 and no pool, so it does
   less work on bytes and more on connections.
 - The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's
   pod, as Ambit's waypoint gets it from the client's agent. What those ends cost is in a row of its own. \`mTLS on both
-  sides\` is the work of a waypoint in a mesh; Ambit can be measured in no other way. Its identities, policies, access
-  log and metrics are on; the peers' logs are off.
+  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`). A waypoint's identities, policies, access
+  log and metrics are on in every case; the peers' logs are off.
 - The request under load matches the tenth of 20 routes and the tenth of 20 rules; before each sample one request with
   another team's header must get 403, so that nobody wins by not looking.
 - For the controller, \`direct\` is a bare watch: a client that only reads the events, in the same seconds. What Ambit adds is the

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type BenchResult, type Metric, type Sample, valuesByRound } from './measure/result.ts';
 import { rotated, runRounds } from './measure/rounds.ts';
-import { cell, suiteSection, table } from './report.ts';
+import { cell, goalTable, suiteSection } from './report.ts';
+import { table } from './report-table.ts';
 
 const METRIC: Metric = { case: 'a', key: 'ms', title: 'A, ms', digits: 1, better: 'lower' };
 
@@ -66,6 +67,44 @@ describe('cell and table', () => {
 
   it('keeps a bar in a text from ending the cell', () => {
     assert.equal(table(['', 'b'], [['a|b', '1']]), '|  | b |\n| --- | ---: |\n| a\\|b | 1 |');
+  });
+});
+
+describe('goalTable', () => {
+  const goal = (ratio: number, more: Partial<Metric> = {}): string => {
+    const metric = { ...METRIC, goals: [{ subject: 'ambit', peer: 'haproxy', ratio }], ...more };
+    const samples = [0, 1].flatMap((round) => [
+      sample('haproxy', round, 10),
+      sample('ambit', round, 20 + round),
+    ]);
+    return goalTable({ ...result(samples), metrics: [metric] }).join('\n');
+  };
+
+  it('says whether a goal is met in the median, in all rounds, or by how much it is missed', () => {
+    assert.match(goal(2.2), /\| Ambit \| 2\.05 \[2\.00-2\.10\] \| ≤ 2\.2 × HAProxy \| yes \|/);
+    assert.match(goal(2.06), /\| yes, not in all rounds \|/);
+    assert.match(goal(1), /\| no: 2\.05 times \|/);
+    assert.match(goal(4.1, { better: 'higher' }), /≥ 4\.1 × HAProxy \| no: 2\.00 times \|/);
+    assert.match(goal(2, { better: 'higher' }), /\| yes \|/);
+  });
+
+  it('compares with another case of the same subject', () => {
+    const other = { subject: 'ambit', peer: 'ambit', case: 'a', ratio: 1.3 };
+    const metric = { ...METRIC, case: 'b', goals: [other] };
+    const of = (name: string, ms: number): Sample => ({ ...sample('ambit', 0, ms), case: name });
+    const made = { ...result([of('a', 10), of('b', 12)]), metrics: [metric] };
+    assert.match(goalTable(made).join('\n'), /\| 1\.20 \| ≤ 1\.3 × a \| yes \|/);
+  });
+
+  it('says nothing without numbers', () => {
+    assert.deepEqual(goalTable(result([])), []);
+  });
+});
+
+describe('what is above another', () => {
+  it('is the difference of the same round', () => {
+    const made = result([sample('haproxy', 0, 10), sample('ambit', 0, 13), sample('ambit', 1, 20)]);
+    assert.deepEqual([...valuesByRound(made, 'ambit', { ...METRIC, above: 'haproxy' })], [[0, 3]]);
   });
 });
 

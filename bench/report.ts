@@ -7,13 +7,17 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   type BenchResult,
+  type Goal,
   type Metric,
   STEAL_SHARE_MAX,
   type Subject,
   valuesByRound,
 } from './measure/result.ts';
 import { pairedRatios, type Spread, spreadOf } from './measure/statistics.ts';
+import type { ProfileResult } from './profile.ts';
 import { type ModelResult, modelSection } from './report-model.ts';
+import { profileSection } from './report-profile.ts';
+import { table } from './report-table.ts';
 import { introduction } from './report-text.ts';
 
 const ROOT = dirname(import.meta.dirname);
@@ -34,6 +38,10 @@ export function writeReport(): void {
     const file = latestResult(suite);
     return file === undefined ? [] : [suiteSection(readJson<BenchResult>(file), file)];
   });
+  const profile = latestResult('profile');
+  if (profile !== undefined) {
+    sections.push(profileSection(readJson<ProfileResult>(profile), profile));
+  }
   const model = latestResult('model');
   if (model !== undefined) {
     sections.push(modelSection(readJson<ModelResult>(model), model));
@@ -60,6 +68,7 @@ export function suiteSection(result: BenchResult, file: string): string {
       ]),
     ),
     ...(base === undefined ? [] : [ratioTable(result, rows, base, compared)]),
+    ...goalTable(result),
     notes(result),
   ].join('\n\n');
 }
@@ -84,6 +93,42 @@ function ratioTable(
         ]),
     ),
   ].join('\n\n');
+}
+
+/** Every goal that has numbers: the ratio of the same rounds, and by how much it is missed. */
+export function goalTable(result: BenchResult): string[] {
+  const titleOf = (name: string): string =>
+    result.subjects.find((one) => one.name === name)?.title ?? name;
+  const rows = result.metrics.flatMap((metric) =>
+    (metric.goals ?? []).flatMap((goal) => {
+      const base = { ...metric, case: goal.case ?? metric.case };
+      const ratios = pairedRatios(
+        valuesByRound(result, goal.subject, metric),
+        valuesByRound(result, goal.peer, base),
+      );
+      const spread = spreadOf(ratios);
+      if (spread === undefined) {
+        return [];
+      }
+      const isMost = metric.better === 'lower';
+      const peer = goal.peer === goal.subject ? base.case : titleOf(goal.peer);
+      const bound = `${isMost ? '≤' : '≥'} ${goal.ratio} × ${peer}`;
+      return [
+        [metric.title, titleOf(goal.subject), cell(spread, 2), bound, judge(spread, goal, isMost)],
+      ];
+    }),
+  );
+  return rows.length === 0 ? [] : ['Goals:', table(['', 'who', 'ratio', 'goal', 'met'], rows)];
+}
+
+function judge({ median, min, max }: Spread, { ratio }: Goal, isMost: boolean): string {
+  const isMet = isMost ? median <= ratio : median >= ratio;
+  const isAlways = isMost ? max <= ratio : min >= ratio;
+  if (isMet) {
+    return isAlways ? 'yes' : 'yes, not in all rounds';
+  }
+  const times = isMost ? median / ratio : ratio / median;
+  return median > 0 || isMost ? `no: ${times.toFixed(2)} times` : 'no';
 }
 
 function conditions(result: BenchResult, file: string): string {
@@ -128,13 +173,6 @@ export function cell(spread: Spread | undefined, digits: number): string {
   const { median, min, max, count } = spread;
   const range = count === 1 ? '' : ` [${min.toFixed(digits)}-${max.toFixed(digits)}]`;
   return `${median.toFixed(digits)}${range}`;
-}
-
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rule = head.map((_, index) => (index === 0 ? '---' : '---:'));
-  return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
 
 /** The newest by the date in its name. */

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- tunnel|waypoint|controller|cluster|model [--rounds N] [--quick] [--peers] [--note TEXT]`: measures one thing beside
+ * `npm run bench -- tunnel|waypoint|controller|cluster|model [--rounds N] [--quick] [--peers] [--cases A,B] [--note TEXT]`: measures one thing beside
  * its peers, keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
  *
  * A quick run shows that everything works; its numbers mean nothing, so it is kept only where `--out` says.
@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine } from './measure/machine.ts';
 import type { BenchResult } from './measure/result.ts';
+import { profile, writeProfile } from './profile.ts';
 import { writeReport } from './report.ts';
 import { runCluster } from './suites/cluster.ts';
 import { runController } from './suites/controller.ts';
@@ -29,7 +30,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   cluster: runCluster,
 };
 const USAGE =
-  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|report [--rounds N] [--quick] [--peers] [--out FILE] [--note TEXT]';
+  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|profile|report [--rounds N] [--quick] [--peers] [--cases A,B] [--out FILE] [--note TEXT]';
 
 function progress(line: string): void {
   console.error(line);
@@ -54,6 +55,7 @@ async function runSuite(name: string, suite: Suite, options: Options): Promise<v
     rounds,
     quick,
     ambit,
+    cases: options.cases,
     cache: CACHE,
     onProgress: progress,
     signal: stop.signal,
@@ -97,10 +99,27 @@ function runModel(out: string | undefined): void {
   writeReport();
 }
 
+async function runProfile(values: {
+  readonly quick: boolean;
+  readonly out?: string | undefined;
+  readonly note?: string | undefined;
+}): Promise<void> {
+  const { quick, out, note } = values;
+  const options = { quick, cache: CACHE, onProgress: progress };
+  const result = await profile({ ...options, ...(note === undefined ? {} : { note }) });
+  const file = out ?? join(RESULTS, `${result.startedAt.slice(0, 10)}-profile.json`);
+  writeProfile(result, file);
+  progress(`written: ${file}`);
+  if (out === undefined) {
+    writeReport();
+  }
+}
+
 interface Options {
   readonly rounds: number;
   readonly quick: boolean;
   readonly ambit: boolean;
+  readonly cases: readonly string[];
   readonly out: string | undefined;
   readonly note: string | undefined;
 }
@@ -113,6 +132,8 @@ async function main(): Promise<void> {
       quick: { type: 'boolean', default: false },
       /** Only the peers. */
       peers: { type: 'boolean', default: false },
+      /** Some of the suite's, by a comma. */
+      cases: { type: 'string', default: '' },
       out: { type: 'string' },
       /** About the circumstances, kept with the result. */
       note: { type: 'string' },
@@ -126,9 +147,12 @@ async function main(): Promise<void> {
   const suite = SUITES[name];
   if (suite !== undefined) {
     const { quick, peers, out, note } = values;
-    await runSuite(name, suite, { rounds, quick, ambit: !peers, out, note });
+    const cases = values.cases.split(',').filter((one) => one !== '');
+    await runSuite(name, suite, { rounds, quick, ambit: !peers, cases, out, note });
   } else if (name === 'model') {
     runModel(values.out);
+  } else if (name === 'profile') {
+    await runProfile(values);
   } else if (name === 'report') {
     writeReport();
   } else {

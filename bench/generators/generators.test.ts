@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { parseH2load } from './h2load.ts';
 import { parseIperf } from './iperf.ts';
 import { requireAnswered } from './load-result.ts';
+import { parseOpenLoop } from './open-loop.ts';
 import { parseWrk } from './wrk.ts';
 
 const WRK = `Running 3s test @ http://10.0.0.1:8080/
@@ -71,6 +72,19 @@ describe('parseIperf', () => {
       assert.throws(() => parseIperf(text), RangeError, text);
     }
     assert.throws(() => parseIperf('iperf3: error'), SyntaxError);
+  });
+});
+
+describe('parseOpenLoop', () => {
+  it('reads the line of JSON', () => {
+    const line = '{"requests":9,"failed":1,"seconds":2,"p50":0.1,"p90":0.2,"p99":3}';
+    assert.equal(parseOpenLoop(`counting\n${line}\n`).p99, 3);
+  });
+
+  it('refuses what is no report', () => {
+    for (const text of ['', 'counting', '{"requests":9}', '{"requests":"x"}']) {
+      assert.throws(() => parseOpenLoop(text), RangeError, text);
+    }
   });
 });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { systemClock } from '@ambit/core';
 import type { Netns } from '@ambit/netns';
 import { Program } from '../measure/program.ts';
-import { FORBIDDEN_HEADERS, REQUEST_HEADERS } from '../peers/http-rules.ts';
+import { forbidden, type HttpRequest } from '../peers/http-rules.ts';
 
 const PROGRAM = join(import.meta.dirname, '..', 'programs', 'http-status.ts');
 const ANSWER_MS = 10_000;
@@ -29,11 +29,19 @@ export async function statusOf(
 /** Until the wanted request gets 200; then the forbidden one must get 403. Throws with what came instead. */
 export async function requireEnforcing(
   netns: Netns,
-  { url, http, timeoutMs }: Omit<StatusRequest, 'headers'> & { readonly timeoutMs: number },
+  {
+    url,
+    http,
+    request,
+    timeoutMs,
+  }: Omit<StatusRequest, 'headers'> & {
+    readonly request: HttpRequest;
+    readonly timeoutMs: number;
+  },
 ): Promise<void> {
   const deadline = systemClock.now() + timeoutMs;
   for (;;) {
-    const last = await statusOf(netns, { url, http, headers: REQUEST_HEADERS }).catch(
+    const last = await statusOf(netns, { url, http, headers: request.headers }).catch(
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
     );
     if (last === 200) {
@@ -44,7 +52,7 @@ export async function requireEnforcing(
     }
     await systemClock.sleep(RETRY_MS);
   }
-  const refused = await statusOf(netns, { url, http, headers: FORBIDDEN_HEADERS });
+  const refused = await statusOf(netns, { url, http, headers: forbidden(request) });
   if (refused !== FORBIDDEN) {
     throw new Error(`the request that no rule allows got ${refused}`);
   }

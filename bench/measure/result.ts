@@ -13,6 +13,20 @@ export interface Metric {
   readonly title: string;
   readonly digits: number;
   readonly better: 'lower' | 'higher';
+  /** What is above the same value of this subject in the same round, as a latency that a proxy adds. */
+  readonly above?: string;
+  readonly goals?: readonly Goal[];
+}
+
+/** What Ambit sets itself for a metric: a ratio to a peer, or to itself in another case, of the same round. */
+export interface Goal {
+  /** Whose goal it is. */
+  readonly subject: string;
+  readonly peer: string;
+  /** Of the peer; the metric's own when it is not said. */
+  readonly case?: string;
+  /** At most, or at least where more is better. */
+  readonly ratio: number;
 }
 
 export interface Subject {
@@ -61,6 +75,24 @@ export const STEAL_SHARE_MAX = 0.02;
 
 /** By round: the values of one metric that count. */
 export function valuesByRound(
+  result: BenchResult,
+  subject: string,
+  metric: Metric,
+): Map<number, number> {
+  const values = measuredByRound(result, subject, metric);
+  if (metric.above === undefined) {
+    return values;
+  }
+  const base = measuredByRound(result, metric.above, metric);
+  return new Map(
+    [...values].flatMap(([round, value]) => {
+      const below = base.get(round);
+      return below === undefined ? [] : [[round, value - below] as const];
+    }),
+  );
+}
+
+function measuredByRound(
   result: BenchResult,
   subject: string,
   metric: Metric,

@@ -16,20 +16,42 @@ export interface HttpRule {
   readonly headerValue: string;
 }
 
-export const HTTP_RULES: readonly HttpRule[] = Array.from({ length: COUNT }, (_, i) => ({
-  index: i + 1,
-  prefix: `/service-${i + 1}/`,
-  method: 'GET',
-  headerValue: `team-${i + 1}`,
-}));
+export function httpRules(count: number): readonly HttpRule[] {
+  return Array.from({ length: count }, (_, i) => ({
+    index: i + 1,
+    prefix: `/service-${i + 1}/`,
+    method: 'GET',
+    headerValue: `team-${i + 1}`,
+  }));
+}
 
-export const REQUEST_PATH = `/service-${REQUESTED}/items/42`;
-export const REQUEST_HEADERS: Readonly<Record<string, string>> = {
-  Host: HTTP_HOST,
-  [RULE_HEADER]: `team-${REQUESTED}`,
-};
+export const HTTP_RULES: readonly HttpRule[] = httpRules(COUNT);
+
+/** As many rules for any number of routes: those around the one that is asked for. */
+export function allowRules(count: number): readonly HttpRule[] {
+  const middle = count / 2;
+  return httpRules(count).slice(middle - REQUESTED, middle - REQUESTED + COUNT);
+}
+
+/** Of the measurement with many routes; the request matches the middle one, as with few. */
+export const MANY_ROUTES = 2_000;
+export const MANY_HOST = 'many.mesh.svc.cluster.local';
+
+export interface HttpRequest {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function requestOf(index: number, host: string): HttpRequest {
+  return {
+    path: `/service-${index}/items/42`,
+    headers: { Host: host, [RULE_HEADER]: `team-${index}` },
+  };
+}
+
+export const REQUEST = requestOf(REQUESTED, HTTP_HOST);
+export const MANY_REQUEST = requestOf(MANY_ROUTES / 2, MANY_HOST);
 /** One that a rule must refuse, to know that a subject enforces them: the right path, another team. */
-export const FORBIDDEN_HEADERS: Readonly<Record<string, string>> = {
-  Host: HTTP_HOST,
-  [RULE_HEADER]: 'team-1',
-};
+export function forbidden({ headers }: HttpRequest): Readonly<Record<string, string>> {
+  return { ...headers, [RULE_HEADER]: 'team-1' };
+}

@@ -1,23 +1,28 @@
 /** One sample of a tunnel: warm up, read the proxies' CPU, load for a fixed time, read it again. */
-import { join } from 'node:path';
 import { systemClock } from '@ambit/core';
-import { currentNetns } from '@ambit/netns';
 import { holdIdleConnections } from '../generators/idle-connections.ts';
 import { runIperf } from '../generators/iperf.ts';
 import { requireAnswered } from '../generators/load-result.ts';
+import { runOpenLoop } from '../generators/open-loop.ts';
 import { type HttpLoad, runWrk } from '../generators/wrk.ts';
-import { type Usage, usageOf } from '../measure/process-usage.ts';
-import { Program } from '../measure/program.ts';
+import type { Usage } from '../measure/process-usage.ts';
 import { SERVER_PORTS, type TunnelSubject } from './tunnel-subjects.ts';
 
 const GIB = 1024 ** 3;
 export const KEEP_ALIVE_CONNECTIONS = 64;
 /** Clients that open a connection for each request. */
 export const CONNECTING = 16;
+export const RATE = { connections: 4, perSecond: 1_000 } as const;
 const SETTLE_MS = 1_000;
-const BARE_NODE_START_MS = 10_000;
 
-export const TUNNEL_CASES = ['idle', 'bytes-1', 'bytes-8', 'requests', 'connections'] as const;
+export const TUNNEL_CASES = [
+  'idle',
+  'bytes-1',
+  'bytes-8',
+  'requests',
+  'rate',
+  'connections',
+] as const;
 export type TunnelCase = (typeof TUNNEL_CASES)[number];
 
 export interface TunnelSettings {
@@ -46,6 +51,8 @@ export async function measureTunnel(
           connections: KEEP_ALIVE_CONNECTIONS,
           headers: {},
         });
+      case 'rate':
+        return await measureRate(subject, settings);
       case 'connections':
         return await measureRequests(subject, settings, {
           connections: CONNECTING,
@@ -94,6 +101,24 @@ async function measureRequests(
   };
 }
 
+async function measureRate(
+  subject: TunnelSubject,
+  { warmUpSeconds, seconds }: TunnelSettings,
+): Promise<Record<string, number>> {
+  const { address, port } = subject.target('web');
+  const load = { url: `http://${address}:${port}/`, http: 1, headers: {}, ...RATE } as const;
+  let before: Usage | undefined;
+  const result = await runOpenLoop(subject.client, { ...load, seconds, warmUpSeconds }, () => {
+    before = subject.usage();
+  });
+  const cpuMs = cpuSince(subject, before);
+  const { p50, p90, p99 } = result;
+  return {
+    ...{ p50, p90, p99 },
+    ...(cpuMs === undefined ? {} : { cpus: cpuMs / 1_000 / seconds }),
+  };
+}
+
 /** Undefined where there is no proxy. */
 function cpuSince(subject: TunnelSubject, before: Usage | undefined): number | undefined {
   const after = subject.usage();
@@ -106,6 +131,9 @@ async function measureIdle(
 ): Promise<Record<string, number>> {
   await systemClock.sleep(SETTLE_MS);
   const before = subject.usage()?.residentBytes ?? 0;
+  if (subject.subject.name === 'bare-node') {
+    return { residentMegabytes: before / 1e6 };
+  }
   const after = await holdIdleConnections(
     {
       client: subject.client,
@@ -123,14 +151,4 @@ async function measureIdle(
     residentMegabytes: before / 2 / 1e6,
     kilobytesPerConnection: (after - before) / idleConnections / 1_000,
   };
-}
-
-/** RSS of a Node process with as many idle workers, the least that an agent could take. */
-export async function measureBareNode(workers: number): Promise<number> {
-  const file = join(import.meta.dirname, '..', 'programs', 'bare-node.ts');
-  using netns = currentNetns();
-  await using program = Program.start(netns, [process.execPath, file, String(workers)]);
-  await program.waitForOutput('up', BARE_NODE_START_MS);
-  await systemClock.sleep(SETTLE_MS);
-  return Number((usageOf([program.pid]).residentBytes / 1e6).toFixed(1));
 }

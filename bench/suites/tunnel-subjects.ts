@@ -6,6 +6,7 @@
  */
 import { systemClock } from '@ambit/core';
 import type { Netns } from '@ambit/netns';
+import { startBareNode } from '../generators/bare-node.ts';
 import { type Usage, usageOf } from '../measure/process-usage.ts';
 import type { Program } from '../measure/program.ts';
 import type { Subject } from '../measure/result.ts';
@@ -110,6 +111,31 @@ export function haproxySubject(
   };
 }
 
+/** A Node process with as many workers, all idle: what an agent takes at least. */
+export function bareNodeSubject(lab: BenchLab, workers: number): TunnelSubject {
+  const { netns, address } = lab.place(`${PLAIN}/server`);
+  let running: Program | undefined;
+  return {
+    subject: {
+      name: 'bare-node',
+      title: 'bare Node',
+      version: process.version,
+      note: `a Node process with ${workers} idle workers: what an agent takes at least`,
+    },
+    client: netns,
+    server: netns,
+    target: () => ({ address, port: 0 }),
+    prepare: async () => {
+      running = await startBareNode(netns, workers);
+    },
+    usage: () => usageOf(running === undefined ? [] : [running.pid]),
+    release: async () => {
+      await running?.stop();
+      running = undefined;
+    },
+  };
+}
+
 export function ambitSubject(
   lab: BenchLab,
   options: { readonly workers: number; readonly version: string },
@@ -128,7 +154,7 @@ export function ambitSubject(
       name: 'ambit',
       title: 'Ambit',
       version: options.version,
-      note: `two node agents run from source, ${options.workers} workers each, HBONE (HTTP/2 CONNECT over mutual TLS 1.3) to a service address, access log and metrics on as by default`,
+      note: `two node agents as their image holds them, ${options.workers} workers each, HBONE (HTTP/2 CONNECT over mutual TLS 1.3) to a service address, access log and metrics on as by default`,
     },
     client: lab.place(`${MESH}/client`).netns,
     server: lab.place(`${MESH}/server`).netns,

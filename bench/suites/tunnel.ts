@@ -4,6 +4,7 @@
  * CPU is that of the two proxies together; generator and server are not counted, but share the machine.
  */
 import { availableParallelism } from 'node:os';
+import { openLoopProgram } from '../generators/open-loop.ts';
 import { type Program, temporaryFolder } from '../measure/program.ts';
 import type { Metric } from '../measure/result.ts';
 import { runRounds } from '../measure/rounds.ts';
@@ -12,18 +13,19 @@ import { writeTlsFiles } from '../peers/tls-files.ts';
 import { ensureTools, toolVersion } from '../peers/tools.ts';
 import { type BenchLab, CONGESTION, MESH, PLAIN } from './bench-lab.ts';
 import { startBenchLab } from './mesh-start.ts';
-import type { Suite, SuiteOptions, SuiteResult } from './suite.ts';
+import { chosenCases, type Suite, type SuiteOptions, type SuiteResult } from './suite.ts';
 import {
   CONNECTING,
   KEEP_ALIVE_CONNECTIONS,
-  measureBareNode,
   measureTunnel,
+  RATE,
   TUNNEL_CASES,
   type TunnelCase,
   type TunnelSettings,
 } from './tunnel-measures.ts';
 import {
   ambitSubject,
+  bareNodeSubject,
   directSubject,
   haproxySubject,
   SERVER_PORTS,
@@ -36,24 +38,42 @@ const metric = (
   key: string,
   title: string,
   digits: number,
-  better: Metric['better'] = 'lower',
-): Metric => ({ case: caseName, key, title, digits, better });
+  more: Partial<Metric> = {},
+): Metric => ({ case: caseName, key, title, digits, better: 'lower', ...more });
+
+const HIGHER = { better: 'higher' } as const;
+const ADDED = { above: 'direct' } as const;
+/** To HAProxy, at most, or at least where more is better. */
+const goal = (ratio: number, peer = 'haproxy') => ({
+  goals: [{ subject: 'ambit', peer, ratio }],
+});
 
 const METRICS: readonly Metric[] = [
-  metric('bytes-1', 'cpuSecondsPerGib', 'CPU-s per GiB, 1 connection', 2),
-  metric('bytes-8', 'cpuSecondsPerGib', 'CPU-s per GiB, 8 connections', 2),
-  metric('bytes-1', 'gigabitsPerSecond', 'Gb/s, 1 connection', 1, 'higher'),
-  metric('bytes-8', 'gigabitsPerSecond', 'Gb/s, 8 connections', 1, 'higher'),
-  metric('requests', 'cpuMsPer1000', 'CPU-ms per 1000 requests of 1 KB', 1),
-  metric('requests', 'perSecond', 'requests per second', 0, 'higher'),
-  metric('connections', 'cpuMsPer1000', 'CPU-ms per 1000 new connections, 1 request each', 0),
-  metric('connections', 'perSecond', 'new connections per second', 0, 'higher'),
-  metric('idle', 'residentMegabytes', 'RSS of one idle proxy, MB', 1),
-  metric('idle', 'kilobytesPerConnection', 'KB per idle connection, both ends', 1),
+  metric('bytes-1', 'cpuSecondsPerGib', 'CPU-s per GiB, 1 connection', 2, goal(1)),
+  metric('bytes-8', 'cpuSecondsPerGib', 'CPU-s per GiB, 8 connections', 2, goal(1)),
+  metric('bytes-1', 'gigabitsPerSecond', 'Gb/s, 1 connection', 1, { ...HIGHER, ...goal(1) }),
+  metric('bytes-8', 'gigabitsPerSecond', 'Gb/s, 8 connections', 1, { ...HIGHER, ...goal(1) }),
+  metric('requests', 'cpuMsPer1000', 'CPU-ms per 1000 requests of 1 KB', 1, goal(0.75)),
+  metric('requests', 'perSecond', 'requests per second', 0, HIGHER),
+  metric('rate', 'cpus', 'vCPU at 1000 requests/s, open loop', 3, goal(0.85)),
+  metric('rate', 'p50', 'P50 there, added, ms', 2, { ...ADDED, ...goal(1) }),
+  metric('rate', 'p90', 'P90 there, added, ms', 2, { ...ADDED, ...goal(1) }),
+  metric('rate', 'p99', 'P99 there, added, ms', 2, { ...ADDED, ...goal(1) }),
+  metric(
+    'connections',
+    'cpuMsPer1000',
+    'CPU-ms per 1000 new connections, 1 request each',
+    0,
+    goal(0.14),
+  ),
+  metric('connections', 'perSecond', 'new connections per second', 0, HIGHER),
+  metric('idle', 'residentMegabytes', 'RSS of one idle proxy, MB', 1, goal(1.4, 'bare-node')),
+  metric('idle', 'kilobytesPerConnection', 'KB per idle connection, both ends', 1, goal(0.22)),
 ];
 
 export const runTunnel: Suite = async (options) => {
   ensureTools(['haproxy', 'nginx', 'wrk', 'iperf3'], options.onProgress);
+  openLoopProgram();
   const settings = settingsOf(options);
   using folder = temporaryFolder();
   const { lab: started, skipped } = await startBenchLab(options, {
@@ -74,15 +94,16 @@ export const runTunnel: Suite = async (options) => {
         threads: settings.threads,
         version: toolVersion('haproxy', '-v'),
       }),
+      ...(hasMesh ? [bareNodeSubject(lab, settings.threads)] : []),
       ...(hasMesh ? [ambitSubject(lab, { workers: settings.threads, version: '' })] : []),
     ];
     const { samples, failures } = await runRounds({
       rounds: options.rounds,
-      cases: TUNNEL_CASES,
+      cases: chosenCases(TUNNEL_CASES, options),
       subjectsOf: (name) =>
         subjects
           .map(({ subject }) => subject.name)
-          .filter((subject) => name !== 'idle' || subject !== 'direct'),
+          .filter((subject) => (name === 'idle' ? subject !== 'direct' : subject !== 'bare-node')),
       measure: async (name, subject) => {
         const found = subjects.find((one) => one.subject.name === subject);
         if (found === undefined) {
@@ -96,7 +117,6 @@ export const runTunnel: Suite = async (options) => {
     return {
       settings: {
         ...describe(settings),
-        bareNodeMegabytes: await measureBareNode(settings.threads),
         congestionControl: `${CONGESTION}, by route`,
       },
       subjects: subjects.map(({ subject }) => subject),
@@ -124,6 +144,8 @@ function describe(settings: TunnelSettings): SuiteResult['settings'] {
     ...settings,
     keepAliveConnections: KEEP_ALIVE_CONNECTIONS,
     connectingClients: CONNECTING,
+    ratePerSecond: RATE.perSecond,
+    rateConnections: RATE.connections,
     iperf3: toolVersion('iperf3', '--version'),
     wrk: toolVersion('wrk', '-v'),
     origin: `nginx ${toolVersion('nginx', '-v')}`,

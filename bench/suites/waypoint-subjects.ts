@@ -5,12 +5,15 @@
  * which is the work of a waypoint. Generators speak clear text always: in the client's and the server's pod an end of
  * a tunnel does the TLS (HAProxy for the peers, Ambit's agents for Ambit), whose CPU is kept apart.
  */
+import { join } from 'node:path';
 import type { Netns } from '@ambit/netns';
+import { startBareNode } from '../generators/bare-node.ts';
 import { processesIn, usageOf } from '../measure/process-usage.ts';
-import type { Program } from '../measure/program.ts';
+import { Program } from '../measure/program.ts';
 import type { Subject } from '../measure/result.ts';
 import { clientEndConfig, serverEndConfig, startHaproxy } from '../peers/haproxy-tunnel.ts';
 import { type HttpPeer, type HttpUpstream, PEER_PORTS } from '../peers/http-proxy.ts';
+import { HTTP_RULES, MANY_ROUTES } from '../peers/http-rules.ts';
 import type { TlsFiles } from '../peers/tls-files.ts';
 import { type BenchLab, MESH, PLAIN } from './bench-lab.ts';
 
@@ -18,7 +21,9 @@ export const ORIGIN_PORT = 8080;
 export const SERVICE_PORT = 80;
 const ENTRY_PORT = 18_080;
 const WIRE_PORT = 28_080;
-const WAYPOINT_PROGRAM = 'apps/waypoint/src/main.ts';
+const ENGINE_PORT = 38_080;
+const ENGINE_START_MS = 20_000;
+const ENGINE = join(import.meta.dirname, '..', 'programs', 'http-engine.ts');
 
 export const WAYS = ['clear', 'mtls', 'chain'] as const;
 export type Way = (typeof WAYS)[number];
@@ -26,6 +31,9 @@ export type Way = (typeof WAYS)[number];
 export interface HttpCase {
   readonly way: Way;
   readonly http: 1 | 2;
+  /** As fast as 64 connections can, so many a second, or nothing. */
+  readonly load: 'saturated' | 'rate' | 'idle';
+  readonly routes: 'few' | 'many';
 }
 
 export interface CpuSplit {
@@ -34,23 +42,39 @@ export interface CpuSplit {
   readonly endsMs: number | undefined;
 }
 
+export interface HttpTarget {
+  readonly address: string;
+  readonly port: number;
+  /** Where it cannot do what the case says. */
+  readonly http?: 1;
+}
+
 export interface HttpSubject {
   readonly subject: Subject;
   readonly client: Netns;
   canDo(what: HttpCase): boolean;
   /** Running, and where the client dials. */
-  prepare(what: HttpCase): Promise<{ readonly address: string; readonly port: number }>;
+  prepare(what: HttpCase): Promise<HttpTarget>;
   cpu(): CpuSplit | undefined;
+  /** Of the proxy alone; undefined where nobody asks. */
+  residentBytes(): number | undefined;
   release(): Promise<void>;
+  /** What stayed between samples ends. */
+  close?(): Promise<void>;
 }
 
 export function directHttp(lab: BenchLab): HttpSubject {
   return {
     subject: { name: 'direct', title: 'direct', version: '', note: 'the origin itself' },
     client: lab.place(`${PLAIN}/client`).netns,
-    canDo: ({ way, http }) => way === 'clear' && http === 1,
-    prepare: async () => ({ address: lab.place(`${PLAIN}/server`).address, port: ORIGIN_PORT }),
+    // With peers of a rate, because what they add is counted from it.
+    canDo: ({ way, http, load, routes }) =>
+      load === 'rate' || (way === 'clear' && http === 1 && routes === 'few'),
+    prepare: async () => ({
+      ...{ address: lab.place(`${PLAIN}/server`).address, port: ORIGIN_PORT, http: 1 },
+    }),
     cpu: () => undefined,
+    residentBytes: () => undefined,
     release: async () => undefined,
   };
 }
@@ -76,7 +100,7 @@ export function peerHttp(peer: HttpPeer, ground: PeerGround): HttpSubject {
       note: 'one worker, log off; mutual TLS reaches it through an HAProxy in the pod of the client (and of the server)',
     },
     client: client.netns,
-    canDo: () => true,
+    canDo: ({ load, routes }) => load !== 'idle' && routes === 'few',
     prepare: async (what) => {
       const upstream = await startUpstream(ground, what, ends);
       running = await peer.start({ netns: proxy.netns, folder, tls, upstream });
@@ -91,6 +115,7 @@ export function peerHttp(peer: HttpPeer, ground: PeerGround): HttpSubject {
       proxyMs: usageOf(running === undefined ? [] : [running.pid]).cpuMs,
       endsMs: ends.length === 0 ? undefined : usageOf(ends.map(({ pid }) => pid)).cpuMs,
     }),
+    residentBytes: () => undefined,
     release: async () => {
       await Promise.all([running, ...ends].map(async (program) => await program?.stop()));
       running = undefined;
@@ -106,19 +131,96 @@ export function ambitHttp(lab: BenchLab, waypoint: Netns): HttpSubject {
       name: 'ambit',
       title: 'Ambit waypoint',
       version: '',
-      note: 'run from source, one worker, access log and metrics on as by default; HBONE (mutual TLS and HTTP/2 CONNECT) on both sides, the ends are node agents',
+      note: 'as its image holds it, one worker, access log and metrics on as by default; HBONE (mutual TLS and HTTP/2 CONNECT) on both sides, the ends are node agents',
     },
     client: lab.place(`${MESH}/client`).netns,
     canDo: ({ way }) => way === 'chain',
-    prepare: async () => ({ address: lab.serviceAddress(`${MESH}/app`), port: SERVICE_PORT }),
-    cpu: () => {
-      const pids = processesIn(waypoint.id, WAYPOINT_PROGRAM);
-      if (pids.length === 0) {
-        throw new Error('the waypoint is not running');
-      }
-      return { proxyMs: usageOf(pids).cpuMs, endsMs: usageOf(lab.agentPids).cpuMs };
-    },
+    prepare: async ({ routes }) => ({
+      address: lab.serviceAddress(`${MESH}/${routes === 'few' ? 'app' : 'many'}`),
+      port: SERVICE_PORT,
+    }),
+    cpu: () => ({
+      proxyMs: usageOf(waypointPids(waypoint)).cpuMs,
+      endsMs: usageOf(lab.agentPids).cpuMs,
+    }),
+    residentBytes: () => usageOf(waypointPids(waypoint)).residentBytes,
     release: async () => undefined,
+  };
+}
+
+function waypointPids(waypoint: Netns): number[] {
+  const pids = ['apps/waypoint/src/main.ts', 'waypoint/dist/main.mjs'].flatMap((part) =>
+    processesIn(waypoint.id, part),
+  );
+  if (pids.length === 0) {
+    throw new Error('the waypoint is not running');
+  }
+  return pids;
+}
+
+/** The waypoint's engine without TLS and HBONE. It stays, as a waypoint does: one for few routes and one for many. */
+export function engineHttp(ground: PeerGround): HttpSubject {
+  const { lab } = ground;
+  const proxy = lab.place(`${PLAIN}/proxy`);
+  const server = lab.place(`${PLAIN}/server`);
+  const engines = new Map<number, Program>();
+  let current: Program | undefined;
+  const start = async (port: number, routes: number): Promise<Program> => {
+    const args = [port, server.address, ORIGIN_PORT, routes].map(String);
+    const program = Program.start(proxy.netns, [process.execPath, ENGINE, ...args]);
+    engines.set(port, program);
+    await program.waitForOutput('listening', ENGINE_START_MS);
+    return program;
+  };
+  return {
+    subject: {
+      name: 'engine',
+      title: 'Ambit engine',
+      version: '',
+      note: "the waypoint's HTTP engine alone in one process, with the same routes and rules, without TLS, HBONE, log and metrics: beside peers in clear text",
+    },
+    client: lab.place(`${PLAIN}/client`).netns,
+    canDo: ({ way, load }) => way === 'clear' && load !== 'idle',
+    prepare: async ({ routes }) => {
+      const [port, count] =
+        routes === 'few' ? [ENGINE_PORT, HTTP_RULES.length] : [ENGINE_PORT + 1, MANY_ROUTES];
+      current = engines.get(port) ?? (await start(port, count));
+      return { address: proxy.address, port };
+    },
+    cpu: () => ({
+      proxyMs: usageOf(current === undefined ? [] : [current.pid]).cpuMs,
+      endsMs: undefined,
+    }),
+    residentBytes: () => undefined,
+    release: async () => undefined,
+    close: async () => {
+      await Promise.all([...engines.values()].map(async (engine) => await engine.stop()));
+    },
+  };
+}
+
+/** A Node process with as many workers, all idle: what a waypoint takes at least. */
+export function bareNode(netns: Netns, workers: number): HttpSubject {
+  let running: Program | undefined;
+  return {
+    subject: {
+      name: 'bare-node',
+      title: 'bare Node',
+      version: process.version,
+      note: `a Node process with ${workers} idle worker: what a waypoint takes at least`,
+    },
+    client: netns,
+    canDo: ({ load }) => load === 'idle',
+    prepare: async () => {
+      running = await startBareNode(netns, workers);
+      return { address: '', port: 0 };
+    },
+    cpu: () => undefined,
+    residentBytes: () => usageOf(running === undefined ? [] : [running.pid]).residentBytes,
+    release: async () => {
+      await running?.stop();
+      running = undefined;
+    },
   };
 }
 

@@ -1,0 +1,97 @@
+/** One sample of an HTTP proxy: it answers and refuses as it should, then load for a fixed time between two looks at its CPU. */
+import { systemClock } from '@ambit/core';
+import { runH2load } from '../generators/h2load.ts';
+import { requireEnforcing } from '../generators/http-status.ts';
+import { requireAnswered } from '../generators/load-result.ts';
+import { runOpenLoop } from '../generators/open-loop.ts';
+import { runWrk } from '../generators/wrk.ts';
+import { MANY_REQUEST, REQUEST } from '../peers/http-rules.ts';
+import { RATE_PER_SECOND } from './waypoint-cases.ts';
+import type { CpuSplit, HttpCase, HttpSubject } from './waypoint-subjects.ts';
+
+export const CONNECTIONS = 64;
+export const RATE_CONNECTIONS = 4;
+const PEER_START_MS = 5_000;
+const SETTLE_MS = 1_000;
+
+export interface HttpSettings {
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+}
+
+/** Values by the keys of the metrics. */
+export async function measureHttp(
+  subject: HttpSubject,
+  what: HttpCase,
+  settings: HttpSettings,
+): Promise<Record<string, number>> {
+  try {
+    const target = await subject.prepare(what);
+    const http = target.http ?? what.http;
+    if (what.load === 'idle') {
+      await systemClock.sleep(SETTLE_MS);
+      return { residentMegabytes: (subject.residentBytes() ?? 0) / 1e6 };
+    }
+    const request = what.routes === 'few' ? REQUEST : MANY_REQUEST;
+    const url = `http://${target.address}:${target.port}${request.path}`;
+    if (subject.subject.name !== 'direct') {
+      const check = { url, http, request, timeoutMs: PEER_START_MS };
+      await requireEnforcing(subject.client, check);
+    }
+    return what.load === 'rate'
+      ? await measureRate(subject, http, { url, headers: request.headers, ...settings })
+      : await measureSaturated(subject, http, { url, headers: request.headers, ...settings });
+  } finally {
+    await subject.release();
+  }
+}
+
+interface Load extends HttpSettings {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+async function measureSaturated(
+  subject: HttpSubject,
+  http: 1 | 2,
+  { seconds, warmUpSeconds, ...to }: Load,
+): Promise<Record<string, number>> {
+  const run = http === 1 ? runWrk : runH2load;
+  const load = { ...to, connections: CONNECTIONS };
+  await run(subject.client, { ...load, seconds: warmUpSeconds });
+  const before = subject.cpu();
+  const result = requireAnswered(await run(subject.client, { ...load, seconds }));
+  const after = subject.cpu();
+  const per1000 = (from = 0, to = 0): number => ((to - from) / result.requests) * 1_000;
+  return {
+    ...(after === undefined ? {} : { cpuMsPer1000: per1000(before?.proxyMs, after.proxyMs) }),
+    ...(after?.endsMs === undefined
+      ? {}
+      : { endsCpuMsPer1000: per1000(before?.endsMs, after.endsMs) }),
+    perSecond: result.requests / result.seconds,
+  };
+}
+
+async function measureRate(
+  subject: HttpSubject,
+  http: 1 | 2,
+  { seconds, warmUpSeconds, ...to }: Load,
+): Promise<Record<string, number>> {
+  const load = { http, connections: RATE_CONNECTIONS, perSecond: RATE_PER_SECOND };
+  let before: CpuSplit | undefined;
+  const result = await runOpenLoop(
+    subject.client,
+    { ...to, ...load, seconds, warmUpSeconds },
+    () => {
+      before = subject.cpu();
+    },
+  );
+  const after = subject.cpu();
+  const { p50, p90, p99 } = result;
+  return {
+    ...{ p50, p90, p99 },
+    ...(after === undefined
+      ? {}
+      : { cpus: (after.proxyMs - (before?.proxyMs ?? 0)) / 1_000 / seconds }),
+  };
+}
