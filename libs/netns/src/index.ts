@@ -24,6 +24,7 @@ export {
   bindUdp,
   closeFd,
   duplicate,
+  hearNoMore,
   listenTcp,
   localAddressOf,
   originalDestination,

@@ -10,6 +10,7 @@ import {
   bindUdp,
   closeFd,
   duplicate,
+  hearNoMore,
   listenTcp,
   localAddressOf,
   originalDestination,
@@ -239,6 +240,45 @@ describe('bindUdp', () => {
       client.close();
     });
   }
+});
+
+describe('hearNoMore', () => {
+  for (const address of ['127.0.0.1', '::1']) {
+    it(`leaves what comes to the others of the port, and loses nothing that has come, on ${address}`, async () => {
+      const fd = bindUdp(ns, { address, port: 0, reusePort: true });
+      const first = await adoptUdp(fd);
+      const { port } = first.address();
+      const client = await adoptUdp(bindUdp(ns, { address, port: 0, reusePort: false }));
+      first.on('message', (bytes, peer) => first.send(`first ${bytes}`, peer.port, peer.address));
+      client.send('old', port, address);
+      // It is sent when the tick is over, and read no sooner than in the next turn of the loop.
+      await new Promise((resolve) => process.nextTick(resolve));
+      hearNoMore(fd);
+      const second = await adoptUdp(bindUdp(ns, { address, port, reusePort: true }));
+      second.on('message', (bytes, peer) =>
+        second.send(`second ${bytes}`, peer.port, peer.address),
+      );
+      const answers: string[] = [];
+      const all = Promise.withResolvers<void>();
+      const clients = [client];
+      for (let i = 0; i < 8; i++) {
+        clients.push(await adoptUdp(bindUdp(ns, { address, port: 0, reusePort: false })));
+      }
+      for (const one of clients) {
+        one.on('message', (bytes) => {
+          if (answers.push(bytes.toString()) === 1 + clients.length) all.resolve();
+        });
+        one.send('new', port, address);
+      }
+      await all.promise;
+      assert.deepEqual(answers.sort(), ['first old', ...clients.map(() => 'second new')]);
+      for (const socket of [first, second, ...clients]) socket.close();
+    });
+  }
+
+  it('refuses what is no socket of IP', () => {
+    assert.throws(() => hearNoMore(-1), { code: 'NETNS_SOCKET_FAILED' });
+  });
 });
 
 it('leaves no descriptor behind', async () => {

@@ -105,6 +105,20 @@ export function bindUdp(ns: Netns, options: UdpBindOptions): number {
   });
 }
 
+/**
+ * From here on a bound UDP socket gets nothing new; what it has got can be read, and anybody be answered. Of sockets that share
+ * a port (SO_REUSEPORT) the others get its part. Closing it instead would lose what it has got.
+ */
+export function hearNoMore(fd: number): void {
+  const own = localAddressOf(fd);
+  if (own === undefined) {
+    throw new NetnsError('NETNS_SOCKET_FAILED', `descriptor ${fd} is no socket of IP`);
+  }
+  // A connected socket hears its peer alone, and nobody else sends from here.
+  const bytes = encodeSocketAddress(own);
+  check(libc().connect(fd, bytes, bytes.length), 'NETNS_SOCKET_FAILED', 'cannot stop hearing');
+}
+
 /** A second descriptor of the same open socket. */
 export function duplicate(fd: number): number {
   return check(

@@ -54,6 +54,7 @@ export interface Libc {
   ) => number;
   readonly getsockname: (fd: number, address: Uint8Array, length: Uint8Array) => number;
   readonly bind: (fd: number, address: Uint8Array, length: number) => number;
+  readonly connect: (fd: number, address: Uint8Array, length: number) => number;
   readonly listen: (fd: number, backlog: number) => number;
   readonly close: (fd: number) => number;
   readonly inetPton: (family: number, text: string, bytes: Uint8Array) => number;
@@ -82,6 +83,7 @@ function bindLibc(): Libc {
     getsockopt: lib.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
     getsockname: lib.func('int getsockname(int fd, void *address, void *length)'),
     bind: lib.func('int bind(int fd, const void *address, uint32_t length)'),
+    connect: lib.func('int connect(int fd, const void *address, uint32_t length)'),
     listen: lib.func('int listen(int fd, int backlog)'),
     close: lib.func('int close(int fd)'),
     inetPton: lib.func('int inet_pton(int family, const char *text, void *bytes)'),

@@ -10,6 +10,7 @@ import { decode, encode } from 'dns-packet';
 import { applyCapture } from '../capture/pod-network.ts';
 import { DEFAULT_PROBE_SOURCES } from '../capture/rules.ts';
 import { type Cable, connectPodAndPeer, dial, EchoServer, PEER } from '../capture/testing.ts';
+import type { ServedNames } from '../pods/captured-pod.ts';
 import type { Pod } from '../pods/pod.ts';
 import { service } from '../testing.ts';
 import { createDnsMetrics } from './dns-metrics.ts';
@@ -29,6 +30,9 @@ const POD_RECORD: Pod = {
   ips: [],
 };
 
+/** Of each kind, at a hand-over. */
+const QUESTIONS = 40;
+
 /** What the answer to a question of this upstream is: the question's id, turned around, and something unreadable. */
 function strangeAnswer(query: Buffer): Buffer {
   const header = Buffer.from(query.subarray(0, 12));
@@ -39,7 +43,8 @@ function strangeAnswer(query: Buffer): Buffer {
 describe('names in a captured pod', () => {
   let cable: Cable;
   let pod: Netns;
-  let names: AsyncDisposable;
+  let names: ServedNames;
+  let mesh: MeshNames;
   let servers: readonly Upstream[] = [];
   const registry = createRegistry();
   const seen: { query: Buffer; from: string }[] = [];
@@ -50,7 +55,7 @@ describe('names in a captured pod', () => {
     ({ pod } = cable);
     const view = new MeshIndex({ network: '' });
     view.apply({ changed: [service('reviews', ['10.96.0.1', 'fd00::1'])], removed: [] });
-    const mesh = new MeshNames({
+    mesh = new MeshNames({
       view,
       clusterDomain: 'cluster.local',
       isIpv6Enabled: true,
@@ -172,6 +177,34 @@ describe('names in a captured pod', () => {
     assert.equal((answer[3] ?? 0) & 15, 2);
     servers = [];
     assert.equal(((await askUdp(question('example.com'), '10.77.0.200'))[3] ?? 0) & 15, 2);
+  });
+
+  it('are answered to the last one when another agent takes over', async () => {
+    servers = [{ address: PEER.v4, port: 53 }];
+    const socket = await adoptUdp(bindUdp(pod, { address: '0.0.0.0', port: 0, reusePort: false }));
+    const answered = new Set<number>();
+    const all = Promise.withResolvers<void>();
+    socket.on('message', (bytes) => {
+      answered.add(bytes.readUInt16BE(0));
+      if (answered.size === 3 * QUESTIONS) all.resolve();
+    });
+    const ask = (first: number, name: string): void => {
+      for (let id = first; id < first + QUESTIONS; id++) {
+        const query = question(name);
+        query.writeUInt16BE(id);
+        socket.send(query, 53, '10.77.0.200');
+      }
+    };
+    ask(0, 'reviews');
+    ask(1_000, 'example.com');
+    // They are sent when the tick is over, and read no sooner than in the next turn of the loop.
+    await new Promise((resolve) => process.nextTick(resolve));
+    const left = names.leave();
+    names = await mesh.serve(POD_RECORD, pod);
+    ask(2_000, 'reviews');
+    await left;
+    await all.promise;
+    socket.close();
   });
 
   it('have a bound on connections, and count what is beyond', async () => {

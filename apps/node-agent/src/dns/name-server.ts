@@ -6,7 +6,7 @@
 import type { Socket as DatagramSocket } from 'node:dgram';
 import type { Server, Socket } from 'node:net';
 import type { Clock } from '@ambit/core';
-import { adoptListener, adoptUdp, bindUdp, listenTcp, type Netns } from '@ambit/netns';
+import { adoptListener, adoptUdp, bindUdp, hearNoMore, listenTcp, type Netns } from '@ambit/netns';
 import { DNS_PORT, PACKET_MARK } from '../capture/constants.ts';
 import type { DnsMetrics } from './dns-metrics.ts';
 import type { NameResponder } from './name-responder.ts';
@@ -18,6 +18,9 @@ const IDLE_MS = 15_000;
 const BACKLOG = 64;
 /** Answers that a client does not read may wait in memory up to this; then it is cut off. */
 const UNREAD_BYTES_MAX = 256 * 1024;
+/** What was asked before another agent took over is answered for so long. */
+const LEAVE_MS = 2_000;
+const LEAVE_CHECK_MS = 20;
 
 export interface NameServerOptions {
   readonly ns: Netns;
@@ -30,9 +33,13 @@ export interface NameServerOptions {
 
 export class NameServer implements AsyncDisposable {
   readonly #options: NameServerOptions;
-  readonly #udp: DatagramSocket[] = [];
+  /** With their descriptors. */
+  readonly #udp = new Map<DatagramSocket, number>();
   readonly #tcp: Server[] = [];
   readonly #connections = new Set<Socket>();
+  /** Over UDP: since the start, and not answered yet. */
+  #asked = 0;
+  #unanswered = 0;
 
   private constructor(options: NameServerOptions) {
     this.#options = options;
@@ -52,11 +59,32 @@ export class NameServer implements AsyncDisposable {
     return server;
   }
 
+  /** Another agent answers in this namespace, too: takes no new questions, answers those that it has, and ends. */
+  async leave(): Promise<void> {
+    const { clock } = this.#options;
+    for (const fd of this.#udp.values()) {
+      hearNoMore(fd);
+    }
+    for (const server of this.#tcp) {
+      server.close();
+    }
+    const deadline = clock.now() + LEAVE_MS;
+    let asked: number;
+    do {
+      asked = this.#asked;
+      await clock.sleep(LEAVE_CHECK_MS);
+      // A loop that is late runs its timers before it reads sockets.
+      await new Promise((resolve) => setImmediate(resolve));
+    } while ((asked !== this.#asked || this.#unanswered > 0) && clock.now() < deadline);
+    await this[Symbol.asyncDispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#options.responder.stop();
-    for (const socket of this.#udp.splice(0)) {
+    for (const socket of this.#udp.keys()) {
       socket.close();
     }
+    this.#udp.clear();
     for (const connection of this.#connections) {
       connection.destroy();
     }
@@ -68,8 +96,9 @@ export class NameServer implements AsyncDisposable {
   async #open(address: string): Promise<void> {
     const { ns, port = DNS_PORT } = this.#options;
     const options = { address, port, mark: PACKET_MARK, reusePort: true };
-    const udp = await adoptUdp(bindUdp(ns, options));
-    this.#udp.push(udp);
+    const fd = bindUdp(ns, options);
+    const udp = await adoptUdp(fd);
+    this.#udp.set(udp, fd);
     udp.on('message', (query, from) => void this.#answer(udp, query, from));
     // An ICMP error about an answer that nobody waits for any more.
     udp.on('error', () => undefined);
@@ -86,8 +115,11 @@ export class NameServer implements AsyncDisposable {
     query: Buffer,
     from: { readonly address: string; readonly port: number },
   ): Promise<void> {
+    this.#asked++;
+    this.#unanswered++;
     const answer = await this.#options.responder.respond(query, 'udp');
-    if (answer !== undefined && this.#udp.includes(udp)) {
+    this.#unanswered--;
+    if (answer !== undefined && this.#udp.has(udp)) {
       udp.send(answer, from.port, from.address);
     }
   }

@@ -3,7 +3,7 @@ import type { Clock } from '@ambit/core';
 import type { Netns } from '@ambit/netns';
 import type { Logger } from '@ambit/telemetry';
 import { hasIpv6 } from '../capture/pod-network.ts';
-import type { PodNames } from '../pods/captured-pod.ts';
+import type { PodNames, ServedNames } from '../pods/captured-pod.ts';
 import type { Pod } from '../pods/pod.ts';
 import type { DnsMetrics } from './dns-metrics.ts';
 import { NameResponder, type UpstreamNames } from './name-responder.ts';
@@ -29,7 +29,7 @@ export class MeshNames implements PodNames {
   }
 
   /** Sockets are open when it resolves. They are also open in pods whose names are not captured: nothing asks there. */
-  async serve(pod: Pod, ns: Netns): Promise<AsyncDisposable> {
+  async serve(pod: Pod, ns: Netns): Promise<ServedNames> {
     const { clock, metrics, isIpv6Enabled } = this.#options;
     const responder = new NameResponder({ ...this.#options, pod, ns, random: Math.random });
     const addresses = isIpv6Enabled && hasIpv6(ns) ? ['127.0.0.1', '::1'] : ['127.0.0.1'];

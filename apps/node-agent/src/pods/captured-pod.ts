@@ -26,7 +26,12 @@ import type { CaptureSteps } from './pod-capture.ts';
 
 export interface PodNames {
   /** Answers names inside the namespace until disposed. */
-  serve(pod: Pod, ns: Netns): Promise<AsyncDisposable>;
+  serve(pod: Pod, ns: Netns): Promise<ServedNames>;
+}
+
+export interface ServedNames extends AsyncDisposable {
+  /** Ends, too, and loses no question: for where another agent answers by now. */
+  leave(): Promise<void>;
 }
 
 export interface PodCertificates {
@@ -55,7 +60,7 @@ export interface CapturedPodOptions {
 export class CapturedPodSteps implements CaptureSteps {
   readonly #options: CapturedPodOptions;
   #sets: readonly ListenerSet[] = [];
-  #names: AsyncDisposable | undefined;
+  #names: ServedNames | undefined;
 
   constructor(options: CapturedPodOptions) {
     this.#options = options;
@@ -122,7 +127,9 @@ export class CapturedPodSteps implements CaptureSteps {
   /** This agent ends and another takes over: our sockets close, workers close theirs as they drain. */
   async leave(): Promise<void> {
     this.#closeSets();
-    await this.#closeNames();
+    const names = this.#names;
+    this.#names = undefined;
+    await names?.leave();
   }
 
   carriedConnections(): number {

@@ -21,6 +21,11 @@ import { threadSpawner, type WorkerPort } from './worker-port.ts';
 
 const APP = 8080;
 
+const NO_NAMES = {
+  leave: () => Promise.resolve(),
+  [Symbol.asyncDispose]: () => Promise.resolve(),
+};
+
 describe('a worker that dies', () => {
   let cable: Cable;
   let app: EchoServer;
@@ -79,7 +84,7 @@ describe('a worker that dies', () => {
       },
       ns: cable.pod,
       workers: pool,
-      names: { serve: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }) },
+      names: { serve: () => Promise.resolve(NO_NAMES) },
       certificates: { warm: () => Promise.resolve() },
       isSuperseded: () => false,
       probes: { add: () => Promise.resolve(), remove: () => Promise.resolve() },
