@@ -37,13 +37,13 @@ const OWN_KEYS: ReadonlySet<string> = new Set([
 
 /** JSON of `object` in the form people write, key order: apiVersion, kind, metadata, spec, status. */
 export function serializeObject(object: MeshObject): Record<string, unknown> {
-  const { kind, apiVersion, metadata, ...body } = object;
+  const { kind, apiVersion, metadata, ...body } = written(object);
   const slash = apiVersion.indexOf('/');
   const definition = definitionOf(slash < 0 ? '' : apiVersion.slice(0, slash), kind);
   if (definition === undefined) throw new TypeError(`no schema for ${apiVersion} ${kind}`);
   const meta = z.encode(metadataSchema, metadata);
   const { deletionTimestamp, ...rest } = Object(z.encode(definition.body, body));
-  const written = {
+  const all = {
     apiVersion,
     kind,
     metadata: {
@@ -52,7 +52,14 @@ export function serializeObject(object: MeshObject): Record<string, unknown> {
     },
     ...rest,
   };
-  return Object(prune(written, '', false));
+  return Object(prune(all, '', false));
+}
+
+/** One that is kept in another form says its fields itself. */
+function written(object: MeshObject): MeshObject {
+  return 'toJSON' in object && typeof object.toJSON === 'function'
+    ? (object.toJSON() as MeshObject)
+    : object;
 }
 
 function prune(value: unknown, key: string, isOwnKey: boolean): unknown {

@@ -5,10 +5,9 @@
  * told once, deletions first, because an address may have moved to another object. A list is compared by what is in
  * it: after a restore from a backup a version that was seen before may be of other content.
  */
-import { isDeepStrictEqual } from 'node:util';
-
-import type { KubeObject } from './resources.ts';
+import type { KubeObject, ObjectMeta } from './resources.ts';
 import { keyOf } from './resources.ts';
+import { StagedList } from './staged-list.ts';
 
 export type ReflectorEvent<T> =
   | { readonly kind: 'added'; readonly key: string; readonly object: T }
@@ -28,13 +27,29 @@ export type ReflectorEvent<T> =
   /** The first complete list has been told. Once. */
   | { readonly kind: 'synced' };
 
-export interface Entry<T> {
+/** What is kept of an object beside itself, in little memory: a version is a number where that says the same. */
+export class Entry<T> {
   readonly object: T;
   readonly uid: string;
-  readonly resourceVersion: string;
+  readonly #version: number | string;
+
+  constructor(
+    object: T,
+    { uid = '', resourceVersion = '' }: Pick<ObjectMeta, 'uid' | 'resourceVersion'>,
+  ) {
+    this.object = object;
+    this.uid = uid;
+    const version = Number(resourceVersion);
+    this.#version = String(version) === resourceVersion ? version : resourceVersion;
+  }
+
+  get resourceVersion(): string {
+    return String(this.#version);
+  }
 }
 
-interface Unreadable {
+/** Of an object that `prune` throws for, or that is one too many. */
+export interface Unreadable {
   readonly reason: string;
 }
 
@@ -180,7 +195,6 @@ export class ReflectorStore<T> {
     { object, count }: { readonly object: KubeObject; readonly count: number },
   ): Entry<T> | undefined | Unreadable {
     const { prune, objectsMax } = this.#options;
-    const { uid = '', resourceVersion = '' } = object.metadata;
     try {
       const kept = prune(object);
       if (kept === undefined) {
@@ -189,7 +203,7 @@ export class ReflectorStore<T> {
       if (count >= objectsMax && !this.#entries.has(key)) {
         return { reason: `more than ${objectsMax} objects of this kind` };
       }
-      return { object: kept, uid, resourceVersion };
+      return new Entry(kept, object.metadata);
     } catch (error) {
       return { reason: error instanceof Error ? error.message : String(error) };
     }
@@ -201,70 +215,4 @@ interface CommitOptions {
   readonly malformed: ReadonlySet<string>;
   /** What the list does not name stays. */
   readonly keepsUnlisted: boolean;
-}
-
-interface StagedListOptions<T> {
-  readonly store: ReflectorStore<T>;
-  readonly current: ReadonlyMap<string, Entry<T>>;
-  readonly entryOf: (
-    key: string,
-    object: KubeObject,
-    count: number,
-  ) => Entry<T> | undefined | Unreadable;
-}
-
-/** A list while it is read. Nothing is told of it before `commit`, except what is malformed. */
-export class StagedList<T> {
-  readonly #options: StagedListOptions<T>;
-  readonly #entries = new Map<string, Entry<T>>();
-  readonly #malformed = new Set<string>();
-  #hasNameless = false;
-
-  constructor(options: StagedListOptions<T>) {
-    this.#options = options;
-  }
-
-  put(object: KubeObject): void {
-    const key = keyOf(object.metadata);
-    const { uid, resourceVersion } = object.metadata;
-    const old = this.#options.current.get(key);
-    const isSeen = old?.uid === uid && old?.resourceVersion === resourceVersion;
-    const entry = this.#options.entryOf(key, object, this.#entries.size);
-    if (entry === undefined) {
-      return;
-    }
-    if ('reason' in entry) {
-      this.#options.store.malformed(key, entry.reason);
-      this.#malformed.add(key);
-      if (old?.uid === uid) {
-        this.#keepOld(key);
-      }
-    } else {
-      const isSame = isSeen && old !== undefined && isDeepStrictEqual(old.object, entry.object);
-      this.#entries.set(key, isSame ? old : entry);
-    }
-  }
-
-  malformed(key: string | undefined, reason: string): void {
-    this.#options.store.malformed(key, reason);
-    if (key === undefined) {
-      // It may be any of the old ones, so none of them is known to be gone.
-      this.#hasNameless = true;
-    } else {
-      this.#malformed.add(key);
-      this.#keepOld(key);
-    }
-  }
-
-  commit(): void {
-    const keepsUnlisted = this.#hasNameless;
-    this.#options.store.commit(this.#entries, { malformed: this.#malformed, keepsUnlisted });
-  }
-
-  #keepOld(key: string): void {
-    const old = this.#options.current.get(key);
-    if (old !== undefined) {
-      this.#entries.set(key, old);
-    }
-  }
 }

@@ -10,9 +10,11 @@ import {
   watchDefinitions,
 } from '@ambit/kube';
 
+import { deepEqual } from '@ambit/model';
+
 import type { KubernetesContext } from '../context.ts';
 import type { FollowedKind } from './followed-kinds.ts';
-import { type ReadObject, readObject } from './read-object.ts';
+import { NO_FINDINGS, type ReadObject, readObject } from './read-object.ts';
 import type { KindHealth } from './reading-problems.ts';
 import { SharedValues } from './shared-values.ts';
 
@@ -37,9 +39,12 @@ export interface FollowersOptions {
   readonly before: (key: ObjectKey, read: ReadObject | undefined) => ReadObject | undefined;
 }
 
+/** What a reflector holds: of what is accepted without a finding, and so of nearly everything, the object alone. */
+type Kept = MeshObject | ReadObject;
+
 interface Follower {
   readonly followed: FollowedKind;
-  readonly reflector: Reflector<ReadObject>;
+  readonly reflector: Reflector<Kept>;
 }
 
 export class Followers {
@@ -88,7 +93,7 @@ export class Followers {
 
   get(key: ObjectKey): ReadObject | undefined {
     const { follower, place } = this.#find(key);
-    return follower?.reflector.get(place);
+    return opened(follower?.reflector.get(place));
   }
 
   /** Also of refused objects. Undefined if there is none, or its kind is not served now. */
@@ -100,7 +105,7 @@ export class Followers {
     const { version } = reflector.health();
     if (identity === undefined || version === undefined) return undefined;
     const { group, resource } = followed.resource;
-    const read = reflector.get(place);
+    const read = opened(reflector.get(place));
     return {
       kind: followed.kind,
       gvr: { group, version, resource },
@@ -115,11 +120,11 @@ export class Followers {
     return { follower: this.#followers.get(key.slice(0, slash)), place: key.slice(slash + 1) };
   }
 
-  #reflectorOf(followed: FollowedKind): Reflector<ReadObject> {
+  #reflectorOf(followed: FollowedKind): Reflector<Kept> {
     const { context, lastAccepted, before, onEvent } = this.#options;
     const { http, discovery, clock, metrics } = context;
     const { resource, labelSelector, isServed, keyPrefix } = followed;
-    const reflector: Reflector<ReadObject> = new Reflector({
+    const reflector: Reflector<Kept> = new Reflector({
       http,
       discovery,
       clock,
@@ -131,16 +136,52 @@ export class Followers {
         const place = placeOf(object.metadata);
         const { uid = '' } = object.metadata;
         const key = `${keyPrefix}/${place}`;
-        return readObject(object, {
-          followed,
-          shared: this.#shared,
-          before: before(key, reflector.get(place)),
-          lastAccepted: () => lastAccepted(key, uid),
-        });
+        const known = reflector.get(place);
+        const read = kept(
+          readObject(object, {
+            followed,
+            shared: this.#shared,
+            before: before(key, opened(known)),
+            lastAccepted: () => lastAccepted(key, uid),
+          }),
+        );
+        // Whoever was told of it before holds that one, and is told of no other.
+        return deepEqual(known, read) ? known : read;
       },
-      onEvent: (event) => onEvent(followed, event),
+      onEvent: (event) => onEvent(followed, openedEvent(event)),
     });
     return reflector;
+  }
+}
+
+function kept(read: ReadObject): Kept {
+  return read.kind === 'accepted' && read.findings === NO_FINDINGS ? read.object : read;
+}
+
+function opened(held: Kept): ReadObject;
+function opened(held: Kept | undefined): ReadObject | undefined;
+function opened(held: Kept | undefined): ReadObject | undefined {
+  return held === undefined || isRead(held)
+    ? held
+    : { kind: 'accepted', object: held, findings: NO_FINDINGS };
+}
+
+function isRead(held: Kept): held is ReadObject {
+  return held.kind === 'accepted' || held.kind === 'refused' || held.kind === 'unsupported';
+}
+
+function openedEvent(event: ReflectorEvent<Kept>): ReflectorEvent<ReadObject> {
+  switch (event.kind) {
+    case 'added':
+      return { ...event, object: opened(event.object) };
+    case 'updated':
+      return { ...event, object: opened(event.object), old: opened(event.old) };
+    case 'deleted':
+      return { ...event, old: opened(event.old) };
+    case 'forgotten':
+    case 'malformed':
+    case 'synced':
+      return event;
   }
 }
 

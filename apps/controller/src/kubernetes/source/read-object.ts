@@ -42,7 +42,8 @@ export interface ReadContext {
   readonly lastAccepted: () => MeshObject | undefined;
 }
 
-const NO_FINDINGS: readonly Finding[] = [];
+/** Of everything that there is nothing to say of. */
+export const NO_FINDINGS: readonly Finding[] = [];
 
 export function readObject(object: KubeObject, context: ReadContext): ReadObject {
   const { followed, shared } = context;
