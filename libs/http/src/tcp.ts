@@ -142,7 +142,9 @@ async function connect(
     require(authorization.forEndpoint(endpoint), options.chosen);
     hold(state, endpoint, options.chosen);
     try {
-      return await plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal);
+      return await state.late.watch(endpoint.key, () =>
+        plane.dial({ endpoint, cluster: resolved.cluster.ref }, options.signal),
+      );
     } catch (error) {
       if (isPolicyRefusal(error)) {
         throw new HttpError('HTTP_DENIED', error.message, { side: 'upstream', cause: error });

@@ -15,6 +15,7 @@ import {
   OutlierState,
   pickEndpoint,
 } from '@ambit/routing';
+import { LateEndpoints } from './late-endpoints.ts';
 
 /** Clusters remembered; beyond, the oldest begins anew. */
 const CLUSTERS_MAX = 50_000;
@@ -24,6 +25,7 @@ export type MeshEndpoint = Endpoint<Workload>;
 export class ClusterState {
   readonly cluster: Cluster;
   readonly breaker: CircuitBreaker;
+  readonly late: LateEndpoints;
   readonly #balancer: Balancer;
   readonly #outlier: OutlierState | undefined;
   readonly #active = new Map<string, number>();
@@ -40,6 +42,7 @@ export class ClusterState {
       cluster.outlierDetection === undefined
         ? undefined
         : new OutlierState(cluster.outlierDetection);
+    this.late = new LateEndpoints(options.clock);
     this.#clock = options.clock;
     this.#random = options.random;
     this.#sweptAtMs = options.clock.now();
@@ -58,8 +61,17 @@ export class ClusterState {
       context: { random: this.#random, active: (endpoint) => this.#active.get(endpoint.key) ?? 0 },
       isEjected: (endpoint) => this.#outlier?.isEjected(endpoint.key) ?? false,
       minHealthPercent: this.cluster.outlierDetection?.minHealthPercent ?? 0,
-      previous,
+      previous: this.late.isEmpty ? previous : this.#lastOnes(endpoints, previous),
     });
+  }
+
+  /** Whom a request goes to only where nobody else is left. */
+  #lastOnes(
+    endpoints: readonly MeshEndpoint[],
+    previous: ReadonlySet<string>,
+  ): ReadonlySet<string> {
+    const late = endpoints.filter(({ key }) => this.late.has(key)).map(({ key }) => key);
+    return late.length === 0 ? previous : new Set([...previous, ...late]);
   }
 
   /** Counts a request in flight until disposed. */
@@ -107,6 +119,9 @@ export class ClusterState {
     }
     this.#endpoints = endpoints;
     this.#outlier?.setHosts(endpoints.map((endpoint) => endpoint.key));
+    if (!this.late.isEmpty) {
+      this.late.keep(new Set(endpoints.map(({ key }) => key)));
+    }
   }
 
   /** Ejections end at an interval's boundary; nobody needs a timer to see that. */

@@ -353,6 +353,23 @@ describe('Http1Try: a server that closes', () => {
     });
   }
 
+  for (const [what, over, said, isRepeated] of cases) {
+    it(`goes ${isRepeated ? 'elsewhere' : 'nowhere'} when its endpoint is gone: ${what}`, async () => {
+      const { server, ask } = http1Rig();
+      const link = { ...server.endpoint.link(), isLate: () => true };
+      const { answer } = ask(over, link);
+      await settle();
+      server.say(said);
+      await settle(2);
+      server.conns[0]?.destroy();
+      await settle();
+      assert.equal(server.conns.length, 1);
+      const [failure] = answer.summary.split(' ');
+      assert.equal(failure, isRepeated ? 'HTTP_CONNECT_FAILURE' : 'HTTP_UPSTREAM_CLOSED');
+      assert.equal(answer.ends, 1);
+    });
+  }
+
   it('is not asked again on a new connection, nor a third time', async () => {
     const given = http1Rig();
     const { server, ask, pool } = given;

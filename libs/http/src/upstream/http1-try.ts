@@ -12,12 +12,13 @@ import {
 } from '../h1/message.ts';
 import { HeaderList } from '../headers.ts';
 import { brokenHttp1, unsendable } from './breaks.ts';
+import { connectFailure } from './failure.ts';
 import type { UpstreamLink } from './message.ts';
 import { PooledTry } from './pooled-try.ts';
 import { http1Fields, requireBody } from './request-fields.ts';
 import type { TryRequest, TrySink, UpgradeSink } from './try.ts';
 
-/** A server may close an idle connection at any moment; only these may then be sent again unasked (RFC 9110 §9.2.2). */
+/** A server may close an idle connection at any moment, or vanish; only these may then be sent again unasked (RFC 9110 §9.2.2). */
 const IDEMPOTENT: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
@@ -138,7 +139,13 @@ export class Http1Try extends PooledTry implements ResponseSink {
   }
 
   onFailed(error: MeshError, hasBegun: boolean): void {
-    if (this.phase === 'sent' && !hasBegun && this.#mayRepeat(error)) {
+    const mayRepeat = this.phase === 'sent' && !hasBegun && this.#mayRepeat(error);
+    if (mayRepeat && this.link.isLate?.() === true) {
+      // Its node is gone, it seems: as it would be after another connection had been tried in vain.
+      this.broke(connectFailure(error));
+      return;
+    }
+    if (mayRepeat && this.#isReused && !this.#isRepeat) {
       this.#isRepeat = true;
       this.#connection = undefined;
       this.moveTo('waiting');
@@ -183,11 +190,9 @@ export class Http1Try extends PooledTry implements ResponseSink {
     this.#connection?.resume();
   }
 
-  /** The server closed an idle connection while the request was on its way. */
+  /** The connection broke while the request was on its way, or idle: nobody is harmed who gets it twice. */
   #mayRepeat(error: MeshError): boolean {
     return (
-      this.#isReused &&
-      !this.#isRepeat &&
       this.request.body === undefined &&
       IDEMPOTENT.has(this.request.method) &&
       brokenHttp1(error).code === 'HTTP_UPSTREAM_CLOSED'

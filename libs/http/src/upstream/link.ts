@@ -14,6 +14,8 @@ export function linkTo(
   return {
     key: `${name}\n${endpoint.key}\n${identity}\n${baggage}`,
     cluster: state,
-    dial: (signal) => plane.dial({ endpoint, cluster: ref }, signal),
+    isLate: () => state.late.has(endpoint.key),
+    dial: (signal) =>
+      state.late.watch(endpoint.key, () => plane.dial({ endpoint, cluster: ref }, signal)),
   };
 }

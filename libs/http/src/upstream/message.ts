@@ -7,6 +7,8 @@ export interface UpstreamLink {
   /** Cluster, endpoint and caller: callers do not share a connection, because the tunnel names them. */
   readonly key: string;
   readonly cluster: ClusterState;
+  /** No connection to the endpoint comes about, for all that is known. Absent: never. */
+  readonly isLate?: () => boolean;
   /** Opens a connection to the endpoint. Rejects with a MeshError. */
   readonly dial: (signal: AbortSignal) => Promise<ByteConn>;
 }
