@@ -3,8 +3,8 @@
  *
  * Plain JavaScript for Node 18 and later, because it runs before `npm ci` brings the pinned one.
  * System tools come first: without them it prints one command and touches nothing. The argument says for what: `test` asks
- * for Go too, which builds the programs that test ours; `cluster` for all that `npm run test:cluster` needs, compilers of the
- * programs that run in pods, and of the cluster itself.
+ * for Go too, which builds the programs that test ours, and for nginx, whose parser ours is compared with; `cluster` for all
+ * that `npm run test:cluster` needs, compilers of the programs that run in pods, and of the cluster itself.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,7 +31,7 @@ const TOOLS = {
   xz: 'xz-utils',
 };
 
-const TEST_TOOLS = { go: 'golang-go' };
+const TEST_TOOLS = { go: 'golang-go', nginx: 'nginx-light' };
 
 /** For tests on Kubernetes; the second only where no cluster is given and one is built. */
 const CLUSTER_TOOLS = { gcc: 'gcc libc6-dev' };
@@ -103,7 +103,8 @@ function installTools() {
     stop(`setup: missing system packages; run this, then try again:\n  sudo sh -c '${command}'`);
   }
   console.error(`setup: installing ${packages.join(' ')}`);
-  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
+  // In "runlevel 1" Debian installs services without starting them.
+  const quiet = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const args = ['install', '-y', '-q', '--no-install-recommends', ...packages];
   if (run('apt-get', args, quiet).status !== 0) {
     // Most often the package lists are absent or old, as in a new container.
