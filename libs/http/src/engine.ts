@@ -24,6 +24,7 @@ import type { EngineContext, EngineCounters } from './transaction.ts';
 import { ClusterStates } from './upstream/cluster-state.ts';
 import { Http1Pool } from './upstream/http1-pool.ts';
 import { Http2Pool } from './upstream/http2-pool.ts';
+import { type UpstreamCounters, upstreamCounters } from './upstream/upstream-counters.ts';
 
 export interface HttpEngineOptions {
   readonly clock: Clock;
@@ -40,6 +41,8 @@ export class HttpEngine implements RunHost {
   /** What happened on the sessions of HTTP/2 clients. */
   readonly http2Counters: H2Counters = newH2Counters();
   readonly #context: EngineContext;
+  readonly #http1: Http1Pool;
+  readonly #http2: Http2Pool;
   readonly #sweeper: Sweeper;
   readonly #sessionLimits: H2Limits;
   readonly #clients = new Set<ClientConnection>();
@@ -56,6 +59,8 @@ export class HttpEngine implements RunHost {
     const limits = { ...HTTP_LIMITS, ...options.limits };
     this.#sweeper = new Sweeper(clock);
     this.#sessionLimits = sessionLimits(limits);
+    this.#http1 = new Http1Pool({ clock, idleMax: limits.idleUpstreamMax });
+    this.#http2 = new Http2Pool({ clock, sessionsMax: limits.upstreamSessionsMax });
     this.#context = {
       clock,
       timers: new Timers(clock),
@@ -64,8 +69,8 @@ export class HttpEngine implements RunHost {
       observer,
       identity,
       clusters: new ClusterStates({ clock, random }),
-      http1: new Http1Pool({ clock, idleMax: limits.idleUpstreamMax }),
-      http2: new Http2Pool({ clock, sessionsMax: limits.upstreamSessionsMax }),
+      http1: this.#http1,
+      http2: this.#http2,
       counters: { requests: 0, active: 0, overloaded: 0, mirrorsActive: 0, mirrorsDropped: 0 },
     };
   }
@@ -77,6 +82,11 @@ export class HttpEngine implements RunHost {
   /** What every cluster of this process remembers, for the admin dump. */
   get clusters(): ClusterStates {
     return this.#context.clusters;
+  }
+
+  /** What happened on connections to endpoints. */
+  get upstream(): UpstreamCounters {
+    return upstreamCounters(this.#http1, this.#http2);
   }
 
   /** Open client connections and tunnels. */

@@ -15,3 +15,4 @@ export type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from
 export type { ConnectionRecord, HttpObserver, RequestRecord } from './record.ts';
 export type { EngineCounters } from './transaction.ts';
 export { type ClusterState, ClusterStates, type MeshEndpoint } from './upstream/cluster-state.ts';
+export type { UpstreamCounters } from './upstream/upstream-counters.ts';

@@ -1,6 +1,7 @@
 /** What a malicious server may do to a pool: a bound, a counter and an answer for each, and others are served beside it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { FakeClock } from '@ambit/core/testing';
 import {
   data,
   frame,
@@ -16,7 +17,9 @@ import { http1Rig, OK } from '../fixtures/http1-rig.ts';
 import { http2Rig } from '../fixtures/http2-rig.ts';
 import { Answer, settle } from '../fixtures/upstream.ts';
 import type { H1ErrorCode } from '../h1/errors.ts';
+import { Http2Pool } from './http2-pool.ts';
 import { RESPONSE_HEAD_TIMEOUT_MS } from './slow-heads.ts';
+import { upstreamCounters } from './upstream-counters.ts';
 
 const CHUNKED = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n';
 const LENGTH = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n';
@@ -91,6 +94,8 @@ describe('a malicious server of HTTP/1', () => {
       await settle();
       assert.match(attacked.summary, begins ? /^200 .*broke off$/ : /^HTTP_UPSTREAM_RESET 502 UPE/);
       assert.equal(pool.refusals.of(code), 1);
+      const sessions = new Http2Pool({ clock: new FakeClock(), sessionsMax: 1 });
+      assert.equal(upstreamCounters(pool, sessions).responsesRefused, 1);
       assert.deepEqual([beside.summary, pool.size, pool.idle], ['200 ab', 1, 1]);
     });
   }
@@ -273,6 +278,8 @@ describe('a malicious server of HTTP/2', () => {
       assert.match(neighbour.summary, isOfStream ? /^200 $/ : /^HTTP_UPSTREAM/);
       assert.equal(beside.summary, '200 ');
       assert.ok(count(pool) > 0, 'counted');
+      const { responsesRefused, floods } = upstreamCounters(http1Rig().pool, pool);
+      assert.ok(responsesRefused + floods > 0, 'and told');
       assert.equal(
         [...peer(0).frames].some((text) => /^GOAWAY/.test(text)),
         !isOfStream,
