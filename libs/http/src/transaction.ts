@@ -1,5 +1,4 @@
 /** One request on its way through the phases: what is known of it so far, and what ends it. */
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '@ambit/core';
 import type { WaypointAuthorization } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
@@ -12,6 +11,7 @@ import type { PhaseName } from './phases/table.ts';
 import type { Caller, MeshPlane } from './plane.ts';
 import type { HttpObserver, RequestRecord } from './record.ts';
 import { RequestBody } from './request-body.ts';
+import { newRequestId } from './request-id.ts';
 import type { Timers } from './timers.ts';
 import type { ClusterStates, MeshEndpoint } from './upstream/cluster-state.ts';
 import type { TryPool, UpgradePool } from './upstream/try.ts';
@@ -95,7 +95,7 @@ export class Transaction {
   /** Made when it is asked for first. */
   get requestId(): string {
     if (this.#requestId === '') {
-      this.#requestId = randomUUID();
+      this.#requestId = newRequestId();
     }
     return this.#requestId;
   }

@@ -55,6 +55,8 @@ function requestFields(record: RequestRecord): LogFields {
     route_name: record.routeName,
     request_id: record.requestId,
     attempts: record.attempts,
+    // Which step of the way did not go on.
+    ...(record.error === undefined ? {} : { phase: record.phase }),
   };
 }
 

@@ -20,6 +20,8 @@ export class MeshContext {
   readonly index: MeshIndex;
   readonly view: WaypointView;
   readonly dial: (call: UpstreamCall, signal: AbortSignal) => Promise<ByteConn>;
+  /** Another number after every change. */
+  version = 0;
   #endpoints = new WeakMap<Cluster, readonly MeshEndpoint[]>();
   readonly policyPlans = new PolicyPlans();
 
@@ -31,6 +33,7 @@ export class MeshContext {
 
   /** Call after every change of addresses or objects. */
   changed(): void {
+    this.version += 1;
     this.#endpoints = new WeakMap();
     this.policyPlans.clear();
   }

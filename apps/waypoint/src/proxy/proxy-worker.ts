@@ -86,6 +86,12 @@ export class ProxyWorker {
           this.#metrics.connection(record);
           this.#access.connection(record);
         },
+        onRefused: ({ caller, destination, error }) =>
+          this.#access.refused({
+            source: formatAddress(caller.ip, caller.port),
+            authority: destination.authority,
+            error: describeError(error),
+          }),
       },
     });
     this.#server = new HboneServer({
@@ -228,6 +234,7 @@ export class ProxyWorker {
   #snapshot(): unknown {
     const { counters, live } = this.#engine;
     return this.#metrics.snapshot({
+      ...refusalCounters(this.#engine),
       ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
       ambit_waypoint_requests_active: counters.active,
       ambit_waypoint_requests_overloaded_total: counters.overloaded,
@@ -256,4 +263,25 @@ export class ProxyWorker {
       this.#access.refused({ source: '', authority: '', error: describeError(error) });
     });
   }
+}
+
+/** What of clients' bytes was no HTTP, or too much, or too slow. */
+function refusalCounters({ http1Refusals, http2Counters }: HttpEngine): Record<string, number> {
+  const { floods, boundsReached, protocolErrors, streamErrors } = http2Counters;
+  let refused = 0;
+  for (const [, count] of http1Refusals) {
+    refused += count;
+  }
+  let flooded = boundsReached;
+  for (const count of Object.values(floods)) {
+    flooded += count;
+  }
+  return {
+    ambit_waypoint_http1_refused_total: refused,
+    ambit_waypoint_http2_protocol_errors_total: protocolErrors + streamErrors,
+    ambit_waypoint_http2_floods_total: flooded,
+    ambit_waypoint_http2_headers_too_large_total: http2Counters.oversizeHeaders,
+    ambit_waypoint_http2_stalls_total:
+      http2Counters.connectionStalls + http2Counters.streamStalls + http2Counters.handshakeTimeouts,
+  };
 }

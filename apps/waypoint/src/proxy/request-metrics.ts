@@ -4,7 +4,7 @@
  * Labels come from the mesh's own names and closed sets, never from what a client sends, and the number of
  * series is bounded: beyond, everything counts under one series without names.
  */
-import type { ConnectionRecord, RequestRecord } from '@ambit/http';
+import type { Caller, ConnectionRecord, Destination, RequestRecord } from '@ambit/http';
 import type { Workload } from '@ambit/model';
 import { workloadIdentity } from '@ambit/routing';
 import type { MetricsSnapshot } from '@ambit/telemetry';
@@ -33,6 +33,12 @@ interface RequestSeries {
   readonly responseBytes: Histogram;
 }
 
+/** By endpoint, or the destination where none was reached; then by outcome. */
+interface TunnelSeries {
+  readonly destination: Destination;
+  readonly endpoints: WeakMap<object, Map<string, RequestSeries>>;
+}
+
 interface TcpSeries {
   readonly labels: Labels;
   opened: number;
@@ -47,17 +53,24 @@ const or = (value: string | undefined): string =>
 export class RequestMetrics {
   readonly #requests = new Map<string, RequestSeries>();
   readonly #tcp = new Map<string, TcpSeries>();
+  readonly #tunnels = new WeakMap<Caller, TunnelSeries>();
   #overflow = 0;
 
   request(record: RequestRecord): void {
-    const series = this.#requestSeries({
-      ...endLabels(record),
-      request_protocol: record.isGrpc ? 'grpc' : 'http',
-      response_code: String(record.status),
-      grpc_response_status: record.grpcStatus === undefined ? '' : String(record.grpcStatus),
-      response_flags: record.flags.join(','),
-      connection_security_policy: 'mutual_tls',
-    });
+    const known = this.#ofEnds(record);
+    const outcome = outcomeOf(record);
+    let series = known.get(outcome);
+    if (series === undefined) {
+      series = this.#requestSeries({
+        ...endLabels(record),
+        request_protocol: record.isGrpc ? 'grpc' : 'http',
+        response_code: String(record.status),
+        grpc_response_status: record.grpcStatus === undefined ? '' : String(record.grpcStatus),
+        response_flags: record.flags.join(','),
+        connection_security_policy: 'mutual_tls',
+      });
+      known.set(outcome, series);
+    }
     series.total += 1;
     observe(series.duration, record.durationMs);
     observe(series.requestBytes, record.bytesReceived);
@@ -120,6 +133,22 @@ export class RequestMetrics {
     return families as unknown as MetricsSnapshot;
   }
 
+  /** Labels are made once for each tunnel, endpoint and outcome. The ends are never changed, only replaced. */
+  #ofEnds({ caller, destination, endpoint }: RequestRecord): Map<string, RequestSeries> {
+    let tunnel = this.#tunnels.get(caller);
+    if (tunnel === undefined || tunnel.destination !== destination) {
+      tunnel = { destination, endpoints: new WeakMap() };
+      this.#tunnels.set(caller, tunnel);
+    }
+    const end = endpoint ?? destination;
+    let known = tunnel.endpoints.get(end);
+    if (known === undefined) {
+      known = new Map();
+      tunnel.endpoints.set(end, known);
+    }
+    return known;
+  }
+
   #requestSeries(labels: Labels): RequestSeries {
     return this.#find(this.#requests, labels, (own) => ({
       labels: own,
@@ -157,6 +186,12 @@ export class RequestMetrics {
     map.set(key, made);
     return made;
   }
+}
+
+function outcomeOf({ status, grpcStatus, flags, isGrpc }: RequestRecord): string {
+  const [only] = flags;
+  const text = flags.length === 1 ? only : flags.join(',');
+  return `${status} ${text}${isGrpc ? ' grpc' : ''} ${grpcStatus ?? ''}`;
 }
 
 function tcpLabels(

@@ -20,6 +20,9 @@ export class WaypointPlane implements MeshPlane {
   readonly destination: Destination;
   readonly #mesh: MeshContext;
   #workload: ResolvedCluster | undefined;
+  /** What the destination is, as of that version of the mesh. */
+  #current: Destination | undefined;
+  #currentVersion = -1;
 
   constructor(caller: Caller, destination: Destination, mesh: MeshContext) {
     this.caller = caller;
@@ -111,6 +114,15 @@ export class WaypointPlane implements MeshPlane {
 
   /** A tunnel outlives resources: each request looks at what the destination is now. */
   #now(): Destination {
+    const { version } = this.#mesh;
+    if (this.#current === undefined || this.#currentVersion !== version) {
+      this.#current = this.#lookUp();
+      this.#currentVersion = version;
+    }
+    return this.#current;
+  }
+
+  #lookUp(): Destination {
     const { index } = this.#mesh;
     const { destination } = this;
     const service = destination.service && index.services.get(serviceKey(destination.service));

@@ -85,11 +85,23 @@ export interface WaypointAuthorization {
 /** Endpoints looked at before the route where they differ; beyond, each decides once chosen. */
 const PLACES_LOOKED_AT_MAX = 64;
 const NO_ADDRESS = new Uint8Array(4);
+const addresses = new WeakMap<object, Uint8Array>();
+
+/** `text`, which `owner` always has, in bytes: read once. */
+function addressOf(owner: object, text: string): Uint8Array {
+  let address = addresses.get(owner);
+  if (address === undefined) {
+    address = parseIp(text) ?? NO_ADDRESS;
+    addresses.set(owner, address);
+  }
+  return address;
+}
+
 const NO_POLICIES: PolicySet = { policies: [], missing: [] };
 
 export function authorizeAtWaypoint(question: WaypointQuestion): WaypointAuthorization {
   const decided = new Map<PolicySet, PolicyDecision>();
-  const sourceIp = parseIp(question.caller.ip) ?? NO_ADDRESS;
+  const sourceIp = addressOf(question.caller, question.caller.ip);
   const decide = (set: PolicySet, to: { readonly ip: Uint8Array; readonly port: number }) =>
     decideSet(set, question, { sourceIp, to });
   const forEndpoint = ({ workload, targetPort }: PolicyPlace): PolicyDecision => {
@@ -99,7 +111,8 @@ export function authorizeAtWaypoint(question: WaypointQuestion): WaypointAuthori
     const known = dependsOnEndpoint(set) ? undefined : decided.get(set);
     if (known !== undefined) return known;
     const [address = ''] = place.workload.addresses;
-    const decision = decide(set, { ip: parseIp(address) ?? NO_ADDRESS, port: targetPort });
+    const ip = addressOf(place.workload, address);
+    const decision = decide(set, { ip, port: targetPort });
     decided.set(set, decision);
     return decision;
   };
