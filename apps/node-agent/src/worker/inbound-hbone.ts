@@ -185,7 +185,8 @@ export class InboundHbone {
         clientIp: request.remoteAddress,
         signal: life.signal,
       });
-      return new SocketConn(socket, { side: 'upstream' });
+      // Of a tunnel each record of TLS is a piece.
+      return new SocketConn(socket, { side: 'upstream', gathers: true });
     } finally {
       request.signal.removeEventListener('abort', onGone);
     }
