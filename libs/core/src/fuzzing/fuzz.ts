@@ -4,9 +4,8 @@
  * `AMBIT_FUZZ_INPUTS`: inputs of a whole run, of which each target takes its share. `AMBIT_FUZZ_SEED`: another run than
  * last time. `AMBIT_FUZZ_INDEX`: the one input of that number, as a failure names it.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
+import { heldBytes } from './held-bytes.ts';
 import { Random } from './random.ts';
 
 export interface FuzzTarget<Input> {
@@ -130,19 +129,6 @@ async function one<Input>(target: FuzzTarget<Input>, seed: number, index: number
       { cause },
     );
   }
-}
-
-/** Everything that is still in use, in the heap and beside it. */
-async function heldBytes(): Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  // Finalisers of buffers run between turns.
-  for (let turn = 0; turn < 3; turn += 1) {
-    collect();
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 /** Names the input that never ends, from a thread that goes on, and ends the process. */

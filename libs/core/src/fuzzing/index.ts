@@ -7,5 +7,6 @@ export {
   fuzzSettings,
   fuzzTest,
 } from './fuzz.ts';
+export { heldBytes } from './held-bytes.ts';
 export { cutAnyhow, type InputFormat, makeInput } from './mutate.ts';
 export { Random } from './random.ts';

@@ -1,0 +1,133 @@
+/**
+ * The attacks of HTTP/2 that have names, as a client sends them to any server, each with the bound that ends it. What each
+ * bound does is proven in `limits.test.ts`; these are for whole servers with a healthy client beside.
+ */
+import type { ByteConn } from '@ambit/proxy';
+import { FLAG, FRAME } from '../frames/protocol.ts';
+import type { H2Counters } from '../session/counters.ts';
+import { frame } from './frames.ts';
+import {
+  block,
+  data,
+  headers,
+  ping,
+  RawPeer,
+  reset,
+  settings,
+  settled,
+  windowUpdate,
+} from './raw-peer.ts';
+
+export interface H2Attack {
+  readonly name: string;
+  /** One more of what comes in floods; `n` counts from 0, and `request` is what this server takes as one. */
+  readonly one: (n: number, request: readonly string[]) => readonly Uint8Array[];
+  readonly first?: (request: readonly string[]) => readonly Uint8Array[];
+  readonly count: number;
+  /** Which counter of the server's tells of it. */
+  readonly counted: (counters: H2Counters) => number;
+}
+
+const id = (n: number): number => 2 * n + 1;
+const TABLE_ENTRY_BYTES = 3_900;
+
+/** One entry of the table and thousands of references of one byte each. */
+function headerBomb(n: number, request: readonly string[]): Buffer {
+  const entry = Buffer.concat([
+    Buffer.from([0x40, 1, 0x78, 0x7f, ...varint(TABLE_ENTRY_BYTES - 127)]),
+    Buffer.alloc(TABLE_ENTRY_BYTES, 0x79),
+  ]);
+  const bomb = Buffer.concat([block(request), entry, Buffer.alloc(10_000, 0xbe)]);
+  return frame(FRAME.HEADERS, id(n), bomb, FLAG.END_HEADERS);
+}
+
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)];
+
+export const H2_ATTACKS: readonly H2Attack[] = [
+  {
+    name: 'rapid reset',
+    one: (n, request) => [headers(id(n), request), reset(id(n))],
+    count: 1_000,
+    counted: ({ floods }) => floods.unansweredResets + floods.resets,
+  },
+  {
+    name: 'streams that we are made to reset',
+    one: (n, request) => [headers(id(n), request), windowUpdate(id(n), 0)],
+    count: 1_000,
+    counted: ({ floods }) => floods.streamErrors,
+  },
+  {
+    name: 'CONTINUATION flood',
+    first: (request) => [frame(FRAME.HEADERS, 1, block(request))],
+    one: () => [frame(FRAME.CONTINUATION, 1, '\0\x01x\x01y')],
+    count: 1_000,
+    counted: ({ boundsReached }) => boundsReached,
+  },
+  {
+    name: 'SETTINGS flood',
+    one: () => [settings()],
+    count: 500,
+    counted: ({ floods }) => floods.settings,
+  },
+  { name: 'PING flood', one: () => [ping()], count: 1_000, counted: (all) => all.floods.pings },
+  {
+    name: 'WINDOW_UPDATE flood',
+    one: () => [windowUpdate(0, 1)],
+    count: 4_000,
+    counted: ({ floods }) => floods.windowUpdates,
+  },
+  {
+    name: 'PRIORITY flood',
+    one: () => [frame(FRAME.PRIORITY, 9, '\0\0\0\x03\0')],
+    count: 2_000,
+    counted: ({ floods }) => floods.priorities,
+  },
+  {
+    name: 'DATA of length 0',
+    first: (request) => [headers(1, request)],
+    one: () => [data(1, '')],
+    count: 2_000,
+    counted: ({ floods }) => floods.emptyData,
+  },
+  {
+    name: 'frames of unknown types',
+    one: () => [frame(0xef, 0, 'x')],
+    count: 2_000,
+    counted: ({ floods }) => floods.unknownFrames,
+  },
+  {
+    name: 'header bomb by references of HPACK',
+    one: (n, request) => [headerBomb(n, request)],
+    count: 30,
+    counted: ({ floods }) => floods.oversizeHeaders,
+  },
+];
+
+/** At a time, so that the server's answers are between them. */
+const BATCH = 250;
+
+/** Attacks until the server ends the connection; throws when it never does. */
+export async function attackByHttp2(
+  conn: ByteConn,
+  attack: H2Attack,
+  request: readonly string[],
+): Promise<void> {
+  const peer = new RawPeer(conn, 'client');
+  try {
+    peer.greetAsClient();
+    peer.send(...(attack.first?.(request) ?? []));
+    for (let sent = 0; sent < attack.count && !peer.isClosed && !peer.isEnded; sent += BATCH) {
+      const count = Math.min(BATCH, attack.count - sent);
+      const frames = Array.from({ length: count }, (_, n) => attack.one(sent + n, request)).flat();
+      peer.send(Buffer.concat(frames));
+      await settled(2);
+    }
+    // Over a real socket the last word takes its time; the test runner's patience bounds it.
+    while (!peer.isClosed && !peer.isEnded) {
+      await settled(50);
+    }
+  } finally {
+    peer.destroy();
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Attacks on the engine by clients of HTTP/1.1 and HTTP/2, with a healthy client beside: each ends at its bound and is counted,
+ * the client notices nothing, and no memory stays.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { heldBytes } from '@ambit/core/fuzzing';
+import { attackByHttp2, H2_ATTACKS } from '@ambit/h2/testing';
+import { SocketConn } from '@ambit/proxy';
+import { ask } from './fixtures/client.ts';
+import { type Backend, type Harness, startBackend, startHarness } from './fixtures/harness.ts';
+import type { H1ErrorCode } from './h1/errors.ts';
+
+const GROWTH_BYTES_MAX = 5_000_000;
+const REQUEST = [':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'reviews'];
+const HEAD = 'POST / HTTP/1.1\r\nHost: reviews\r\n';
+const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
+const SLOW = 200;
+
+interface H1Attack {
+  readonly name: string;
+  readonly begin: string;
+  /** Again and again. */
+  readonly more: string;
+  readonly status: number;
+  readonly refused: H1ErrorCode;
+}
+
+const H1_ATTACKS: readonly H1Attack[] = [
+  {
+    name: 'a first line that never ends',
+    begin: 'GET /',
+    more: 'a'.repeat(1_000),
+    ...{ status: 414, refused: 'H1_TARGET_TOO_LONG' },
+  },
+  {
+    name: 'a header that never ends',
+    begin: `${HEAD}X: `,
+    more: 'a'.repeat(1_000),
+    ...{ status: 431, refused: 'H1_FIELDS_TOO_LARGE' },
+  },
+  {
+    name: 'headers that never end',
+    begin: HEAD,
+    more: 'a: b\r\n'.repeat(50),
+    ...{ status: 431, refused: 'H1_FIELDS_TOO_MANY' },
+  },
+  {
+    name: 'a chunk extension that never ends',
+    begin: `${CHUNKED}1;`,
+    more: 'x'.repeat(100),
+    ...{ status: 400, refused: 'H1_CHUNK_EXTENSION_TOO_LONG' },
+  },
+  {
+    name: 'an extension in each chunk',
+    begin: CHUNKED,
+    more: `1;${'x'.repeat(200)}\r\na\r\n`,
+    ...{ status: 400, refused: 'H1_CHUNK_EXTENSION_TOO_LONG' },
+  },
+  {
+    name: 'trailers that never end',
+    begin: `${CHUNKED}0\r\n`,
+    more: 'a: b\r\n'.repeat(50),
+    ...{ status: 431, refused: 'H1_TRAILERS_TOO_MANY' },
+  },
+];
+
+describe('the engine under attack', () => {
+  let backend: Backend;
+  let harness: Harness;
+  const sockets: Socket[] = [];
+  before(async () => {
+    backend = await startBackend((request, response) => {
+      request.resume().on('end', () => response.end('ok'));
+    });
+    harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });
+    // Code is compiled and pools are filled before anything is compared.
+    for (const attack of H2_ATTACKS) {
+      await attackByHttp2(await open(), attack, REQUEST);
+    }
+    for (const attack of H1_ATTACKS) {
+      await attackByHttp1(attack);
+    }
+  });
+  after(async () => {
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    await harness[Symbol.asyncDispose]();
+    await backend[Symbol.asyncDispose]();
+  });
+
+  const dial = async (): Promise<Socket> => {
+    const socket = connect(harness.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    sockets.push(socket);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const open = async (): Promise<SocketConn> => new SocketConn(await dial(), { side: 'upstream' });
+
+  /** Sends until the connection is closed; what came back. */
+  const attackByHttp1 = async ({ begin, more }: H1Attack): Promise<string> => {
+    const socket = await dial();
+    let text = '';
+    let isOver = false;
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+    });
+    const closed = new Promise<void>((resolve) => {
+      for (const event of ['end', 'close'] as const) {
+        socket.once(event, () => {
+          isOver = true;
+          resolve();
+        });
+      }
+    });
+    socket.write(begin);
+    while (!isOver) {
+      socket.write(more);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    socket.destroy();
+    return text;
+  };
+
+  const besideClient = async (
+    context: { diagnostic(message: string): void },
+    attack: () => Promise<void>,
+  ): Promise<void> => {
+    const before = await heldBytes();
+    let isOver = false;
+    let requests = 0;
+    const client = (async () => {
+      do {
+        assert.equal((await ask({ port: harness.port })).status, 200);
+        requests += 1;
+      } while (!isOver);
+    })();
+    await attack();
+    isOver = true;
+    await client;
+    harness.requests.length = 0;
+    harness.connections.length = 0;
+    const grown = (await heldBytes()) - before;
+    context.diagnostic(`${requests} requests beside it, ${(grown / 1e6).toFixed(1)} MB grown`);
+    assert.ok(grown < GROWTH_BYTES_MAX, `${grown} bytes more are in use`);
+  };
+
+  for (const attack of H2_ATTACKS) {
+    it(`${attack.name}: ends the connection, is counted, and harms nobody`, async (context) => {
+      const counted = attack.counted(harness.engine.http2Counters);
+      await besideClient(context, async () => {
+        await attackByHttp2(await open(), attack, REQUEST);
+      });
+      assert.equal(attack.counted(harness.engine.http2Counters), counted + 1);
+    });
+  }
+
+  for (const attack of H1_ATTACKS) {
+    it(`${attack.name}: ${attack.status}, is counted, and harms nobody`, async (context) => {
+      const counted = harness.engine.http1Refusals.of(attack.refused);
+      let text = '';
+      await besideClient(context, async () => {
+        text = await attackByHttp1(attack);
+      });
+      assert.match(text, new RegExp(`^HTTP/1\\.1 ${attack.status} `));
+      assert.equal(harness.engine.http1Refusals.of(attack.refused), counted + 1);
+    });
+  }
+
+  it(`${SLOW} clients that stop inside of their headers (slowloris) harm nobody`, async (context) => {
+    await besideClient(context, async () => {
+      const slow = await Promise.all(Array.from({ length: SLOW }, dial));
+      for (const socket of slow) {
+        socket.write('GET / HTTP/1.1\r\nHost: reviews\r\nX-Slow: ');
+      }
+      assert.equal((await ask({ port: harness.port })).status, 200);
+    });
+  });
+});
