@@ -14,6 +14,7 @@ import { AccessLog } from './access-log.ts';
 import { callerOf } from './caller.ts';
 import { CertificateSlot } from './certificate-slot.ts';
 import { destinationOf } from './destination.ts';
+import { engineMetrics } from './engine-metrics.ts';
 import { MeshContext } from './mesh-context.ts';
 import type { FromWorker, ListenAt, ToWorker, WorkerConfig } from './messages.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -234,7 +235,7 @@ export class ProxyWorker {
   #snapshot(): unknown {
     const { counters, live } = this.#engine;
     return this.#metrics.snapshot({
-      ...refusalCounters(this.#engine),
+      ...engineMetrics(this.#engine),
       ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
       ambit_waypoint_requests_active: counters.active,
       ambit_waypoint_requests_overloaded_total: counters.overloaded,
@@ -263,25 +264,4 @@ export class ProxyWorker {
       this.#access.refused({ source: '', authority: '', error: describeError(error) });
     });
   }
-}
-
-/** What of clients' bytes was no HTTP, or too much, or too slow. */
-function refusalCounters({ http1Refusals, http2Counters }: HttpEngine): Record<string, number> {
-  const { floods, boundsReached, protocolErrors, streamErrors } = http2Counters;
-  let refused = 0;
-  for (const [, count] of http1Refusals) {
-    refused += count;
-  }
-  let flooded = boundsReached;
-  for (const count of Object.values(floods)) {
-    flooded += count;
-  }
-  return {
-    ambit_waypoint_http1_refused_total: refused,
-    ambit_waypoint_http2_protocol_errors_total: protocolErrors + streamErrors,
-    ambit_waypoint_http2_floods_total: flooded,
-    ambit_waypoint_http2_headers_too_large_total: http2Counters.oversizeHeaders,
-    ambit_waypoint_http2_stalls_total:
-      http2Counters.connectionStalls + http2Counters.streamStalls + http2Counters.handshakeTimeouts,
-  };
 }
