@@ -174,28 +174,23 @@ export class HbonePool {
   }
 
   async #session(key: TunnelKey, signal: AbortSignal | undefined): Promise<ClientSession> {
-    if (this.#closed.signal.aborted) {
-      throw closedError();
-    }
-    // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
-    const own = await this.#identity(key);
-    const slot = this.#slot(key);
-    const ready = firstOf(slot.sessions);
-    if (ready !== undefined && this.#identities.get(ready) !== own) {
-      // Our certificate was renewed: a tunnel does not outlive the trust it was made under for long.
-      ready.retire();
-    } else if (ready?.reserve()) {
-      this.#askedAt.set(ready, this.#options.clock.now());
-      this.#openAhead(slot, ready);
-      return ready;
-    }
-    if (slot.waiting >= this.#limits.waitingPerKeyMax) {
-      this.counters.refusedAtBound += 1;
-      throw limit(`${slot.waiting} connections wait for this tunnel`);
-    }
-    slot.waiting += 1;
-    try {
-      const session = await raceAbort(this.#connecting(slot), signal);
+    for (;;) {
+      if (this.#closed.signal.aborted) {
+        throw closedError();
+      }
+      // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
+      const own = await this.#identity(key);
+      const slot = this.#slot(key);
+      const ready = firstOf(slot.sessions);
+      if (ready !== undefined && this.#identities.get(ready) !== own) {
+        // Our certificate was renewed: a tunnel does not outlive the trust it was made under for long.
+        ready.retire();
+      } else if (ready?.reserve()) {
+        this.#askedAt.set(ready, this.#options.clock.now());
+        this.#openAhead(slot, ready);
+        return ready;
+      }
+      const session = await this.#waitIn(slot, signal);
       if (session.reserve()) {
         this.#openAhead(slot, session);
         return session;
@@ -207,7 +202,18 @@ export class HbonePool {
         });
       }
       // The burst that waited was more than one tunnel carries; the rest asks again.
-      return await this.#session(key, signal);
+    }
+  }
+
+  /** For the connect of a key that is under way, or begins. Whoever waits is counted once. */
+  async #waitIn(slot: Slot, signal: AbortSignal | undefined): Promise<ClientSession> {
+    if (slot.waiting >= this.#limits.waitingPerKeyMax) {
+      this.counters.refusedAtBound += 1;
+      throw limit(`${slot.waiting} connections wait for this tunnel`);
+    }
+    slot.waiting += 1;
+    try {
+      return await raceAbort(this.#connecting(slot), signal);
     } finally {
       slot.waiting -= 1;
       this.#sweep(slot);
