@@ -211,6 +211,7 @@ export class Controller {
       pendingFile.write(() => [...store.model.pending].sort());
       statuses.touch([...delta.statuses.changed, ...delta.statuses.removed]);
     });
+    store.onChange(() => reports.noteChange());
     store.onChange(({ causes }) => reports.take({ bypassed: bypasses.update(causes) }));
     store.onChange(({ causes }) => {
       reports.take({ captured: captures.update(causes, this.#config.clusterId) });

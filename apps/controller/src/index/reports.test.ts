@@ -26,11 +26,16 @@ function bed() {
     clock,
     log: silentLogger(),
   });
-  const again = async (): Promise<void> => {
-    clock.advance(AGAIN_MS_MAX);
-    for (let n = 0; n < 5; n += 1) await Promise.resolve();
+  const pass = async (ms: number): Promise<void> => {
+    clock.advance(ms);
+    for (let n = 0; n < 10; n += 1) await Promise.resolve();
   };
-  return { odd, taken, reports, again };
+  /** The shortest wait, and the longest. */
+  const again = async (): Promise<void> => {
+    await pass(AGAIN_MS_MAX);
+    await pass(AGAIN_MS_MAX);
+  };
+  return { odd, taken, reports, again, pass };
 }
 
 describe('Reports', () => {
@@ -46,6 +51,30 @@ describe('Reports', () => {
     await again();
     assert.deepEqual(taken[1]?.captured?.add, [A]);
     assert.equal(reports.waiting, 0);
+    reports.stop();
+  });
+
+  it('tries again soon after something has changed, and not all the time', async () => {
+    const { odd, taken, reports, pass } = bed();
+    odd.add(A);
+    reports.take({ captured: { add: [A], remove: [] } });
+    for (let n = 0; n < 5; n += 1) await pass(AGAIN_MS_MAX * 2);
+    const { failures } = reports;
+    await pass(2_000);
+    odd.clear();
+    await pass(2_000);
+    assert.deepEqual([taken.length, reports.failures], [0, failures], 'nothing has changed');
+    reports.noteChange();
+    await pass(0);
+    assert.deepEqual([taken.length, reports.waiting], [1, 0]);
+    odd.add(B);
+    reports.take({ captured: { add: [B], remove: [] } });
+    const before = reports.failures;
+    for (let n = 0; n < 10; n += 1) {
+      reports.noteChange();
+      await pass(100);
+    }
+    assert.ok(reports.failures - before <= 1, 'at most once a second');
     reports.stop();
   });
 

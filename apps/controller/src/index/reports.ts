@@ -3,6 +3,9 @@
  *
  * Whoever reports has noted it already and does not say it twice. So nothing of it is lost: what the model cannot take waits, is said
  * loudly and is tried again, and the rest is taken. Nothing here throws.
+ *
+ * The model is a function of what it was given: what it could not take it can take when something else has changed, and is tried
+ * then, at most once a second.
  */
 import { Backoff, type Clock } from '@ambit/core';
 import type { MeshBatch } from '@ambit/model';
@@ -26,7 +29,9 @@ interface Entry {
 
 /** The longest wait for another attempt. */
 export const AGAIN_MS_MAX = 30_000;
-const BACKOFF = { initialMs: 1_000, maxMs: AGAIN_MS_MAX, jitter: 0.2 };
+/** The shortest. */
+const AGAIN_MS_MIN = 1_000;
+const BACKOFF = { initialMs: AGAIN_MS_MIN, maxMs: AGAIN_MS_MAX, jitter: 0.2 };
 
 export interface ReportsOptions {
   readonly store: Pick<MeshStore, 'apply'>;
@@ -41,6 +46,10 @@ export class Reports {
   readonly #stopping = new AbortController();
   #isTrying = false;
   #failures = 0;
+  /** Since the last attempt. */
+  #hasChanged = false;
+  /** Of the wait for a change. */
+  #waitingForChange = new AbortController();
 
   constructor(options: ReportsOptions) {
     this.#options = options;
@@ -61,6 +70,12 @@ export class Reports {
     for (const entry of entries) this.#waiting.delete(subjectOf(entry));
     this.#try(entries);
     if (this.#waiting.size > 0 && !this.#isTrying) void this.#tryAgain();
+  }
+
+  /** The model has changed. */
+  noteChange(): void {
+    this.#hasChanged = true;
+    this.#waitingForChange.abort();
   }
 
   /** What waits is known to the next process anew. */
@@ -94,7 +109,14 @@ export class Reports {
     const backoff = new Backoff(BACKOFF);
     this.#isTrying = true;
     while (this.#waiting.size > 0) {
-      await clock.sleep(backoff.next(), signal).catch(() => undefined);
+      this.#hasChanged = false;
+      const waitMs = backoff.next();
+      await clock.sleep(Math.min(waitMs, AGAIN_MS_MIN), signal).catch(() => undefined);
+      if (!this.#hasChanged && waitMs > AGAIN_MS_MIN && !signal.aborted) {
+        this.#waitingForChange = new AbortController();
+        const ended = AbortSignal.any([signal, this.#waitingForChange.signal]);
+        await clock.sleep(waitMs - AGAIN_MS_MIN, ended).catch(() => undefined);
+      }
       if (signal.aborted) return;
       const entries = [...this.#waiting.values()];
       this.#waiting.clear();

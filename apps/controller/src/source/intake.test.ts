@@ -234,6 +234,29 @@ describe('Intake', () => {
     assert.ok(kept.get(P) !== undefined);
   });
 
+  it('still tries what is to stay in force when the object is refused again', async () => {
+    let isOdd = true;
+    const { intake, take, meaning, later, usable } = bed(new Map(), ({ upserts }) => {
+      // Not of the stand-in.
+      if (isOdd && JSON.stringify(upserts).includes('cluster.local')) throw new Error('is odd');
+    });
+    const findings = [{ code: 'X', severity: 'error', path: '', message: 'is odd' }] as const;
+    const invalid = [{ key: P, findings }];
+    intake.take({ ...NOTHING, upserts: [policy('odd', { action: 'DENY' })], invalid });
+    assert.equal(meaning(P)?.rules, 1, 'the strictest');
+    intake.take({ ...NOTHING, invalid });
+    assert.equal(intake.waiting, 1);
+    isOdd = false;
+    take(route('r'));
+    await later();
+    assert.deepEqual([usable, intake.waiting], [[P], 0]);
+    isOdd = true;
+    take(policy('odd'));
+    intake.take({ ...NOTHING, invalid });
+    assert.equal(intake.waiting, 0, 'a version that was accepted and never in force is past');
+    intake.stop();
+  });
+
   it('takes no stand-in away with what it followed', () => {
     const { intake, take, meaning } = bed();
     take(policy('odd'));

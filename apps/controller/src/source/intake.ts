@@ -52,10 +52,13 @@ export class Intake {
   /** Never throws for what an object is. */
   take(change: SourceChange): void {
     const keys = keysOf(change);
+    const again = keys.flatMap((key) => this.#refusedAgain(key, change) ?? []);
     const owed = keys.filter((key) => this.#isRemovalOwed(key) && !change.removes.includes(key));
     for (const key of keys) this.#waiting.delete(key);
     // Not a second version of what was to be removed, but another object.
     this.#take(owed.length === 0 ? change : { ...change, removes: [...change.removes, ...owed] });
+    for (const waiting of again)
+      for (const { key } of waiting.invalid) this.#waiting.set(key, waiting);
     if (this.#waiting.size > 0 && !this.#isTrying) void this.#tryAgain();
   }
 
@@ -129,6 +132,20 @@ export class Intake {
     }
     const gone = present === undefined ? removes : [key];
     yield { inForce: undefined, taken: { ...NOTHING, removes: gone } };
+  }
+
+  /**
+   * A further version of it is refused, and what is to be in force instead is what waits already: it is told only once. Undefined: it is
+   * something else, or of a version that was accepted and now is not.
+   */
+  #refusedAgain(key: ObjectKey, change: SourceChange): SourceChange | undefined {
+    const waiting = this.#waiting.get(key);
+    const isOfRefused = waiting !== undefined && waiting.invalid.length > 0;
+    if (!isOfRefused || waiting.upserts.length === 0 || waiting.removes.length > 0)
+      return undefined;
+    const { removes, upserts, invalid, notes, unsupported } = partOf(change, new Set([key]));
+    const isElse = removes.length + upserts.length + notes.length + unsupported.length > 0;
+    return isElse || invalid.length === 0 ? undefined : { ...waiting, invalid };
   }
 
   #isRemovalOwed(key: ObjectKey): boolean {
