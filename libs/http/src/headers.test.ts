@@ -10,6 +10,7 @@ describe('HeaderList', () => {
     assert.equal(list.get('c'), undefined);
     assert.deepEqual([list.has('b'), list.has('c')], [true, false]);
     assert.equal(list.count('a'), 2);
+    assert.deepEqual([list.repeated('a'), list.repeated('b')], [['1', '3'], undefined]);
     list.set('A', '4');
     assert.equal(list.get('a'), '4');
     assert.deepEqual(

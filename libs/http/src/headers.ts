@@ -77,6 +77,15 @@ export class HeaderList implements MutableHeaders {
     return joined;
   }
 
+  /** The values of a field that is there more than once. Undefined: it is not. Pieces of cookies are one (RFC 9113 §8.2.3). */
+  repeated(name: string): readonly string[] | undefined {
+    if (name === 'cookie' || this.count(name) < 2) {
+      return undefined;
+    }
+    const lines = this.#lines;
+    return lines.filter((_, index) => index % 2 === 1 && lines[index - 1] === name);
+  }
+
   count(name: string): number {
     let count = 0;
     for (let index = 0; index < this.#lines.length; index += 2) {

@@ -311,4 +311,43 @@ describe('evaluate, hosts and headers', () => {
     assert.equal(matches(some, http()).allow, false);
     assert.equal(matches(none, http()).allow, true);
   });
+
+  for (const [values, asked, forbidden] of [
+    // [sent, [allow, deny] of a rule that asks for x*, the same of one that forbids it]
+    [
+      ['x1', 'x2'],
+      [true, true],
+      [false, false],
+    ],
+    [
+      ['x1', 'y'],
+      [false, true],
+      [false, true],
+    ],
+    [
+      ['y', 'x1'],
+      [false, true],
+      [false, true],
+    ],
+    [
+      ['y', 'z'],
+      [false, false],
+      [true, true],
+    ],
+  ] as const) {
+    it(`judges each of ${values.join(' and ')}, sent under one name, to the stricter side`, () => {
+      const input: PolicyInput = {
+        ...tcp(),
+        request: {
+          ...request({ headers: { a: values.join(',') } }),
+          repeatedHeader: (name) => (name === 'a' ? values : undefined),
+        },
+      };
+      const key = 'request.headers[a]';
+      const some = matches({ when: [{ key, values: ['x*'] }] }, input);
+      const none = matches({ when: [{ key, notValues: ['x*'] }] }, input);
+      assert.deepEqual([some.allow, some.deny], asked);
+      assert.deepEqual([none.allow, none.deny], forbidden);
+    });
+  }
 });

@@ -33,7 +33,12 @@ export interface EvaluationContext {
 }
 
 type ConnectionCheck = (context: EvaluationContext) => boolean;
-type RequestCheck = (request: RequestAttributes, context: EvaluationContext) => boolean;
+/** `broad`: see `ruleMatches`. */
+type RequestCheck = (
+  request: RequestAttributes,
+  context: EvaluationContext,
+  broad: boolean,
+) => boolean;
 
 interface PreparedMatch {
   readonly l4: readonly ConnectionCheck[];
@@ -134,7 +139,7 @@ function matchHolds(match: PreparedMatch, context: EvaluationContext, broad: boo
     return broad;
   }
   for (const check of match.l7) {
-    if (!check(request, context)) {
+    if (!check(request, context, broad)) {
       return false;
     }
   }
@@ -297,7 +302,9 @@ function requestChecks(l7: L7Match): RequestCheck[] {
   );
   addChecks(checks, { some: l7.headers, none: l7.notHeaders }, (headers, wanted) => {
     const tests = headers.map(headerTest);
-    return (request: RequestAttributes): boolean => tests.some((test) => test(request)) === wanted;
+    // A DENY that asks for a value, and an ALLOW that forbids one, hold for any of several.
+    return (request, _context, broad) =>
+      tests.some((test) => test(request, broad === wanted)) === wanted;
   });
   return checks;
 }
@@ -306,11 +313,21 @@ function lowerCase<Pattern extends PathPattern>(pattern: Pattern): Pattern {
   return 'value' in pattern ? { ...pattern, value: pattern.value.toLowerCase() } : pattern;
 }
 
-/** A header that was not sent has no value, so it matches nothing, not even an empty pattern. */
-function headerTest(header: HeaderMatch): (request: RequestAttributes) => boolean {
+/**
+ * A header that was not sent has no value, so it matches nothing, not even an empty pattern. One that was sent more than once:
+ * with `any`, if one of its values matches or all of them joined; else only if each does, as a server may read any of them.
+ */
+function headerTest(header: HeaderMatch): (request: RequestAttributes, any: boolean) => boolean {
   const test = compilePatterns(header.values);
-  return (request) => {
+  return (request, any) => {
     const value = request.header(header.name);
-    return value !== undefined && test(value);
+    if (value === undefined) {
+      return false;
+    }
+    const repeated = request.repeatedHeader?.(header.name);
+    if (repeated === undefined) {
+      return test(value);
+    }
+    return any ? test(value) || repeated.some(test) : repeated.every(test);
   };
 }

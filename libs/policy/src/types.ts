@@ -124,6 +124,8 @@ export interface RequestAttributes {
   readonly path: string;
   /** Lower-case names; several values joined by `,`. */
   readonly header: (name: string) => string | undefined;
+  /** The values of a field that was sent more than once, each alone. Undefined: it was not, or nobody knows. */
+  readonly repeatedHeader?: (name: string) => readonly string[] | undefined;
 }
 
 /** `request` absent: a TCP point. There, HTTP-only kinds make ALLOW not match and are ignored in DENY and AUDIT. */

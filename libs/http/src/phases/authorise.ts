@@ -44,6 +44,7 @@ function attributesOf(tx: Transaction): RequestAttributes {
     method: head.method,
     path: tx.path,
     header: (name) => headers.get(name),
+    repeatedHeader: (name) => headers.repeated(name),
   };
 }
 
