@@ -1,12 +1,13 @@
 /**
- * Agents, controller and waypoints are replaced under load, one kind after the other, and a waypoint is scaled. No request fails:
- * neither one on a new connection, nor one on a connection that stays, directly or through a waypoint.
+ * Agents, controller and waypoints are replaced under load, one kind after the other, and an autoscaler scales a waypoint. No
+ * request fails: neither one on a new connection, nor one on a connection that stays, directly or through a waypoint.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { kubectl } from './kubectl.ts';
 import { LoadedMesh } from './load.ts';
 import { AGENT, CONTROLLER, MeshCluster, SYSTEM } from './mesh-cluster.ts';
+import type { Json } from './objects.ts';
 
 let mesh: MeshCluster;
 let load: LoadedMesh;
@@ -16,6 +17,8 @@ before(async () => {
   load = await LoadedMesh.open({ mesh });
 });
 after(async () => {
+  // Of all waypoints of the cluster, and not in a namespace that goes.
+  await kubectl(['-n', SYSTEM, 'delete', 'configmap', BOUNDS, '--ignore-not-found']);
   await mesh?.[Symbol.asyncDispose]();
 });
 
@@ -30,6 +33,67 @@ async function settled(what: string, namespace: string): Promise<void> {
   await mesh.until('only new pods are left', async () =>
     (await mesh.pods(namespace)).every(({ phase }) => phase !== 'Terminating'),
   );
+}
+
+const BOUNDS = 'ambit-test-bounds';
+/** An autoscaler looks every 15 s, and pods have to start. */
+const SCALED_MS_MAX = 90_000;
+
+/**
+ * Says for every waypoint of the class, also for one on demand, how many are to run. An autoscaler keeps to its bounds with or without
+ * metrics.
+ */
+function scaledTo(replicas: number): Json {
+  const labels = { 'gateway.istio.io/defaults-for-class': 'istio-waypoint' };
+  const spec = { minReplicas: replicas, maxReplicas: replicas };
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: BOUNDS, namespace: SYSTEM, labels },
+    data: { horizontalPodAutoscaler: JSON.stringify({ spec }) },
+  };
+}
+
+async function scale(replicas: number): Promise<void> {
+  await mesh.apply(scaledTo(replicas));
+  await mesh.until(
+    `there are ${replicas}`,
+    async () => (await waypoint()).ready === replicas,
+    SCALED_MS_MAX,
+  );
+  await settled('deployment/waypoint', load.way);
+}
+
+interface Managed {
+  readonly metadata: {
+    readonly name: string;
+    readonly managedFields?: readonly {
+      readonly manager: string;
+      readonly operation: string;
+      readonly fieldsV1?: { readonly 'f:spec'?: Readonly<Record<string, unknown>> };
+    }[];
+  };
+  readonly status?: { readonly readyReplicas?: number };
+}
+
+/** How many are ready, who applies that number, and which autoscaler there is. */
+async function waypoint() {
+  const args = ['-n', load.way, 'get', '-o', 'json', '--show-managed-fields'];
+  const of = async (kind: string): Promise<readonly Managed[]> =>
+    (JSON.parse(await kubectl([...args, kind])) as { readonly items: readonly Managed[] }).items;
+  const [deployment] = (await of('deployments')).filter(
+    ({ metadata: { name } }) => name === 'waypoint',
+  );
+  const [scaler] = await of('horizontalpodautoscalers');
+  const managers = deployment?.metadata.managedFields ?? [];
+  return {
+    ready: deployment?.status?.readyReplicas,
+    appliedBy: managers
+      .filter(({ operation }) => operation === 'Apply')
+      .filter(({ fieldsV1 }) => fieldsV1?.['f:spec']?.['f:replicas'] !== undefined)
+      .map(({ manager }) => manager),
+    scaler: scaler?.metadata.name,
+  };
 }
 
 describe('no request fails while', { timeout: 280_000 }, () => {
@@ -58,13 +122,17 @@ describe('no request fails while', { timeout: 280_000 }, () => {
     await load.underLoad(async () => await restart('deployment/waypoint', load.way));
   });
 
-  it('the waypoint is scaled to three and back to one', async () => {
-    const waypoint = 'deployment/waypoint';
+  it('an autoscaler takes the waypoint to three and back to one', async () => {
     await load.underLoad(async () => {
-      for (const replicas of [3, 1]) {
-        await kubectl(['-n', load.way, 'scale', waypoint, `--replicas=${replicas}`]);
-        await settled(waypoint, load.way);
-      }
+      await scale(3);
+      await scale(1);
     });
+    const { appliedBy, scaler } = await waypoint();
+    assert.deepEqual(
+      appliedBy,
+      [],
+      'what applies the rest of the Deployment does not say how many',
+    );
+    assert.equal(scaler, 'waypoint');
   });
 });
