@@ -106,6 +106,7 @@ export const H2_ATTACKS: readonly H2Attack[] = [
 
 /** At a time, so that the server's answers are between them. */
 const BATCH = 250;
+const LAST_WORD = 'the end?';
 
 /** Attacks until the server ends the connection; throws when it never does. */
 export async function attackByHttp2(
@@ -123,9 +124,13 @@ export async function attackByHttp2(
       peer.send(Buffer.concat(frames));
       await settled(2);
     }
-    // Over a real socket the last word takes its time; the test runner's patience bounds it.
+    // Whoever still answers has not ended it.
+    peer.send(ping(LAST_WORD));
     while (!peer.isClosed && !peer.isEnded) {
-      await settled(50);
+      if (peer.frames.at(-1) === `PING ack ${LAST_WORD}`) {
+        throw new Error(`${attack.name}: the server goes on`);
+      }
+      await settled(20);
     }
   } finally {
     peer.destroy();
