@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { ConnectionPoolSettings } from '@ambit/api';
 import { MeshError } from '@ambit/core';
 import { goaway, headers, settings, settled } from '@ambit/h2/testing';
+import type { ByteConn } from '@ambit/proxy';
 import { HttpError } from '../errors.ts';
 import { http2Rig } from '../fixtures/http2-rig.ts';
 import { GivenBody } from '../fixtures/upstream.ts';
@@ -325,6 +326,26 @@ describe('Http2Pool: a dial', () => {
     ask();
     await settled();
     assert.equal(server.endpoint.dials, 1);
+  });
+
+  it('ends with the pool', async () => {
+    const { ask, server, pool } = http2Rig();
+    const gate = Promise.withResolvers<void>();
+    server.gate = gate.promise;
+    const link = server.endpoint.link();
+    let signal: AbortSignal | undefined;
+    const dial = async (own: AbortSignal): Promise<ByteConn> => {
+      signal = own;
+      return await link.dial(own);
+    };
+    const { answer } = ask({}, { ...link, dial });
+    await settled();
+    pool.destroy();
+    gate.resolve();
+    await settled();
+    assert.equal(signal?.aborted, true);
+    assert.deepEqual([answer.summary, pool.size], ['HTTP_CONNECT_FAILURE 503 UF unsent', 0]);
+    assert.equal(link.cluster.breaker.held('connections'), 0);
   });
 
   it('to somebody who hangs up at once fails who wait, and is not repeated for ever', async () => {

@@ -40,7 +40,8 @@ interface Group {
   readonly key: string;
   readonly sessions: Set<PooledSession>;
   readonly waiting: Set<Http2Try>;
-  isOpening: boolean;
+  /** Of the session that is being opened. */
+  dial: AbortController | undefined;
   isServing: boolean;
 }
 
@@ -87,6 +88,7 @@ export class Http2Pool implements TryPool, Http2Host {
     this.#stop.abort();
     for (const group of [...this.#groups.values()]) {
       this.#refuse(group, [...group.waiting], poolClosed());
+      group.dial?.abort();
     }
     for (const session of [...this.#live]) {
       session.destroy();
@@ -106,15 +108,15 @@ export class Http2Pool implements TryPool, Http2Host {
       key,
       sessions: new Set(),
       waiting: new Set(),
-      isOpening: false,
+      dial: undefined,
       isServing: false,
     };
     this.#groups.set(key, group);
     return group;
   }
 
-  #forgetIfEmpty({ key, sessions, waiting, isOpening, isServing }: Group): void {
-    if (sessions.size === 0 && waiting.size === 0 && !isOpening && !isServing) {
+  #forgetIfEmpty({ key, sessions, waiting, dial, isServing }: Group): void {
+    if (sessions.size === 0 && waiting.size === 0 && dial === undefined && !isServing) {
       this.#groups.delete(key);
     }
   }
@@ -169,7 +171,7 @@ export class Http2Pool implements TryPool, Http2Host {
 
   /** No session has room: opens one, or waits for one, or refuses. False: nobody behind has better prospects. */
   #mayWait(group: Group, attempt: Http2Try): boolean {
-    if (group.isOpening) {
+    if (group.dial !== undefined) {
       return false;
     }
     const { cluster } = attempt.link;
@@ -206,17 +208,18 @@ export class Http2Pool implements TryPool, Http2Host {
 
   /** For all that wait: the place is held. Never rejects. */
   async #open(group: Group, link: UpstreamLink): Promise<void> {
-    group.isOpening = true;
+    const dial = new AbortController();
+    group.dial = dial;
     this.#opening += 1;
     let session: PooledSession | undefined;
     let failure: unknown = new Error('the connection was over before any request');
     try {
-      session = this.#adopt(await link.dial(this.#stop.signal), link);
+      session = this.#adopt(await link.dial(dial.signal), link);
     } catch (error) {
       failure = error;
       link.cluster.breaker.release('connections');
     }
-    group.isOpening = false;
+    group.dial = undefined;
     this.#opening -= 1;
     if (session?.isOpen === true) {
       group.sessions.add(session);
