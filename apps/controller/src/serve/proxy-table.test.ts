@@ -235,6 +235,27 @@ describe('ProxyTable', () => {
     });
   }
 
+  it('hides no pod of a waypoint that has no stream behind one that has', () => {
+    const { proxies, objects, setPod } = table();
+    setPod(true);
+    const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+    objects.set('Pod/shop/waypoint-2', pod('waypoint-2', 'waypoint', labels));
+    proxies.updatePod('Pod/shop/waypoint-2');
+    const shown = (): readonly (readonly [string | undefined, boolean])[] =>
+      proxies.list().map((one) => [one.pod, one.connectedSinceMs !== undefined]);
+    const view = stream('waypoint-1', 'waypoint');
+    proxies.onEvent({ kind: 'opened', stream: view });
+    assert.deepEqual(shown(), [
+      ['Pod/shop/waypoint-2', false],
+      ['Pod/shop/waypoint-1', true],
+    ]);
+    proxies.onEvent({ kind: 'closed', stream: view });
+    assert.deepEqual(shown(), [
+      ['Pod/shop/waypoint-2', false],
+      ['Pod/shop/waypoint-1', false],
+    ]);
+  });
+
   it('shows a waypoint that went as unreachable while its pod runs', () => {
     const { proxies, setPod, setNow } = table();
     setPod(true);

@@ -239,14 +239,16 @@ export class ProxyTable {
       if (ids.has(id) || isStale) this.#gone.delete(id);
     }
     const gone = [...this.#gone.values()].map(({ proxy }) => proxy);
-    const shown = new Set([...connected, ...gone].map(({ kind, name }) => `${kind} ${name}`));
+    // By pod: one of a waypoint that has no stream hides behind no other that has one.
+    const shown = new Set([...connected, ...gone].map(({ pod }) => pod));
     const missing = this.unreachable()
-      .filter(({ kind, name }) => !shown.has(`${kind} ${name}`))
+      .filter(({ pod }) => !shown.has(pod))
       .map(
         ({ pod, kind, name }): AdminProxy => ({
           id: pod,
           kind,
           name,
+          pod,
           address: '',
           subscriptions: [],
           captured: [],
@@ -266,7 +268,7 @@ export class ProxyTable {
       .map(({ replica, lostAtMs, proxy }): AdminProxy => {
         const { id, kind, name, address, connectedAtMs, node, subscriptions } = proxy;
         return {
-          ...{ id, kind, name, address, replica, subscriptions },
+          ...{ id, kind, name, address, replica, subscriptions, pod: `Pod/${proxy.pod}` },
           ...(lostAtMs === undefined
             ? { connectedSinceMs: connectedAtMs }
             : { disconnectedSinceMs: lostAtMs }),
@@ -314,6 +316,7 @@ export class ProxyTable {
       id: node.id,
       kind,
       name: nameOf(kind, node, this.#options.waypointOf(node)),
+      pod: podKey(node),
       address: node.ip,
       ...versionOf(node),
       connectedSinceMs: stream.connectedAtMs,

@@ -124,6 +124,28 @@ describe('collectStatus', () => {
     assert.match(problems[0] ?? '', /^shop\/waypoint \(pod shop\/a-old\) is of version 0\.1\.0,/);
   });
 
+  it('finds a pod of a waypoint that is connected nowhere behind one that is', async () => {
+    const waypoint = { ...AGENT, kind: 'waypoint', name: 'shop/waypoint', captured: [] } as const;
+    const { connectedSinceMs: _, ...away } = waypoint;
+    const there = { ...waypoint, id: 'waypoint~10.0.0.9~w1', pod: 'Pod/shop/w1' };
+    const missing = (pod: string) => ({ ...away, id: pod, pod, address: '' });
+    const gone = missing('Pod/shop/w2');
+    const { pod: __, ...old } = there;
+    for (const [theirs, expected] of [
+      [there, [gone, there]],
+      // An older controller does not say which pod it is: it may be the other one.
+      [old, [old]],
+    ] as const) {
+      const proxiesOfA = [missing('Pod/shop/w1'), gone];
+      const a = await replica('a', { ...FINE_MESH, proxies: proxiesOfA });
+      const b = await replica('b', { ...FINE_MESH, proxies: [theirs, gone] });
+      await using _a = a.fake;
+      await using _b = b.fake;
+      const { proxies } = await collectStatus(meshWith([a, b]));
+      assert.deepEqual([...proxies].sort(byId), [...expected].sort(byId));
+    }
+  });
+
   it('warns of what is supported only while an upgrade runs', async () => {
     const a = await replica('a', { ...FINE_MESH, proxies: [{ ...AGENT, version: '0.0.9' }] });
     await using _a = a.fake;
@@ -210,3 +232,7 @@ describe('collectStatus', () => {
     });
   }
 });
+
+function byId(a: { readonly id: string }, b: { readonly id: string }): number {
+  return a.id < b.id ? -1 : 1;
+}

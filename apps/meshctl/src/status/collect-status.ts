@@ -113,19 +113,21 @@ async function askReplica(of: AdminOf): Promise<Asked> {
   }
 }
 
-/** Connected to any replica is connected; gone from all is gone since the last. */
+/** Connected to any replica is connected; gone from all is gone since the last. Of one waypoint each pod is another. */
 function mergeProxies(all: readonly AdminProxy[]): readonly AdminProxy[] {
   const best = new Map<string, AdminProxy>();
-  const named = new Set(
-    all.flatMap(({ kind, name, connectedSinceMs }) =>
-      connectedSinceMs === undefined ? [] : [`${kind} ${name}`],
-    ),
-  );
+  const connected = all.filter(({ connectedSinceMs }) => connectedSinceMs !== undefined);
+  const pods = new Set(connected.map(({ pod }) => pod));
+  // What an older controller says of a proxy may be about any of its pods.
+  const named = new Set(connected.map(nameOf));
+  const podless = new Set(connected.filter(({ pod }) => pod === undefined).map(nameOf));
   for (const proxy of all) {
-    const { id, kind, name } = proxy;
+    const { id, pod, connectedSinceMs } = proxy;
     // Without a stream its id is that of its pod: it may be connected elsewhere under its own.
-    if (proxy.connectedSinceMs === undefined && named.has(`${kind} ${name}`)) continue;
-    const key = proxy.connectedSinceMs === undefined ? `${kind} ${name}` : id;
+    const isElsewhere =
+      pod === undefined ? named.has(nameOf(proxy)) : pods.has(pod) || podless.has(nameOf(proxy));
+    if (connectedSinceMs === undefined && isElsewhere) continue;
+    const key = connectedSinceMs === undefined ? (pod ?? nameOf(proxy)) : id;
     const known = best.get(key);
     const isTold = known?.replica !== undefined && proxy.replica === undefined;
     // The replica that has the stream knows most of it.
@@ -133,6 +135,10 @@ function mergeProxies(all: readonly AdminProxy[]): readonly AdminProxy[] {
     if (isBetter || (isTold && timeOf(proxy) === timeOf(known))) best.set(key, proxy);
   }
   return [...best.values()].sort(byName);
+}
+
+function nameOf({ kind, name }: AdminProxy): string {
+  return `${kind} ${name}`;
 }
 
 function timeOf({ connectedSinceMs, disconnectedSinceMs }: AdminProxy): number {

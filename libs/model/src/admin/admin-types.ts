@@ -13,7 +13,7 @@
  *
  * Errors: 404 and 4xx/5xx with `{ error: string }`. Times are milliseconds since the epoch.
  */
-import type { MeshObject } from '@ambit/api';
+import type { MeshObject, ObjectKey } from '@ambit/api';
 import type { ObjectStatus } from '../types.ts';
 
 export interface AdminItems<T> {
@@ -64,6 +64,8 @@ export interface AdminProxy {
   readonly kind: AdminProxyKind;
   /** Node of an agent, `namespace/name` of a waypoint. */
   readonly name: string;
+  /** Which it runs in: of one waypoint there may be several. Older controllers do not say it. */
+  readonly pod?: ObjectKey;
   readonly address: string;
   /** Of its program, as it says itself; absent: it does not say, or its stream is at another replica. */
   readonly version?: string;
