@@ -50,10 +50,19 @@ export interface Tally {
   readonly errors: Readonly<Record<string, number>>;
 }
 
+export interface LoadFailure {
+  /** Wall time. */
+  readonly begunAtMs: number;
+  readonly tookMs: number;
+  readonly error: string;
+}
+
 export interface LoadReport {
   readonly sent: number;
   readonly ok: number;
   readonly errors: Readonly<Record<string, number>>;
+  /** The first hundred. */
+  readonly failures: readonly LoadFailure[];
   /** The longest time without a good answer. */
   readonly gapMs: number;
   /** The most that stood at a time, of a load that reuses them. */

@@ -14,7 +14,9 @@ import type { MeshCluster } from './mesh-cluster.ts';
 const CUT = `
 echo 1 > /proc/sys/net/ipv4/tcp_orphan_retries
 device=$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')
-(sleep 1; ip link set "$device" down) < /dev/null > /dev/null 2>&1 &`;
+(sleep 1; ip link set "$device" down) < /dev/null > /dev/null 2>&1 &
+date +%s%3N`;
+const CUT_AFTER_MS = 1_000;
 const CUT_MS = 2_000;
 
 /** Throws where nothing can switch nodes. */
@@ -28,12 +30,14 @@ export function requirePower(): void {
 
 /**
  * As a power cut: nobody hears a FIN or a reset of the node. Its network goes first, because where a node is no machine of its own
- * the processes that end with it still say good-bye.
+ * the processes that end with it still say good-bye. Answers when that was, by the node's own clock: not before, and later only by
+ * what a busy machine takes to start a program.
  */
-export async function powerOff(mesh: MeshCluster, node: string): Promise<void> {
-  await mesh.onNode(node, 'sh', '-c', CUT);
+export async function powerOff(mesh: MeshCluster, node: string): Promise<number> {
+  const toldAtMs = Number(await mesh.onNode(node, 'sh', '-c', CUT));
   await systemClock.sleep(CUT_MS);
   await power('stop', node);
+  return toldAtMs + CUT_AFTER_MS;
 }
 
 export async function powerOn(node: string): Promise<void> {

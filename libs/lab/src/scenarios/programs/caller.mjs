@@ -218,10 +218,11 @@ function podOf(body) {
   }
 }
 
-/** Requests at a steady rate until `stop`; then the tally and the longest gap between two good answers. */
+/** Requests at a steady rate until `stop`; then the tally, the first that failed, and the longest gap between two good answers. */
 const loads = new Map();
+const FAILURES_MAX = 100;
 async function load({ name, request, everyMs = 20 }) {
-  const state = { isOn: true, sent: 0, ok: 0, errors: {}, gapMs: 0, connections: 0 };
+  const state = { isOn: true, sent: 0, ok: 0, errors: {}, failures: [], gapMs: 0, connections: 0 };
   const kept = new Agent({ keepAlive: true, maxSockets: 64 });
   loads.set(name, state);
   let lastOk = performance.now();
@@ -229,6 +230,7 @@ async function load({ name, request, everyMs = 20 }) {
   const loop = (async () => {
     while (state.isOn) {
       state.sent += 1;
+      const begunAtMs = Date.now();
       const one = http(request, kept).then((answer) => {
         running.delete(one);
         if (answer.status === 200) {
@@ -239,6 +241,9 @@ async function load({ name, request, everyMs = 20 }) {
         } else {
           const key = answer.error ?? `${answer.status} ${answer.body.slice(0, 120)}`;
           state.errors[key] = (state.errors[key] ?? 0) + 1;
+          if (state.failures.length < FAILURES_MAX) {
+            state.failures.push({ begunAtMs, tookMs: Date.now() - begunAtMs, error: key });
+          }
         }
       });
       running.add(one);
@@ -257,8 +262,8 @@ async function stop({ name }) {
   const state = loads.get(name);
   state.isOn = false;
   await state.done;
-  const { sent, ok, errors, gapMs, connections } = state;
-  return { sent, ok, errors, gapMs, connections };
+  const { sent, ok, errors, failures, gapMs, connections } = state;
+  return { sent, ok, errors, failures, gapMs, connections };
 }
 
 const OPERATIONS = { http, http2, tcp, hold, ping, release, dns, many, load, stop };
