@@ -94,7 +94,7 @@ const askHttp2: Ask = (port, { path, method = 'GET', headers = {}, body, trailer
 /** Answers by path; the same program for both versions. */
 function answer(request: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
-  switch (request.url) {
+  switch (request.url ?? '') {
     case '/length':
       response.setHeader('content-length', '5');
       response.end('hello');
