@@ -131,9 +131,10 @@ describe('HbonePool', () => {
     await settle();
     assert.equal(rig.pool.counters.dials, 1);
     await rig.pool.connect(rig.key(), TO);
-    while ([...rig.pool.rows()].length < 2) {
+    for (let looks = 0; looks < 1_000 && [...rig.pool.rows()].length < 2; looks += 1) {
       await settle();
     }
+    assert.equal(rig.pool.counters.dials, 2, 'and nobody has asked for it');
     await connectMany(rig, 25);
     await rig.pool.connect(rig.key(), TO);
     assert.equal(rig.pool.counters.dials, 2);

@@ -5,6 +5,8 @@ import { describe, it } from 'node:test';
 import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
+const LOOKS_MAX = 1_000;
+
 describe('ProxyWorker', () => {
   it('gives up the tunnel to a pod that has left once its last connection has ended', async () => {
     await using rig = new WorkerRig();
@@ -28,8 +30,9 @@ describe('ProxyWorker', () => {
     assert.equal(rig.metric('ambit_tunnels_open'), 1);
     client.conn.end();
     assert.equal(await client.closed, undefined);
-    while (rig.metric('ambit_tunnels_open') > 0) {
+    for (let looks = 0; looks < LOOKS_MAX && rig.metric('ambit_tunnels_open') > 0; looks += 1) {
       await rig.clock.sleep(5);
     }
+    assert.equal(rig.metric('ambit_tunnels_open'), 0);
   });
 });

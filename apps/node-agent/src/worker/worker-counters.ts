@@ -19,7 +19,21 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_tunnel_sessions_refused_at_bound_total: (pod) => pod.server.refusedAtBound,
   ambit_tunnel_floods_total: (pod) => pod.server.floods,
   ambit_tunnel_bad_requests_total: (pod) => pod.server.badRequests,
+  ambit_tunnel_headers_too_large_total: (pod) => pod.server.h2.oversizeHeaders,
+  ambit_tunnel_streams_refused_total: (pod) => pod.server.h2.refusedStreams,
+  ambit_tunnel_preface_timeouts_total: (pod) => pod.server.prefaceTimeouts,
+  ambit_tunnel_protocol_errors_total: (pod) => both(pod, 'protocolErrors'),
+  ambit_tunnel_ping_timeouts_total: (pod) => both(pod, 'pingTimeouts'),
+  ambit_tunnel_stalls_total: (pod) => both(pod, 'connectionStalls'),
 };
+
+/** Tunnels that it accepts, and those that it opens. */
+function both(
+  { server, pool }: PodCounters,
+  name: 'protocolErrors' | 'pingTimeouts' | 'connectionStalls',
+): number {
+  return server.h2[name] + pool.h2[name];
+}
 
 /** Counts only ever grow, so what a pod counted stays when the pod goes; gauges go with it. */
 export class WorkerCounters {
