@@ -19,7 +19,7 @@ import { SERVER_PORTS } from './suites/tunnel-subjects.ts';
 import { TUNNEL_MESH_YAML, TUNNEL_PLAIN_YAML } from './suites/tunnel-world.ts';
 import { checkMesh } from './suites/waypoint.ts';
 import { SERVICE_PORT } from './suites/waypoint-subjects.ts';
-import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML } from './suites/waypoint-world.ts';
+import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML, waypointPod } from './suites/waypoint-world.ts';
 
 const ROOT = dirname(import.meta.dirname);
 const CONNECTIONS = 64;
@@ -111,7 +111,11 @@ async function profileOne(
   using folder = temporaryFolder();
   const profiles = join(folder.path, 'profiles');
   mkdirSync(profiles);
-  const env = { AMBIT_WORKERS: '1', NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` };
+  const env = {
+    ...{ AMBIT_WORKERS: '1', NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` },
+    // A profile is written at the end of a process, which nobody is to wait for.
+    ...{ CONNECTION_TERMINATION_DEADLINE: '1s', AMBIT_DRAIN_DELAY: '0s' },
+  };
   const { lab: started, skipped } = await startBenchLab(
     { ...options, ambit: true },
     {
@@ -129,6 +133,7 @@ async function profileOne(
     const origin = { folder: folder.path, name: 'origin', port: SERVER_PORTS.web };
     await using _origin = await startOrigin(lab.place(`${MESH}/server`).netns, origin);
     await load(lab, options.quick ? 2 : 8);
+    await endProgram(lab, program);
   }
   const summaries = readdirSync(profiles).map((file) =>
     summarizeProfile(JSON.parse(readFileSync(join(profiles, file), 'utf8')) as CpuProfile, ROOT),
@@ -138,6 +143,15 @@ async function profileOne(
     throw new Error(`no profile of ${program} was written`);
   }
   return busiest;
+}
+
+/** By itself: what ends with the lab may be killed before it has written. */
+async function endProgram({ lab }: BenchLab, program: Program): Promise<void> {
+  const names =
+    program === 'agent' ? ['agent/node1', 'agent/node2'] : [waypointPod(lab)?.key ?? 'waypoint'];
+  for (const name of names) {
+    await lab.stopComponent(name);
+  }
 }
 
 /** Keeps it as the latest profile. */

@@ -50,6 +50,7 @@ function testFiles(isWanted: (file: string) => boolean, only: readonly string[])
 }
 
 const isLabTest = (file: string): boolean => file.endsWith('.lab.test.ts');
+const isSoakTest = (file: string): boolean => file.endsWith('.soak.test.ts');
 const isFuzzTest = (file: string): boolean => file.endsWith('.fuzz.test.ts');
 const isClusterTest = (file: string): boolean => file.endsWith('.cluster.test.ts');
 
@@ -60,7 +61,10 @@ const runsBeside = (file: string): boolean =>
 async function unitTests(only: readonly string[]): Promise<void> {
   await runTests({
     name: 'unit',
-    files: testFiles((file) => !isLabTest(file) && !isClusterTest(file) && !isFuzzTest(file), only),
+    files: testFiles(
+      (file) => ![isLabTest, isSoakTest, isClusterTest, isFuzzTest].some((is) => is(file)),
+      only,
+    ),
     // Some wait for timers; meanwhile another computes.
     concurrency: availableParallelism() + 1,
     timeoutMs: UNIT_TIMEOUT_MS,
@@ -79,9 +83,10 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
     return;
   }
   // One at a time: each is a whole cluster, and two of them measure each other.
-  const timeoutMs = LAB_TIMEOUT_MS + soakMinutes * 2 * 60_000;
+  // A file has several scenarios of so many minutes each.
+  const timeoutMs = LAB_TIMEOUT_MS + soakMinutes * 5 * 60_000;
   const name = soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab';
-  const files = testFiles(isLabTest, only);
+  const files = testFiles((file) => isLabTest(file) || (soakMinutes > 0 && isSoakTest(file)), only);
   const lanes = [
     files.filter((file) => !runsBeside(file)),
     // The builds first, beside tests of the agent alone.

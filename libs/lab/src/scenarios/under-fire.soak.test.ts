@@ -1,0 +1,223 @@
+/**
+ * Under fire, for as long as `npm run test:soak -- --minutes N` says: agents that are killed over and over, hand-overs at a
+ * thousand connections, a million requests, certificates of a minute while the root changes. Each says what it saw.
+ */
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { buildCa } from '@ambit/identity';
+import {
+  type Bed,
+  certificatesOf,
+  clientYaml,
+  echoYaml,
+  makeBed,
+  namespaceYaml,
+  serviceYaml,
+} from './bed.ts';
+import type { Caller } from './caller.ts';
+import { startLoads } from './loads.ts';
+
+const SOAK_MS = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 1) * 60_000;
+const URL = 'http://web.shop/';
+const WORLD = [
+  namespaceYaml('shop'),
+  echoYaml({ name: 'web', node: 'node2' }),
+  serviceYaml('web'),
+  clientYaml({ name: 'client', node: 'node1' }),
+].join('');
+
+const KILL_EVERY_MS = 10_000;
+/** From a kill until its pods are served again; a request of this time may fail, or wait for as long. */
+const GAP_MS_MAX = 10_000;
+const CONNECT_MS = 10_000;
+const CONNECTIONS = 1_000;
+const REQUESTS = 1_000_000;
+const BATCH = 10_000;
+/** Of resident memory, by a line through the second half of a run, for each million of requests. */
+const GROWTH_MEGABYTES_MAX = 10;
+const DAY_MS = 86_400_000;
+
+interface World {
+  readonly bed: () => Bed;
+  readonly client: () => Caller;
+}
+
+/** A lab for the tests of a suite. */
+function world(
+  options: Parameters<typeof makeBed>[1] | (() => Parameters<typeof makeBed>[1]),
+): World {
+  let bed: Bed | undefined;
+  let client: Caller | undefined;
+  before(async () => {
+    bed = await makeBed(WORLD, typeof options === 'function' ? options() : options);
+    client = bed.caller('shop/client');
+    await client.echo(URL);
+  });
+  after(async () => await bed?.[Symbol.asyncDispose]());
+  const need = <T>(value: T | undefined): T => {
+    assert.ok(value !== undefined);
+    return value;
+  };
+  return { bed: () => need(bed), client: () => need(client) };
+}
+
+describe('a peer agent that is killed every 10 s', () => {
+  const { bed, client } = world({});
+
+  it('costs only requests that meet its absence, and they say why in time', async (context) => {
+    const { lab } = bed();
+    const kills: number[] = [];
+    await client().startLoad('new', { url: URL, timeoutMs: 2 * CONNECT_MS }, 50);
+    const until = performance.now() + SOAK_MS;
+    while (performance.now() < until) {
+      lab.kill('agent/node2');
+      kills.push(Date.now());
+      await lab.clock.sleep(KILL_EVERY_MS);
+    }
+    await lab.clock.sleep(GAP_MS_MAX);
+    const { sent, ok, errors, failures, gapMs } = await client().stopLoad('new');
+    context.diagnostic(
+      `report: ${kills.length} kills: ${ok} of ${sent} requests answered, longest gap ${gapMs} ms, errors ${JSON.stringify(errors)}`,
+    );
+    for (const { begunAtMs, tookMs, error } of failures) {
+      const meetsKill = kills.some(
+        (at) => begunAtMs + tookMs >= at && begunAtMs <= at + GAP_MS_MAX,
+      );
+      assert.ok(meetsKill, `${error} at ${begunAtMs}, kills at ${kills.join()}`);
+      assert.ok(tookMs <= CONNECT_MS + GAP_MS_MAX, `${error} took ${tookMs} ms`);
+      assert.notEqual(error, '');
+    }
+    assert.equal((await client().http({ url: URL })).status, 200);
+  });
+});
+
+describe(`a hand-over at ${CONNECTIONS} connections`, () => {
+  const { bed, client } = world({
+    extraEnv: { agent: { CONNECTION_TERMINATION_DEADLINE: '20s' } },
+  });
+
+  for (const node of ['node1', 'node2']) {
+    it(`on ${node} fails no request and keeps what stays to the deadline`, async (context) => {
+      const { lab } = bed();
+      const names = Array.from({ length: CONNECTIONS }, (_, n) => `${node}-${n}`);
+      for (const name of names) {
+        assert.ok((await client().hold(name, 'web.shop', 9000)).ok, name);
+      }
+      const stopLoads = await startLoads(client(), URL, 20);
+      const replaced = lab.mesh?.replaceAgent(node, 'when served');
+      await lab.waitFor(() => lab.logs(`agent/${node}`).includes('"message":"draining"'), {
+        what: 'the drain',
+        timeoutMs: 30_000,
+      });
+      let kept = 0;
+      for (const name of names) {
+        kept += (await client().ping(name)).ok ? 1 : 0;
+      }
+      await stopLoads(10);
+      context.diagnostic(`report: ${kept} of ${CONNECTIONS} connections kept while it drained`);
+      assert.equal(kept, CONNECTIONS);
+      await client().release();
+      await replaced;
+      await lab.ready();
+    });
+  }
+});
+
+describe('a million requests', () => {
+  const { bed, client } = world({});
+
+  const megabytes = (component: string): number => {
+    const pid = bed().lab.mesh?.components.get(component)?.pid;
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1]) / 1_024;
+  };
+
+  it('leave the memory of agents as it was', async (context) => {
+    const agents = ['agent/node1', 'agent/node2'] as const;
+    const samples: { readonly requests: number; readonly megabytes: readonly number[] }[] = [];
+    const until = performance.now() + SOAK_MS;
+    let requests = 0;
+    while (requests < REQUESTS && (performance.now() < until || samples.length < 4)) {
+      // A connection each: a tunnel's stream is opened and closed for every request.
+      const { errors } = await client().many({ url: URL }, BATCH, 32);
+      assert.deepEqual(errors, {});
+      requests += BATCH;
+      samples.push({ requests, megabytes: agents.map(megabytes) });
+    }
+    const half = samples.slice(samples.length / 2);
+    for (const [index, agent] of agents.entries()) {
+      const points = half.map((one) => [one.requests, one.megabytes[index] ?? 0] as const);
+      const perMillion = slopeOf(points) * REQUESTS;
+      context.diagnostic(
+        `report: ${agent}: ${requests} requests, ${points.at(-1)?.[1].toFixed(1)} MB, slope ${perMillion.toFixed(2)} MB a million`,
+      );
+      // A line through few points says nothing.
+      if (requests >= REQUESTS / 4) {
+        assert.ok(perMillion < GROWTH_MEGABYTES_MAX, `${agent}: ${perMillion} MB a million`);
+      }
+    }
+  });
+});
+
+/** Of the line of least squares. */
+function slopeOf(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (pick: 0 | 1): number =>
+    points.reduce((sum, point) => sum + point[pick], 0) / Math.max(1, points.length);
+  const [x, y] = [mean(0), mean(1)];
+  const above = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
+  const below = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  return below === 0 ? 0 : above / below;
+}
+
+interface Root {
+  readonly pem: string;
+  readonly key: string;
+}
+
+function makeRoot(commonName: string): Root {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const validity = { notBeforeMs: Date.now() - DAY_MS, notAfterMs: Date.now() + DAY_MS };
+  const { pem } = buildCa({ privateKey, organization: 'soak', commonName, validity });
+  return { pem, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+}
+
+describe('certificates of a minute while the root changes', () => {
+  const TTL_SECONDS = 60;
+  const [a, b] = [makeRoot('A'), makeRoot('B')];
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-soak-'));
+  /** What signs, and what is believed. */
+  const write = (signer: Root, ...roots: readonly Root[]): void => {
+    const believed = roots.map(({ pem }) => pem).join('');
+    for (const [name, text] of [
+      ['root-cert.pem', believed],
+      ['ca-key.pem', signer.key],
+      ['ca-cert.pem', signer.pem],
+      ['cert-chain.pem', signer.pem],
+    ] as const) {
+      writeFileSync(join(folder, name), text, { mode: 0o600 });
+    }
+  };
+  write(a, a);
+  const { bed, client } = world({
+    extraEnv: certificatesOf(TTL_SECONDS, { AMBIT_CACERTS_DIR: folder }),
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('from A by A and B to B fails no request', async (context) => {
+    const { lab } = bed();
+    const stopLoads = await startLoads(client(), URL, 50);
+    // Each step has the time in which every certificate is renewed, and then as much as the run gives.
+    const stepMs = Math.max(2 * TTL_SECONDS * 1_000, SOAK_MS / 4);
+    for (const step of [() => write(a, a, b), () => write(b, a, b), () => write(b, b)]) {
+      await lab.clock.sleep(stepMs);
+      step();
+    }
+    await lab.clock.sleep(stepMs);
+    await stopLoads((4 * stepMs) / 50 / 4);
+    context.diagnostic(`report: three steps of ${stepMs / 1_000} s, no request failed`);
+  });
+});
