@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ConnectionPoolSettings } from '@ambit/api';
 import { MeshError } from '@ambit/core';
+import type { ByteConn, ByteSink } from '@ambit/proxy';
 import { exchange, http1Rig, OK } from '../fixtures/http1-rig.ts';
 import { Answer, requestOf, settle } from '../fixtures/upstream.ts';
 
@@ -55,6 +56,22 @@ describe('Http1Pool: limits of a cluster', () => {
     assert.equal(answer.summary, '200 ab');
     assert.deepEqual([server.conns.length, given.pool.size], [2, 1]);
     assert.ok(server.recorders[0]?.events.includes('end'));
+  });
+
+  it('says that a connection was over before it was used', async () => {
+    const { server, ask, pool } = http1Rig();
+    const link = server.endpoint.link();
+    const dial = async (signal: AbortSignal): Promise<ByteConn> => {
+      const conn = await link.dial(signal);
+      // Told at once, as a transport may.
+      return Object.assign(Object.create(conn) as ByteConn, {
+        start: (sink: ByteSink) => sink.onClose(),
+      });
+    };
+    const { answer } = ask({}, { ...link, dial });
+    await settle();
+    assert.equal(answer.summary, 'HTTP_CONNECT_FAILURE 503 UF unsent');
+    assert.deepEqual([pool.size, link.cluster.breaker.held('connections')], [0, 0]);
   });
 
   it('gives a place on when a dial fails, and says why to who dialled', async () => {

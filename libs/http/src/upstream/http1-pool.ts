@@ -19,6 +19,7 @@ import type { UpstreamLink } from './message.ts';
 import { SlowHead } from './slow-heads.ts';
 import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
+import { hold, release, WaitingLine } from './waiting-line.ts';
 
 export interface Http1PoolOptions {
   readonly clock: Clock;
@@ -53,11 +54,8 @@ export class Http1Pool implements UpgradePool, Http1Host {
   readonly #limits: Partial<H1Limits>;
   readonly #idle = new IdleConnections<Pooled>();
   readonly #all = new Set<Pooled>();
-  /** First come, first served. */
-  readonly #waiting = new Map<ClusterState, Set<Http1Try>>();
+  readonly #waiting = new WaitingLine<Http1Try>();
   readonly #dialling = new Set<Http1Try>();
-  /** What a turn of `#serve` itself sets free, it sees. */
-  readonly #serving = new Set<ClusterState>();
   readonly #stop = new AbortController();
 
   constructor(options: Http1PoolOptions) {
@@ -101,8 +99,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
 
   destroy(): void {
     this.#stop.abort();
-    const waiting = [...this.#waiting.values()].flatMap((attempts) => [...attempts]);
-    for (const attempt of [...waiting, ...this.#dialling]) {
+    for (const attempt of [...this.#waiting.all(), ...this.#dialling]) {
       this.leave(attempt);
       attempt.broke(poolClosed());
     }
@@ -119,64 +116,32 @@ export class Http1Pool implements UpgradePool, Http1Host {
   }
 
   leave(attempt: Http1Try): void {
-    const { cluster } = attempt.link;
-    const waiting = this.#waiting.get(cluster);
-    if (waiting?.delete(attempt) === true && waiting.size === 0 && !this.#serving.has(cluster)) {
-      this.#waiting.delete(cluster);
-    }
+    this.#waiting.delete(attempt);
     attempt.dial?.abort();
-    this.#waitsNoMore(attempt);
+    release(attempt);
   }
 
   #wait(attempt: Http1Try): void {
-    const { cluster } = attempt.link;
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
-    } else if (!cluster.breaker.hold('pending')) {
-      attempt.failLater(overflow('pending requests'));
+    } else if (hold(attempt)) {
+      this.#waiting.add(attempt);
+      this.#serve(attempt.link.cluster);
     } else {
-      attempt.isPending = true;
-      const waiting = this.#waiting.get(cluster);
-      if (waiting === undefined) {
-        this.#waiting.set(cluster, new Set([attempt]));
-      } else {
-        waiting.add(attempt);
-      }
-      this.#serve(cluster);
-    }
-  }
-
-  #waitsNoMore(attempt: Http1Try): void {
-    if (attempt.isPending) {
-      attempt.isPending = false;
-      attempt.link.cluster.breaker.release('pending');
+      attempt.failLater(overflow('pending requests'));
     }
   }
 
   /** A place or a connection of the cluster may have become free. */
   #serve(cluster: ClusterState): void {
-    const waiting = this.#waiting.get(cluster);
-    if (waiting === undefined || this.#serving.has(cluster)) {
-      return;
-    }
-    this.#serving.add(cluster);
-    for (const attempt of waiting) {
-      if (!this.#serveOne(attempt)) {
-        break;
-      }
-      waiting.delete(attempt);
-    }
-    this.#serving.delete(cluster);
-    if (waiting.size === 0) {
-      this.#waiting.delete(cluster);
-    }
+    this.#waiting.serve(cluster, this.#serveOne);
   }
 
   /** False: neither a connection nor a place for one. */
-  #serveOne(attempt: Http1Try): boolean {
+  readonly #serveOne = (attempt: Http1Try): boolean => {
     const pooled = attempt.wantsNew ? undefined : this.#takeIdle(attempt.link);
     if (pooled !== undefined) {
-      this.#waitsNoMore(attempt);
+      release(attempt);
       this.#begin(attempt, pooled);
       return true;
     }
@@ -185,7 +150,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
     }
     void this.#open(attempt);
     return true;
-  }
+  };
 
   #holdPlace(cluster: ClusterState): boolean {
     if (cluster.breaker.hold('connections')) {
@@ -211,14 +176,16 @@ export class Http1Pool implements UpgradePool, Http1Host {
     }
     this.#dialling.delete(attempt);
     attempt.dial = undefined;
-    this.#waitsNoMore(attempt);
+    release(attempt);
     if (pooled === undefined) {
       this.#release(link.cluster);
       attempt.broke(failure ?? poolClosed());
     } else if (attempt.phase === 'over') {
       this.#give(pooled);
-    } else {
+    } else if (pooled.connection.isFree) {
       this.#begin(attempt, pooled);
+    } else {
+      attempt.broke(connectFailure(new Error('the connection was over before any request')));
     }
   }
 

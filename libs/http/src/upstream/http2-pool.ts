@@ -16,6 +16,7 @@ import { type Http2Host, Http2Try } from './http2-try.ts';
 import type { UpstreamLink } from './message.ts';
 import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
+import { hold, release } from './waiting-line.ts';
 
 const MIB = 1024 * 1024;
 
@@ -98,7 +99,7 @@ export class Http2Pool implements TryPool, Http2Host {
   leave(attempt: Http2Try): void {
     const group = this.#groups.get(attempt.link.key);
     if (group?.waiting.delete(attempt) === true) {
-      waitsNoMore(attempt);
+      release(attempt);
       this.#forgetIfEmpty(group);
     }
   }
@@ -141,13 +142,12 @@ export class Http2Pool implements TryPool, Http2Host {
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
       this.#forgetIfEmpty(group);
-    } else if (!attempt.link.cluster.breaker.hold('pending')) {
-      attempt.failLater(overflow('pending requests'));
-      this.#forgetIfEmpty(group);
-    } else {
-      attempt.isPending = true;
+    } else if (hold(attempt)) {
       group.waiting.add(attempt);
       this.#serve(group);
+    } else {
+      attempt.failLater(overflow('pending requests'));
+      this.#forgetIfEmpty(group);
     }
   }
 
@@ -160,7 +160,7 @@ export class Http2Pool implements TryPool, Http2Host {
     for (const attempt of group.waiting) {
       if (this.#begin(group, attempt)) {
         group.waiting.delete(attempt);
-        waitsNoMore(attempt);
+        release(attempt);
       } else if (!this.#mayWait(group, attempt)) {
         break;
       }
@@ -187,7 +187,7 @@ export class Http2Pool implements TryPool, Http2Host {
       }
     }
     group.waiting.delete(attempt);
-    waitsNoMore(attempt);
+    release(attempt);
     attempt.failLater(refusal);
     return true;
   }
@@ -268,7 +268,7 @@ export class Http2Pool implements TryPool, Http2Host {
   #refuse(group: Group, attempts: readonly Http2Try[], error: HttpError): void {
     for (const attempt of attempts) {
       group.waiting.delete(attempt);
-      waitsNoMore(attempt);
+      release(attempt);
       attempt.broke(error);
     }
   }
@@ -314,12 +314,5 @@ export class Http2Pool implements TryPool, Http2Host {
         this.#evict(session);
       }
     }
-  }
-}
-
-function waitsNoMore(attempt: Http2Try): void {
-  if (attempt.isPending) {
-    attempt.isPending = false;
-    attempt.link.cluster.breaker.release('pending');
   }
 }

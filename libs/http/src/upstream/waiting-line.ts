@@ -1,0 +1,79 @@
+/**
+ * Tries that wait for a connection or for a place for one, by cluster: first come, first served.
+ *
+ * A try counts in `http1MaxPendingRequests` of its cluster from `hold` to `release`, also while its own dial goes on.
+ */
+import type { ClusterState } from './cluster-state.ts';
+import type { UpstreamLink } from './message.ts';
+
+export interface Waiting {
+  readonly link: UpstreamLink;
+  /** It counts among those that wait. */
+  isPending: boolean;
+}
+
+/** False: as many wait as may. */
+export function hold(attempt: Waiting): boolean {
+  attempt.isPending = attempt.link.cluster.breaker.hold('pending');
+  return attempt.isPending;
+}
+
+/** Idempotent. */
+export function release(attempt: Waiting): void {
+  if (attempt.isPending) {
+    attempt.isPending = false;
+    attempt.link.cluster.breaker.release('pending');
+  }
+}
+
+export class WaitingLine<Attempt extends Waiting> {
+  readonly #lines = new Map<ClusterState, Set<Attempt>>();
+  /** What a turn of `serve` itself sets free, it sees. */
+  readonly #serving = new Set<ClusterState>();
+
+  has(cluster: ClusterState): boolean {
+    return this.#lines.has(cluster);
+  }
+
+  add(attempt: Attempt): void {
+    const { cluster } = attempt.link;
+    const line = this.#lines.get(cluster);
+    if (line === undefined) {
+      this.#lines.set(cluster, new Set([attempt]));
+    } else {
+      line.add(attempt);
+    }
+  }
+
+  delete(attempt: Attempt): void {
+    const { cluster } = attempt.link;
+    const line = this.#lines.get(cluster);
+    if (line?.delete(attempt) === true && line.size === 0 && !this.#serving.has(cluster)) {
+      this.#lines.delete(cluster);
+    }
+  }
+
+  /** A list of its own. */
+  all(): Attempt[] {
+    return [...this.#lines.values()].flatMap((line) => [...line]);
+  }
+
+  /** Calls `serveOne` for one after another, until it says that there is nothing for them. */
+  serve(cluster: ClusterState, serveOne: (attempt: Attempt) => boolean): void {
+    const line = this.#lines.get(cluster);
+    if (line === undefined || this.#serving.has(cluster)) {
+      return;
+    }
+    this.#serving.add(cluster);
+    for (const attempt of line) {
+      if (!serveOne(attempt)) {
+        break;
+      }
+      line.delete(attempt);
+    }
+    this.#serving.delete(cluster);
+    if (line.size === 0) {
+      this.#lines.delete(cluster);
+    }
+  }
+}
