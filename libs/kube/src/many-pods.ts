@@ -61,7 +61,7 @@ function podSpec(n: number, app: string): unknown {
   return {
     serviceAccountName: app,
     serviceAccount: app,
-    nodeName: `node-${Math.imul(n, 7919) % NODES}.example.internal`,
+    nodeName: `node-${(n + Math.floor(n / APPS) * 37) % NODES}.example.internal`,
     restartPolicy: 'Always',
     dnsPolicy: 'ClusterFirst',
     schedulerName: 'default-scheduler',
