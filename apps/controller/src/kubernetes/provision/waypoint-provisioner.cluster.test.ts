@@ -124,7 +124,7 @@ describe('WaypointProvisioner on a real API server', () => {
   it('takes overlays, refuses wrong ones with the path, and keeps the last good ones', async () => {
     const namespace = await cluster.namespace();
     const key = `${namespace}/waypoint`;
-    await createGateway(namespace);
+    const gateway = await createGateway(namespace);
     const write = async (data: Readonly<Record<string, string>>): Promise<void> => {
       const metadata = { namespace, name: 'parameters' };
       const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
@@ -140,6 +140,14 @@ describe('WaypointProvisioner on a real API server', () => {
     const [container] = valueAt(made, 'spec.template.spec.containers') as readonly KubeObject[];
     assert.deepEqual(valueAt(container, 'resources.limits'), { cpu: '2', memory: '1Gi' });
     assert.equal(p.provisioner.stateOf(key)?.invalidParameters, undefined);
+    const scaler = await find('horizontalPodAutoscaler', namespace);
+    assert.equal(scaler?.metadata.ownerReferences?.[0]?.uid, gateway.metadata.uid);
+    assert.deepEqual(valueAt(scaler, 'spec.scaleTargetRef'), {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      name: 'waypoint',
+    });
+    assert.equal(valueAt(scaler, 'spec.minReplicas'), 2);
 
     const wrong: readonly (readonly [string, RegExp])[] = [
       ['spec: {replica: 3}', /deployment\.spec\.replica is not for a Gateway to say/],
