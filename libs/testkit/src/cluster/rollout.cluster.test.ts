@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { Complaints } from './complaints.ts';
 import { GoLoad, type GoReport } from './go-load.ts';
 import { kubectl } from './kubectl.ts';
 import { LoadedMesh } from './load.ts';
@@ -47,7 +48,8 @@ async function endsOfAgents(): Promise<readonly number[]> {
 }
 
 /** When the first of the old agents had to be gone. */
-async function replaceAgents(): Promise<number> {
+async function replaceAgents(complaints: Complaints): Promise<number> {
+  complaints.follow();
   await kubectl(['-n', SYSTEM, 'rollout', 'restart', AGENT]);
   let first = 0;
   await mesh.until('an old agent is told to end', async () => {
@@ -55,6 +57,7 @@ async function replaceAgents(): Promise<number> {
     first = Math.min(...ends);
     return ends.length > 0;
   });
+  complaints.follow();
   await mesh.rollout(AGENT);
   await mesh.until('only new agents are left', async () => (await endsOfAgents()).length === 0);
   return first;
@@ -72,8 +75,9 @@ describe('agents are replaced', { timeout: 180_000 }, () => {
       `new:${RATE * 0.2}:http://web.${way}/`,
       `hold:${HELD}:${web?.ip}:9080`,
     );
+    using complaints = new Complaints();
     const startedAt = performance.now();
-    const leaveAt = await replaceAgents();
+    const leaveAt = await replaceAgents(complaints);
     const seconds = (performance.now() - startedAt) / 1_000;
     const reports = await rush.stop();
     for (const report of reports) t.diagnostic(JSON.stringify(report));
@@ -82,7 +86,7 @@ describe('agents are replaced', { timeout: 180_000 }, () => {
       assert.deepEqual(
         errors,
         {},
-        `${name}: ${ok} of ${sent}; failed at ${when} ms from when the first agent had to go`,
+        `${name}: ${ok} of ${sent}; failed at ${when} ms from when the first agent had to go; ${complaints}`,
       );
     }
     const rate = requestsOf(reports) / seconds;
