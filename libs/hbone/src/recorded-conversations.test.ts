@@ -80,7 +80,7 @@ function withoutPseudo(fields: readonly string[]): Fields {
   return fields.slice(at + 2);
 }
 
-function valueOf(step: Step, name: string): string {
+function fieldOf(step: Step, name: string): string {
   const at = step.fields?.indexOf(name) ?? -1;
   return step.fields?.[at + 1] ?? '';
 }
@@ -141,7 +141,7 @@ for (const { name, description, steps } of recordings as readonly {
         say: (step) => {
           if (step.type === 'HEADERS') {
             const stream = streamOf(step.stream);
-            const status = Number(valueOf(step, ':status'));
+            const status = Number(fieldOf(step, ':status'));
             const fields = withoutPseudo(step.fields ?? []);
             stream.respond({ status, fields }, { end: endsStream(step) });
             recorders.set(step.stream, Recorder.on(stream));
@@ -159,7 +159,7 @@ for (const { name, description, steps } of recordings as readonly {
         ({ from, type }) => from === 'client' && type === 'HEADERS',
       )) {
         const { request } = streamOf(step.stream);
-        assert.equal(request.authority, valueOf(step, ':authority'));
+        assert.equal(request.authority, fieldOf(step, ':authority'));
         assert.deepEqual(request.fields, withoutPseudo(step.fields ?? []));
       }
       assert.deepEqual(heard(peer.frames), told(steps, 'server'));
@@ -177,7 +177,7 @@ for (const { name, description, steps } of recordings as readonly {
         theirs: 'server',
         say: (step) => {
           if (step.type === 'HEADERS') {
-            const authority = valueOf(step, ':authority');
+            const authority = fieldOf(step, ':authority');
             const fields = withoutPseudo(step.fields ?? []);
             const head = { method: 'CONNECT', scheme: undefined, path: undefined };
             const stream = session.request(
@@ -200,7 +200,7 @@ for (const { name, description, steps } of recordings as readonly {
         ({ from, type }) => from === 'server' && type === 'HEADERS',
       )) {
         const answer = answers.get(step.stream);
-        assert.equal(answer?.status, Number(valueOf(step, ':status')));
+        assert.equal(answer?.status, Number(fieldOf(step, ':status')));
         assert.deepEqual(answer?.fields, withoutPseudo(step.fields ?? []));
       }
       assert.deepEqual(heard(peer.frames), told(steps, 'client'));
