@@ -93,15 +93,16 @@ const askHttp2: Ask = (port, { path, method = 'GET', headers = {}, body, trailer
 
 /** Answers by path; the same program for both versions. */
 function answer(request: IncomingMessage, response: ServerResponse): void {
+  const { url = '' } = request;
   response.sendDate = false;
-  switch (request.url ?? '') {
+  switch (url) {
     case '/length':
       response.setHeader('content-length', '5');
       response.end('hello');
       return;
     case '/204':
     case '/304':
-      response.statusCode = Number(request.url.slice(1));
+      response.statusCode = Number(url.slice(1));
       response.end();
       return;
     case '/date':
