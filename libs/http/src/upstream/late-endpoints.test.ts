@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
+import type { ByteConn } from '@ambit/proxy';
 import type { Cluster } from '@ambit/routing';
+import type { MeshPlane } from '../plane.ts';
 import { ClusterState, type MeshEndpoint } from './cluster-state.ts';
+import { linkTo } from './link.ts';
 
 const ENDPOINTS = ['a', 'b'].map((key) => ({ key, weight: 1 }) as MeshEndpoint);
 const NEW = new Set<string>();
@@ -82,6 +85,22 @@ describe('an endpoint to which no connection comes about', () => {
     clock.advance(1_000);
     assert.equal(picked(), 'abab');
     await Promise.all(both.map((one) => one.fail()));
+  });
+
+  it('is seen by who connects over its link', async () => {
+    const { clock, state, picked } = rig();
+    const never = Promise.withResolvers<ByteConn>();
+    const plane = { caller: { identity: 'spiffe://x' }, dial: () => never.promise };
+    const [a] = ENDPOINTS;
+    assert.ok(a);
+    const link = linkTo(plane as unknown as MeshPlane, state, a);
+    const dialled = assert.rejects(link.dial(new AbortController().signal));
+    assert.equal(link.isLate?.(), false);
+    clock.advance(1_000);
+    assert.equal(link.isLate?.(), true);
+    assert.equal(picked(), 'bbbb');
+    never.reject(new Error('no'));
+    await dialled;
   });
 
   it('is forgotten with its pod', async () => {
