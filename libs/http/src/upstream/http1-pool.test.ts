@@ -129,6 +129,21 @@ describe('Http1Pool: limits of a cluster', () => {
     });
   }
 
+  it('closes the idle connection that was not used for longest when there are too many', async () => {
+    const given = http1Rig({ idleMax: 2 });
+    const { server, pool } = given;
+    for (const key of ['a', 'b', 'a', 'c']) {
+      const asked = given.ask({}, server.endpoint.link({}, key)).answer;
+      await settle();
+      server.say(OK, key === 'a' ? 0 : server.conns.length - 1);
+      await settle();
+      assert.equal(asked.summary, '200 ab');
+    }
+    const ended = server.recorders.map(({ events }) => events.includes('end'));
+    assert.deepEqual(ended, [false, true, false], 'that of b');
+    assert.deepEqual([pool.idle, pool.size, pool.counters.idleClosed], [2, 2, 1]);
+  });
+
   it('keeps no more idle connections than it may', async () => {
     const { server, ask, pool } = http1Rig({ idleMax: 1 });
     const asked = [ask().answer, ask().answer];

@@ -32,6 +32,7 @@ export interface Http1PoolOptions {
 export interface Http1PoolCounters {
   opened: number;
   reused: number;
+  /** Idle for too long, or one too many. */
   idleClosed: number;
   /** Requests sent again because the server had closed the idle connection. */
   repeated: number;
@@ -221,10 +222,14 @@ export class Http1Pool implements UpgradePool, Http1Host {
   /** Between two requests, or never used. */
   #give(pooled: Pooled): void {
     const { connection, link } = pooled;
-    const isWanted = this.#idle.size < this.#idleMax || this.#waiting.has(link.cluster);
-    if (!connection.isFree || !isWanted || this.#stop.signal.aborted) {
+    if (!connection.isFree || this.#stop.signal.aborted || this.#idleMax === 0) {
       connection.destroy();
       return;
+    }
+    if (this.#idle.size >= this.#idleMax && !this.#waiting.has(link.cluster)) {
+      // Who was just served is more likely to come again.
+      this.counters.idleClosed += 1;
+      this.#idle.oldest()?.connection.destroy();
     }
     pooled.idleSinceMs = this.#clock.now();
     this.#idle.add(pooled);

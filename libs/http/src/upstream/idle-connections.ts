@@ -49,6 +49,14 @@ export class IdleConnections<Connection extends IdleConnection> {
     }
   }
 
+  /** Of the endpoint and caller that were not served for longest; exact where they have one connection each. */
+  oldest(): Connection | undefined {
+    for (const [connection] of this.#lists.values()) {
+      return connection;
+    }
+    return undefined;
+  }
+
   /** One that counts for the cluster, unused for longer than others of its endpoint. */
   oneOf(cluster: ClusterState): Connection | undefined {
     for (const list of this.#lists.values()) {
