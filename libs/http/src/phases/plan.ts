@@ -71,8 +71,9 @@ export function pickEndpoint(
   }
   authoriseEndpoint(tx, endpoint);
   tx.endpoint = endpoint;
-  const busy = state.begin(endpoint.key);
-  tx.onOver(() => busy[Symbol.dispose]());
+  const { key } = endpoint;
+  state.hold(key);
+  tx.onOver(() => state.free(key));
   return endpoint;
 }
 

@@ -13,6 +13,7 @@ import {
   createBalancer,
   type Endpoint,
   OutlierState,
+  type PickContext,
   pickEndpoint,
 } from '@ambit/routing';
 import { LateEndpoints } from './late-endpoints.ts';
@@ -30,7 +31,9 @@ export class ClusterState {
   readonly #outlier: OutlierState | undefined;
   readonly #active = new Map<string, number>();
   readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #context: PickContext<MeshEndpoint>;
+  readonly #isEjected = (endpoint: MeshEndpoint): boolean =>
+    this.#outlier?.isEjected(endpoint.key) ?? false;
   #endpoints: readonly MeshEndpoint[] = [];
   #sweptAtMs: number;
 
@@ -44,7 +47,10 @@ export class ClusterState {
         : new OutlierState(cluster.outlierDetection);
     this.late = new LateEndpoints(options.clock);
     this.#clock = options.clock;
-    this.#random = options.random;
+    this.#context = {
+      random: options.random,
+      active: ({ key }) => this.#active.get(key) ?? 0,
+    };
     this.#sweptAtMs = options.clock.now();
   }
 
@@ -55,11 +61,14 @@ export class ClusterState {
   ): MeshEndpoint | undefined {
     this.#setEndpoints(endpoints);
     this.#sweep();
+    if (endpoints.length === 1 && this.#outlier === undefined) {
+      return endpoints[0];
+    }
     return pickEndpoint({
       endpoints,
       balancer: this.#balancer,
-      context: { random: this.#random, active: (endpoint) => this.#active.get(endpoint.key) ?? 0 },
-      isEjected: (endpoint) => this.#outlier?.isEjected(endpoint.key) ?? false,
+      context: this.#context,
+      isEjected: this.#isEjected,
       minHealthPercent: this.cluster.outlierDetection?.minHealthPercent ?? 0,
       previous: this.late.isEmpty ? previous : this.#lastOnes(endpoints, previous),
     });
@@ -76,17 +85,22 @@ export class ClusterState {
 
   /** Counts a request in flight until disposed. */
   begin(key: string): Disposable {
+    this.hold(key);
+    return { [Symbol.dispose]: () => this.free(key) };
+  }
+
+  /** Counts a request in flight until as many calls of `free`. */
+  hold(key: string): void {
     this.#active.set(key, (this.#active.get(key) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        const left = (this.#active.get(key) ?? 1) - 1;
-        if (left === 0) {
-          this.#active.delete(key);
-        } else {
-          this.#active.set(key, left);
-        }
-      },
-    };
+  }
+
+  free(key: string): void {
+    const left = (this.#active.get(key) ?? 1) - 1;
+    if (left === 0) {
+      this.#active.delete(key);
+    } else {
+      this.#active.set(key, left);
+    }
   }
 
   /** `status` undefined: the endpoint gave no answer of its own. */

@@ -180,7 +180,9 @@ function policiesOf(
   { workload, targetPort }: PolicyPlace,
   { view, destination: { service } }: WaypointQuestion,
 ): PolicySet {
-  return view.policies({ workload, targetPort, ...(service === undefined ? {} : { service }) });
+  return view.policies(
+    service === undefined ? { workload, targetPort } : { workload, targetPort, service },
+  );
 }
 
 function decideSet(

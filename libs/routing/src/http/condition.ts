@@ -18,7 +18,14 @@ export interface Condition {
 }
 
 export function allHold(conditions: readonly Condition[]): (request: HttpRequestView) => boolean {
-  return (request) => conditions.every((condition) => condition.holds(request));
+  const [only] = conditions;
+  if (only !== undefined && conditions.length === 1) return only.holds;
+  return (request) => {
+    for (const { holds } of conditions) {
+      if (!holds(request)) return false;
+    }
+    return true;
+  };
 }
 
 export function describeConditions(conditions: readonly Condition[]): string {

@@ -38,17 +38,34 @@ export type RouteDecision =
 export function matchHttp(table: HttpRouteTable, request: HttpRequestView): RouteDecision {
   const group = selectGroup(table, request);
   if (group === undefined) return defaultRoute(table, request);
-  const rule = group.rules.find((entry) => concerns(entry, request) && entry.matches(request));
+  const rule = firstRule(group.rules, request);
   if (rule === undefined) return noRoute(table, group, request);
-  const matched = { routeName: rule.name, rule, headers: rule.headers };
-  switch (rule.action.kind) {
+  const { name: routeName, headers, action } = rule;
+  switch (action.kind) {
     case 'route':
-      return { kind: 'route', action: actionAtPort(rule.action, request.port), ...matched };
+      return {
+        kind: 'route',
+        action: actionAtPort(action, request.port),
+        routeName,
+        rule,
+        headers,
+      };
     case 'redirect':
-      return { kind: 'redirect', action: rule.action, ...matched };
+      return { kind: 'redirect', action, routeName, rule, headers };
     case 'direct-response':
-      return { kind: 'direct-response', action: rule.action, ...matched };
+      return { kind: 'direct-response', action, routeName, rule, headers };
   }
+}
+
+/** Each request comes by here: a loop makes nothing that has to be collected. */
+function firstRule(
+  rules: readonly HttpRouteRuleEntry[],
+  request: HttpRequestView,
+): HttpRouteRuleEntry | undefined {
+  for (const entry of rules) {
+    if (concerns(entry, request) && entry.matches(request)) return entry;
+  }
+  return undefined;
 }
 
 /** The routes that the caller meets on this port: its own, else the producer's, else VirtualServices. */
@@ -58,9 +75,13 @@ export function selectGroup(
 ): HttpRouteGroup | undefined {
   const { namespace } = request.source;
   const consumer = namespace === undefined ? undefined : table.consumers.get(namespace);
-  return [consumer, table.producer, table.virtualServices].find(
-    (group) => group !== undefined && (group.ports === 'all' || group.ports.has(request.port)),
-  );
+  if (servesPort(consumer, request.port)) return consumer;
+  if (servesPort(table.producer, request.port)) return table.producer;
+  return servesPort(table.virtualServices, request.port) ? table.virtualServices : undefined;
+}
+
+function servesPort(group: HttpRouteGroup | undefined, port: number): boolean {
+  return group !== undefined && (group.ports === 'all' || group.ports.has(port));
 }
 
 /** Whether the entry is there for this port and this caller at all. */
