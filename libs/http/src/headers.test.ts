@@ -24,6 +24,19 @@ describe('HeaderList', () => {
     );
   });
 
+  it('makes one of the pieces of a cookie', () => {
+    for (const [pieces, joined] of [
+      [['a=1'], 'a=1'],
+      [['a=1', 'b=2'], 'a=1; b=2'],
+      [['', ''], ';'],
+      [['a=1', ''], 'a=1;'],
+    ] as const) {
+      const list = HeaderList.of(pieces.flatMap((piece) => ['cookie', piece]));
+      list.joinCookies();
+      assert.deepEqual(list.lines, ['cookie', joined]);
+    }
+  });
+
   it('cuts what only proxies write, also where a server reads another spelling as the same', () => {
     const forged = [
       'x-forwarded-client-cert',

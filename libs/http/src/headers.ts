@@ -136,6 +136,15 @@ export class HeaderList implements MutableHeaders {
     this.filter(isExternal);
   }
 
+  /** Makes one field of the pieces of a cookie (RFC 9113 §8.2.3), so that everybody reads the same one. */
+  joinCookies(): void {
+    if (this.count('cookie') > 1) {
+      const joined = this.get('cookie') ?? '';
+      // Behind an empty last piece: white space at the end is not part of a value.
+      this.set('cookie', joined.endsWith(' ') ? joined.slice(0, -1) : joined);
+    }
+  }
+
   /** Costs nothing until one of the two is changed. */
   clone(): HeaderList {
     return HeaderList.of(this.lines, this.neverIndexed);

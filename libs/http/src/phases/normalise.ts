@@ -27,6 +27,7 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
   if (!normalized.ok) {
     throw refuse('HTTP_BAD_REQUEST', normalized.reason);
   }
+  headers.joinCookies();
   tx.path = normalized.path;
   tx.query = normalized.query;
 }
