@@ -23,6 +23,8 @@ import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML, waypointPod } from './suites/w
 
 const ROOT = dirname(import.meta.dirname);
 const CONNECTIONS = 64;
+/** From the end of a load to that of the program. */
+const END_SECONDS = 2;
 
 export interface ProfileResult {
   readonly suite: 'profile';
@@ -108,13 +110,14 @@ async function profileOne(
   { program, plainYaml, meshYaml, load }: Profiled,
   options: Pick<SuiteOptions, 'quick' | 'cache' | 'onProgress'>,
 ): Promise<ProfileSummary> {
+  const seconds = options.quick ? 2 : 8;
   using folder = temporaryFolder();
   const profiles = join(folder.path, 'profiles');
   mkdirSync(profiles);
   const env = {
     ...{ AMBIT_WORKERS: '1', NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` },
     // A profile is written at the end of a process, which nobody is to wait for.
-    ...{ CONNECTION_TERMINATION_DEADLINE: '1s', AMBIT_DRAIN_DELAY: '0s' },
+    CONNECTION_TERMINATION_DEADLINE: '1s',
   };
   const { lab: started, skipped } = await startBenchLab(
     { ...options, ambit: true },
@@ -132,11 +135,15 @@ async function profileOne(
     }
     const origin = { folder: folder.path, name: 'origin', port: SERVER_PORTS.web };
     await using _origin = await startOrigin(lab.place(`${MESH}/server`).netns, origin);
-    await load(lab, options.quick ? 2 : 8);
+    await load(lab, seconds);
     await endProgram(lab, program);
   }
   const summaries = readdirSync(profiles).map((file) =>
-    summarizeProfile(JSON.parse(readFileSync(join(profiles, file), 'utf8')) as CpuProfile, ROOT),
+    summarizeProfile(
+      JSON.parse(readFileSync(join(profiles, file), 'utf8')) as CpuProfile,
+      ROOT,
+      (seconds + END_SECONDS) * 1_000,
+    ),
   );
   const [busiest] = summaries.sort((a, b) => b.busyMs - a.busyMs);
   if (busiest === undefined) {
@@ -148,7 +155,7 @@ async function profileOne(
 /** By itself: what ends with the lab may be killed before it has written. */
 async function endProgram({ lab }: BenchLab, program: Program): Promise<void> {
   const names =
-    program === 'agent' ? ['agent/node1', 'agent/node2'] : [waypointPod(lab)?.key ?? 'waypoint'];
+    program === 'agent' ? ['agent/node1', 'agent/node2'] : [`pod/${waypointPod(lab)?.key ?? ''}`];
   for (const name of names) {
     await lab.stopComponent(name);
   }

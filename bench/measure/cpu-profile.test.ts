@@ -32,6 +32,13 @@ describe('summarizeProfile', () => {
     });
   });
 
+  it('leaves out what was before', () => {
+    assert.deepEqual(summarizeProfile(PROFILE, '/r', 6).self, [
+      ['write node:net', 57.1],
+      ['line 5 libs/h2/src/b.ts', 42.9],
+    ]);
+  });
+
   it('refuses a profile of nothing', () => {
     assert.throws(() => summarizeProfile({ ...PROFILE, samples: [] }, '/r'), RangeError);
   });

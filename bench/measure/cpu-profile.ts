@@ -33,15 +33,30 @@ const IDLE = '(idle)';
 /** V8's own; what is above it in a stack says nothing. */
 const ROOT = '(root)';
 
-/** `root`: of the checkout, left out of names. Throws a RangeError for a profile without samples. */
-export function summarizeProfile(profile: CpuProfile, root: string): ProfileSummary {
+/**
+ * `root`: of the checkout, left out of names. `lastMs`: what was before is left out, as a start. Throws a RangeError for a
+ * profile without samples.
+ */
+export function summarizeProfile(
+  profile: CpuProfile,
+  root: string,
+  lastMs = Number.POSITIVE_INFINITY,
+): ProfileSummary {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map(
     profile.nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id] as const)),
   );
   const spent = new Map<number, number>();
-  for (const [index, id] of profile.samples.entries()) {
-    spent.set(id, (spent.get(id) ?? 0) + Math.max(0, profile.timeDeltas[index] ?? 0));
+  let counted = 0;
+  for (
+    let index = profile.samples.length - 1;
+    index >= 0 && counted <= lastMs * 1_000;
+    index -= 1
+  ) {
+    const micros = Math.max(0, profile.timeDeltas[index] ?? 0);
+    const id = profile.samples[index] ?? 0;
+    counted += micros;
+    spent.set(id, (spent.get(id) ?? 0) + micros);
   }
   if (spent.size === 0) {
     throw new RangeError('a profile without samples');
