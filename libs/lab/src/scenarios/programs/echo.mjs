@@ -110,6 +110,9 @@ function upgrade(request, socket) {
 }
 
 const http1 = createHttp(handle);
+// A connection that the application closes while it is idle may get a request at that moment, and on a busy machine the moment is
+// long: loads would count that as a failure of the mesh.
+http1.keepAliveTimeout = 0;
 http1.on('upgrade', upgrade);
 const http2 = createHttp2(handle);
 
