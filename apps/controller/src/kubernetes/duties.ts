@@ -33,7 +33,7 @@ export interface DutyNeeds {
   /** What is known of the parts of a waypoint (`namespace/name`) has changed. */
   readonly onWaypoint: (listener: (waypoint: string) => void) => void;
   readonly trust: ClusterTrust;
-  readonly parts: Pick<Parts, 'statuses' | 'store' | 'captures'>;
+  readonly parts: Pick<Parts, 'statuses' | 'store' | 'captures' | 'bypasses'>;
 }
 
 export function leaderDuties(needs: DutyNeeds): readonly LeaderDuty[] {
@@ -65,7 +65,7 @@ function statusDuty({ context, source, provisioner, onWaypoint, parts }: DutyNee
 }
 
 function eventDuty({ context, config, source, metrics, parts }: DutyNeeds): EventDuty {
-  const { statuses, store, captures } = parts;
+  const { statuses, store, captures, bypasses } = parts;
   const duty = new EventDuty({
     context,
     book: statuses,
@@ -85,6 +85,7 @@ function eventDuty({ context, config, source, metrics, parts }: DutyNeeds): Even
       uncapturedPods({
         objects: store.objects,
         isCaptured: (node, uid) => captures.isCaptured(node, uid),
+        isBypassed: (namespace) => bypasses.open.has(namespace),
         clusterId: config.clusterId,
         revision: store.options.revision,
       }),

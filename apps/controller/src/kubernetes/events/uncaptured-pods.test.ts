@@ -24,14 +24,20 @@ function pod(name: string, more: { readonly phase?: string; readonly labels?: ob
 
 const AMBIENT = { 'istio.io/dataplane-mode': 'ambient' };
 
-function find(labels: object, pods: readonly MeshObject[], captured: readonly string[]) {
+function find(
+  labels: object,
+  pods: readonly MeshObject[],
+  captured: readonly string[],
+  bypassed = '',
+) {
   const namespace = parsed({ kind: 'Namespace', metadata: { name: 'shop', labels } });
   const objects = new Map<ObjectKey, MeshObject>(
     [namespace, ...pods].map((object) => [keyOf(object), object]),
   );
   const isCaptured = (node: string, uid: string): boolean =>
     node === 'node1' && captured.includes(uid);
-  return uncapturedPods({ objects, isCaptured, clusterId: 'Kubernetes' });
+  const isBypassed = (name: string): boolean => name === bypassed;
+  return uncapturedPods({ objects, isCaptured, isBypassed, clusterId: 'Kubernetes' });
 }
 
 describe('uncapturedPods', () => {
@@ -44,6 +50,12 @@ describe('uncapturedPods', () => {
       pod('out', { labels: { 'istio.io/dataplane-mode': 'none' } }),
     ];
     assert.deepEqual(find(AMBIENT, pods, ['Kubernetes//Pod/shop/held']), ['Pod/shop/open']);
+  });
+
+  it('names none of a namespace that is let out, but those that say themselves that they are in', () => {
+    const pods = [pod('open'), pod('in', { labels: AMBIENT })];
+    assert.deepEqual(find(AMBIENT, pods, [], 'shop'), ['Pod/shop/in']);
+    assert.deepEqual(find(AMBIENT, pods, [], 'other'), ['Pod/shop/open', 'Pod/shop/in']);
   });
 
   it('names none of a namespace that is not enrolled', () => {

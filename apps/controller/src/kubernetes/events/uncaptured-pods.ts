@@ -6,6 +6,8 @@ export interface UncapturedPodsInput {
   readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
   /** Whether the agent of a node has captured a uid. */
   readonly isCaptured: (node: string, uid: string) => boolean;
+  /** Whether a namespace is let out of the mesh for a time. */
+  readonly isBypassed: (namespace: string) => boolean;
   readonly clusterId: string;
   /** Of this mesh. */
   readonly revision?: string | undefined;
@@ -13,13 +15,15 @@ export interface UncapturedPodsInput {
 
 /** Keys of running pods that are enrolled and that no agent has captured. */
 export function uncapturedPods(input: UncapturedPodsInput): readonly ObjectKey[] {
-  const { objects, isCaptured, clusterId, revision } = input;
+  const { objects, isCaptured, isBypassed, clusterId, revision } = input;
   const found: ObjectKey[] = [];
   for (const [key, object] of objects) {
     if (object.kind !== 'Pod' || object.status.phase !== 'Running') continue;
     if (object.status.terminating) continue;
-    const namespace = objects.get(`Namespace/${object.metadata.namespace}`);
+    const { namespace: name } = object.metadata;
+    const namespace = objects.get(`Namespace/${name}`);
     const mode = podMode(object, namespace?.kind === 'Namespace' ? namespace : undefined, {
+      isBypassed: isBypassed(name),
       revision,
     });
     if (mode.isEnrolled && !isCaptured(object.spec.nodeName, `${clusterId}//${key}`)) {
