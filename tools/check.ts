@@ -22,6 +22,7 @@ const COMPILE_CACHE = join(root, 'node_modules', '.cache', 'compile');
 
 const UNIT_TIMEOUT_MS = 60_000;
 const LAB_TIMEOUT_MS = 300_000;
+const SOAK_TIMEOUT_MS = 1_800_000;
 const SOAK_MINUTES_DEFAULT = 10;
 /** Inputs of all fuzz targets together: beside the lab tests, and in soak. */
 const FUZZ_INPUTS = 300_000;
@@ -83,8 +84,9 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
     return;
   }
   // One at a time: each is a whole cluster, and two of them measure each other.
-  // A file has several scenarios of so many minutes each.
-  const timeoutMs = LAB_TIMEOUT_MS + soakMinutes * 5 * 60_000;
+  // A file has several scenarios of so many minutes each, and some have a least time.
+  const least = soakMinutes > 0 ? SOAK_TIMEOUT_MS : LAB_TIMEOUT_MS;
+  const timeoutMs = least + soakMinutes * 5 * 60_000;
   const name = soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab';
   const files = testFiles((file) => isLabTest(file) || (soakMinutes > 0 && isSoakTest(file)), only);
   const lanes = [
