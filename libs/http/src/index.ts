@@ -11,8 +11,9 @@ export {
 export { HeaderList } from './headers.ts';
 export { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 export type { HttpVersion } from './message.ts';
+export { PHASES, type Phase, type PhaseName } from './phases/table.ts';
 export type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from './plane.ts';
-export type { ConnectionRecord, HttpObserver, RequestRecord } from './record.ts';
+export type { ConnectionRecord, HttpObserver, RefusalRecord, RequestRecord } from './record.ts';
 export type { EngineCounters } from './transaction.ts';
 export { type ClusterState, ClusterStates, type MeshEndpoint } from './upstream/cluster-state.ts';
 export type { UpstreamCounters } from './upstream/upstream-counters.ts';
