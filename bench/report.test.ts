@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type BenchResult, type Metric, type Sample, valuesByRound } from './measure/result.ts';
+import {
+  type BenchResult,
+  type Metric,
+  ratiosOf,
+  type Sample,
+  valuesByRound,
+} from './measure/result.ts';
 import { rotated, runRounds } from './measure/rounds.ts';
 import { cell, goalTable, suiteSection } from './report.ts';
 import { table } from './report-table.ts';
@@ -104,7 +110,19 @@ describe('goalTable', () => {
 describe('what is above another', () => {
   it('is the difference of the same round', () => {
     const made = result([sample('haproxy', 0, 10), sample('ambit', 0, 13), sample('ambit', 1, 20)]);
-    assert.deepEqual([...valuesByRound(made, 'ambit', { ...METRIC, above: 'haproxy' })], [[0, 3]]);
+    const above = { ...METRIC, above: 'haproxy' };
+    assert.deepEqual([...valuesByRound(made, 'ambit', above)], [[0, 3]]);
+    assert.deepEqual([...valuesByRound(made, 'haproxy', above)], []);
+  });
+
+  it('has no ratio where it is less than nothing', () => {
+    const samples = [0, 1].flatMap((round) => [
+      sample('direct', round, 10),
+      sample('haproxy', round, round === 0 ? 12 : 9),
+      sample('ambit', round, 13),
+    ]);
+    const above = { ...METRIC, above: 'direct' };
+    assert.deepEqual(ratiosOf(result(samples), above, ['ambit', 'haproxy']), [1.5]);
   });
 });
 

@@ -9,11 +9,12 @@ import {
   type BenchResult,
   type Goal,
   type Metric,
+  ratiosOf,
   STEAL_SHARE_MAX,
   type Subject,
   valuesByRound,
 } from './measure/result.ts';
-import { pairedRatios, type Spread, spreadOf } from './measure/statistics.ts';
+import { type Spread, spreadOf } from './measure/statistics.ts';
 import type { ProfileResult } from './profile.ts';
 import { type ModelResult, modelSection } from './report-model.ts';
 import { profileSection } from './report-profile.ts';
@@ -79,17 +80,17 @@ function ratioTable(
   base: Subject,
   compared: readonly Subject[],
 ): string {
-  const ratiosOf = (name: string, metric: Metric): number[] =>
-    pairedRatios(valuesByRound(result, name, metric), valuesByRound(result, base.name, metric));
+  const ratios = (name: string, metric: Metric): number[] =>
+    ratiosOf(result, metric, [name, base.name]);
   return [
     `Ratios to ${base.title} in the same round (below 1 is less than ${base.title} takes):`,
     table(
       ['', ...compared.map(({ title }) => title)],
       rows
-        .filter((metric) => compared.some(({ name }) => ratiosOf(name, metric).length > 0))
+        .filter((metric) => compared.some(({ name }) => ratios(name, metric).length > 0))
         .map((metric) => [
           `${metric.title}${metric.better === 'higher' ? ' (more is better)' : ''}`,
-          ...compared.map(({ name }) => cell(spreadOf(ratiosOf(name, metric)), 2)),
+          ...compared.map(({ name }) => cell(spreadOf(ratios(name, metric)), 2)),
         ]),
     ),
   ].join('\n\n');
@@ -101,17 +102,14 @@ export function goalTable(result: BenchResult): string[] {
     result.subjects.find((one) => one.name === name)?.title ?? name;
   const rows = result.metrics.flatMap((metric) =>
     (metric.goals ?? []).flatMap((goal) => {
-      const base = { ...metric, case: goal.case ?? metric.case };
-      const ratios = pairedRatios(
-        valuesByRound(result, goal.subject, metric),
-        valuesByRound(result, goal.peer, base),
-      );
+      const baseCase = goal.case ?? metric.case;
+      const ratios = ratiosOf(result, metric, [goal.subject, goal.peer], baseCase);
       const spread = spreadOf(ratios);
       if (spread === undefined) {
         return [];
       }
       const isMost = metric.better === 'lower';
-      const peer = goal.peer === goal.subject ? base.case : titleOf(goal.peer);
+      const peer = goal.peer === goal.subject ? baseCase : titleOf(goal.peer);
       const bound = `${isMost ? '≤' : '≥'} ${goal.ratio} × ${peer}`;
       return [
         [metric.title, titleOf(goal.subject), cell(spread, 2), bound, judge(spread, goal, isMost)],

@@ -4,6 +4,7 @@
  * Medians are not kept: the report makes them, so that they can never disagree with the samples.
  */
 import type { Conditions, Machine } from './machine.ts';
+import { pairedRatios } from './statistics.ts';
 
 /** One column of numbers: a key of a sample's values. */
 export interface Metric {
@@ -73,6 +74,23 @@ export interface BenchResult {
 /** Above this the hypervisor was busy with others and the sample says nothing. */
 export const STEAL_SHARE_MAX = 0.02;
 
+/**
+ * Ratios of two subjects in the same round. What is above another can be less than nothing where much else runs: such rounds
+ * have no ratio.
+ */
+export function ratiosOf(
+  result: BenchResult,
+  metric: Metric,
+  [subject, base]: readonly [name: string, base: string],
+  baseCase = metric.case,
+): number[] {
+  const isGood = ([, value]: readonly [number, number]): boolean =>
+    metric.above === undefined || value > 0;
+  const values = (name: string, of: Metric): Map<number, number> =>
+    new Map([...valuesByRound(result, name, of)].filter(isGood));
+  return pairedRatios(values(subject, metric), values(base, { ...metric, case: baseCase }));
+}
+
 /** By round: the values of one metric that count. */
 export function valuesByRound(
   result: BenchResult,
@@ -82,6 +100,9 @@ export function valuesByRound(
   const values = measuredByRound(result, subject, metric);
   if (metric.above === undefined) {
     return values;
+  }
+  if (subject === metric.above) {
+    return new Map();
   }
   const base = measuredByRound(result, metric.above, metric);
   return new Map(
