@@ -18,8 +18,9 @@ import type { SuiteOptions } from './suites/suite.ts';
 import { SERVER_PORTS } from './suites/tunnel-subjects.ts';
 import { TUNNEL_MESH_YAML, TUNNEL_PLAIN_YAML } from './suites/tunnel-world.ts';
 import { checkMesh } from './suites/waypoint.ts';
+import { waypointPod } from './suites/waypoint-pod.ts';
 import { SERVICE_PORT } from './suites/waypoint-subjects.ts';
-import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML, waypointPod } from './suites/waypoint-world.ts';
+import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML } from './suites/waypoint-world.ts';
 
 const ROOT = dirname(import.meta.dirname);
 const CONNECTIONS = 64;

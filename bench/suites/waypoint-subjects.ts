@@ -16,6 +16,7 @@ import { type HttpPeer, type HttpUpstream, PEER_PORTS } from '../peers/http-prox
 import { HTTP_RULES, MANY_ROUTES } from '../peers/http-rules.ts';
 import type { TlsFiles } from '../peers/tls-files.ts';
 import { type BenchLab, MESH, PLAIN } from './bench-lab.ts';
+import { waypointPod } from './waypoint-pod.ts';
 
 export const ORIGIN_PORT = 8080;
 export const SERVICE_PORT = 80;
@@ -125,7 +126,25 @@ export function peerHttp(peer: HttpPeer, ground: PeerGround): HttpSubject {
 }
 
 /** The mesh as it is deployed: client's agent, waypoint, server's agent; only `chain` exists. */
-export function ambitHttp(lab: BenchLab, waypoint: Netns): HttpSubject {
+export function ambitHttp(lab: BenchLab): HttpSubject {
+  const waypoint = (): Netns => {
+    const network = waypointPod(lab.lab)?.network;
+    if (network === undefined) {
+      throw new Error('there is no waypoint');
+    }
+    return network.netns;
+  };
+  /** What it holds after a load is not what it holds idle. */
+  const startAnew = async (): Promise<void> => {
+    const key = waypointPod(lab.lab)?.key ?? '';
+    const first = waypointPod(lab.lab);
+    lab.lab.deletePod(key);
+    const isNew = (): boolean => {
+      const now = waypointPod(lab.lab);
+      return now !== undefined && now !== first && now.isReady;
+    };
+    await lab.lab.waitFor(isNew, { what: 'a new waypoint', timeoutMs: ENGINE_START_MS });
+  };
   return {
     subject: {
       name: 'ambit',
@@ -135,15 +154,18 @@ export function ambitHttp(lab: BenchLab, waypoint: Netns): HttpSubject {
     },
     client: lab.place(`${MESH}/client`).netns,
     canDo: ({ way }) => way === 'chain',
-    prepare: async ({ routes }) => ({
-      address: lab.serviceAddress(`${MESH}/${routes === 'few' ? 'app' : 'many'}`),
-      port: SERVICE_PORT,
-    }),
+    prepare: async ({ routes, load }) => {
+      if (load === 'idle') {
+        await startAnew();
+      }
+      const name = routes === 'few' ? 'app' : 'many';
+      return { address: lab.serviceAddress(`${MESH}/${name}`), port: SERVICE_PORT };
+    },
     cpu: () => ({
-      proxyMs: usageOf(waypointPids(waypoint)).cpuMs,
+      proxyMs: usageOf(waypointPids(waypoint())).cpuMs,
       endsMs: usageOf(lab.agentPids).cpuMs,
     }),
-    residentBytes: () => usageOf(waypointPids(waypoint)).residentBytes,
+    residentBytes: () => usageOf(waypointPids(waypoint())).residentBytes,
     release: async () => undefined,
   };
 }

@@ -1,5 +1,4 @@
 /** The objects of the waypoint's measurement: the rules of `peers/http-rules.ts` as people write them for a mesh. */
-import type { Lab } from '@ambit/lab';
 import { stringify } from 'yaml';
 import {
   allowRules,
@@ -12,8 +11,6 @@ import {
 } from '../peers/http-rules.ts';
 import { holderPod, MESH, namespaceYaml, PLAIN } from './bench-lab.ts';
 import { ORIGIN_PORT, SERVICE_PORT } from './waypoint-subjects.ts';
-
-const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
 
 const clientAndServer = (namespace: string): readonly string[] => [
   holderPod(namespace, 'client', 'node1'),
@@ -75,10 +72,3 @@ export const WAYPOINT_MESH_YAML = [
   ...clientAndServer(MESH),
   ...OBJECTS.map((object) => `\n${stringify(object)}`),
 ].join('---');
-
-/** The pod that the controller asked for on account of the objects above. */
-export function waypointPod(lab: Lab): ReturnType<Lab['pod']> | undefined {
-  return lab.cluster.pods.all.find(
-    ({ plan }) => plan.namespace === MESH && plan.labels[GATEWAY_LABEL] !== undefined,
-  );
-}

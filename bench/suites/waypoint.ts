@@ -19,6 +19,7 @@ import { startBenchLab } from './mesh-start.ts';
 import { chosenCases, type Suite, type SuiteOptions } from './suite.ts';
 import { HTTP_CASES, HTTP_METRICS, RATE_PER_SECOND } from './waypoint-cases.ts';
 import { CONNECTIONS, measureHttp, RATE_CONNECTIONS } from './waypoint-measures.ts';
+import { waypointPod } from './waypoint-pod.ts';
 import {
   ambitHttp,
   bareNode,
@@ -31,7 +32,7 @@ import {
   peerHttp,
   SERVICE_PORT,
 } from './waypoint-subjects.ts';
-import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML, waypointPod } from './waypoint-world.ts';
+import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML } from './waypoint-world.ts';
 
 const START_MS = 60_000;
 const WORKERS = 1;
@@ -62,7 +63,7 @@ export const runWaypoint: Suite = async (options) => {
     ...(options.ambit
       ? [engineHttp(ground), bareNode(ground.lab.place(`${PLAIN}/proxy`).netns, WORKERS)]
       : []),
-    ...(waypoint?.network === undefined ? [] : [ambitHttp(lab, waypoint.network.netns)]),
+    ...(waypoint === undefined ? [] : [ambitHttp(lab)]),
   ];
   const seconds = options.quick ? 1 : 3;
   const warmUpSeconds = 1;
