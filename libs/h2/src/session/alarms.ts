@@ -10,6 +10,17 @@ import { FINISHED } from '@ambit/proxy';
 /** The longest that a Clock sleeps. */
 const SLEEP_MS_MAX = 2 ** 31 - 1;
 
+/** What a session waits for. */
+export type AlarmKind =
+  | 'handshake'
+  | 'settings-ack'
+  | 'ping'
+  | 'ping-answer'
+  | 'probe'
+  | 'drain'
+  | 'watch'
+  | 'close';
+
 export class Alarms<Kind extends string> {
   readonly #clock: Clock;
   readonly #onAlarm: (kind: Kind) => void;

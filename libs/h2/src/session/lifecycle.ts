@@ -8,7 +8,7 @@ import { type Clock, type ErrorSide, MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
 import { goawayError, H2Error, peerGone, protocolError } from '../errors.ts';
 import { ERROR, type ErrorNumber, STREAM_ID_MAX } from '../frames/protocol.ts';
-import { Alarms } from './alarms.ts';
+import { type AlarmKind, Alarms } from './alarms.ts';
 import { type H2Counters, newH2Counters } from './counters.ts';
 import { FloodGuard } from './flood-guard.ts';
 import type { Flood, H2Limits } from './limits.ts';
@@ -18,16 +18,6 @@ import type { Stream } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 import { Watch } from './watch.ts';
 import { Writer } from './writer.ts';
-
-export type AlarmKind =
-  | 'handshake'
-  | 'settings-ack'
-  | 'ping'
-  | 'ping-answer'
-  | 'probe'
-  | 'drain'
-  | 'watch'
-  | 'close';
 
 export type SessionState = 'open' | 'draining' | 'ending' | 'closed';
 

@@ -4,8 +4,7 @@
  * At most one of each kind is under way; an acknowledgement of anything else means nothing.
  */
 import type { Clock } from '@ambit/core';
-import type { Alarms } from './alarms.ts';
-import type { AlarmKind } from './lifecycle.ts';
+import type { AlarmKind, Alarms } from './alarms.ts';
 import type { Writer } from './writer.ts';
 
 export interface KeepAlive {

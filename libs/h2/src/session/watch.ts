@@ -3,8 +3,7 @@
  *
  * Rule: it looks only while something waits, and at no frame: it compares what was sent since it looked last.
  */
-import type { Alarms } from './alarms.ts';
-import type { AlarmKind } from './lifecycle.ts';
+import type { AlarmKind, Alarms } from './alarms.ts';
 import type { H2Limits } from './limits.ts';
 import type { Stream } from './stream.ts';
 import type { StreamTable } from './stream-table.ts';

@@ -109,7 +109,7 @@ export class H1ClientConnection implements ByteSink {
     }
   }
 
-  /** No more of the response for now. */
+  /** Holds the response back until `resume`. */
   pause(): void {
     if (this.#state === 'busy' && !this.#isPaused) {
       this.#isPaused = true;

@@ -1,4 +1,4 @@
-/** How long a client has been waited for, in what it is waited for now. */
+/** How long a client has been waited for, in whatever is awaited of it at the time. */
 import type { Sweeper } from './sweeper.ts';
 import type { H1Timeouts } from './timeouts.ts';
 

@@ -72,7 +72,7 @@ export class ServerExchange {
     return !this.#isRequestWhole && isAsked && this.#state !== 'over';
   }
 
-  /** No more of the body for now. */
+  /** Holds the body back until `resume`. */
   pause(): void {
     this.#isPaused = true;
     if (this.#state !== 'over') {
