@@ -23,6 +23,10 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
   if (!isKnownGood(head.authority)) {
     throw refuse('HTTP_BAD_REQUEST', 'the request has no host, several, or a bad one');
   }
+  // As in HTTP/1: servers that make variables of names take them for what frames the message, and we write that ourselves.
+  if (head.version === '2' && (headers.has('content_length') || headers.has('transfer_encoding'))) {
+    throw refuse('HTTP_BAD_REQUEST', 'a field is named like one that frames the message');
+  }
   const normalized = normalizePath(head.target);
   if (!normalized.ok) {
     throw refuse('HTTP_BAD_REQUEST', normalized.reason);

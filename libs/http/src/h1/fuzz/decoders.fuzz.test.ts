@@ -6,9 +6,8 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { cutAnyhow, fuzzTest, makeInput, type Random } from '@ambit/core/fuzzing';
 import { H1Error } from '../errors.ts';
-import { TELLING } from '../fixtures/arbitraries.ts';
 import { checkRequestBytes, checkResponseBytes } from '../fixtures/check.ts';
-import { REQUEST_SEEDS, RESPONSE_SEEDS } from '../fixtures/seeds.ts';
+import { REQUEST_SEEDS, RESPONSE_SEEDS, TELLING } from '../fixtures/seeds.ts';
 import { RequestDecoder } from '../request-decoder.ts';
 import type { AnsweredRequest } from '../response-decoder.ts';
 
