@@ -147,7 +147,7 @@ function settingsOf(name: ImageName, { epoch, revision }: BuildOptions): ImageSe
   return {
     user,
     ports,
-    entrypoint: [NODE_PATH, `${APP_FOLDER}/main.mjs`],
+    entrypoint: [NODE_PATH, ...heapFlags(name), `${APP_FOLDER}/main.mjs`],
     env: ['PATH=/usr/sbin:/usr/bin'],
     labels: {
       'org.opencontainers.image.title': title,
@@ -158,6 +158,11 @@ function settingsOf(name: ImageName, { epoch, revision }: BuildOptions): ImageSe
     },
     epoch,
   };
+}
+
+/** Of what the container may use, for the main thread of a program that has workers; they have limits of their own. */
+function heapFlags(name: ImageName): readonly string[] {
+  return name === 'controller' ? [] : ['--max-old-space-size-percentage=20'];
 }
 
 function writeRootfs(folder: string, layers: readonly Layer[]): void {

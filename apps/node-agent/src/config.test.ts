@@ -20,6 +20,31 @@ describe('parseConfig', () => {
     assert.equal(config.drainMs, 5_000);
   });
 
+  const workers: readonly (readonly [string | undefined, { readonly cpus?: number }, number])[] = [
+    ['0', {}, 1],
+    [undefined, { cpus: 2.5 }, 3],
+    ['0', { cpus: 2 }, 2],
+    ['1', { cpus: 4 }, 1],
+    ['6', { cpus: 2 }, 6],
+    [undefined, { cpus: 0.2 }, 1],
+  ];
+  for (const [said, limits, expected] of workers) {
+    it(`has ${expected} workers with ${said ?? 'nothing'} said and ${limits.cpus ?? 'no'} processors`, () => {
+      const env = said === undefined ? MINIMAL : { ...MINIMAL, AMBIT_WORKERS: said };
+      assert.equal(parseConfig(env, limits).workers, expected);
+    });
+  }
+
+  it('gives the heaps of workers a part of the memory that it may use', () => {
+    const memoryBytes = 1_000 * 2 ** 20;
+    const heaps = (count: number) =>
+      parseConfig({ ...MINIMAL, AMBIT_WORKERS: String(count) }, { memoryBytes }).workerHeapBytes;
+    assert.equal(heaps(1), 400 * 2 ** 20);
+    assert.equal(heaps(4), 100 * 2 ** 20);
+    assert.equal(heaps(100), 64 * 2 ** 20);
+    assert.equal(parseConfig(MINIMAL).workerHeapBytes, undefined);
+  });
+
   const drains = [
     ['30', 25_000],
     ['10', 9_000],
@@ -66,7 +91,7 @@ describe('parseConfig', () => {
     ['XDS_ADDRESS', 'http://a:1'],
     ['XDS_ADDRESS', 'https://a'],
     ['CA_ADDRESS', 'not an address'],
-    ['AMBIT_WORKERS', '0'],
+    ['AMBIT_WORKERS', '-1'],
     ['AMBIT_WORKERS', '1.5'],
     ['AMBIT_WORKERS', ''],
     ['AMBIT_WORKERS', '1000'],

@@ -6,6 +6,7 @@
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import { deepFreeze, type Environment, type HostPort, Settings } from '@ambit/core';
+import type { ContainerLimits } from '@ambit/telemetry';
 import { type ProxySettings, readProxySettings } from '@ambit/xds';
 import { type CniSettings, readCniSettings } from './cni/cni-settings.ts';
 import { AgentError } from './errors.ts';
@@ -36,12 +37,12 @@ export interface AgentConfig extends ProxySettings {
 export type Endpoint = HostPort;
 
 /** Throws AGENT_CONFIG_INVALID that names every problem. */
-export function parseConfig(env: Environment): AgentConfig {
+export function parseConfig(env: Environment, limits: ContainerLimits = {}): AgentConfig {
   const settings = new Settings(env);
   const runDir = settings.text('AMBIT_RUN_DIR', '/var/run/ambit');
   const config: AgentConfig = {
     nodeName: settings.required('NODE_NAME'),
-    ...readProxySettings(settings),
+    ...readProxySettings(settings, limits),
     instanceIp: ipOf(settings, 'INSTANCE_IP', '1.1.1.1'),
     runDir,
     adminSocket: settings.socketPath('AMBIT_ADMIN_SOCKET', `${runDir}/admin.sock`),

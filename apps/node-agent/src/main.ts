@@ -1,7 +1,13 @@
 /** The node agent: parse settings, build, start, wait for a signal, drain, end. Or clean the node up and end. */
 import { systemClock } from '@ambit/core';
 import { exitNow, useProcDir } from '@ambit/netns';
-import { failProgram, packageVersion, runProgram } from '@ambit/telemetry';
+import {
+  describeHeaps,
+  failProgram,
+  packageVersion,
+  readContainerLimits,
+  runProgram,
+} from '@ambit/telemetry';
 import { cleanUp } from './cleanup/clean-up.ts';
 import { type CleanupSettings, EXIT, HELP, parseCommandLine } from './cleanup/command-line.ts';
 import { parseConfig } from './config.ts';
@@ -34,7 +40,7 @@ async function main(): Promise<void> {
 }
 
 async function serve(): Promise<void> {
-  const config = parseConfig(process.env);
+  const config = parseConfig(process.env, readContainerLimits());
   useProcDir(config.hostProc);
   const log = await runProgram({
     name: NAME,
@@ -44,7 +50,7 @@ async function serve(): Promise<void> {
     build: (around) => buildAgent(config, { ...around, clock: systemClock, version: VERSION }),
     exit: exitNow,
   });
-  log.info('serving pods', { node: config.nodeName, workers: config.workers });
+  log.info('serving pods', { node: config.nodeName, ...describeHeaps(config) });
 }
 
 async function clean(settings: CleanupSettings): Promise<number> {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Clock } from '@ambit/core';
 import { CertificateManager, RootWatch } from '@ambit/identity';
-import type { Logger, LogLevels } from '@ambit/telemetry';
+import { type Logger, type LogLevels, registerHeapMetrics } from '@ambit/telemetry';
 import {
   certificateAuthorityOf,
   createCertificateClient,
@@ -64,6 +64,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
         packetMark: PACKET_MARK,
         logSpec: config.logLevel,
       }),
+      heapBytes: config.workerHeapBytes,
     }),
     state: {
       resources: () => state.resources(),
@@ -154,6 +155,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     onChange: () => rootsLog.info('the roots of the mesh changed'),
     onError: (reason) => rootsLog.warn('the roots of the mesh cannot be read', { reason }),
   });
+  registerHeapMetrics(metrics, config);
   registerAgentMetrics(metrics, { registry, workers, client: () => client });
   registerCniMetrics(metrics, { pods: cni, installer });
   const parts: AgentParts = {

@@ -56,7 +56,7 @@ describe('parseConfig', () => {
     ['XDS_ADDRESS', 'https://x'],
     ['XDS_ADDRESS', ''],
     ['CA_ADDRESS', ':::'],
-    ['AMBIT_WORKERS', '0'],
+    ['AMBIT_WORKERS', '-1'],
     ['AMBIT_WORKERS', '1.5'],
     ['AMBIT_WORKERS', ''],
     ['SECRET_TTL', '-1'],

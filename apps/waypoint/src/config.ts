@@ -4,6 +4,7 @@
  * Every problem is reported at once; the result is frozen. Names of the reference keep their meaning.
  */
 import { deepFreeze, type Environment, type HostPort, Settings } from '@ambit/core';
+import type { ContainerLimits } from '@ambit/telemetry';
 import { type ProxySettings, readProxySettings } from '@ambit/xds';
 import { WaypointError } from './errors.ts';
 
@@ -26,14 +27,14 @@ export interface WaypointConfig extends ProxySettings {
 export type Endpoint = HostPort;
 
 /** Throws WAYPOINT_CONFIG_INVALID that names every problem. */
-export function parseConfig(env: Environment): WaypointConfig {
+export function parseConfig(env: Environment, limits: ContainerLimits = {}): WaypointConfig {
   const settings = new Settings(env);
   const gateway = gatewayOf(settings, 'GATEWAY');
   const config: WaypointConfig = {
     gateway,
     className: settings.text('GATEWAY_CLASS', 'istio-waypoint'),
     serviceName: settings.text('GATEWAY_SERVICE', gateway.name),
-    ...readProxySettings(settings),
+    ...readProxySettings(settings, limits),
     nodeName: settings.text('NODE_NAME', ''),
     instanceIp: settings.text('INSTANCE_IP', '1.1.1.1'),
     adminSocket: settings.socketPath('AMBIT_ADMIN_SOCKET', ''),

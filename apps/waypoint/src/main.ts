@@ -1,6 +1,12 @@
 /** The waypoint: parse settings, build, start, wait for a signal, drain, end. */
 import { systemClock } from '@ambit/core';
-import { answerAndExit, failProgram, packageVersion, runProgram } from '@ambit/telemetry';
+import {
+  answerAndExit,
+  failProgram,
+  packageVersion,
+  readContainerLimits,
+  runProgram,
+} from '@ambit/telemetry';
 import { parseConfig } from './config.ts';
 import { buildWaypoint } from './wire.ts';
 
@@ -13,7 +19,7 @@ async function main(): Promise<void> {
       'the HTTP proxy of a namespace: waypoint of the services and workloads that a Gateway names.',
     required: ['GATEWAY', 'POD_NAME', 'POD_NAMESPACE', 'SERVICE_ACCOUNT'],
   });
-  const config = parseConfig(process.env);
+  const config = parseConfig(process.env, readContainerLimits());
   await runProgram({
     name: 'waypoint',
     scope: 'waypoint',

@@ -10,6 +10,7 @@ import {
   type AdminRoute,
   AdminServer,
   createRegistry,
+  describeHeaps,
   type Logger,
   type LogLevels,
   loggingRoute,
@@ -19,6 +20,7 @@ import {
   profileRoutes,
   Readiness,
   readinessRoute,
+  registerHeapMetrics,
   registerProcessMetrics,
   snapshotOf,
 } from '@ambit/telemetry';
@@ -88,7 +90,7 @@ export class Waypoint {
     const listeners = this.#listen();
     await workers.serve((index) => listeners.forWorker(index));
     this.#holds.workers[Symbol.dispose]();
-    log.info('serving', { gateway: config.gateway, workers: config.workers });
+    log.info('serving', { gateway: config.gateway, ...describeHeaps(config) });
   }
 
   /** Says that it leaves, stops accepting, lets connections end until the deadline. Idempotent. */
@@ -133,6 +135,7 @@ export class Waypoint {
     const { config, clock, levels, version } = this.#parts;
     const registry = createRegistry();
     registerProcessMetrics(registry, { component: 'waypoint', version, openFds, maxFds });
+    registerHeapMetrics(registry, config);
     const text = async (): Promise<string> => {
       const reports = (await this.#parts.workers.report('metrics')) as readonly MetricsSnapshot[];
       return await mergedText([await snapshotOf(registry), this.#controlSnapshot(), ...reports]);

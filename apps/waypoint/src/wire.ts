@@ -41,6 +41,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
       threadSpawner({
         entry: new URL('./proxy/worker-main.ts', import.meta.url),
         workerData: workerConfig(config),
+        heapBytes: config.workerHeapBytes,
       }),
     state: () => [...certificate.message, ...state.changes()],
   });

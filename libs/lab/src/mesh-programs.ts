@@ -159,5 +159,7 @@ function proxyEnv({ paths }: MeshSettings, subject: TokenSubject, tokenFile: str
     XDS_ROOT_CA: rootCertificate(paths),
     CA_ROOT_CA: rootCertificate(paths),
     AMBIT_TOKEN_PATH: tokenFile,
+    // A lab is the same wherever it runs, whatever its machine allows.
+    AMBIT_WORKERS: '1',
   };
 }

@@ -18,6 +18,18 @@ export {
 } from './admin-server.ts';
 export { BatchedSink, type LineStream } from './batched-sink.ts';
 export {
+  type ContainerLimits,
+  readContainerLimits,
+  workerHeapBytes,
+  workersFor,
+} from './container-limits.ts';
+export {
+  describeHeaps,
+  type HeapLimits,
+  registerHeapMetrics,
+  workerResourceLimits,
+} from './heap-limits.ts';
+export {
   createLogger,
   describeError,
   LOG_LEVELS,

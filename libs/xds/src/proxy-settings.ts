@@ -1,5 +1,6 @@
 /** The settings that agents and waypoints share, under the names of the reference. */
 import { drainMsOf, type HostPort, type Settings } from '@ambit/core';
+import { type ContainerLimits, workerHeapBytes, workersFor } from '@ambit/telemetry';
 
 const ROOT_CERTIFICATE = './var/run/secrets/istio/root-cert.pem';
 /** A thread each is what a machine has cores for. */
@@ -16,6 +17,9 @@ export interface ProxySettings {
   readonly caRootCa: string;
   readonly tokenPath: string;
   readonly workers: number;
+  /** What the container may use, and what the heap of each worker may of it; undefined: as V8 sees fit. */
+  readonly limits: ContainerLimits;
+  readonly workerHeapBytes: number | undefined;
   readonly secretTtlSeconds: number;
   readonly drainMs: number;
   readonly clusterId: string;
@@ -28,8 +32,10 @@ export interface ProxySettings {
   readonly logLevel: string;
 }
 
-/** Problems are in `settings`. */
-export function readProxySettings(settings: Settings): ProxySettings {
+/** Problems are in `settings`. Without a number of workers there are as many as the container has processors. */
+export function readProxySettings(settings: Settings, limits: ContainerLimits): ProxySettings {
+  const said = settings.integer('AMBIT_WORKERS', { fallback: 0, min: 0, max: WORKERS_MAX });
+  const workers = said === 0 ? workersFor(limits, WORKERS_MAX) : said;
   const xdsAddress = settings.address('XDS_ADDRESS', 'https://istiod.istio-system.svc:15012');
   return {
     podName: settings.required('POD_NAME'),
@@ -40,7 +46,9 @@ export function readProxySettings(settings: Settings): ProxySettings {
     xdsRootCa: settings.text('XDS_ROOT_CA', ROOT_CERTIFICATE),
     caRootCa: settings.text('CA_ROOT_CA', ROOT_CERTIFICATE),
     tokenPath: settings.text('AMBIT_TOKEN_PATH', './var/run/secrets/tokens/istio-token'),
-    workers: settings.integer('AMBIT_WORKERS', { fallback: 1, min: 1, max: WORKERS_MAX }),
+    workers,
+    limits,
+    workerHeapBytes: workerHeapBytes(limits, workers),
     secretTtlSeconds: settings.duration('SECRET_TTL', 86_400),
     drainMs: drainMsOf(settings),
     clusterId: settings.text('ISTIO_META_CLUSTER_ID', settings.text('CLUSTER_ID', 'Kubernetes')),

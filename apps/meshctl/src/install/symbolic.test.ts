@@ -34,7 +34,7 @@ function plain(node: Node, values: JsonMap = {}): unknown {
 describe('resolve', () => {
   for (const [title, node, expected] of [
     ['a value', { a: value('hub') }, { a: 'ambit' }],
-    ['a number as text', { a: text('agent.workers') }, { a: '1' }],
+    ['a number as text', { a: text('agent.workers') }, { a: '0' }],
     ['joined texts', { a: join('x/', value('hub'), '.', releaseNamespace) }, { a: 'x/ambit.mesh' }],
     [
       'the second of an empty value',

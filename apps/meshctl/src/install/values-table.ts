@@ -165,7 +165,12 @@ export const VALUES: readonly ValueEntry[] = [
     { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '1Gi' } },
     'Of the agent on each node.',
   ),
-  integer('agent.workers', 1, 'Threads that carry bytes.', [1, 128]),
+  integer(
+    'agent.workers',
+    0,
+    'Threads that carry bytes. 0: one for each CPU of `limits.cpu`, without it one.',
+    [0, 128],
+  ),
   integer(
     'agent.terminationGracePeriodSeconds',
     30,

@@ -4,12 +4,13 @@ import type { FromWorker } from '../worker/messages.ts';
 import { threadSpawner, type WorkerPort } from './worker-port.ts';
 
 /** Starts a thread that runs this text. */
-function start(source: string) {
+function start(source: string, heapBytes?: number) {
   const exited = Promise.withResolvers<string>();
   const first = Promise.withResolvers<FromWorker>();
   const spawn = threadSpawner({
     entry: new URL(`data:text/javascript,${encodeURIComponent(source)}`),
     workerData: (index) => ({ index }),
+    heapBytes,
   });
   const port: WorkerPort = spawn(3, {
     onMessage: first.resolve,
@@ -33,5 +34,11 @@ describe('threadSpawner', () => {
   it('says why a thread ended', async () => {
     assert.match(await start('throw new TypeError("broken")').exited, /TypeError: broken/);
     assert.equal(await start('process.exit(7)').exited, 'exit code 7');
+  });
+
+  it('ends a thread that outgrows its heap, and nothing else', async () => {
+    const grow = 'const held = []; for (;;) held.push(new Array(100_000).fill(held.length));';
+    const { exited } = start(grow, 24 * 2 ** 20);
+    assert.match(await exited, /heap out of memory|reaching memory limit/i);
   });
 });

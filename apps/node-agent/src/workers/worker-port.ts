@@ -1,5 +1,6 @@
 /** A worker thread as the pool sees it, so that the pool can be tested without threads. */
 import { Worker } from 'node:worker_threads';
+import { workerResourceLimits } from '@ambit/telemetry';
 import type { FromWorker, ToWorker } from '../worker/messages.ts';
 
 export interface WorkerPort {
@@ -22,11 +23,15 @@ export type SpawnWorker = (index: number, events: WorkerEvents) => WorkerPort;
 export function threadSpawner(options: {
   readonly entry: URL;
   readonly workerData: (index: number) => unknown;
+  /** A worker that needs more ends, alone. Undefined: as V8 sees fit. */
+  readonly heapBytes?: number | undefined;
 }): SpawnWorker {
+  const resourceLimits = workerResourceLimits(options.heapBytes);
   return (index, events) => {
     const worker = new Worker(options.entry, {
       workerData: options.workerData(index),
       name: `worker-${index}`,
+      ...(resourceLimits && { resourceLimits }),
     });
     let lastError = '';
     worker.on('message', (message: FromWorker) => {

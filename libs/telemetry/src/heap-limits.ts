@@ -1,0 +1,71 @@
+/**
+ * What the heaps of a program's threads may take: how workers are held to it, and how people see it.
+ *
+ * Rule: a worker that needs more ends alone and is replaced; without a limit of its own it would take the whole program along.
+ */
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import type { ResourceLimits } from 'node:worker_threads';
+import { Gauge, type Registry } from 'prom-client';
+import type { ContainerLimits } from './container-limits.ts';
+
+const MIB = 2 ** 20;
+/** Of a worker's heap. What lives for one turn of the loop is most of what is made; beyond that, room saves nothing. */
+const YOUNG_SHARE = 0.25;
+const YOUNG_MB_MAX = 48;
+
+export interface HeapLimits {
+  readonly workers: number;
+  readonly limits: ContainerLimits;
+  readonly workerHeapBytes: number | undefined;
+}
+
+/** Of a thread whose heap may take so much; undefined: as V8 sees fit. Call before threads are made. */
+export function workerResourceLimits(heapBytes: number | undefined): ResourceLimits | undefined {
+  if (heapBytes === undefined) {
+    return undefined;
+  }
+  // The flag that bounds the main thread's heap counts for it since its start, and would go before what is said here.
+  setFlagsFromString('--max-old-space-size=0');
+  const heapMb = Math.floor(heapBytes / MIB);
+  const young = Math.min(YOUNG_MB_MAX, Math.floor(heapMb * YOUNG_SHARE));
+  return { maxYoungGenerationSizeMb: young, maxOldGenerationSizeMb: heapMb - young };
+}
+
+/** For the log line of a start. */
+export function describeHeaps(heaps: HeapLimits): Readonly<Record<string, number | undefined>> {
+  const { workers, limits } = heaps;
+  return {
+    workers,
+    cpuLimit: limits.cpus,
+    memoryLimitMb: toMb(limits.memoryBytes),
+    mainHeapMb: toMb(getHeapStatistics().heap_size_limit),
+    workerHeapMb: toMb(heaps.workerHeapBytes),
+  };
+}
+
+export function registerHeapMetrics(registry: Registry, heaps: HeapLimits): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: number | undefined): void => {
+    if (value !== undefined) {
+      new Gauge({ name, help, registers }).set(value);
+    }
+  };
+  const { workers, limits } = heaps;
+  gauge('ambit_workers', 'Threads that carry bytes', workers);
+  gauge('ambit_cpu_limit_cores', 'Processors that the container may use', limits.cpus);
+  gauge('ambit_memory_limit_bytes', 'Memory that the container may use', limits.memoryBytes);
+  const perThread = new Gauge({
+    name: 'ambit_heap_limit_bytes',
+    help: 'What the heap of the main thread, and of each worker, may take',
+    labelNames: ['thread'],
+    registers,
+  });
+  perThread.set({ thread: 'main' }, getHeapStatistics().heap_size_limit);
+  if (heaps.workerHeapBytes !== undefined) {
+    perThread.set({ thread: 'worker' }, heaps.workerHeapBytes);
+  }
+}
+
+function toMb(bytes: number | undefined): number | undefined {
+  return bytes === undefined ? undefined : Math.round(bytes / MIB);
+}
