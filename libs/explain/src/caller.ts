@@ -1,7 +1,12 @@
 /** Who calls and what is asked, in the forms that policy and routing take. */
 import { parseIp } from '@ambit/api';
 import type { Workload } from '@ambit/model';
-import { type ConnectionAttributes, normalizePath, type RequestAttributes } from '@ambit/policy';
+import {
+  type ConnectionAttributes,
+  normalizePath,
+  octetsOf,
+  type RequestAttributes,
+} from '@ambit/policy';
 import { type HttpRequestView, workloadIdentity } from '@ambit/routing';
 import { ExplainError } from './errors.ts';
 import type { ExplainQuery } from './types.ts';
@@ -98,6 +103,7 @@ export function requestView(asked: AskedRequest, caller: Caller, port: number): 
   };
 }
 
+/** As a proxy reads it. */
 function headerOf({ headers }: AskedRequest, name: string): string | undefined {
-  return Object.hasOwn(headers, name) ? headers[name] : undefined;
+  return Object.hasOwn(headers, name) ? octetsOf(headers[name] ?? '') : undefined;
 }

@@ -68,6 +68,17 @@ spec:
   - from: [{source: {namespaces: [shop]}}]
     to: [{operation: {ports: ["8080"]}}]
 `;
+const HOSTS = `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: hosts, namespace: shop}
+spec:
+  action: DENY
+  selector: {matchLabels: {app: reviews}}
+  rules:
+  - to: [{operation: {hosts: [internal.example]}}]
+  - when: [{key: 'request.headers[x-name]', values: [é]}]
+`;
 const STRICT = `
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
@@ -79,6 +90,7 @@ const plain = snapshotOf(SHOP);
 const denied = snapshotOf(SHOP, DENY);
 const strict = snapshotOf(SHOP, STRICT);
 const guarded = snapshotOf(SHOP, WAYPOINT, GATEWAY, POLICY, ROUTES);
+const hosts = snapshotOf(SHOP, WAYPOINT, GATEWAY, HOSTS);
 const waiting = snapshotOf(SHOP, GATEWAY, POLICY);
 
 type Mesh = typeof plain;
@@ -153,6 +165,19 @@ describe('explain', () => {
   for (const [title, mesh, query, expected] of cases) {
     it(`${title}: ${expected}`, () => assert.equal(sumOf(mesh, query), expected));
   }
+
+  it('reads hosts and bytes as the waypoint does', () => {
+    for (const [headers, verdict] of [
+      [{ host: 'internal.example' }, 'refused'],
+      [{ host: 'Internal.example:81' }, 'refused'],
+      [{ host: 'internal.example.' }, 'refused'],
+      [{ host: 'internal.example.com' }, 'allowed'],
+      [{ 'x-name': 'é' }, 'refused'],
+      [{ 'x-name': 'e' }, 'allowed'],
+    ] as const) {
+      assert.equal(ask(hosts, { headers }).verdict, verdict, JSON.stringify(headers));
+    }
+  });
 
   it('depends where endpoints have policies of their own', () => {
     const mesh = snapshotOf(SHOP, DENY.replace('{app: reviews}', '{app: reviews, version: v2}'));

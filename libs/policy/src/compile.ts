@@ -187,7 +187,7 @@ function compileOperation(operation: AuthorizationOperation, path: string): Matc
   return hasL7(match) ? match : { l4: match.l4 };
 }
 
-/** Hosts are compared without case and with the port as sent: `x` and `x:80` are two values. */
+/** Hosts are compared without case and with the port as sent: an ALLOW of `x` takes no `x:80`. */
 function hostPattern(value: string): StringPattern {
   return parseStringPattern(value.toLowerCase());
 }

@@ -305,6 +305,55 @@ describe('evaluate, hosts and headers', () => {
     assert.equal(matches(anyPort, http({ host: 'reviews.shop' })).allow, false);
   });
 
+  for (const [sent, asked, forbidden] of [
+    // [sent, [allow, deny] of a rule that asks for a.b, the same of one that forbids it]
+    ['a.b', [true, true], [false, false]],
+    ['A.b', [true, true], [false, false]],
+    ['a.b:80', [false, true], [false, true]],
+    ['a.b.', [false, true], [false, true]],
+    ['a.b.:8080', [false, true], [false, true]],
+    ['a.b.c', [false, false], [true, true]],
+    ['x.a.b:80', [false, false], [true, true]],
+    ['a.b..', [false, false], [true, true]],
+  ] as const) {
+    it(`judges a host sent as ${sent} to the stricter side`, () => {
+      const some = matches({ to: [{ hosts: ['a.b'] }] }, http({ host: sent }));
+      const none = matches({ to: [{ notHosts: ['a.b'] }] }, http({ host: sent }));
+      assert.deepEqual([some.allow, some.deny], asked);
+      assert.deepEqual([none.allow, none.deny], forbidden);
+    });
+  }
+
+  it('asks for the same name and port, however the name ends', () => {
+    const rule: RuleParts = { to: [{ hosts: ['a.b:80', '[::1]', '*.c'] }] };
+    for (const [host, denied] of [
+      ['a.b.:80', true],
+      ['a.b', false],
+      ['[::1]:80', true],
+      ['[::2]:80', false],
+      ['x.c:1', true],
+      ['x.c.', true],
+    ] as const) {
+      assert.equal(matches(rule, http({ host })).deny, denied, host);
+    }
+  });
+
+  it('compares what is no ASCII by its bytes', () => {
+    const inLatin1 = (text: string): string => Buffer.from(text).toString('latin1');
+    const rule: RuleParts = { when: [{ key: 'request.headers[a]', values: ['é*', 'x'] }] };
+    for (const [value, held] of [
+      [inLatin1('é'), true],
+      [inLatin1('élan'), true],
+      ['\xe9', false],
+      ['\xc3', false],
+      ['x\xff', false],
+      ['x', true],
+    ] as const) {
+      const { allow, deny } = matches(rule, http({ headers: { a: value } }));
+      assert.deepEqual([allow, deny], [held, held], JSON.stringify(value));
+    }
+  });
+
   it('reads a header that was not sent as no value', () => {
     const some: RuleParts = { when: [{ key: 'request.headers[a]', values: ['x*'] }] };
     const none: RuleParts = { when: [{ key: 'request.headers[a]', notValues: ['x*'] }] };

@@ -22,6 +22,13 @@ export function parseStringPattern(value: string): StringPattern {
     : { kind: 'exact', value };
 }
 
+const NOT_ASCII = /[^\0-\x7f]/;
+
+/** Text as it is sent, in UTF-8, with one character for each byte. */
+export function octetsOf(text: string): string {
+  return NOT_ASCII.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
+}
+
 /** Undefined for a template that breaks the grammar. */
 export function parsePathPattern(value: string): PathPattern | undefined {
   if (!value.includes(ONE_SEGMENT) && !value.includes(ANY_REST)) {

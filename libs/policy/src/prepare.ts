@@ -5,7 +5,7 @@
  * is left out, while its clause remembers that it is not a clause without matches.
  */
 import { cidrContains } from '@ambit/api';
-import { compilePatterns } from './pattern.ts';
+import { compilePatterns, octetsOf } from './pattern.ts';
 import type {
   Cidr,
   Clause,
@@ -20,6 +20,7 @@ import type {
   Rule,
   RuleRef,
   ServiceAccountRef,
+  StringPattern,
 } from './types.ts';
 
 /** One evaluation's input with what several checks need, computed once. */
@@ -298,7 +299,12 @@ function requestChecks(l7: L7Match): RequestCheck[] {
   addChecks(
     checks,
     { some: l7.hosts.map(lowerCase), none: l7.notHosts.map(lowerCase) },
-    text((_request, context) => context.host),
+    (patterns, wanted) => {
+      const test = compilePatterns(patterns);
+      // A DENY that asks for a host, and an ALLOW that forbids one, hold however it is written.
+      return (_request, { host }, broad) =>
+        (test(host) || (broad === wanted && otherSpellings(host).some(test))) === wanted;
+    },
   );
   addChecks(checks, { some: l7.headers, none: l7.notHeaders }, (headers, wanted) => {
     const tests = headers.map(headerTest);
@@ -309,8 +315,24 @@ function requestChecks(l7: L7Match): RequestCheck[] {
   return checks;
 }
 
+const PORT = /:\d+$/;
+const NO_SPELLINGS: readonly string[] = [];
+
+/** A port leads no server to another host, and a dot behind a name makes no other name (RFC 3986 §3.2.2). */
+function otherSpellings(host: string): readonly string[] {
+  const port = PORT.exec(host)?.[0] ?? '';
+  const name = host.slice(0, host.length - port.length);
+  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
+  return bare === host ? NO_SPELLINGS : [name, bare, `${bare}${port}`];
+}
+
 function lowerCase<Pattern extends PathPattern>(pattern: Pattern): Pattern {
   return 'value' in pattern ? { ...pattern, value: pattern.value.toLowerCase() } : pattern;
+}
+
+/** Values of requests have one character for each byte, those of policies are text. */
+function inOctets(pattern: StringPattern): StringPattern {
+  return 'value' in pattern ? { ...pattern, value: octetsOf(pattern.value) } : pattern;
 }
 
 /**
@@ -318,7 +340,7 @@ function lowerCase<Pattern extends PathPattern>(pattern: Pattern): Pattern {
  * with `any`, if one of its values matches or all of them joined; else only if each does, as a server may read any of them.
  */
 function headerTest(header: HeaderMatch): (request: RequestAttributes, any: boolean) => boolean {
-  const test = compilePatterns(header.values);
+  const test = compilePatterns(header.values.map(inOctets));
   return (request, any) => {
     const value = request.header(header.name);
     if (value === undefined) {

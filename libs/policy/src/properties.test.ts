@@ -123,7 +123,7 @@ const connection: fc.Arbitrary<ConnectionAttributes> = fc.oneof(
 );
 const request: fc.Arbitrary<RequestAttributes> = fc
   .record({
-    host: word,
+    host: fc.tuple(word, fc.constantFrom('', '.', ':80', '.:80')).map((parts) => parts.join('')),
     method: word,
     path: word,
     headers: fc.dictionary(fc.constantFrom('x', 'y'), word),
@@ -174,6 +174,13 @@ function kind<T>(
   return (some.length === 0 || some.filter(hit).length > 0) && none.filter(hit).length === 0;
 }
 
+/** All that a server takes for the same host, where a rule is read to the stricter side. */
+function spellings(host: string, isStrict: boolean): readonly string[] {
+  const [, name = '', port = ''] = /^(.*?)(:\d+)?$/s.exec(host) ?? [];
+  const bare = name.replace(/\.$/, '');
+  return isStrict ? [host, name, bare, bare + port] : [host];
+}
+
 function slowMatch(
   { l4, l7 }: Match,
   { connection: c, request: r }: PolicyInput,
@@ -208,7 +215,11 @@ function slowMatch(
             l7.undecidable.length > 0 ? !allow : undefined,
             kind(l7.methods, l7.notMethods, text(r.method)),
             kind(l7.paths, l7.notPaths, text(r.path)),
-            kind(l7.hosts, l7.notHosts, (h) => new RegExp(toRegExp(h).source, 'i').test(r.host)),
+            kind(l7.hosts, l7.notHosts, (h) =>
+              spellings(r.host, l7.hosts.includes(h) !== allow).some((host) =>
+                new RegExp(toRegExp(h).source, 'i').test(host),
+              ),
+            ),
             kind(l7.headers, l7.notHeaders, (h) => {
               const value = r.header(h.name);
               return value !== undefined && h.values.some((v) => toRegExp(v).test(value));

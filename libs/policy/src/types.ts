@@ -117,12 +117,12 @@ export interface ConnectionAttributes {
 }
 
 export interface RequestAttributes {
-  /** As sent, with port if sent. Compared without case. */
+  /** As sent, with port if sent. Compared without case; see `otherSpellings` of prepare.ts. */
   readonly host: string;
   readonly method: string;
   /** After normalisation, without query. */
   readonly path: string;
-  /** Lower-case names; several values joined by `,`. */
+  /** Lower-case names; several values joined by `,`. One character for each byte. */
   readonly header: (name: string) => string | undefined;
   /** The values of a field that was sent more than once, each alone. Undefined: it was not, or nobody knows. */
   readonly repeatedHeader?: (name: string) => readonly string[] | undefined;
