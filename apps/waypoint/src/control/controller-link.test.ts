@@ -18,6 +18,12 @@ function policy(name: string): MeshObject {
   return object;
 }
 
+function rulesOf(object: MeshObject | undefined): string | undefined {
+  if (object?.kind !== 'AuthorizationPolicy') return undefined;
+  const { action, rules } = object.spec;
+  return `${action} ${rules.length === 0 ? 'nobody' : 'everybody'}`;
+}
+
 function setUp(refuse: Rejections = []) {
   const state = new MeshState();
   const applied: Change[] = [];
@@ -72,6 +78,30 @@ describe('subscriptionsOf', () => {
     const rejected = await push(['a'], SEMANTICS_VERSION + 1);
     assert.equal(rejected[0]?.name, 'AuthorizationPolicy/shop/a');
     assert.match(rejected[0]?.reason ?? '', /version/);
+    assert.deepEqual(rulesOf(state.object('AuthorizationPolicy/shop/a')), 'DENY everybody');
+  });
+
+  it('keeps a policy that says what it said before, in whatever version', async () => {
+    const { state, push } = setUp();
+    await push(['a']);
+    assert.equal((await push(['a'], SEMANTICS_VERSION + 1)).length, 1);
+    assert.equal(rulesOf(state.object('AuthorizationPolicy/shop/a')), 'ALLOW nobody');
+  });
+
+  it('refuses everybody in the namespace of a policy that it cannot read', async () => {
+    const { state, subscriptions } = setUp();
+    const [objects] = subscriptions;
+    assert.ok(objects !== undefined);
+    const value = Buffer.from('nonsense');
+    const changed = ['AuthorizationPolicy/shop/a', 'VirtualService/shop/a'].map((name) => ({
+      name,
+      version: '1',
+      value,
+    }));
+    const rejected = await objects.apply({ changed, removed: [] });
+    assert.equal(rejected.length, 2);
+    assert.deepEqual(state.objects.map(rulesOf), ['DENY everybody']);
+    await objects.apply({ changed: [], removed: ['AuthorizationPolicy/shop/a'] });
     assert.deepEqual(state.objects, []);
   });
 

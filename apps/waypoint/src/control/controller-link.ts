@@ -2,7 +2,7 @@
  * What this waypoint subscribes to: objects first, then addresses.
  *
  * Rule: an ACK means that every worker has applied. An object that cannot be compiled, or that is written in
- * a later version of the semantics, is refused alone and by name.
+ * a later version of the semantics, is refused alone and by name; in place of such a policy everybody is refused (stand-in.ts).
  */
 import type { MeshObject } from '@ambit/api';
 import { type Address, SEMANTICS_VERSION } from '@ambit/model';
@@ -18,6 +18,7 @@ import {
 } from '@ambit/xds';
 import type { Change, Rejections } from '../workers/worker-pool.ts';
 import type { MeshState } from './mesh-state.ts';
+import { standInForLater, standInForUnreadable } from './stand-in.ts';
 
 export function subscriptionsOf(
   state: MeshState,
@@ -27,6 +28,7 @@ export function subscriptionsOf(
     subscribeTo<ObjectResource>({
       typeUrl: TYPE_URL.object,
       decode: decodeObject,
+      standIn: standInForUnreadable,
       apply: async ({ changed, removed }) => {
         const later: Rejection[] = [];
         const objects = new Map<string, MeshObject>();
@@ -35,6 +37,10 @@ export function subscriptionsOf(
             const { semanticsVersion } = resource;
             const reason = `written in version ${semanticsVersion} of the semantics, this waypoint knows ${SEMANTICS_VERSION}`;
             later.push({ name, reason });
+            const standIn = standInForLater(resource.object, state.object(name));
+            if (standIn !== undefined) {
+              objects.set(name, standIn);
+            }
           } else {
             objects.set(name, resource.object);
           }

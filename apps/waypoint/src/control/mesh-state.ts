@@ -29,6 +29,10 @@ export class MeshState {
     return { kind: 'objects', changed: [...changed.values()], removed };
   }
 
+  object(key: ObjectKey): MeshObject | undefined {
+    return this.#objects.get(key);
+  }
+
   get addresses(): readonly Address[] {
     return [...this.#addresses.values()];
   }
