@@ -4,13 +4,8 @@
  * A policy that is named but not here refuses everything that no DENY refused already: what is not known
  * could be a DENY.
  */
-import {
-  type EvaluationContext,
-  type PreparedPolicy,
-  type PreparedRule,
-  preparePolicy,
-  ruleMatches,
-} from './prepare.ts';
+import { EvaluationContext } from './evaluation-context.ts';
+import { type PreparedPolicy, type PreparedRule, preparePolicy, ruleMatches } from './prepare.ts';
 import type { CompiledPolicy, PolicyInput, RuleRef, Verdict } from './types.ts';
 
 export interface EvaluateOptions {
@@ -20,7 +15,9 @@ export interface EvaluateOptions {
 
 const NO_REFS: readonly RuleRef[] = [];
 const NO_DRY_RUN: Verdict['dryRun'] = [];
+const NO_NOTES = { audited: NO_REFS, dryRun: NO_DRY_RUN };
 const NO_NAMES: readonly string[] = [];
+const NO_OPTIONS: EvaluateOptions = {};
 
 /**
  * `policies`: those that apply to the destination; the caller selects them. A pure function of its
@@ -29,41 +26,27 @@ const NO_NAMES: readonly string[] = [];
 export function evaluate(
   policies: readonly CompiledPolicy[],
   input: PolicyInput,
-  options: EvaluateOptions = {},
+  { missing = NO_NAMES }: EvaluateOptions = NO_OPTIONS,
 ): Verdict {
-  const context = contextOf(input);
-  const notes = takeNotes(policies, context);
+  const context = new EvaluationContext(input);
+  const { audited, dryRun } = takeNotes(policies, context);
   const denied = firstMatch(policies, context, 'DENY');
   if (denied !== undefined) {
-    return { allowed: false, reason: 'deny', by: denied, tried: NO_NAMES, ...notes };
+    return { allowed: false, reason: 'deny', by: denied, tried: NO_NAMES, audited, dryRun };
   }
-  const { missing = NO_NAMES } = options;
   const [firstMissing] = missing;
   if (firstMissing !== undefined) {
     const by: RuleRef = { policy: firstMissing, rule: -1, clause: '' };
-    return { allowed: false, reason: 'policy-missing', by, tried: missing, ...notes };
+    return { allowed: false, reason: 'policy-missing', by, tried: missing, audited, dryRun };
   }
   const allowed = firstMatch(policies, context, 'ALLOW');
   if (allowed !== undefined) {
-    return { allowed: true, reason: 'allow', by: allowed, tried: NO_NAMES, ...notes };
+    return { allowed: true, reason: 'allow', by: allowed, tried: NO_NAMES, audited, dryRun };
   }
   const tried = enforcedAllowNames(policies);
   return tried.length === 0
-    ? { allowed: true, reason: 'no-policy', tried, ...notes }
-    : { allowed: false, reason: 'no-match', tried, ...notes };
-}
-
-function contextOf({ connection, request }: PolicyInput): EvaluationContext {
-  const { source } = connection;
-  return {
-    connection,
-    request,
-    principal:
-      source === undefined
-        ? ''
-        : `${source.trustDomain}/ns/${source.namespace}/sa/${source.serviceAccount}`,
-    host: request?.host.toLowerCase() ?? '',
-  };
+    ? { allowed: true, reason: 'no-policy', tried, audited, dryRun }
+    : { allowed: false, reason: 'no-match', tried, audited, dryRun };
 }
 
 /** The first enforced policy of that action with a rule that holds. */
@@ -88,8 +71,18 @@ function firstRule(
   context: EvaluationContext,
   broad: boolean,
 ): PreparedRule | undefined {
-  for (const rule of policy.rules) {
-    if (ruleMatches(rule, context, broad)) {
+  const { rules, byPath } = policy;
+  if (byPath === undefined || context.request === undefined) {
+    for (const rule of rules) {
+      if (ruleMatches(rule, context, broad)) {
+        return rule;
+      }
+    }
+    return undefined;
+  }
+  for (const index of byPath.candidates(context.request.path)) {
+    const rule = rules[index];
+    if (rule !== undefined && ruleMatches(rule, context, broad)) {
       return rule;
     }
   }
@@ -131,5 +124,7 @@ function takeNotes(
       }
     }
   }
-  return { audited: audited ?? NO_REFS, dryRun: dryRun ?? NO_DRY_RUN };
+  return audited === undefined && dryRun === undefined
+    ? NO_NOTES
+    : { audited: audited ?? NO_REFS, dryRun: dryRun ?? NO_DRY_RUN };
 }

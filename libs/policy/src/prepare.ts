@@ -5,7 +5,10 @@
  * is left out, while its clause remembers that it is not a clause without matches.
  */
 import { cidrContains } from '@ambit/api';
+import type { EvaluationContext } from './evaluation-context.ts';
+import type { PathIndex } from './path-index.ts';
 import { compilePatterns, octetsOf } from './pattern.ts';
+import { indexRules } from './rule-paths.ts';
 import type {
   Cidr,
   Clause,
@@ -22,16 +25,6 @@ import type {
   ServiceAccountRef,
   StringPattern,
 } from './types.ts';
-
-/** One evaluation's input with what several checks need, computed once. */
-export interface EvaluationContext {
-  readonly connection: ConnectionAttributes;
-  readonly request: RequestAttributes | undefined;
-  /** `td/ns/N/sa/S`; empty without identity. */
-  readonly principal: string;
-  /** Lower case. */
-  readonly host: string;
-}
 
 type ConnectionCheck = (context: EvaluationContext) => boolean;
 /** `broad`: see `ruleMatches`. */
@@ -66,6 +59,8 @@ export interface PreparedPolicy {
   readonly name: string;
   readonly policy: CompiledPolicy;
   readonly rules: readonly PreparedRule[];
+  /** Which rules can hold for a path; undefined: all may. */
+  readonly byPath: PathIndex | undefined;
   /** The policy as a whole, for what no rule matched. */
   readonly ref: RuleRef;
 }
@@ -83,6 +78,7 @@ export function preparePolicy(policy: CompiledPolicy): PreparedPolicy {
     name,
     policy,
     rules: policy.rules.map((rule, index) => prepareRule(rule, index, name)),
+    byPath: indexRules(policy.rules),
     ref: { policy: name, rule: -1, clause: '' },
   };
   cache.set(policy, prepared);
