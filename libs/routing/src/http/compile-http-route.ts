@@ -8,7 +8,7 @@ import type { HTTPRoute, HttpRouteFilter, HttpRouteMatch, HttpRouteRule } from '
 import { objectKey } from '@ambit/api';
 import { compareAge } from '../objects.ts';
 import type { RouteScope } from './compile.ts';
-import { allHold, describeConditions, routeMatchConditions } from './condition.ts';
+import { allHold, describeConditions, pathKeyOf, routeMatchConditions } from './condition.ts';
 import { compileHeaderOperations, headerFilterOperations, hostOf } from './header-operations.ts';
 import { isParent, type ReferenceContext, resolveBackend } from './references.ts';
 import { compileRetry } from './retry.ts';
@@ -88,6 +88,7 @@ function compileRoute(
           origin: { object: objectKey(route), path },
           ports,
           matches: allHold(conditions),
+          path: pathKeyOf(conditions),
           conditions: describeConditions(conditions),
           action: compileAction(rule, match, { scope, namespace, invalidStatus }),
           headers: filterHeaders(rule.filters),

@@ -17,7 +17,7 @@ import { compareAge } from '../objects.ts';
 import { exportedTo } from '../visibility.ts';
 import { ADDRESSED_PORT } from './addressed-port.ts';
 import type { RouteScope } from './compile.ts';
-import { allHold, describeConditions, matchRequestConditions } from './condition.ts';
+import { allHold, describeConditions, matchRequestConditions, pathKeyOf } from './condition.ts';
 import { bodyBytes } from './direct-body.ts';
 import { compileHeaderOperations, hostOf } from './header-operations.ts';
 import { compileRetry } from './retry.ts';
@@ -98,6 +98,7 @@ function compileRule(rule: HttpRule, context: RuleContext): readonly HttpRouteRu
       ports: [],
       ...(visibleTo === 'all' ? {} : { visibleTo }),
       matches: allHold(conditions),
+      path: pathKeyOf(conditions),
       conditions: describeConditions(conditions),
       action: compileAction(rule, match, context),
       headers: {

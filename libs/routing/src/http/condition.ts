@@ -3,6 +3,7 @@
  * all its conditions are.
  */
 import type { HttpMatchRequest, HttpRouteMatch, StringMatch } from '@ambit/api';
+import type { PathKey } from '@ambit/policy';
 import type { HttpRequestView } from './request.ts';
 import { queryParam } from './request.ts';
 import {
@@ -10,11 +11,14 @@ import {
   compileStringMatch,
   compileWithout,
   hasSegmentPrefix,
+  trimTrailingSlash,
 } from './string-match.ts';
 
 export interface Condition {
   readonly words: string;
   readonly holds: (request: HttpRequestView) => boolean;
+  /** It holds for no path that this does not fit. */
+  readonly path?: PathKey | undefined;
 }
 
 export function allHold(conditions: readonly Condition[]): (request: HttpRequestView) => boolean {
@@ -26,6 +30,11 @@ export function allHold(conditions: readonly Condition[]): (request: HttpRequest
     }
     return true;
   };
+}
+
+/** What all of them together ask of the path; undefined: nothing that can be looked up. */
+export function pathKeyOf(conditions: readonly Condition[]): PathKey | undefined {
+  return conditions.find(({ path }) => path !== undefined)?.path;
 }
 
 export function describeConditions(conditions: readonly Condition[]): string {
@@ -46,6 +55,7 @@ export function matchRequestConditions(match: HttpMatchRequest): readonly Condit
     conditions.push({
       words: `path ${describe(uri)}`,
       holds: (request) => test(request.path),
+      path: ignoreUriCase ? undefined : stringKey(uri),
     });
   }
   for (const [words, pattern, read] of [
@@ -78,7 +88,11 @@ export function routeMatchConditions(match: HttpRouteMatch): readonly Condition[
   const { path, method } = match;
   const isEverything = path.type === 'PathPrefix' && path.value === '/';
   if (!isEverything) {
-    conditions.push({ words: `path ${path.type} "${path.value}"`, holds: pathPredicate(match) });
+    conditions.push({
+      words: `path ${path.type} "${path.value}"`,
+      holds: pathPredicate(match),
+      path: routePathKey(match),
+    });
   }
   if (method !== undefined) {
     conditions.push({ words: `method "${method}"`, holds: (request) => request.method === method });
@@ -165,6 +179,18 @@ function pathPredicate({ path }: HttpRouteMatch): (request: HttpRequestView) => 
       return (request) => test(request.path);
     }
   }
+}
+
+function stringKey(match: StringMatch): PathKey | undefined {
+  if ('exact' in match) return { kind: 'exact', value: match.exact };
+  return 'prefix' in match ? { kind: 'prefix', value: match.prefix } : undefined;
+}
+
+function routePathKey({ path }: HttpRouteMatch): PathKey | undefined {
+  if (path.type === 'Exact') return { kind: 'exact', value: path.value };
+  return path.type === 'PathPrefix'
+    ? { kind: 'prefix', value: trimTrailingSlash(path.value) }
+    : undefined;
 }
 
 function valuePredicate(match: {

@@ -2,6 +2,7 @@
  * Which rule a request meets. Conditions are tried in order, the first that holds wins; when routes
  * exist and none holds the answer is 404, flag NR. Without any route the service itself is the cluster.
  */
+import { PathIndex } from '@ambit/policy';
 import { actionAtPort } from './addressed-port.ts';
 import type { HttpRequestView } from './request.ts';
 import type {
@@ -38,7 +39,7 @@ export type RouteDecision =
 export function matchHttp(table: HttpRouteTable, request: HttpRequestView): RouteDecision {
   const group = selectGroup(table, request);
   if (group === undefined) return defaultRoute(table, request);
-  const rule = firstRule(group.rules, request);
+  const rule = firstRule(group, request);
   if (rule === undefined) return noRoute(table, group, request);
   const { name: routeName, headers, action } = rule;
   switch (action.kind) {
@@ -57,13 +58,21 @@ export function matchHttp(table: HttpRouteTable, request: HttpRequestView): Rout
   }
 }
 
-/** Each request comes by here: a loop makes nothing that has to be collected. */
+const indexes = new WeakMap<HttpRouteGroup, PathIndex>();
+
+/** Of those that the path can meet, in order: the first that matches. Each request comes by here. */
 function firstRule(
-  rules: readonly HttpRouteRuleEntry[],
+  group: HttpRouteGroup,
   request: HttpRequestView,
 ): HttpRouteRuleEntry | undefined {
-  for (const entry of rules) {
-    if (concerns(entry, request) && entry.matches(request)) return entry;
+  let index = indexes.get(group);
+  if (index === undefined) {
+    index = new PathIndex(group.rules.map(({ path }) => path && [path]));
+    indexes.set(group, index);
+  }
+  for (const position of index.candidates(request.path)) {
+    const entry = group.rules[position];
+    if (entry !== undefined && concerns(entry, request) && entry.matches(request)) return entry;
   }
   return undefined;
 }

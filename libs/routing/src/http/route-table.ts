@@ -5,6 +5,7 @@
  * carries where it was written, so that whoever asks gets the object, the rule and the match.
  */
 import type { CompiledRegex, CorsPolicy, HttpFault, ObjectKey } from '@ambit/api';
+import type { PathKey } from '@ambit/policy';
 import type { HeaderOperation } from './header-operations.ts';
 import type { HttpRequestView } from './request.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -107,6 +108,8 @@ export interface HttpRouteRuleEntry {
   /** Namespaces whose callers meet the rule; absent: all. */
   readonly visibleTo?: ReadonlySet<string>;
   readonly matches: (request: HttpRequestView) => boolean;
+  /** It matches no path that this does not fit. Undefined: any may match. */
+  readonly path: PathKey | undefined;
   /** What the match asks, for people: `path prefix "/v2", header x = "1"`. */
   readonly conditions: string;
   readonly action: HttpAction;
