@@ -1,10 +1,9 @@
 /**
- * The dialling end of a tunnel session: TLS, the check of who answered, HTTP/2, CONNECT.
+ * The dialling end of a tunnel session: HTTP/2 and CONNECT, over the socket of a finished handshake.
  *
- * Rule: nothing of a caller is sent before the server's SPIFFE id matched an expected one.
+ * Rule: nothing of a caller is sent before the server's SPIFFE id matched an expected one (`client-handshake.ts`).
  */
-import type { Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 
 import { type Clock, MeshError } from '@ambit/core';
 import {
@@ -16,15 +15,9 @@ import {
   type ResponseSink,
 } from '@ambit/h2';
 import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
-import { fromH2Error, fromTlsError, HboneError } from './errors.ts';
+import { fromH2Error, HboneError } from './errors.ts';
 import { CLIENT_LIMITS, fieldsOf, headersOf, KEEP_ALIVE, transportOf } from './session.ts';
-import {
-  ALPN,
-  identifyServer,
-  type PeerIdentity,
-  secureContextOf,
-  type TlsIdentity,
-} from './tls.ts';
+import type { PeerIdentity } from './tls.ts';
 
 export interface HboneStream {
   readonly conn: ByteConn;
@@ -36,6 +29,8 @@ export interface HboneStream {
 export interface ClientSessionOptions {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
+  /** The handshake was cut short by a ticket. */
+  readonly isResumed?: boolean;
   readonly clock: Clock;
   readonly counters: H2Counters;
   /** Of CONNECTs that wait for their answer; shared by the sessions of a pool. */
@@ -51,47 +46,6 @@ export interface ConnectOptions {
   readonly authority: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
-}
-
-/** TLS over a connected socket, then the check of the server. Destroys the socket when it fails. */
-export async function secureClient(
-  raw: Socket,
-  options: {
-    readonly identity: TlsIdentity;
-    readonly expectedIdentities: readonly string[];
-    readonly signal: AbortSignal;
-  },
-): Promise<{ socket: TLSSocket; peer: PeerIdentity }> {
-  const done = Promise.withResolvers<void>();
-  // An abort before the wait leaves a promise that nobody awaits.
-  done.promise.catch(() => undefined);
-  const socket = connectTls({
-    socket: raw,
-    secureContext: secureContextOf(options.identity),
-    ALPNProtocols: [ALPN],
-    rejectUnauthorized: true,
-    // There is no host name; `identifyServer` below is the check.
-    checkServerIdentity: () => undefined,
-  });
-  const abort = (): void => done.reject(options.signal.reason);
-  socket.once('secureConnect', () => done.resolve());
-  socket.on('error', (error) => done.reject(fromTlsError(error, 'upstream')));
-  socket.once('close', () => done.reject(lost('the peer closed during the handshake')));
-  options.signal.addEventListener('abort', abort, { once: true });
-  try {
-    options.signal.throwIfAborted();
-    await done.promise;
-    if (!socket.authorized || socket.alpnProtocol !== ALPN) {
-      throw new HboneError('HBONE_TLS', 'the server does not speak h2', { side: 'upstream' });
-    }
-    return { socket, peer: identifyServer(socket, options.expectedIdentities) };
-  } catch (error) {
-    socket.destroy();
-    raw.destroy();
-    throw error;
-  } finally {
-    options.signal.removeEventListener('abort', abort);
-  }
 }
 
 /** Streams a session, as the reference has it. */
@@ -276,6 +230,14 @@ export class ClientSession {
     const mapped = reason === undefined ? undefined : fromH2Error(reason, 'upstream');
     if (mapped !== undefined && !isPeerGone(mapped)) {
       return mapped;
+    }
+    if (!this.#session.isEstablished && this.#options.isResumed) {
+      // A server that does not know the ticket's certificate any more says so by its end; a full handshake may do.
+      return new HboneError('HBONE_REFUSED_STREAM', 'the peer did not go on with the session', {
+        side: 'upstream',
+        retryable: true,
+        cause: reason,
+      });
     }
     if (!this.#session.isEstablished) {
       // In TLS 1.3 a server refuses the client's certificate after the client's handshake is done.

@@ -4,7 +4,9 @@
  */
 import { type ErrorSide, MeshError, type MeshErrorOptions } from '@ambit/core';
 import { H2Error } from '@ambit/h2';
+import type { PeerRole } from '@ambit/identity';
 import { fromIoError } from '@ambit/proxy';
+import { type PeerRefusal, refusalOfCode } from './peer-refusals.ts';
 
 export type HboneErrorCode =
   | 'HBONE_BAD_AUTHORITY'
@@ -29,15 +31,20 @@ export type HboneErrorCode =
 export interface HboneErrorOptions extends MeshErrorOptions {
   /** Only with HBONE_STATUS. */
   readonly status?: number;
+  /** With HBONE_TLS and HBONE_PEER_IDENTITY. */
+  readonly refusal?: PeerRefusal;
 }
 
 export class HboneError extends MeshError<HboneErrorCode> {
   override readonly name: string = 'HboneError';
   readonly status: number | undefined;
+  /** Why the peer was not taken; undefined: it is not about who it is. */
+  readonly refusal: PeerRefusal | undefined;
 
   constructor(code: HboneErrorCode, message: string, options: HboneErrorOptions) {
     super(code, message, options);
     this.status = options.status;
+    this.refusal = options.refusal;
   }
 }
 
@@ -59,19 +66,44 @@ export function fromTlsError(error: unknown, side: ErrorSide): MeshError {
     return error;
   }
   const code = codeOf(error);
-  const isTls = code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || isVerifyCode(code);
-  if (!isTls) {
+  const refusal = refusalOfCode(code);
+  if (refusal === undefined) {
     return fromIoError(error, side);
   }
   const message = error instanceof Error ? error.message : String(error);
-  return new HboneError('HBONE_TLS', `tls error: ${message.slice(0, 200)}`, { side, cause: error });
+  return new HboneError('HBONE_TLS', `tls error (${refusal}): ${message.slice(0, 200)}`, {
+    side,
+    refusal,
+    cause: error,
+  });
 }
 
-/** OpenSSL's verification results as Node spells them. */
-function isVerifyCode(code: string): boolean {
-  return /^(?:CERT_|CRL_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH)/.test(
-    code,
-  );
+/** A chain that OpenSSL refused, by its code for that. */
+export function refusedChain(code: string, side: ErrorSide): HboneError {
+  const refusal = refusalOfCode(code) ?? 'chain';
+  const message = `tls error (${refusal}): the peer's certificate was refused: ${code}`;
+  return new HboneError('HBONE_TLS', message, { side, refusal });
+}
+
+/** A peer that OpenSSL accepted. `role` is the peer's. */
+export function refusedPeer(
+  role: PeerRole,
+  refusal: PeerRefusal,
+  why: string,
+  cause?: unknown,
+): HboneError {
+  const side = role === 'server' ? 'upstream' : 'downstream';
+  return new HboneError('HBONE_PEER_IDENTITY', `the ${role} was refused (${refusal}): ${why}`, {
+    side,
+    refusal,
+    cause,
+  });
+}
+
+export function lostInHandshake(): HboneError {
+  return new HboneError('HBONE_TUNNEL_LOST', 'the peer closed during the handshake', {
+    side: 'upstream',
+  });
 }
 
 /** The peer has not looked at the stream, or this end could not open it: it may be asked elsewhere. */

@@ -16,6 +16,7 @@ export {
   parseTraceparent,
   type Traceparent,
 } from './headers.ts';
+export type { PeerRefusal, PeerRefusalCounts } from './peer-refusals.ts';
 export {
   HBONE_POOL_LIMITS,
   HbonePool,

@@ -9,17 +9,16 @@ import type { Socket } from 'node:net';
 
 import { type Clock, MeshError } from '@ambit/core';
 import { type H2Counters, newH2Counters } from '@ambit/h2';
+import type { Revocations } from '@ambit/identity';
 import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
-import {
-  ClientSession,
-  type ConnectOptions,
-  type HboneStream,
-  secureClient,
-} from './client-session.ts';
-import { HboneError } from './errors.ts';
+import { secureClient } from './client-handshake.ts';
+import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
+import { HboneError, refusedPeer } from './errors.ts';
+import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
 import { disposeLate, raceAbort } from './race-abort.ts';
 import { settled } from './session.ts';
 import { requireValid, type TlsIdentity } from './tls.ts';
+import { type KnownPeer, trustOf } from './trust.ts';
 import { keyText, type TunnelKey } from './tunnel-key.ts';
 
 export interface HbonePoolLimits {
@@ -51,6 +50,8 @@ export interface HbonePoolOptions {
    * until it is renewed. Throws (or rejects) when there is none.
    */
   readonly identity: (identity: string) => TlsIdentity | Promise<TlsIdentity>;
+  /** The current lists. After a change call `recheck`. */
+  readonly revocations?: () => Revocations | undefined;
   /** A connected socket, e.g. from inside a pod's namespace. Must heed `signal`. */
   readonly dial: (key: TunnelKey, signal: AbortSignal) => Promise<Socket>;
   readonly limits?: Partial<HbonePoolLimits>;
@@ -63,6 +64,12 @@ export interface HbonePoolCounters {
   streamFailures: number;
   refusedAtBound: number;
   released: number;
+  /** Handshakes that took less, for a ticket. */
+  resumed: number;
+  /** Open sessions that were ended for what `recheck` found. */
+  endedByRecheck: number;
+  /** Servers that were not taken, by reason. */
+  readonly refusedPeers: PeerRefusalCounts;
   /** Of the sessions of HTTP/2. */
   readonly h2: H2Counters;
 }
@@ -87,6 +94,7 @@ export class HbonePool {
   readonly #live = new Set<ClientSession>();
   readonly #askedAt = new WeakMap<ClientSession, number>();
   readonly #identities = new WeakMap<ClientSession, TlsIdentity>();
+  readonly #peers = new WeakMap<ClientSession, KnownPeer>();
   readonly #closed = new AbortController();
   readonly #responseDeadlines: Deadlines;
   readonly #doubts: Deadlines;
@@ -97,6 +105,9 @@ export class HbonePool {
     streamFailures: 0,
     refusedAtBound: 0,
     released: 0,
+    resumed: 0,
+    endedByRecheck: 0,
+    refusedPeers: newPeerRefusalCounts(),
     h2: newH2Counters(),
   };
 
@@ -131,6 +142,21 @@ export class HbonePool {
         for (const session of [...sessions]) {
           session.retire();
         }
+      }
+    }
+  }
+
+  /** The lists of revocations changed: sessions with servers that they name are ended, with all that they carry. */
+  recheck(): void {
+    const revocations = this.#options.revocations?.();
+    for (const session of [...this.#live]) {
+      const peer = this.#peers.get(session);
+      const problem = peer && revocations?.problemOf(peer.links, this.#options.clock.wallNow());
+      if (problem !== undefined) {
+        this.counters.endedByRecheck += 1;
+        this.counters.refusedPeers[problem.kind] += 1;
+        const why = `the certificate of ${session.peer.uri}: ${problem.reason}`;
+        session.destroy(refusedPeer('server', problem.kind, why));
       }
     }
   }
@@ -266,6 +292,9 @@ export class HbonePool {
       return session;
     } catch (error) {
       this.counters.dialFailures += 1;
+      if (error instanceof HboneError && error.refusal !== undefined) {
+        this.counters.refusedPeers[error.refusal] += 1;
+      }
       throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
     } finally {
       deadline.abort(FINISHED);
@@ -278,14 +307,18 @@ export class HbonePool {
     const own = await this.#identity(key);
     const raw = await raceAbort(disposeLate(dial(key, signal), signal), signal);
     raw.setNoDelay(true);
-    const { socket, peer } = await secureClient(raw, {
-      identity: own,
+    const { socket, peer, isResumed } = await secureClient(raw, {
+      trust: trustOf(own, this.#options.revocations?.()),
       expectedIdentities: key.expectedIdentities,
+      ticketKey: keyText(key),
+      nowMs: () => clock.wallNow(),
       signal,
     });
+    this.counters.resumed += isResumed ? 1 : 0;
     const session = new ClientSession({
       socket,
-      peer,
+      peer: peer.identity,
+      isResumed,
       clock,
       counters: this.counters.h2,
       responseDeadlines: this.#responseDeadlines,
@@ -298,6 +331,7 @@ export class HbonePool {
     });
     this.#live.add(session);
     this.#identities.set(session, own);
+    this.#peers.set(session, peer);
     slot.sessions.add(session);
     this.#askedAt.set(session, clock.now());
     this.#releaseUnused(session).catch(() => session.retire());

@@ -1,10 +1,17 @@
 /** What happened at one server of tunnels. Metrics read it. */
 import { type H2Counters, newH2Counters } from '@ambit/h2';
+import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
 
 export class HboneServerCounters {
   accepted = 0;
   handshakeFailures = 0;
   identityRefusals = 0;
+  /** Handshakes that took less, for a ticket. */
+  resumed = 0;
+  /** Open sessions that were ended for what `recheck` found. */
+  endedByRecheck = 0;
+  /** Clients that were not taken, in the handshake or right after it, by reason. */
+  readonly refusedPeers: PeerRefusalCounts = newPeerRefusalCounts();
   refusedAtBound = 0;
   noCertificate = 0;
   badRequests = 0;

@@ -1,6 +1,5 @@
 /** Hostile and broken peers against the server: each has a bound, an answer and a counter. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 
@@ -14,7 +13,6 @@ import {
   connectHeaders,
   END_HEADERS,
   frame,
-  PREFACE,
   RawPeer,
   type RigOptions,
   TunnelRig,
@@ -240,32 +238,6 @@ describe('HboneServer limits', () => {
     peer.send(frame('PING', 0, Buffer.from('12345678')));
     assert.ok(await peer.next(({ type, flags }) => type === 'PING' && flags === 1));
     peer.destroy();
-  });
-
-  it('resumes no TLS session', async () => {
-    await using rig = await start();
-    const options = {
-      port: rig.port,
-      host: '127.0.0.1',
-      ...tlsContextOptions(rig.clientIdentity),
-      ALPNProtocols: ['h2'],
-      checkServerIdentity: () => undefined,
-    };
-    const first = connect(options);
-    const tickets: Buffer[] = [];
-    first.on('session', (ticket: Buffer) => tickets.push(ticket));
-    first.on('error', () => undefined);
-    await once(first, 'secureConnect');
-    first.write(Buffer.concat([PREFACE, frame('SETTINGS', 0)]));
-    await once(first, 'data');
-    first.destroy();
-    for (const session of tickets) {
-      const second = connect({ ...options, session });
-      second.on('error', () => undefined);
-      await once(second, 'secureConnect');
-      assert.equal(second.isSessionReused(), false);
-      second.destroy();
-    }
   });
 
   for (const [name, options] of [

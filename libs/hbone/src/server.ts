@@ -8,19 +8,14 @@ import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 
 import { type Clock, MeshError } from '@ambit/core';
-import { parseSpiffeId } from '@ambit/identity';
+import type { Revocations } from '@ambit/identity';
 import { canonicalAddress } from '@ambit/proxy';
-import { fromTlsError, HboneError } from './errors.ts';
+import { fromTlsError, HboneError, refusedChain, refusedPeer } from './errors.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
-import {
-  ALPN,
-  identifyClient,
-  type PeerIdentity,
-  requireValid,
-  type TlsIdentity,
-  tlsContextOptions,
-} from './tls.ts';
+import { newTicketKeys, TICKET_MS } from './tickets.ts';
+import { ALPN, requireValid, type TlsIdentity, tlsContextOptions } from './tls.ts';
+import { type KnownPeer, type Trust, trustOf } from './trust.ts';
 
 export interface HboneServerLimits {
   /** Handshakes and sessions together; beyond, a connection is reset. */
@@ -58,6 +53,8 @@ export interface HboneServerOptions {
   readonly clock: Clock;
   /** Asked at every handshake. Throws when there is none: the connection is refused. */
   readonly identity: () => TlsIdentity;
+  /** The current lists. After a change call `recheck`. */
+  readonly revocations?: () => Revocations | undefined;
   readonly onConnect: OnConnect;
   readonly onRejected?: (peer: RejectedPeer) => void;
   readonly limits?: Partial<HboneServerLimits>;
@@ -68,8 +65,10 @@ export class HboneServer {
   readonly #limits: HboneServerLimits;
   readonly #tls: TlsServer;
   readonly #pending = new Set<Socket>();
-  readonly #sessions = new Set<ServerSession>();
-  #current: TlsIdentity | undefined;
+  readonly #sessions = new Map<ServerSession, KnownPeer>();
+  #trust: Trust | undefined;
+  /** Wall clock: when tickets get other keys. */
+  #ticketsEndMs = 0;
   #isDraining = false;
   #isDestroyed = false;
   /** While a drain waits for handshakes. */
@@ -81,7 +80,8 @@ export class HboneServer {
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
     this.#tls = createServer({
       requestCert: true,
-      rejectUnauthorized: true,
+      // OpenSSL looks at the chain all the same; `#identify` refuses by what it found. Node would end the connection without telling whose.
+      rejectUnauthorized: false,
       ALPNProtocols: [ALPN],
       handshakeTimeout: this.#limits.handshakeTimeoutMs,
       allowHalfOpen: true,
@@ -111,7 +111,7 @@ export class HboneServer {
       return;
     }
     try {
-      this.#refreshIdentity();
+      this.#refreshTrust();
     } catch (error) {
       this.counters.noCertificate += 1;
       this.#reject(socket, fromTlsError(error, 'control-plane'));
@@ -142,7 +142,7 @@ export class HboneServer {
   }
 
   async #drainSessions(): Promise<void> {
-    await Promise.all([...this.#sessions].map(async (session) => await session.drain()));
+    await Promise.all([...this.#sessions.keys()].map(async (session) => await session.drain()));
   }
 
   /** Now. Idempotent. */
@@ -152,51 +152,85 @@ export class HboneServer {
     for (const socket of this.#pending) {
       socket.destroy();
     }
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       session.destroy();
     }
   }
 
-  #refreshIdentity(): void {
-    const identity = requireValid(this.#options.identity(), this.#options.clock);
-    if (identity !== this.#current) {
-      this.#tls.setSecureContext(tlsContextOptions(identity));
-      this.#current = identity;
+  /** The lists of revocations changed: sessions of clients that they name are ended, with all that they carry. */
+  recheck(): void {
+    const revocations = this.#options.revocations?.();
+    for (const [session, peer] of [...this.#sessions]) {
+      const problem = revocations?.problemOf(peer.links, this.#options.clock.wallNow());
+      if (problem !== undefined) {
+        this.counters.endedByRecheck += 1;
+        this.counters.refusedPeers[problem.kind] += 1;
+        const why = `the certificate of ${peer.identity.uri}: ${problem.reason}`;
+        session.destroy(refusedPeer('client', problem.kind, why));
+      }
     }
+  }
+
+  /** With other trust, and each hour, tickets that were given before open nothing: their keys are gone. */
+  #refreshTrust(): Trust {
+    const { clock, identity, revocations } = this.#options;
+    const trust = trustOf(requireValid(identity(), clock), revocations?.());
+    const nowMs = clock.wallNow();
+    if (trust !== this.#trust || nowMs >= this.#ticketsEndMs) {
+      this.#tls.setSecureContext({
+        ...tlsContextOptions(trust.identity),
+        ticketKeys: newTicketKeys(),
+        sessionTimeout: TICKET_MS / 1000,
+      });
+      this.#trust = trust;
+      this.#ticketsEndMs = nowMs + TICKET_MS;
+    }
+    return trust;
   }
 
   #secured(socket: TLSSocket): void {
     socket.on('error', ignoreAfterClose);
-    let peer: PeerIdentity;
+    let peer: KnownPeer;
     try {
-      if (socket.alpnProtocol !== ALPN) {
-        throw new HboneError('HBONE_TLS', 'the client offers no h2', { side: 'downstream' });
-      }
-      peer = identifyClient(socket, parseSpiffeId(this.#current?.identity ?? '').trustDomain);
+      peer = this.#identify(socket);
     } catch (error) {
       this.counters.identityRefusals += 1;
       this.#reject(socket, fromTlsError(error, 'downstream'));
       socket.destroy();
       return;
     }
+    this.counters.resumed += socket.isSessionReused() ? 1 : 0;
     const session = new ServerSession({
       socket,
-      peer,
-      // Without one nobody was identified above; 0 is a certificate that has ended.
-      peerNotAfterMs: socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0,
+      peer: peer.identity,
+      peerNotAfterMs: peer.notAfterMs,
       clock: this.#options.clock,
       limits: this.#limits,
       counters: this.counters,
       onConnect: this.#options.onConnect,
       onClose: () => this.#sessions.delete(session),
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, peer);
     this.#untrack(socket);
     if (this.#isDestroyed) {
       session.destroy();
     } else if (this.#isDraining) {
       void session.drain();
     }
+  }
+
+  /** By what is trusted now, which may be something else than when the handshake began. */
+  #identify(socket: TLSSocket): KnownPeer {
+    if (socket.alpnProtocol !== ALPN) {
+      throw new HboneError('HBONE_TLS', 'the client offers no h2', {
+        side: 'downstream',
+        refusal: 'alpn',
+      });
+    }
+    if (!socket.authorized && socket.getPeerX509Certificate() !== undefined) {
+      throw refusedChain(String(socket.authorizationError), 'downstream');
+    }
+    return this.#refreshTrust().identify(socket, 'client', this.#options.clock.wallNow());
   }
 
   /** The raw socket under `socket` is now counted as a session. */
@@ -229,6 +263,9 @@ export class HboneServer {
       error instanceof MeshError
         ? error
         : new HboneError('HBONE_TLS', String(error), { side: 'downstream', cause: error });
+    if (mesh instanceof HboneError && mesh.refusal !== undefined) {
+      this.counters.refusedPeers[mesh.refusal] += 1;
+    }
     this.#options.onRejected?.({
       error: mesh,
       remoteAddress: canonicalAddress(socket.remoteAddress),

@@ -13,8 +13,8 @@ import { CertificateAuthority } from './certificate-authority.ts';
 import { verifyChain } from './chain.ts';
 import { createCertificateRequest } from './csr.ts';
 import { parseCertificates } from './pem.ts';
-import { spiffeIdOfCertificate } from './spiffe.ts';
 import { recordings } from './testing-recordings.ts';
+import { spiffeIdOfCertificate } from './workload-leaf.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'ambit-ca-'));
 after(() => rm(folder, { recursive: true }));

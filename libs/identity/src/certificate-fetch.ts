@@ -8,7 +8,8 @@ import { verifyChain } from './chain.ts';
 import { createCertificateRequest } from './csr.ts';
 import { IdentityError } from './errors.ts';
 import { parseCertificates } from './pem.ts';
-import { formatSpiffeId, spiffeIdOfCertificate } from './spiffe.ts';
+import { formatSpiffeId } from './spiffe.ts';
+import { spiffeIdOfCertificate } from './workload-leaf.ts';
 
 /** How far ahead of ours the CA's clock may be. */
 const SKEW_MS = 600_000;

@@ -31,15 +31,11 @@ export {
 } from './csr.ts';
 export { type CertificateDump, type CertificateEntry, describeCertificates } from './dump.ts';
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
+export { type KeyUsage, type LeafFacts, readLeaf } from './leaf.ts';
 export { decodePem, encodePem, parseCertificates } from './pem.ts';
+export type { ChainLink, RevocationProblem, Revocations } from './revocation-status.ts';
 export { RootWatch, type RootWatchOptions } from './root-watch.ts';
-export {
-  formatSpiffeId,
-  parseSpiffeId,
-  type SpiffeId,
-  spiffeIdOfCertificate,
-  uriNamesOf,
-} from './spiffe.ts';
+export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts';
 export {
   JwksTokenVerifier,
   PodTokenIssuer,
@@ -48,6 +44,14 @@ export {
   type TokenVerifier,
 } from './token.ts';
 export { type TrustMark, trustMark, trustNames, trustProblem } from './trust-names.ts';
+export {
+  LeafError,
+  type LeafProblem,
+  type PeerRole,
+  spiffeIdOfCertificate,
+  type WorkloadId,
+  workloadOfLeaf,
+} from './workload-leaf.ts';
 export {
   type BuiltCertificate,
   buildCa,

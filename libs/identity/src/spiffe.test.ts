@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import { IdentityError } from './errors.ts';
-import { formatSpiffeId, parseSpiffeId, uriNamesOf } from './spiffe.ts';
+import { formatSpiffeId, parseSpiffeId } from './spiffe.ts';
 
 describe('parseSpiffeId', () => {
   const accepted = [
@@ -77,19 +77,5 @@ describe('parseSpiffeId', () => {
       () => formatSpiffeId({ trustDomain: 'td', namespace: 'a/sa/x', serviceAccount: 'b' }),
       { code: 'IDENTITY_SPIFFE_INVALID' },
     );
-  });
-});
-
-describe('uriNamesOf', () => {
-  it('takes URI names and leaves the others', () => {
-    assert.deepEqual(uriNamesOf('DNS:a, URI:spiffe://td/ns/a/sa/b, IP Address:1.2.3.4'), [
-      'spiffe://td/ns/a/sa/b',
-    ]);
-    assert.deepEqual(uriNamesOf(undefined), []);
-  });
-
-  it('does not find a name inside a quoted one', () => {
-    const names = uriNamesOf('DNS:"a, URI:spiffe://td/ns/a/sa/b", URI:"spiffe://x, URI:y"');
-    assert.deepEqual(names, ['"spiffe://x, URI:y"']);
   });
 });

@@ -4,8 +4,6 @@
  * One id has one spelling: no port, user, query, fragment, escape, empty or dot segment is accepted, so
  * that comparing text is comparing identities (SPIFFE-ID §2).
  */
-import type { X509Certificate } from 'node:crypto';
-
 import { IdentityError, quote } from './errors.ts';
 
 export interface SpiffeId {
@@ -51,39 +49,6 @@ export function formatSpiffeId(id: SpiffeId): string {
   const text = `spiffe://${id.trustDomain}/ns/${id.namespace}/sa/${id.serviceAccount}`;
   parseSpiffeId(text);
   return text;
-}
-
-/**
- * The one identity of a certificate. No URI, several URIs, or one that is no workload id is refused:
- * an X.509 SVID has exactly one URI (X509-SVID §2). Other kinds of names beside it are ignored.
- */
-export function spiffeIdOfCertificate(certificate: X509Certificate): SpiffeId {
-  const uris = uriNamesOf(certificate.subjectAltName);
-  const [uri] = uris;
-  if (uri === undefined || uris.length !== 1) {
-    throw new IdentityError(
-      'IDENTITY_SPIFFE_INVALID',
-      `the certificate has ${uris.length} URI names, an identity has exactly one`,
-      { side: 'downstream' },
-    );
-  }
-  return parseSpiffeId(uri);
-}
-
-/**
- * URI names in the text that Node gives for subject alternative names (also of `getPeerCertificate`).
- * Node writes a name with a comma, quote or control character as a JSON string, so a name can not
- * smuggle a second one in; such a quoted name is returned unquoted and no SPIFFE id has it.
- */
-export function uriNamesOf(subjectAltName: string | undefined): string[] {
-  const uris: string[] = [];
-  for (const name of subjectAltName?.match(/(?:[^,"]|"(?:[^"\\]|\\.)*")+/g) ?? []) {
-    const trimmed = name.trimStart();
-    if (trimmed.startsWith('URI:')) {
-      uris.push(trimmed.slice('URI:'.length));
-    }
-  }
-  return uris;
 }
 
 function isTrustDomain(text: string): boolean {

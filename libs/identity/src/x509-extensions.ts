@@ -57,7 +57,7 @@ export function authorityKeyId(id: Uint8Array): Asn1 {
   return extension(OID.authorityKeyId, sequence(context(0, id)), { critical: false });
 }
 
-function extension(id: string, content: Asn1, { critical }: Criticality): Asn1 {
+export function extension(id: string, content: Asn1, { critical }: Criticality): Asn1 {
   return sequence(oid(id), ...(critical ? [bool(true)] : []), octets(encodeDer(content)));
 }
 

@@ -127,7 +127,7 @@ export function buildCa(options: CaOptions): BuiltCertificate {
   });
 }
 
-interface BuildOptions {
+export interface BuildOptions {
   readonly subject: Asn1;
   readonly issuerName: Asn1;
   readonly signer: KeyObject;
@@ -136,7 +136,8 @@ interface BuildOptions {
   readonly extensions: readonly Asn1[];
 }
 
-function build(options: BuildOptions): BuiltCertificate {
+/** Whatever the extensions say: the callers above are the rules. */
+export function build(options: BuildOptions): BuiltCertificate {
   const { notBeforeMs, notAfterMs } = wholeSeconds(options.validity);
   const { algorithm, digest } = signatureOf(options.signer);
   const tbs = sequence(
@@ -230,7 +231,7 @@ function fieldsOf(certificate: X509Certificate): readonly Asn1[] {
   return childrenOf(tbs, SEQUENCE, 'certificate');
 }
 
-function subjectNameOf(certificate: X509Certificate): Asn1 {
+export function subjectNameOf(certificate: X509Certificate): Asn1 {
   const fields = fieldsOf(certificate);
   // The version is optional, and everything after it moves by one.
   const subject = fields[contextChildren(fields[0], 0) === undefined ? 4 : 5];

@@ -5,6 +5,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 
 import { type Clock, systemClock } from '@ambit/core';
 import { buildCa, buildLeaf, CertificateAuthority, type Issuer } from '@ambit/identity';
+import { buildOddLeaf, type OddLeafOptions } from '@ambit/identity/testing';
 
 export interface TestIdentity {
   /** `spiffe://…` */
@@ -76,6 +77,30 @@ export class TestCa {
   /** A certificate that ended a minute ago. */
   expired(ns: string, sa: string): TestIdentity {
     return this.workload(ns, sa, { notAfterMs: Date.now() - 60_000 });
+  }
+
+  /** A leaf as no CA should sign it; what is not said is as in a right one. `identity`: what its holder takes itself for. */
+  odd(identity: string, options: Partial<OddLeafOptions>): TestIdentity {
+    const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const now = Date.now();
+    const notAfterMs = now + HOUR_MS;
+    const leaf = buildOddLeaf({
+      issuer: this.#issuer,
+      publicKey: pair.publicKey,
+      names: [{ tag: 6, value: identity }],
+      keyUsage: 0x80,
+      extendedUsage: ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2'],
+      isCa: false,
+      validity: { notBeforeMs: now - HOUR_MS, notAfterMs },
+      ...options,
+    });
+    return {
+      identity,
+      privateKeyPem: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      chainPem: leaf.pem,
+      rootsPem: this.rootPem,
+      notAfterMs,
+    };
   }
 
   /** From this root, for an identity of another trust domain. */

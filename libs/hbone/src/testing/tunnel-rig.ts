@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import { type Clock, systemClock } from '@ambit/core';
+import type { Revocations } from '@ambit/identity';
 import { HbonePool, type HbonePoolLimits } from '../pool.ts';
 import { HboneServer, type HboneServerLimits, type RejectedPeer } from '../server.ts';
 import type { OnConnect } from '../server-session.ts';
@@ -14,6 +15,7 @@ export interface RigOptions {
   readonly client: TlsIdentity;
   readonly onConnect: OnConnect;
   readonly clock?: Clock;
+  readonly revocations?: () => Revocations | undefined;
   readonly serverLimits?: Partial<HboneServerLimits>;
   readonly poolLimits?: Partial<HbonePoolLimits>;
 }
@@ -35,6 +37,7 @@ export class TunnelRig {
     this.server = new HboneServer({
       clock,
       identity: () => this.serverIdentity,
+      ...(options.revocations && { revocations: options.revocations }),
       onConnect: options.onConnect,
       onRejected: (peer) => this.rejected.push(peer),
       ...(options.serverLimits && { limits: options.serverLimits }),
@@ -42,6 +45,7 @@ export class TunnelRig {
     this.pool = new HbonePool({
       clock,
       identity: () => this.clientIdentity,
+      ...(options.revocations && { revocations: options.revocations }),
       dial: async () => await this.dial(),
       ...(options.poolLimits && { limits: options.poolLimits }),
     });

@@ -1,0 +1,190 @@
+/**
+ * What one certificate of ours, its bundle and the lists of revocations say about peers, and whom they said it of.
+ *
+ * Rule: one object for each combination of the three. With another certificate, bundle or list there is another object, which knows nobody:
+ * tickets and remembered peers of the one before are not asked any more.
+ */
+import type { X509Certificate } from 'node:crypto';
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+
+import {
+  type ChainLink,
+  IdentityError,
+  LeafError,
+  type PeerRole,
+  parseCertificates,
+  parseSpiffeId,
+  type Revocations,
+  verifyChain,
+  workloadOfLeaf,
+} from '@ambit/identity';
+import { refusedPeer } from './errors.ts';
+import { TicketCache } from './tickets.ts';
+import { type PeerIdentity, type TlsIdentity, tlsContextOptions } from './tls.ts';
+
+/** A peer whose certificate passed. Shared by all sessions that it has with us. */
+export interface KnownPeer {
+  readonly identity: PeerIdentity;
+  /** When the first certificate of its chain ends. */
+  readonly notAfterMs: number;
+  /** From the leaf up to the root, without it. */
+  readonly links: readonly ChainLink[];
+}
+
+/** Nodes times service accounts that one identity talks to within its life; beyond, the oldest is looked at anew. */
+const PEERS_MAX = 4_096;
+/** Certificates that a peer may send beside its own. */
+const SENT_MAX = 8;
+
+const latest = new WeakMap<TlsIdentity, Trust>();
+
+/** The current one of `identity`. */
+export function trustOf(identity: TlsIdentity, revocations?: Revocations): Trust {
+  const known = latest.get(identity);
+  if (known !== undefined && known.revocations === revocations) {
+    return known;
+  }
+  const trust = new Trust(identity, revocations);
+  latest.set(identity, trust);
+  return trust;
+}
+
+export class Trust {
+  readonly identity: TlsIdentity;
+  readonly revocations: Revocations | undefined;
+  readonly trustDomain: string;
+  /** Of servers, for this end as client. */
+  readonly tickets = new TicketCache();
+  readonly #peers = new Map<string, KnownPeer>();
+  #roots: readonly X509Certificate[] | undefined;
+  #clientContext: SecureContext | undefined;
+
+  constructor(identity: TlsIdentity, revocations: Revocations | undefined) {
+    this.identity = identity;
+    this.revocations = revocations;
+    this.trustDomain = parseSpiffeId(identity.identity).trustDomain;
+  }
+
+  get clientContext(): SecureContext {
+    this.#clientContext ??= createSecureContext(tlsContextOptions(this.identity));
+    return this.#clientContext;
+  }
+
+  /**
+   * Whom the certificate of a finished handshake names, in the role of that end. OpenSSL has accepted it; here is what OpenSSL does not
+   * ask. A resumed session has the leaf alone (and only at the server), so nobody is taken by it who is not known from a full
+   * handshake. Throws HBONE_PEER_IDENTITY with the reason.
+   */
+  identify(socket: TLSSocket, role: PeerRole, nowMs: number): KnownPeer {
+    const leaf = socket.getPeerX509Certificate();
+    if (leaf === undefined) {
+      throw refusedPeer(role, 'no_certificate', 'it shows no certificate');
+    }
+    const key = `${role} ${leaf.fingerprint256}`;
+    const known = this.#peers.get(key);
+    if (known !== undefined && nowMs < known.notAfterMs) {
+      return this.check(known, role, nowMs);
+    }
+    if (socket.isSessionReused()) {
+      throw refusedPeer(
+        role,
+        'resumption',
+        'its resumed session is of a certificate not known now',
+      );
+    }
+    const peer = this.#read(leaf, role, nowMs);
+    this.#remember(key, peer);
+    return this.check(peer, role, nowMs);
+  }
+
+  /** What may change while a certificate stays the same: the time, and what is revoked. Throws HBONE_PEER_IDENTITY. */
+  check(peer: KnownPeer, role: PeerRole, nowMs: number): KnownPeer {
+    const { uri } = peer.identity;
+    if (nowMs >= peer.notAfterMs) {
+      const at = new Date(peer.notAfterMs).toISOString();
+      throw refusedPeer(role, 'expired', `the certificate of ${uri} expired at ${at}`);
+    }
+    const problem = this.revocations?.problemOf(peer.links, nowMs);
+    if (problem !== undefined) {
+      throw refusedPeer(role, problem.kind, `the certificate of ${uri}: ${problem.reason}`);
+    }
+    return peer;
+  }
+
+  #read(leaf: X509Certificate, role: PeerRole, nowMs: number): KnownPeer {
+    const identity = readIdentity(leaf, role);
+    if (identity.trustDomain !== this.trustDomain) {
+      const why = `"${identity.uri}" is of another trust domain than "${this.trustDomain}"`;
+      throw refusedPeer(role, 'trust_domain', why);
+    }
+    const chain = this.#chainOf(leaf, role, nowMs);
+    return {
+      identity,
+      notAfterMs: Math.min(...chain.map((one) => one.validToDate.getTime())),
+      links: linksOf(chain),
+    };
+  }
+
+  /** OpenSSL does not say which chain it found, and a bundle may hold several ways up. */
+  #chainOf(leaf: X509Certificate, role: PeerRole, nowMs: number): readonly X509Certificate[] {
+    this.#roots ??= parseCertificates(this.identity.rootsPem);
+    try {
+      // Not valid yet is OpenSSL's to say, by the clock of the machine.
+      return verifyChain({
+        leaf,
+        intermediates: sentWith(leaf),
+        roots: this.#roots,
+        nowMs,
+        skewMs: Number.POSITIVE_INFINITY,
+      });
+    } catch (error) {
+      if (error instanceof IdentityError) {
+        throw refusedPeer(role, 'chain', error.message, error);
+      }
+      throw error;
+    }
+  }
+
+  #remember(key: string, peer: KnownPeer): void {
+    this.#peers.delete(key);
+    this.#peers.set(key, peer);
+    for (const oldest of this.#peers.keys()) {
+      if (this.#peers.size <= PEERS_MAX) {
+        break;
+      }
+      this.#peers.delete(oldest);
+    }
+  }
+}
+
+function readIdentity(leaf: X509Certificate, role: PeerRole): PeerIdentity {
+  try {
+    return workloadOfLeaf(leaf.raw, role);
+  } catch (error) {
+    if (error instanceof LeafError) {
+      throw refusedPeer(role, error.problem, error.message, error);
+    }
+    throw error;
+  }
+}
+
+function sentWith(leaf: X509Certificate): X509Certificate[] {
+  const sent: X509Certificate[] = [];
+  let next = leaf.issuerCertificate;
+  while (next !== undefined && sent.length < SENT_MAX) {
+    sent.push(next);
+    next = next.issuerCertificate;
+  }
+  return sent;
+}
+
+function linksOf(chain: readonly X509Certificate[]): ChainLink[] {
+  const links: ChainLink[] = [];
+  for (const [at, certificate] of chain.entries()) {
+    const issuer = chain[at + 1];
+    if (issuer !== undefined) {
+      links.push({ serial: certificate.serialNumber.toLowerCase(), issuer });
+    }
+  }
+  return links;
+}
