@@ -4,6 +4,7 @@ import { exitNow, useProcDir } from '@ambit/netns';
 import {
   describeHeaps,
   failProgram,
+  IdleCollector,
   packageVersion,
   readContainerLimits,
   runProgram,
@@ -50,6 +51,8 @@ async function serve(): Promise<void> {
     build: (around) => buildAgent(config, { ...around, clock: systemClock, version: VERSION }),
     exit: exitNow,
   });
+  const { memoryBytes } = config.limits;
+  new IdleCollector({ clock: systemClock, memoryLimitBytes: memoryBytes }).start();
   log.info('serving pods', { node: config.nodeName, ...describeHeaps(config) });
 }
 

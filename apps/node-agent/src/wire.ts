@@ -63,6 +63,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
         network: config.network,
         packetMark: PACKET_MARK,
         logSpec: config.logLevel,
+        memoryLimitBytes: config.limits.memoryBytes,
       }),
       heapBytes: config.workerHeapBytes,
     }),

@@ -3,6 +3,7 @@ import { systemClock } from '@ambit/core';
 import {
   answerAndExit,
   failProgram,
+  IdleCollector,
   packageVersion,
   readContainerLimits,
   runProgram,
@@ -20,6 +21,8 @@ async function main(): Promise<void> {
     required: ['GATEWAY', 'POD_NAME', 'POD_NAMESPACE', 'SERVICE_ACCOUNT'],
   });
   const config = parseConfig(process.env, readContainerLimits());
+  const { memoryBytes } = config.limits;
+  new IdleCollector({ clock: systemClock, memoryLimitBytes: memoryBytes }).start();
   await runProgram({
     name: 'waypoint',
     scope: 'waypoint',

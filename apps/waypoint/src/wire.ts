@@ -108,5 +108,6 @@ export function workerConfig(config: WaypointConfig): WorkerConfig {
     clusterDomain: config.clusterDomain,
     network: config.network,
     logSpec: config.logLevel,
+    memoryLimitBytes: config.limits.memoryBytes,
   };
 }

@@ -22,18 +22,12 @@ describe('workerHeapBytes', () => {
 
 describe('workerResourceLimits', () => {
   it('is the heap in both its parts', () => {
-    assert.deepEqual(workerResourceLimits(100 * MIB), {
-      maxYoungGenerationSizeMb: 25,
-      maxOldGenerationSizeMb: 75,
-    });
-    assert.deepEqual(workerResourceLimits(1_000 * MIB), {
-      maxYoungGenerationSizeMb: 48,
-      maxOldGenerationSizeMb: 952,
-    });
+    const limits = workerResourceLimits(100 * MIB);
+    assert.deepEqual(limits, { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 88 });
   });
 
-  it('is left to V8 without a bound', () => {
-    assert.equal(workerResourceLimits(undefined), undefined);
+  it('leaves all but the room for new objects to V8 without a bound', () => {
+    assert.deepEqual(workerResourceLimits(undefined), { maxYoungGenerationSizeMb: 12 });
   });
 });
 

@@ -29,6 +29,7 @@ export {
   registerHeapMetrics,
   workerResourceLimits,
 } from './heap-limits.ts';
+export { IdleCollector, type IdleCollectorOptions } from './idle-collector.ts';
 export {
   createLogger,
   describeError,

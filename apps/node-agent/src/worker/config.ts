@@ -22,6 +22,8 @@ export interface WorkerConfig {
   /** Of `LogLevels`. */
   readonly logSpec: string;
   readonly limits: WorkerLimits;
+  /** What the whole process may use. */
+  readonly memoryLimitBytes?: number | undefined;
 }
 
 export const WORKER_LIMITS: WorkerLimits = {

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
 import { Deadlines } from '@ambit/proxy';
-import { BatchedSink, describeError } from '@ambit/telemetry';
+import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
 import type { ToWorker } from './messages.ts';
@@ -38,4 +38,5 @@ const worker = new ProxyWorker({
   },
 });
 port.on('message', (message: ToWorker) => worker.receive(message));
+new IdleCollector({ clock: systemClock, memoryLimitBytes: config.memoryLimitBytes }).start();
 port.postMessage({ kind: 'ready' });

@@ -31,7 +31,7 @@ export function threadSpawner(options: {
     const worker = new Worker(options.entry, {
       workerData: options.workerData(index),
       name: `worker-${index}`,
-      ...(resourceLimits && { resourceLimits }),
+      resourceLimits,
     });
     let lastError = '';
     worker.on('message', (message: FromWorker) => {

@@ -70,4 +70,6 @@ export interface WorkerConfig {
   readonly clusterDomain: string;
   readonly network: string;
   readonly logSpec: string;
+  /** What the whole process may use. */
+  readonly memoryLimitBytes?: number | undefined;
 }

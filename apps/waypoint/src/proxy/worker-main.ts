@@ -1,7 +1,7 @@
 /** The entry of a worker thread: a `ProxyWorker` between the thread's port and the kernel. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@ambit/core';
-import { BatchedSink } from '@ambit/telemetry';
+import { BatchedSink, IdleCollector } from '@ambit/telemetry';
 import type { ToWorker, WorkerConfig } from './messages.ts';
 import { ProxyWorker } from './proxy-worker.ts';
 
@@ -23,4 +23,6 @@ const worker = new ProxyWorker({
   },
 });
 port.on('message', (message: ToWorker) => worker.receive(message));
+const { memoryLimitBytes } = workerData as WorkerConfig;
+new IdleCollector({ clock: systemClock, memoryLimitBytes }).start();
 port.postMessage({ kind: 'ready' });

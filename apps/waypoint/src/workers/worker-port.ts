@@ -29,7 +29,7 @@ export function threadSpawner(options: {
     const worker = new Worker(options.entry, {
       workerData: options.workerData,
       name: `worker-${index}`,
-      ...(resourceLimits && { resourceLimits }),
+      resourceLimits,
     });
     let lastError = '';
     worker.on('message', (message: FromWorker) => events.onMessage(message));

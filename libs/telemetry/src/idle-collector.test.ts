@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FakeClock } from '@ambit/core/testing';
+import { IdleCollector, threadProbe } from './idle-collector.ts';
+
+const MIB = 2 ** 20;
+const LIMIT = 500 * MIB;
+
+function rig() {
+  const clock = new FakeClock();
+  const at = { busy: 0, heap: 30 * MIB, resident: 100 * MIB, collected: 0, told: 0 };
+  const collector = new IdleCollector({
+    clock,
+    memoryLimitBytes: LIMIT,
+    onCollected: () => {
+      at.told += 1;
+    },
+    probe: {
+      busyShare: () => at.busy,
+      heapBytes: () => at.heap,
+      residentBytes: () => at.resident,
+      collect: () => {
+        at.collected += 1;
+        at.heap = 20 * MIB;
+      },
+    },
+  });
+  return { clock, at, collector };
+}
+
+describe('IdleCollector', () => {
+  it('collects once what a burst has left, and tells', () => {
+    const { clock, at, collector } = rig();
+    collector.look();
+    clock.advance(60_000);
+    collector.look();
+    assert.deepEqual([at.collected, at.told], [1, 1]);
+    at.heap = 40 * MIB;
+    collector.look();
+    assert.equal(at.collected, 2);
+    assert.deepEqual(collector.counters, { idle: 2, pressure: 0 });
+  });
+
+  it('leaves a thread alone that has work', () => {
+    const { at, collector } = rig();
+    at.busy = 0.5;
+    collector.look();
+    assert.equal(at.collected, 0);
+  });
+
+  it('leaves a heap alone that has hardly grown', () => {
+    const { clock, at, collector } = rig();
+    collector.look();
+    clock.advance(60_000);
+    at.heap += 2 * MIB;
+    collector.look();
+    assert.equal(at.collected, 1);
+  });
+
+  it('rests between two collections, also where bursts come every second', () => {
+    const { clock, at, collector } = rig();
+    for (let second = 0; second < 20; second += 1) {
+      at.heap = 40 * MIB;
+      collector.look();
+      clock.advance(1_000);
+    }
+    assert.equal(at.collected, 2);
+  });
+
+  it('collects in spite of work when the container is nearly full', () => {
+    const { at, collector } = rig();
+    at.busy = 1;
+    at.resident = 0.8 * LIMIT;
+    collector.look();
+    assert.equal(at.collected, 0);
+    at.resident = 0.9 * LIMIT;
+    collector.look();
+    assert.deepEqual(collector.counters, { idle: 0, pressure: 1 });
+  });
+
+  it('has V8 give pages back', () => {
+    const probe = threadProbe();
+    let held: object[] | undefined = Array.from({ length: 200_000 }, (_, index) => ({ index }));
+    const full = probe.heapBytes();
+    assert.equal(held.length, 200_000);
+    held = undefined;
+    probe.collect();
+    assert.ok(probe.heapBytes() < full - 4 * MIB, `${full} ${probe.heapBytes()}`);
+    assert.ok(probe.busyShare() <= 1 && probe.residentBytes() > probe.heapBytes());
+  });
+
+  it('looks every second until it is stopped', async () => {
+    const { clock, at, collector } = rig();
+    collector.start();
+    clock.advance(1_000);
+    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(at.collected, 1);
+    collector.stop();
+    at.heap = 90 * MIB;
+    clock.advance(60_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(at.collected, 1);
+  });
+});
