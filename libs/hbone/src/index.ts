@@ -16,7 +16,13 @@ export {
   parseTraceparent,
   type Traceparent,
 } from './headers.ts';
-export type { PeerRefusal, PeerRefusalCounts } from './peer-refusals.ts';
+export { refusedPeersFamily, type TunnelEnds } from './peer-metrics.ts';
+export {
+  newPeerRefusalCounts,
+  PEER_REFUSALS,
+  type PeerRefusal,
+  type PeerRefusalCounts,
+} from './peer-refusals.ts';
 export {
   HBONE_POOL_LIMITS,
   HbonePool,

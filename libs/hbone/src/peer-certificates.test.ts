@@ -9,6 +9,7 @@ import { systemClock } from '@ambit/core';
 import { TestCa, type TestIdentity } from '@ambit/testkit';
 
 import { HboneError } from './errors.ts';
+import { refusedPeersFamily } from './peer-metrics.ts';
 import type { PeerRefusal } from './peer-refusals.ts';
 import { HbonePool } from './pool.ts';
 import { TunnelRig } from './testing/index.ts';
@@ -94,6 +95,10 @@ describe('a server of tunnels', () => {
         1,
       );
       assert.equal(rig.server.counters.tunnels, 0);
+      assert.deepEqual(
+        refusedPeersFamily({ servers: [rig.server.counters], pools: [rig.pool.counters] }).values,
+        [{ labels: { role: 'client', reason }, value: 1 }],
+      );
       const [rejected] = rig.rejected;
       assert.ok(rejected?.error instanceof HboneError);
       assert.equal(rejected.error.refusal, reason);

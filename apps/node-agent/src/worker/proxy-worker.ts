@@ -215,10 +215,14 @@ export class ProxyWorker {
 
   #report(what: 'metrics' | 'connections'): unknown {
     if (what === 'metrics') {
-      return this.#metrics.snapshot({
-        ...this.#counters.read([...this.#pods.values(), ...this.#released]),
-        ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
-      });
+      const pods = [...this.#pods.values(), ...this.#released];
+      return this.#metrics.snapshot(
+        {
+          ...this.#counters.read(pods),
+          ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
+        },
+        [this.#counters.refusedPeers(pods)],
+      );
     }
     return Object.fromEntries(
       [...this.#pods].map(([uid, proxy]) => [

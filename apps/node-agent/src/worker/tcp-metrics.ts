@@ -93,8 +93,11 @@ export class TcpMetrics {
     return this.#make(key, flat);
   }
 
-  /** Counters that are not per connection, with the worker's own names. */
-  snapshot(extra: Readonly<Record<string, number>>): MetricsSnapshot {
+  /** `extra`: counters that are not per connection, with the worker's own names; `labelled`: families that are complete. */
+  snapshot(
+    extra: Readonly<Record<string, number>>,
+    labelled: readonly object[] = [],
+  ): MetricsSnapshot {
     const all = [...this.#series.values()];
     const families = COUNTERS.map(([name, help, field]) => ({
       name,
@@ -115,7 +118,7 @@ export class TcpMetrics {
       aggregator: 'sum',
       values: [{ labels: {}, value }],
     }));
-    return [...families, ...own] as unknown as MetricsSnapshot;
+    return [...families, ...own, ...labelled] as unknown as MetricsSnapshot;
   }
 
   #make(key: string, labels: Readonly<Record<string, string>>): LabelledSeries {

@@ -1,4 +1,11 @@
 /** Counters of the worker that are not per connection, under the names they have in metrics. */
+import {
+  newPeerRefusalCounts,
+  PEER_REFUSALS,
+  type PeerRefusalCounts,
+  refusedPeersFamily,
+} from '@ambit/hbone';
+
 import type { PodProxy } from './pod-proxy.ts';
 
 type PodCounters = PodProxy['counters'];
@@ -16,6 +23,9 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_tunnels_released_total: (pod) => pod.pool.released,
   ambit_tunnel_handshake_failures_total: (pod) => pod.server.handshakeFailures,
   ambit_tunnel_identity_refusals_total: (pod) => pod.server.identityRefusals,
+  ambit_tunnel_handshakes_resumed_total: ({ server, pool }) => server.resumed + pool.resumed,
+  ambit_tunnel_sessions_revoked_total: ({ server, pool }) =>
+    server.endedByRecheck + pool.endedByRecheck,
   ambit_tunnel_sessions_refused_at_bound_total: (pod) => pod.server.refusedAtBound,
   ambit_tunnel_floods_total: (pod) => pod.server.floods,
   ambit_tunnel_bad_requests_total: (pod) => pod.server.badRequests,
@@ -38,6 +48,9 @@ function both(
 /** Counts only ever grow, so what a pod counted stays when the pod goes; gauges go with it. */
 export class WorkerCounters {
   readonly #gone = new Map<string, number>();
+  /** Of clients and of servers. */
+  readonly #goneClients = newPeerRefusalCounts();
+  readonly #goneServers = newPeerRefusalCounts();
   started = 0;
   stopped = 0;
 
@@ -49,6 +62,16 @@ export class WorkerCounters {
         this.#gone.set(name, (this.#gone.get(name) ?? 0) + read(counters));
       }
     }
+    add(this.#goneClients, counters.server.refusedPeers);
+    add(this.#goneServers, counters.pool.refusedPeers);
+  }
+
+  refusedPeers(pods: readonly PodProxy[]) {
+    const counters = pods.map((pod) => pod.counters);
+    return refusedPeersFamily({
+      servers: [{ refusedPeers: this.#goneClients }, ...counters.map(({ server }) => server)],
+      pools: [{ refusedPeers: this.#goneServers }, ...counters.map(({ pool }) => pool)],
+    });
   }
 
   read(pods: readonly PodProxy[]): Readonly<Record<string, number>> {
@@ -65,5 +88,11 @@ export class WorkerCounters {
       workload_manager_proxies_started_total: this.started,
       workload_manager_proxies_stopped_total: this.stopped,
     };
+  }
+}
+
+function add(sums: PeerRefusalCounts, counts: PeerRefusalCounts): void {
+  for (const reason of PEER_REFUSALS) {
+    sums[reason] += counts[reason];
   }
 }

@@ -5,7 +5,12 @@
  * that is not bound to this waypoint.
  */
 import { type Clock, Drain } from '@ambit/core';
-import { type ConnectAnswer, type ConnectRequest, HboneServer } from '@ambit/hbone';
+import {
+  type ConnectAnswer,
+  type ConnectRequest,
+  HboneServer,
+  refusedPeersFamily,
+} from '@ambit/hbone';
 import { HttpEngine, HttpError } from '@ambit/http';
 import { MeshIndex, WaypointView } from '@ambit/model';
 import { Acceptor, formatAddress } from '@ambit/proxy';
@@ -234,7 +239,9 @@ export class ProxyWorker {
 
   #snapshot(): unknown {
     const { counters, live } = this.#engine;
-    return this.#metrics.snapshot({
+    const server = this.#server.counters;
+    const pool = this.#dialer.pool.counters;
+    const plain = {
       ...engineMetrics(this.#engine),
       ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
       ambit_waypoint_requests_active: counters.active,
@@ -243,10 +250,14 @@ export class ProxyWorker {
       ambit_waypoint_connections: live,
       ambit_hbone_sessions: this.#server.live,
       ambit_hbone_upstream_tunnels: this.#dialer.pool.size,
-      ambit_hbone_handshake_failures_total: this.#server.counters.handshakeFailures,
-      ambit_hbone_refusals_total: this.#server.counters.refusals,
+      ambit_hbone_handshake_failures_total: server.handshakeFailures,
+      ambit_hbone_refusals_total: server.refusals,
+      ambit_tunnel_handshakes_resumed_total: server.resumed + pool.resumed,
+      ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,
-    });
+    };
+    const refused = refusedPeersFamily({ servers: [server], pools: [pool] });
+    return this.#metrics.snapshot(plain, [refused]);
   }
 
   #clusterRows(): unknown {

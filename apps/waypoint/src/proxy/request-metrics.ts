@@ -88,7 +88,11 @@ export class RequestMetrics {
     series.sent += record.bytesSent;
   }
 
-  snapshot(extra: Readonly<Record<string, number>>): MetricsSnapshot {
+  /** `labelled`: families that are complete. */
+  snapshot(
+    extra: Readonly<Record<string, number>>,
+    labelled: readonly object[] = [],
+  ): MetricsSnapshot {
     const requests = [...this.#requests.values()];
     const tcp = [...this.#tcp.values()];
     const tcpFamily = (name: string, help: string, pick: (series: TcpSeries) => number): object =>
@@ -129,6 +133,7 @@ export class RequestMetrics {
           values: [{ labels: {}, value }],
         }),
       ),
+      ...labelled,
     ];
     return families as unknown as MetricsSnapshot;
   }
