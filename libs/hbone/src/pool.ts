@@ -152,7 +152,8 @@ export class HbonePool {
     for (const session of [...this.#live]) {
       const peer = this.#peers.get(session);
       const problem = peer && revocations?.problemOf(peer.links, this.#options.clock.wallNow());
-      if (problem !== undefined) {
+      // A list that ran out says nothing new of those who were let in by it.
+      if (problem?.kind === 'revoked') {
         this.counters.endedByRecheck += 1;
         this.counters.refusedPeers[problem.kind] += 1;
         const why = `the certificate of ${session.peer.uri}: ${problem.reason}`;

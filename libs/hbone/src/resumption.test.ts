@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { FakeClock } from '@ambit/core/testing';
-import type { RevocationProblem, Revocations } from '@ambit/identity';
+import { chainLinks, type RevocationProblem, type Revocations } from '@ambit/identity';
 import { TestCa } from '@ambit/testkit';
 
 import type { ConnectAnswer } from './server-session.ts';
@@ -247,7 +247,10 @@ describe('a server that is offered a ticket', () => {
 describe('a client with a ticket', () => {
   it('tries without it where the server ends the resumed session', async () => {
     let refusals = 0;
-    const serial = new X509Certificate(CLIENT.chainPem).serialNumber.toLowerCase();
+    const [{ serial } = { serial: '' }] = chainLinks([
+      new X509Certificate(CLIENT.chainPem),
+      new X509Certificate(CA.rootPem),
+    ]);
     const problemOf: Revocations['problemOf'] = (links) => {
       if (refusals === 0 || links[0]?.serial !== serial) return undefined;
       refusals -= 1;

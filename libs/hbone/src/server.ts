@@ -162,7 +162,8 @@ export class HboneServer {
     const revocations = this.#options.revocations?.();
     for (const [session, peer] of [...this.#sessions]) {
       const problem = revocations?.problemOf(peer.links, this.#options.clock.wallNow());
-      if (problem !== undefined) {
+      // A list that ran out says nothing new of those who were let in by it.
+      if (problem?.kind === 'revoked') {
         this.counters.endedByRecheck += 1;
         this.counters.refusedPeers[problem.kind] += 1;
         const why = `the certificate of ${peer.identity.uri}: ${problem.reason}`;

@@ -9,6 +9,7 @@ import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tl
 
 import {
   type ChainLink,
+  chainLinks,
   IdentityError,
   LeafError,
   type PeerRole,
@@ -121,7 +122,7 @@ export class Trust {
     return {
       identity,
       notAfterMs: Math.min(...chain.map((one) => one.validToDate.getTime())),
-      links: linksOf(chain),
+      links: chainLinks(chain),
     };
   }
 
@@ -176,15 +177,4 @@ function sentWith(leaf: X509Certificate): X509Certificate[] {
     next = next.issuerCertificate;
   }
   return sent;
-}
-
-function linksOf(chain: readonly X509Certificate[]): ChainLink[] {
-  const links: ChainLink[] = [];
-  for (const [at, certificate] of chain.entries()) {
-    const issuer = chain[at + 1];
-    if (issuer !== undefined) {
-      links.push({ serial: certificate.serialNumber.toLowerCase(), issuer });
-    }
-  }
-  return links;
 }

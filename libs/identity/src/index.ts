@@ -22,6 +22,7 @@ export {
   type CertificateManagerOptions,
 } from './certificate-manager.ts';
 export { type ChainOptions, verifyChain } from './chain.ts';
+export { type CrlStatus, CrlWatch, type CrlWatchOptions } from './crl-watch.ts';
 export {
   type CertificateRequest,
   createCertificateRequest,
@@ -33,7 +34,19 @@ export { type CertificateDump, type CertificateEntry, describeCertificates } fro
 export { IdentityError, type IdentityErrorCode } from './errors.ts';
 export { type KeyUsage, type LeafFacts, readLeaf } from './leaf.ts';
 export { decodePem, encodePem, parseCertificates } from './pem.ts';
-export type { ChainLink, RevocationProblem, Revocations } from './revocation-status.ts';
+export {
+  CRL_FILE_BYTES_MAX,
+  type CrlSummary,
+  RevocationLists,
+  type RevocationState,
+  revocationsOf,
+} from './revocation-lists.ts';
+export {
+  type ChainLink,
+  chainLinks,
+  type RevocationProblem,
+  type Revocations,
+} from './revocation-status.ts';
 export { RootWatch, type RootWatchOptions } from './root-watch.ts';
 export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts';
 export {

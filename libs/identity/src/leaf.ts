@@ -93,8 +93,11 @@ function extensionsOf(der: Uint8Array): ReadonlyMap<string, Uint8Array> {
   return tagged === undefined ? new Map() : readExtensions(tagged.content);
 }
 
-/** Of the value under the tag of `extensions`. */
-function readExtensions(content: Uint8Array): ReadonlyMap<string, Uint8Array> {
+/** Of the value under the tag of `extensions`, with `onCritical` told of each that is critical. */
+export function readExtensions(
+  content: Uint8Array,
+  onCritical: (id: string) => void = () => undefined,
+): ReadonlyMap<string, Uint8Array> {
   const outer = new DerReader(content);
   const list = outer.inside(TAG.sequence);
   outer.end();
@@ -105,6 +108,9 @@ function readExtensions(content: Uint8Array): ReadonlyMap<string, Uint8Array> {
     const critical = extension.optional(TAG.boolean);
     if (critical !== undefined && !booleanOf(critical)) {
       throw invalid('a default that is written out');
+    }
+    if (critical !== undefined) {
+      onCritical(id);
     }
     const value = extension.next(TAG.octetString).content;
     extension.end();

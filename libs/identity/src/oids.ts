@@ -11,6 +11,7 @@ export const OID = {
   commonName: '2.5.4.3',
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
+  crlNumber: '2.5.29.20',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
   authorityKeyId: '2.5.29.35',

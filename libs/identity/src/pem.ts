@@ -17,10 +17,13 @@ const BLOCK =
 /** The DER of every block. Throws IDENTITY_PEM_INVALID on any other label, on text outside blocks, on none. */
 export function decodePem(
   text: string,
-  { labels }: { readonly labels: readonly string[] },
+  {
+    labels,
+    bytesMax = PEM_BYTES_MAX,
+  }: { readonly labels: readonly string[]; readonly bytesMax?: number },
 ): Uint8Array[] {
-  if (text.length > PEM_BYTES_MAX) {
-    throw invalid(`longer than ${PEM_BYTES_MAX} bytes`);
+  if (text.length > bytesMax) {
+    throw invalid(`longer than ${bytesMax} bytes`);
   }
   const blocks: Uint8Array[] = [];
   let rest = text.trimStart();

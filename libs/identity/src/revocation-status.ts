@@ -3,7 +3,7 @@ import type { X509Certificate } from 'node:crypto';
 
 /** One certificate of a verified chain, and the one that signed it. */
 export interface ChainLink {
-  /** Hex, lower case. */
+  /** Hex without leading zeros, lower case. */
   readonly serial: string;
   readonly issuer: X509Certificate;
 }
@@ -17,4 +17,21 @@ export interface RevocationProblem {
 export interface Revocations {
   /** Of the first link that has one; undefined: no list names any of them. */
   problemOf(links: readonly ChainLink[], nowMs: number): RevocationProblem | undefined;
+}
+
+/** Of a verified chain, leaf first, root last. The root itself is trusted by name and has no link. */
+export function chainLinks(chain: readonly X509Certificate[]): readonly ChainLink[] {
+  const links: ChainLink[] = [];
+  for (const [at, certificate] of chain.entries()) {
+    const issuer = chain[at + 1];
+    if (issuer !== undefined) {
+      links.push({ serial: serialOf(certificate), issuer });
+    }
+  }
+  return links;
+}
+
+/** As lists write it: Node pads to whole bytes. */
+function serialOf({ serialNumber }: X509Certificate): string {
+  return serialNumber.toLowerCase().replace(/^0+(?=.)/, '');
 }

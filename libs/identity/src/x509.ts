@@ -160,7 +160,8 @@ export function build(options: BuildOptions): BuiltCertificate {
   };
 }
 
-function signatureOf(key: KeyObject): { readonly algorithm: Asn1; readonly digest: string } {
+/** How a CA with this key signs. */
+export function signatureOf(key: KeyObject): { readonly algorithm: Asn1; readonly digest: string } {
   if (key.asymmetricKeyType === 'rsa') {
     return { algorithm: sequence(oid(OID.sha256WithRsa), nothing()), digest: 'sha256' };
   }

@@ -1,11 +1,16 @@
 /**
  * A CA for tests: makes identities as the real one does, valid for an hour of the wall clock unless told.
  */
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 
 import { type Clock, systemClock } from '@ambit/core';
 import { buildCa, buildLeaf, CertificateAuthority, type Issuer } from '@ambit/identity';
-import { buildOddLeaf, type OddLeafOptions } from '@ambit/identity/testing';
+import {
+  buildCrl,
+  buildOddLeaf,
+  type CrlOptions,
+  type OddLeafOptions,
+} from '@ambit/identity/testing';
 
 export interface TestIdentity {
   /** `spiffe://…` */
@@ -101,6 +106,18 @@ export class TestCa {
       rootsPem: this.rootPem,
       notAfterMs,
     };
+  }
+
+  /** A list of this root that revokes these, good for an hour unless told. PEM. */
+  crl(revoked: readonly TestIdentity[], options: Partial<CrlOptions> = {}): string {
+    const now = Date.now();
+    return buildCrl({
+      issuer: this.#issuer,
+      thisUpdateMs: now - 60_000,
+      nextUpdateMs: now + HOUR_MS,
+      revoked: revoked.map(({ chainPem }) => new X509Certificate(chainPem).serialNumber),
+      ...options,
+    });
   }
 
   /** From this root, for an identity of another trust domain. */

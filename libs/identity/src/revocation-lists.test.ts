@@ -1,0 +1,325 @@
+/** Lists made here and by openssl, what they say about chains, and the file that they come from. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+import { FakeClock } from '@ambit/core/testing';
+import fc from 'fast-check';
+
+import { CrlWatch } from './crl-watch.ts';
+import { IdentityError } from './errors.ts';
+import { decodePem } from './pem.ts';
+import {
+  CRL_FILE_BYTES_MAX,
+  RevocationLists,
+  type RevocationState,
+  revocationsOf,
+} from './revocation-lists.ts';
+import { chainLinks } from './revocation-status.ts';
+import { buildCrl, type CrlOptions } from './testing/index.ts';
+import { buildCa, buildLeaf, type Issuer } from './x509.ts';
+
+const NOW = Date.UTC(2026, 10, 21, 12);
+const HOUR_MS = 3_600_000;
+const validity = { notBeforeMs: NOW - 24 * HOUR_MS, notAfterMs: NOW + 24 * HOUR_MS };
+const ec = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const rsa = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+
+function ca(
+  commonName: string,
+  options: { readonly issuer?: Issuer; readonly key?: KeyObject } = {},
+): Issuer {
+  const privateKey = options.key ?? ec();
+  const { issuer } = options;
+  const made = buildCa({
+    privateKey,
+    organization: 't',
+    commonName,
+    validity,
+    ...(issuer && { issuer }),
+  });
+  return { certificate: made.certificate, privateKey };
+}
+
+function leafOf(issuer: Issuer): X509Certificate {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const names = [{ kind: 'uri', value: 'spiffe://cluster.local/ns/a/sa/b' } as const];
+  return buildLeaf({ issuer, publicKey, names, validity }).certificate;
+}
+
+function crl(
+  issuer: Issuer,
+  revoked: readonly X509Certificate[],
+  options: Partial<CrlOptions> = {},
+): string {
+  return buildCrl({
+    issuer,
+    thisUpdateMs: NOW - HOUR_MS,
+    nextUpdateMs: NOW + HOUR_MS,
+    revoked: revoked.map(({ serialNumber }) => serialNumber),
+    ...options,
+  });
+}
+
+const lists = (...pems: string[]): RevocationLists => {
+  const parsed = RevocationLists.parse(Buffer.from(pems.join('')));
+  assert.ok(parsed);
+  return parsed;
+};
+
+const root = ca('root');
+const issuing = ca('issuing', { issuer: root, key: rsa() });
+const good = leafOf(issuing);
+const bad = leafOf(issuing);
+const chain = (leaf: X509Certificate) => chainLinks([leaf, issuing.certificate, root.certificate]);
+
+describe('RevocationLists', () => {
+  const kindOf = (of: RevocationLists, leaf: X509Certificate, nowMs = NOW): string | undefined =>
+    of.problemOf(chain(leaf), nowMs)?.kind;
+
+  it('names who is revoked, and by whom', () => {
+    const one = lists(crl(issuing, [bad]));
+    assert.equal(kindOf(one, good), undefined);
+    const problem = one.problemOf(chain(bad), NOW);
+    assert.equal(problem?.kind, 'revoked');
+    assert.match(problem?.reason ?? '', /CN=issuing/);
+    assert.deepEqual(one.summaries, [
+      { thisUpdateMs: NOW - HOUR_MS, nextUpdateMs: NOW + HOUR_MS, revoked: 1 },
+    ]);
+  });
+
+  it('finds an intermediate that is revoked', () => {
+    assert.equal(kindOf(lists(crl(root, [issuing.certificate])), good), 'revoked');
+  });
+
+  it('finds serial numbers of every length and first digit', () => {
+    for (const serial of ['1', '7f', '80', 'abc', '0fff', 'f'.repeat(40)]) {
+      const one = lists(crl(issuing, [], { revoked: [serial] }));
+      const link = { serial: serial.replace(/^0+/, ''), issuer: issuing.certificate };
+      assert.equal(one.problemOf([link], NOW)?.kind, 'revoked', serial);
+    }
+    for (let n = 0; n < 40; n += 1) {
+      const leaf = leafOf(root);
+      const links = chainLinks([leaf, root.certificate]);
+      assert.equal(lists(crl(root, [leaf])).problemOf(links, NOW)?.kind, 'revoked');
+    }
+  });
+
+  it('says nothing of a CA that has no list', () => {
+    assert.equal(kindOf(lists(crl(ca('other'), [bad])), bad), undefined);
+  });
+
+  it('does not know who is revoked by a list that is out of date, but who is on it', () => {
+    const one = lists(crl(issuing, [bad]));
+    assert.equal(kindOf(one, good, NOW + HOUR_MS - 1), undefined);
+    assert.equal(kindOf(one, good, NOW + HOUR_MS), 'revocation_unknown');
+    assert.equal(kindOf(one, bad, NOW + HOUR_MS), 'revoked');
+    assert.equal(kindOf(one, good, NOW - 3 * HOUR_MS), 'revocation_unknown');
+    const endless = lists(crl(issuing, [bad], { nextUpdateMs: undefined }));
+    assert.equal(kindOf(endless, good, NOW + 20 * HOUR_MS), undefined);
+    const both = lists(crl(issuing, [bad], { nextUpdateMs: NOW }), crl(issuing, []));
+    assert.equal(kindOf(both, good), undefined);
+    assert.equal(kindOf(both, bad), 'revoked');
+  });
+
+  it('believes no list that its CA has not signed', () => {
+    const forged = crl({ certificate: issuing.certificate, privateKey: rsa() }, []);
+    assert.equal(kindOf(lists(forged), good), 'revocation_unknown');
+    const otherKind = crl({ certificate: issuing.certificate, privateKey: ec() }, []);
+    assert.equal(kindOf(lists(otherKind), good), 'revocation_unknown');
+    assert.equal(kindOf(lists(forged, crl(issuing, [bad])), good), undefined);
+    assert.equal(kindOf(lists(forged, crl(issuing, [bad])), bad), 'revoked');
+  });
+
+  it('leaves out a list of another key of the same name, if it says so', () => {
+    const [before, next] = [ca('same'), ca('same')];
+    const leaf = leafOf(next);
+    const links = chainLinks([leaf, next.certificate]);
+    const keyId = Buffer.from('0102', 'hex');
+    assert.equal(lists(crl(before, [], { keyId })).problemOf(links, NOW), undefined);
+    assert.equal(lists(crl(before, [])).problemOf(links, NOW)?.kind, 'revocation_unknown');
+  });
+
+  it('knows nothing where it is to stand for lists that cannot be read', () => {
+    assert.equal(kindOf(RevocationLists.unusable('bad'), good), 'revocation_unknown');
+    const state: RevocationState = { kind: 'lists', file: Buffer.from('garbage') };
+    assert.equal(revocationsOf(state)?.problemOf(chain(good), NOW)?.kind, 'revocation_unknown');
+    assert.equal(revocationsOf({ kind: 'none' }), undefined);
+  });
+
+  it('reads one in DER, and nothing in an empty file', () => {
+    const [der] = decodePem(crl(issuing, [bad]), { labels: ['X509 CRL'] });
+    assert.ok(der);
+    assert.equal(RevocationLists.parse(der)?.problemOf(chain(bad), NOW)?.kind, 'revoked');
+    assert.equal(RevocationLists.parse(Buffer.from(' \n')), undefined);
+  });
+
+  const pem = (text: string): Buffer => Buffer.from(text);
+  for (const [what, file] of [
+    ['a certificate', pem(root.certificate.toString())],
+    ['text before it', pem(`hello\n${crl(root, [])}`)],
+    ['one that is cut', pem(crl(root, []).slice(0, -40))],
+    [
+      'a good and a bad one',
+      pem(`${crl(root, [])}-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n`),
+    ],
+    ['a delta', pem(crl(root, [], { critical: { list: '2.5.29.27' } }))],
+    ['a part', pem(crl(root, [], { critical: { list: '2.5.29.28' } }))],
+    ['one for other issuers', pem(crl(root, [good], { critical: { entry: '2.5.29.29' } }))],
+    ['what is too long', Buffer.alloc(CRL_FILE_BYTES_MAX + 1, 0x20)],
+  ] as const) {
+    it(`refuses ${what}`, () => {
+      assert.throws(() => RevocationLists.parse(file), IdentityError);
+    });
+  }
+
+  it('says no more of garbage than that it is garbage, and never takes it for the same list', () => {
+    const [whole] = decodePem(crl(issuing, [bad]), { labels: ['X509 CRL'] });
+    assert.ok(whole);
+    const one = Buffer.from(whole);
+    const changes = fc.array(fc.tuple(fc.nat(one.length - 1), fc.nat(255)), {
+      minLength: 1,
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(changes, (changed) => {
+        const bytes = Buffer.from(one);
+        for (const [at, byte] of changed) bytes[at] = byte;
+        if (bytes.equals(one)) return;
+        try {
+          const kind = RevocationLists.parse(bytes)?.problemOf(chain(bad), NOW)?.kind;
+          // A changed issuer is that of nobody here.
+          assert.ok(kind !== 'revoked');
+        } catch (error) {
+          assert.ok(error instanceof IdentityError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('a list that openssl made', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ambit-crl-'));
+  after(() => rmSync(folder, { recursive: true }));
+
+  it('is understood', () => {
+    const openssl = (...args: string[]): void => {
+      execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+    };
+    const key = issuing.privateKey.export({ type: 'pkcs8', format: 'pem' });
+    writeFileSync(join(folder, 'ca.pem'), issuing.certificate.toString());
+    writeFileSync(join(folder, 'ca.key'), key);
+    writeFileSync(join(folder, 'bad.pem'), bad.toString());
+    writeFileSync(join(folder, 'index.txt'), '');
+    writeFileSync(join(folder, 'number'), '01\n');
+    const settings = [
+      'database=index.txt',
+      'crlnumber=number',
+      'default_md=sha256',
+      'default_crl_days=1',
+    ];
+    writeFileSync(
+      join(folder, 'c.cnf'),
+      `[ca]\ndefault_ca=d\n[d]\n${settings.join('\n')}\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n`,
+    );
+    const common = ['ca', '-config', 'c.cnf', '-cert', 'ca.pem', '-keyfile', 'ca.key'];
+    openssl(...common, '-revoke', 'bad.pem', '-crl_reason', 'keyCompromise');
+    openssl(...common, '-gencrl', '-out', 'crl.pem');
+    const text = execFileSync('cat', [join(folder, 'crl.pem')]);
+    const one = RevocationLists.parse(text);
+    const now = Date.now();
+    assert.equal(one?.problemOf(chain(bad), now)?.kind, 'revoked');
+    assert.equal(one?.problemOf(chain(good), now), undefined);
+  });
+});
+
+describe('CrlWatch', () => {
+  class Rig {
+    readonly clock = new FakeClock();
+    readonly states: string[] = [];
+    readonly problems: string[] = [];
+    file: Buffer | undefined | Error;
+    readonly watch = new CrlWatch({
+      clock: this.clock,
+      read: async () => {
+        if (this.file instanceof Error) throw this.file;
+        return await Promise.resolve(this.file);
+      },
+      onChange: (state) => {
+        this.states.push(state.kind);
+      },
+      onProblem: (reason, { isInUse }) => {
+        this.problems.push(`${isInUse ? 'kept' : 'none'}: ${reason}`);
+      },
+    });
+
+    constructor(file: Buffer | undefined | Error) {
+      this.file = file;
+    }
+
+    async next(file: Buffer | undefined | Error): Promise<void> {
+      this.file = file;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      this.clock.advance(5_000);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+
+    async [Symbol.asyncDispose](): Promise<void> {
+      await this.watch.stop();
+    }
+  }
+  const one = Buffer.from(crl(root, []));
+  const two = Buffer.from(crl(root, [good]));
+
+  it('takes what is there, and every change of it', async () => {
+    await using rig = new Rig(one);
+    assert.equal(rig.watch.state.kind, 'unusable');
+    await rig.watch.start();
+    await rig.next(one);
+    await rig.next(two);
+    await rig.next(Buffer.from(''));
+    assert.deepEqual(rig.states, ['lists', 'lists', 'none']);
+    assert.deepEqual(rig.problems, []);
+  });
+
+  it('keeps what was good when the file is bad, gone, or cannot be read, and says so once', async () => {
+    await using rig = new Rig(one);
+    await rig.watch.start();
+    await rig.next(Buffer.from('bad'));
+    await rig.next(Buffer.from('bad'));
+    await rig.next(undefined);
+    await rig.next(new Error('EACCES'));
+    assert.deepEqual(rig.states, ['lists']);
+    assert.equal(rig.problems.length, 3);
+    assert.ok(rig.problems.every((problem) => problem.startsWith('kept: ')));
+    assert.equal(rig.watch.status.summaries.length, 1);
+    assert.equal(rig.watch.status.problem, 'EACCES');
+    await rig.next(two);
+    assert.deepEqual(rig.states, ['lists', 'lists']);
+    assert.equal(rig.watch.status.problem, undefined);
+  });
+
+  it('trusts nobody with a bad file where none was ever good', async () => {
+    await using rig = new Rig(Buffer.from('bad'));
+    await rig.watch.start();
+    assert.deepEqual(rig.states, ['unusable']);
+    await rig.next(one);
+    assert.deepEqual(rig.states, ['unusable', 'lists']);
+  });
+
+  it('has none where there is no file, and trusts nobody when a bad one comes', async () => {
+    await using rig = new Rig(undefined);
+    await rig.watch.start();
+    assert.deepEqual(rig.states, ['none']);
+    await rig.next(Buffer.from('bad'));
+    assert.deepEqual(rig.states, ['none', 'unusable']);
+    await rig.next(undefined);
+    assert.deepEqual(rig.states, ['none', 'unusable', 'none']);
+    assert.equal(rig.watch.status.problem, undefined);
+  });
+});
