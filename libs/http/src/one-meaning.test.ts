@@ -4,6 +4,7 @@ import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { describe, it } from 'node:test';
 
 import { startBackend, startHarness } from './fixtures/harness.ts';
+import { statusOf as answeredStatus, exchange } from './fixtures/raw-client.ts';
 
 interface Sent {
   readonly headers: OutgoingHttpHeaders;
@@ -93,5 +94,29 @@ describe('a request has one meaning', () => {
     });
     assert.equal(status, 200);
     assert.deepEqual(seen, ['x-checksum']);
+  });
+
+  it('takes no field out that Connection names and policy asks for', async () => {
+    const seen: string[] = [];
+    await using backend = await startBackend((request, response) => {
+      seen.push(String(request.headers['x-role']));
+      response.end();
+    });
+    await using harness = await startHarness({
+      backends: [{ name: 'v1', port: backend.port }],
+      objects: [
+        {
+          kind: 'AuthorizationPolicy',
+          spec: { rules: [{ when: [{ key: 'request.headers[x-role]', values: ['user'] }] }] },
+        },
+      ],
+    });
+    const fields = 'x-role: user\r\n';
+    const text = (connection: string): string =>
+      `GET / HTTP/1.1\r\nhost: reviews\r\n${fields}connection: ${connection}\r\n\r\n`;
+    assert.equal(answeredStatus(await exchange(harness.port, text('close'))), 200);
+    const named = await exchange(harness.port, text('close, x-role'));
+    assert.equal(answeredStatus(named), 403, 'policy does not see it');
+    assert.deepEqual(seen, ['user']);
   });
 });
