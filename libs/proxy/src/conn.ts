@@ -5,11 +5,15 @@
  * Rules: `start` once, before anything arrives at the sink. `write` returns false when the caller
  * should wait for `onDrain`; what was written is never lost by that. `end` closes our direction only.
  * After `onClose` nothing more is called, and `onClose` is called exactly once, also after `destroy`.
- * A chunk given to `onData` is valid after the call (the receiver may keep it).
+ * A chunk given to `onData` is valid after the call (the receiver may keep it), except where the sink
+ * says that it `borrows`; a chunk given to `write` must not change afterwards, one given to
+ * `writeBorrowed` may.
  */
 import type { MeshError } from '@ambit/core';
 
 export interface ByteSink {
+  /** Chunks are lent: each is valid during the call of `onData` only, which saves a copy of it. */
+  readonly borrows?: boolean;
   onData(chunk: Uint8Array): void;
   /** The peer ended its direction (FIN, END_STREAM). Ours stays open. */
   onEnd(): void;
@@ -24,8 +28,15 @@ export interface ByteConn {
   start(sink: ByteSink): void;
   /** False: wait for `onDrain`. After `end` or `destroy` it drops the chunk and returns true. */
   write(chunk: Uint8Array): boolean;
+  /** The same for a chunk that is valid during the call only. See `writeBorrowed`. */
+  writeBorrowed?(chunk: Uint8Array): boolean;
   /** The same for several chunks, which the transport sends with as few calls as it can. See `writeAll`. */
   writeAll?(chunks: readonly Uint8Array[]): boolean;
+  /**
+   * The same, and `onTaken` is called once, later, when nobody reads the chunk any more: its memory may be used again,
+   * unless with an error. Only where the transport can tell, and then whoever writes so waits for `onTaken` before more.
+   */
+  writeTracked?(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void;
   /** Half-close: no more from us. Idempotent. */
   end(): void;
   /** Stop delivering (backpressure towards the peer). Idempotent. */
@@ -50,4 +61,11 @@ export function writeAll(conn: ByteConn, chunks: readonly Uint8Array[]): boolean
     takesMore = conn.write(chunk);
   }
   return takesMore;
+}
+
+/** Writes a chunk that is valid during the call only. False: wait for `onDrain`. */
+export function writeBorrowed(conn: ByteConn, chunk: Uint8Array): boolean {
+  return conn.writeBorrowed === undefined
+    ? conn.write(Buffer.from(chunk))
+    : conn.writeBorrowed(chunk);
 }

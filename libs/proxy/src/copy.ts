@@ -6,7 +6,7 @@
  * passed on as a reset, except to a peer that goes on sending to nobody.
  */
 import { type Clock, MeshError, systemClock } from '@ambit/core';
-import type { ByteConn, ByteSink } from './conn.ts';
+import { type ByteConn, type ByteSink, writeBorrowed } from './conn.ts';
 import { isPeerGone, ProxyError } from './errors.ts';
 import { FINISHED } from './finished.ts';
 
@@ -31,6 +31,7 @@ export interface CopyResult {
 }
 
 class Half implements ByteSink {
+  readonly borrows = true;
   readonly conn: ByteConn;
   readonly #copy: Copy;
   readonly #isA: boolean;
@@ -53,7 +54,7 @@ class Half implements ByteSink {
     }
     this.bytes += chunk.length;
     this.#copy.onBytes?.(this.#isA, chunk.length);
-    if (!this.other.conn.write(chunk)) {
+    if (!writeBorrowed(this.other.conn, chunk)) {
       this.conn.pause();
     }
   }

@@ -1,7 +1,7 @@
 /** Moves bytes: the push contract, its sockets, copying both ways, accepting and tracking connections. */
 export { Acceptor, type AcceptorCounters, type AcceptorOptions, limitError } from './acceptor.ts';
 export { canonicalAddress, formatAddress } from './address.ts';
-export { type ByteConn, type ByteSink, writeAll } from './conn.ts';
+export { type ByteConn, type ByteSink, writeAll, writeBorrowed } from './conn.ts';
 export {
   ConnectionTracker,
   type TrackedConnection,
@@ -12,5 +12,6 @@ export { type Deadline, Deadlines } from './deadlines.ts';
 export { connFromDuplex, duplexFromConn } from './duplex.ts';
 export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';
 export { FINISHED } from './finished.ts';
+export { type Slab, SlabPool } from './slab-pool.ts';
 export { SocketConn, type SocketConnOptions, TlsConn } from './socket-conn.ts';
 export { type ConnAddresses, StreamConn, type StreamConnOptions } from './stream-conn.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { writeAll } from './conn.ts';
+import { writeAll, writeBorrowed } from './conn.ts';
 import { connFromDuplex, duplexFromConn } from './duplex.ts';
 import { SocketConn } from './socket-conn.ts';
 import { byteConnSuite, connPair, Recorder } from './testing/index.ts';
@@ -40,26 +40,17 @@ byteConnSuite({
   },
 });
 
-byteConnSuite({
-  name: 'a TCP socket that gathers what is written in a turn',
-  make: async () => {
-    const [near, far, close] = await socketPair();
-    return {
-      near: new SocketConn(near, { side: 'upstream', gathers: true }),
-      far: new SocketConn(far, { side: 'downstream', gathers: true }),
-      close,
-    };
-  },
-});
-
 describe('writeAll', () => {
-  for (const gathers of [false, true]) {
-    it(`writes chunks in order${gathers ? ', between what is gathered' : ''}`, async () => {
+  for (const isBorrowed of [false, true]) {
+    it(`writes chunks in order${isBorrowed ? ', between what waits in copies' : ''}`, async () => {
       const [near, far, close] = await socketPair();
-      const conn = new SocketConn(near, { side: 'upstream', gathers });
+      const conn = new SocketConn(near, { side: 'upstream' });
+      const write = (text: string): boolean =>
+        isBorrowed ? writeBorrowed(conn, Buffer.from(text)) : conn.write(Buffer.from(text));
       const reader = Recorder.on(new SocketConn(far, { side: 'downstream' }));
       conn.start(new Recorder());
-      conn.write(Buffer.from('0 '));
+      write('-');
+      write('0 ');
       assert.equal(
         writeAll(
           conn,
@@ -68,10 +59,10 @@ describe('writeAll', () => {
         true,
       );
       assert.equal(writeAll(conn, [Buffer.from('4 ')]), true);
-      conn.write(Buffer.from('5'));
+      write('5');
       conn.end();
       await reader.ended;
-      assert.equal(reader.text, '0 1 2 3 4 5');
+      assert.equal(reader.text, '-0 1 2 3 4 5');
       assert.equal(writeAll(conn, [Buffer.from('late'), Buffer.from('r')]), true);
       conn.destroy();
       close();

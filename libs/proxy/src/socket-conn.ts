@@ -21,8 +21,6 @@ export interface SocketConnOptions {
   readonly side: ErrorSide;
   /** TCP keepalive 180 s / 180 s / 9; not on 15008, where HTTP/2 PING does it. Default true. */
   readonly keepAlive?: boolean;
-  /** See `StreamConnOptions`. For bytes that come in many small pieces, as those of tunnels do. */
-  readonly gathers?: boolean;
   /** What an error of the socket means; default: `fromIoError`. */
   readonly toError?: (error: unknown) => MeshError;
 }
@@ -51,7 +49,6 @@ export class SocketConn extends StreamConn {
     super(socket, {
       ...addressesOf(socket),
       side: options.side,
-      gathers: options.gathers ?? false,
       ...(options.toError && { toError: options.toError }),
       destroy: (reason) => (reason === undefined ? socket.destroy() : resetSocket(socket)),
     });

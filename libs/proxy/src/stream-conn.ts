@@ -1,14 +1,17 @@
 /**
- * `ByteConn` on a Node Duplex: sockets, TLS sockets and HTTP/2 streams share this one implementation.
+ * `ByteConn` on a Node Duplex: sockets and TLS sockets share this one implementation.
  *
  * Rule: the stream has an `error` listener from the constructor on, so nothing a peer does between
- * accept and `start` can end the process. Node gives each read its own memory, so chunks may be kept.
+ * accept and `start` can end the process. Sockets read into memory that the thread shares (`shared-reads.ts`), so a
+ * sink that does not borrow gets a copy.
  */
 import type { Duplex } from 'node:stream';
 
 import type { ErrorSide, MeshError } from '@ambit/core';
 import type { ByteConn, ByteSink } from './conn.ts';
 import { fromIoError } from './errors.ts';
+import { Outbox } from './outbox.ts';
+import { readShared } from './shared-reads.ts';
 
 export interface ConnAddresses {
   readonly remoteAddress: string;
@@ -26,12 +29,7 @@ export interface StreamConnOptions extends ConnAddresses {
   readonly toError?: (error: unknown) => MeshError;
   /** What a close without an error event means; default: nothing. */
   readonly closeReason?: () => MeshError | undefined;
-  /** What is written within one turn of the event loop goes out with one call, and more may wait. Default false. */
-  readonly gathers?: boolean;
 }
-
-/** With `gathers`: what may wait before `write` says false. */
-const GATHERED_BYTES_MAX = 512 * 1024;
 
 export class StreamConn implements ByteConn {
   readonly remoteAddress: string;
@@ -48,7 +46,9 @@ export class StreamConn implements ByteConn {
   #closed = false;
   #endDelivered = false;
   #closeDelivered = false;
-  #isCorked = false;
+  /** What came before `start`, or while nobody wanted it. */
+  #held: Uint8Array[] = [];
+  #outbox: Outbox | undefined;
 
   constructor(stream: Duplex, options: StreamConnOptions) {
     this.#stream = stream;
@@ -79,26 +79,81 @@ export class StreamConn implements ByteConn {
       queueMicrotask(() => this.#deliverClose());
       return;
     }
+    this.#stream.on('drain', () => this.#destroyed || sink.onDrain());
     if (this.#stream.readableEnded) {
       queueMicrotask(() => this.#onEnd());
+    } else {
+      this.#read(sink);
     }
-    this.#stream.on('drain', () => this.#destroyed || sink.onDrain());
-    this.#stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
+  }
+
+  #read(sink: ByteSink): void {
+    const stream = this.#stream;
+    const before: Uint8Array | null = stream.readableLength > 0 ? stream.read() : null;
+    const isShared = readShared(stream, (bytes) => {
+      if (this.#destroyed) {
+        return;
+      }
+      if (this.#paused || this.#held.length > 0) {
+        // Records of TLS that were decrypted when `pause` was called still come.
+        this.#held.push(Buffer.from(bytes));
+      } else {
+        sink.onData(sink.borrows === true ? bytes : Buffer.from(bytes));
+      }
+    });
+    if (!isShared) {
+      stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
+    }
+    if (before !== null) {
+      this.#held.push(before);
+      process.nextTick(() => this.#deliverHeld());
+    }
     if (this.#paused) {
-      this.#stream.pause();
+      stream.pause();
+    } else {
+      stream.resume();
+    }
+  }
+
+  #deliverHeld(): void {
+    while (this.#held.length > 0 && !this.#paused && !this.#destroyed) {
+      const chunk = this.#held.shift();
+      if (chunk !== undefined) {
+        this.#sink?.onData(chunk);
+      }
+    }
+    if (this.#held.length === 0 && this.#stream.readableEnded) {
+      this.#onEnd();
     }
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.#ended || this.#destroyed || !this.#stream.writable) {
+    if (!this.#takes) {
       return true;
     }
-    if (this.#options.gathers !== true) {
-      return this.#stream.write(chunk);
+    this.#outbox?.flush();
+    return this.#stream.write(chunk);
+  }
+
+  writeBorrowed(chunk: Uint8Array): boolean {
+    if (!this.#takes) {
+      return true;
     }
-    this.#cork();
-    // The stream says `drain` from its own, lower mark on, so no wait is missed.
-    return this.#stream.write(chunk) || this.#stream.writableLength < GATHERED_BYTES_MAX;
+    this.#outbox ??= new Outbox(this.#stream);
+    return this.#outbox.write(chunk);
+  }
+
+  writeTracked(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void {
+    if (this.#takes) {
+      this.#outbox?.flush();
+      this.#stream.write(chunk, onTaken);
+    } else {
+      process.nextTick(onTaken);
+    }
+  }
+
+  get #takes(): boolean {
+    return !this.#ended && !this.#destroyed && this.#stream.writable;
   }
 
   /** One call of the kernel for a socket; full records for TLS. */
@@ -107,9 +162,10 @@ export class StreamConn implements ByteConn {
     if (only !== undefined && chunks.length === 1) {
       return this.write(only);
     }
-    if (this.#ended || this.#destroyed || !this.#stream.writable) {
+    if (!this.#takes) {
       return true;
     }
+    this.#outbox?.flush();
     let takesMore = true;
     this.#stream.cork();
     for (const chunk of chunks) {
@@ -123,6 +179,7 @@ export class StreamConn implements ByteConn {
     if (this.#ended || this.#destroyed) {
       return;
     }
+    this.#outbox?.flush();
     this.#ended = true;
     this.#stream.end();
   }
@@ -138,6 +195,9 @@ export class StreamConn implements ByteConn {
     this.#paused = false;
     if (this.#sink !== undefined) {
       this.#stream.resume();
+      if (this.#held.length > 0) {
+        this.#deliverHeld();
+      }
     }
   }
 
@@ -154,24 +214,14 @@ export class StreamConn implements ByteConn {
     }
   }
 
-  #cork(): void {
-    if (!this.#isCorked) {
-      this.#isCorked = true;
-      this.#stream.cork();
-      setImmediate(() => {
-        this.#isCorked = false;
-        this.#stream.uncork();
-      });
-    }
-  }
-
   #toError(error: unknown): MeshError {
     return this.#options.toError?.(error) ?? fromIoError(error, this.#options.side);
   }
 
   /** A socket without data reports its end although nobody reads: it is held until `start`. */
   #onEnd(): void {
-    if (this.#sink !== undefined && !this.#destroyed && !this.#endDelivered) {
+    const isRead = this.#held.length === 0;
+    if (this.#sink !== undefined && isRead && !this.#destroyed && !this.#endDelivered) {
       this.#endDelivered = true;
       this.#sink.onEnd();
     }

@@ -45,7 +45,7 @@ export interface Way<T extends Tracked> {
 
 /** Takes over an accepted socket. */
 export function carry<T extends Tracked>(socket: Socket, context: PodContext, way: Way<T>): void {
-  const conn = new SocketConn(socket, { side: 'downstream', gathers: true });
+  const conn = new SocketConn(socket, { side: 'downstream' });
   serve(conn, socket, { context, way }).catch((error: unknown) => {
     conn.destroy(fromIoError(error, 'local'));
     context.log.error('connection lost by a defect', { error });

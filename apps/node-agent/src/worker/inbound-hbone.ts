@@ -186,7 +186,7 @@ export class InboundHbone {
         signal: life.signal,
       });
       // Of a tunnel each record of TLS is a piece.
-      return new SocketConn(socket, { side: 'upstream', gathers: true });
+      return new SocketConn(socket, { side: 'upstream' });
     } finally {
       request.signal.removeEventListener('abort', onGone);
     }

@@ -13,7 +13,7 @@ import { ERROR, type ErrorNumber, FLAG, FRAME, FRAME_HEADER_BYTES, PREFACE } fro
 export interface FrameSink {
   /** §6.1. `flowBytes` is what flow control counts: padding and its length included. Comes before the pieces. */
   onDataBegin(streamId: number, flowBytes: number, endStream: boolean): void;
-  /** A piece, never empty. It stays valid. */
+  /** A piece, never empty, valid during the call only. */
   onDataPiece(piece: Uint8Array): void;
   /** `paddingBytes`: part of `flowBytes` that no piece carried. */
   onDataEnd(paddingBytes: number): void;

@@ -2,8 +2,10 @@
  * Bytes in order, in chunks.
  *
  * Rule: what `coalesce` holds costs little more than its bytes: small chunks are copied together, because each
- * would otherwise keep the whole read that it was cut from.
+ * would otherwise keep the whole read that it was cut from. Many borrowed bytes are copied into memory that is used
+ * again: what `shift` and `take` give is valid until `done`.
  */
+import { type Slab, SlabPool } from '@ambit/proxy';
 
 /** Chunks below are copied. */
 const SMALL_BYTES = 2_048;
@@ -11,8 +13,17 @@ const SMALL_BYTES = 2_048;
 const BLOCK_BYTES_MIN = 512;
 const BLOCK_BYTES_MAX = 16_384;
 
+/** With so much waiting, the next is copied into slabs. */
+const SLABS_FROM_BYTES = 32 * 1024;
+/** Of the thread: at most 4 MiB while nobody waits. */
+const slabs = new SlabPool({ slabBytes: 64 * 1024, idleMax: 64 });
+
 export class ChunkQueue {
   #chunks: Uint8Array[] = [];
+  /** The memory of chunks that are in slabs, in order. */
+  readonly #slabs: Slab[] = [];
+  /** What was taken last was in it. */
+  #spent: Slab | undefined;
   #first = 0;
   /** Of the first chunk, what was taken. */
   #offset = 0;
@@ -30,6 +41,23 @@ export class ChunkQueue {
     this.#bytes += chunk.length;
     this.#block = undefined;
     this.#chunks.push(chunk);
+  }
+
+  /** Keeps nothing of the chunk itself. */
+  copy(chunk: Uint8Array): void {
+    if (chunk.length < SMALL_BYTES) {
+      this.coalesce(chunk);
+    } else if (this.#bytes + chunk.length < SLABS_FROM_BYTES) {
+      this.coalesce(Buffer.from(chunk));
+    } else {
+      this.#copyIntoSlabs(chunk);
+    }
+  }
+
+  /** Nobody reads what was given last any more. */
+  done(): void {
+    this.#spent?.onWritten();
+    this.#spent = undefined;
   }
 
   coalesce(chunk: Uint8Array): void {
@@ -53,7 +81,7 @@ export class ChunkQueue {
     }
     const rest = this.#offset === 0 ? chunk : chunk.subarray(this.#offset);
     this.#bytes -= rest.length;
-    this.#advance();
+    this.#advance(chunk);
     return rest;
   }
 
@@ -71,13 +99,45 @@ export class ChunkQueue {
 
   clear(): void {
     this.#chunks = [];
+    // Somebody may be reading: their memory is left to be collected.
+    this.#slabs.length = 0;
+    this.#spent = undefined;
     this.#first = 0;
     this.#offset = 0;
     this.#bytes = 0;
     this.#block = undefined;
   }
 
-  #advance(): void {
+  #copyIntoSlabs(chunk: Uint8Array): void {
+    let left = chunk;
+    while (left.length > 0) {
+      let slab = this.#lastSlab();
+      if (slab === undefined) {
+        slab = slabs.lend();
+        this.push(slab.content);
+        this.#slabs.push(slab);
+      }
+      const taken = slab.append(left);
+      left = left.subarray(taken);
+      this.#bytes += taken;
+      this.#chunks[this.#chunks.length - 1] = slab.content;
+    }
+  }
+
+  /** The slab of the last chunk, if it has one with room. */
+  #lastSlab(): Slab | undefined {
+    const slab = this.#slabs.at(-1);
+    const isLast = slab !== undefined && this.#chunks.at(-1)?.buffer === slab.memory.buffer;
+    return isLast && slab.room > 0 ? slab : undefined;
+  }
+
+  #advance(chunk: Uint8Array): void {
+    const slab = this.#slabs[0];
+    if (slab !== undefined && slab.memory.buffer === chunk.buffer) {
+      this.done();
+      this.#spent = slab;
+      this.#slabs.shift();
+    }
     this.#first += 1;
     this.#offset = 0;
     if (this.#first === this.#chunks.length) {

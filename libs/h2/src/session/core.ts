@@ -18,12 +18,14 @@ import { type BlockOptions, FieldWriter } from './field-writer.ts';
 import { Inbound, type InboundHost } from './inbound.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { localSettings } from './local-settings.ts';
+import type { Outgoing } from './outgoing.ts';
 import { applySettings, defaultPeerSettings, type PeerSettings } from './peer-settings.ts';
 import { ReceiveFlow } from './receive-flow.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { Stream } from './stream.ts';
 import type { StreamHost, StreamOptions } from './stream-host.ts';
+import { QUANTUM_BYTES } from './writer.ts';
 
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;
@@ -179,6 +181,22 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
 
   wantSend(stream: Stream): void {
     this.writer.enqueue(stream);
+  }
+
+  sendAtOnce(stream: Stream, outgoing: Outgoing, chunk: Uint8Array): number {
+    const { writer } = this;
+    const bytes = Math.min(chunk.length, outgoing.openBytes, writer.openBytes);
+    if (bytes === 0) {
+      return 0;
+    }
+    const now = bytes === chunk.length ? chunk : chunk.subarray(0, bytes);
+    const options = { streamId: stream.id, frameBytes: QUANTUM_BYTES };
+    const frames = outgoing.sendAtOnce(writer.out, now, options);
+    const takesMore = writer.wrote(bytes, frames);
+    if (!takesMore && bytes === chunk.length && outgoing.askToWait()) {
+      writer.drainLater(stream);
+    }
+    return bytes;
   }
 
   sendFields(

@@ -112,6 +112,7 @@ export abstract class Lifecycle {
     this.#alarms.set('settings-ack', this.limits.settingsAckTimeoutMs);
     this.pings.start();
     this.transport.start({
+      borrows: true,
       onData: (chunk) => this.#onData(chunk),
       onEnd: () => this.guarded(() => this.#onTransportEnd()),
       onDrain: () => this.guarded(() => this.writer.onDrain()),

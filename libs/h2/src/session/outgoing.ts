@@ -65,9 +65,47 @@ export class Outgoing {
     return this.#needsDrain && this.#queue.bytes * 4 <= this.#bufferBytes;
   }
 
+  /** How much may be sent past the queue: nothing while something is in it. */
+  get openBytes(): number {
+    return this.#queue.bytes === 0 ? Math.max(0, this.#window) : 0;
+  }
+
+  /** The whole chunk, in frames of `frameBytes`; returns how many. */
+  sendAtOnce(
+    out: Output,
+    chunk: Uint8Array,
+    options: { readonly streamId: number; readonly frameBytes: number },
+  ): number {
+    const { streamId, frameBytes } = options;
+    let frames = 0;
+    for (let at = 0; at < chunk.length; at += frameBytes) {
+      const piece = chunk.length <= frameBytes ? chunk : chunk.subarray(at, at + frameBytes);
+      out.frame(FRAME.DATA, 0, streamId, piece.length);
+      out.append(piece);
+      frames += 1;
+    }
+    this.#window -= chunk.length;
+    this.#sentBytes += chunk.length;
+    return frames;
+  }
+
+  /** Whoever writes was told to wait. */
+  get isAskedToWait(): boolean {
+    return this.#needsDrain;
+  }
+
+  /** Whoever writes is told to wait, for others than its own bytes. False: it waits already. */
+  askToWait(): boolean {
+    const isNew = !this.#needsDrain;
+    this.#needsDrain = true;
+    return isNew;
+  }
+
   /** False: wait until `isDrained`. */
-  push(chunk: Uint8Array): boolean {
-    if (this.#queue.bytes === 0) {
+  push(chunk: Uint8Array, isBorrowed: boolean): boolean {
+    if (isBorrowed) {
+      this.#queue.copy(chunk);
+    } else if (this.#queue.bytes === 0) {
       this.#queue.push(chunk);
     } else {
       // Whoever writes byte by byte shall not make us hold an object for each.
@@ -119,6 +157,7 @@ export class Outgoing {
         break;
       }
       out.append(chunk);
+      queue.done();
       left -= chunk.length;
     }
     return length;

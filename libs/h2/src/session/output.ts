@@ -1,32 +1,28 @@
 /**
- * What goes to the transport next: small things written into one slab, large payloads by reference.
+ * What goes to the transport next, in one piece: TLS takes one piece without copying it, and several not.
  *
- * Rule: a slab is lent to a session while it has something to send and goes back when that was taken, so idle
- * sessions hold none; a slab's bytes are never written twice, so what was taken may be kept by the transport.
+ * Rule: the memory is lent to a session while it has something to send, so idle sessions hold none. Where the transport
+ * says when it has taken a piece, its memory is used again; elsewhere it is never written twice.
  */
+import { type Slab, SlabPool } from '@ambit/proxy';
 import { writeU24, writeU32 } from '../frames/bytes.ts';
 import { ERROR, type ErrorNumber, FLAG, FRAME, FRAME_HEADER_BYTES } from '../frames/protocol.ts';
 
-const SLAB_BYTES = 64 * 1024;
-/** A slab with less room is not lent again. */
-const SLAB_REST_BYTES = 1_024;
-const SLABS_MAX = 16;
-/** Payloads up to this size are copied: a chunk of its own costs more. */
-const COPIED_BYTES_MAX = 2_048;
-
-interface Slab {
-  readonly buffer: Buffer;
-  used: number;
-}
-
-const idleSlabs: Slab[] = [];
+/** Headers and messages; a few bodies; what a writer gathers under load and what came before it. At most 4 MiB idle. */
+const POOLS = [
+  { bytes: 16 * 1024, idleMax: 64 },
+  { bytes: 128 * 1024, idleMax: 8 },
+  { bytes: 544 * 1024, idleMax: 4 },
+].map(({ bytes, idleMax }) => ({ bytes, pool: new SlabPool({ slabBytes: bytes, idleMax }) }));
+const LARGEST = POOLS.length - 1;
 
 export class Output {
+  /** The last is written to; the others are full. */
+  #slabs: Slab[] = [];
   #slab: Slab | undefined;
-  /** Where the part of the slab begins that is not among the chunks yet. */
-  #from = 0;
-  #chunks: Uint8Array[] = [];
   #bytes = 0;
+  /** Which pool the first slab is taken from: as large as what went out last. */
+  #first = 0;
 
   get bytes(): number {
     return this.#bytes;
@@ -35,7 +31,7 @@ export class Output {
   /** At least `bytes` of room; write into `buffer` from `at`, then `commit` the position behind. */
   reserve(bytes: number): { readonly buffer: Buffer; readonly at: number } {
     const slab = this.#room(bytes);
-    return { buffer: slab.buffer, at: slab.used };
+    return { buffer: slab.memory, at: slab.used };
   }
 
   commit(end: number): void {
@@ -49,11 +45,11 @@ export class Output {
   /** A frame's header, and room for `payload` bytes behind it, which the caller writes or appends. */
   frame(type: number, flags: number, streamId: number, length: number, payload = 0): number {
     const slab = this.#room(FRAME_HEADER_BYTES + payload);
-    const { buffer, used } = slab;
-    writeU24(buffer, used, length);
-    buffer[used + 3] = type;
-    buffer[used + 4] = flags;
-    writeU32(buffer, used + 5, streamId);
+    const { memory, used } = slab;
+    writeU24(memory, used, length);
+    memory[used + 3] = type;
+    memory[used + 4] = flags;
+    writeU32(memory, used + 5, streamId);
     slab.used = used + FRAME_HEADER_BYTES + payload;
     this.#bytes += FRAME_HEADER_BYTES + payload;
     return used + FRAME_HEADER_BYTES;
@@ -67,7 +63,7 @@ export class Output {
 
   ping(payload: Uint8Array, isAck: boolean): void {
     const at = this.frame(FRAME.PING, isAck ? FLAG.ACK : 0, 0, 8, 8);
-    this.#slab?.buffer.set(payload, at);
+    this.#slab?.memory.set(payload, at);
   }
 
   goaway(lastStreamId: number, code: ErrorNumber, debug: string): void {
@@ -76,13 +72,13 @@ export class Output {
     const at = this.frame(FRAME.GOAWAY, 0, 0, 8 + text.length, 8 + text.length);
     this.#write32(at, lastStreamId);
     this.#write32(at + 4, code);
-    this.#slab?.buffer.write(text, at + 8, 'latin1');
+    this.#slab?.memory.write(text, at + 8, 'latin1');
   }
 
   settings(entries: readonly (readonly [id: number, value: number])[]): void {
     const length = entries.length * 6;
     let at = this.frame(FRAME.SETTINGS, 0, 0, length, length);
-    const buffer = this.#slab?.buffer;
+    const buffer = this.#slab?.memory;
     for (const [id, value] of entries) {
       buffer?.writeUInt16BE(id, at);
       buffer?.writeUInt32BE(value, at + 2);
@@ -90,69 +86,65 @@ export class Output {
     }
   }
 
-  /** Payload of a frame whose header was written. Must not change until it was sent. */
+  /** Payload of a frame whose header was written. Copied. */
   append(chunk: Uint8Array): void {
-    if (chunk.length <= COPIED_BYTES_MAX) {
-      const slab = this.#room(chunk.length);
-      slab.buffer.set(chunk, slab.used);
-      slab.used += chunk.length;
-    } else {
-      this.#cut();
-      this.#chunks.push(chunk);
-    }
+    const slab = this.#room(chunk.length);
+    slab.append(chunk);
     this.#bytes += chunk.length;
   }
 
-  /** Everything, in order. The output is empty then. */
-  take(): Uint8Array[] {
-    this.#cut();
-    const chunks = this.#chunks;
-    this.#chunks = [];
+  /** Everything, in order, nearly always one. The output is empty then. */
+  take(): Slab[] {
+    const taken = this.#slabs;
+    this.#first = this.#poolFor(this.#bytes, 0);
+    this.#slabs = [];
+    this.#slab = undefined;
     this.#bytes = 0;
-    this.#giveBack();
-    return chunks;
+    return taken;
   }
 
   #write32(at: number, value: number): void {
     if (this.#slab !== undefined) {
-      writeU32(this.#slab.buffer, at, value);
+      writeU32(this.#slab.memory, at, value);
     }
   }
 
   #room(bytes: number): Slab {
     const slab = this.#slab;
-    if (slab !== undefined && slab.buffer.length - slab.used >= bytes) {
+    if (slab === undefined) {
+      return this.#lend(this.#poolFor(bytes, this.#first));
+    }
+    if (slab.room >= bytes) {
       return slab;
     }
-    this.#cut();
-    this.#slab = lend(bytes);
-    this.#from = this.#slab.used;
-    return this.#slab;
-  }
-
-  /** What was written since the last chunk becomes one. */
-  #cut(): void {
-    const slab = this.#slab;
-    if (slab !== undefined && slab.used > this.#from) {
-      this.#chunks.push(slab.buffer.subarray(this.#from, slab.used));
-      this.#from = slab.used;
+    const at = this.#poolFor(slab.used + bytes, 0);
+    if (slab.memory.length >= (POOLS[at]?.bytes ?? 0)) {
+      return this.#lend(at);
     }
+    // One that is still small goes into a larger one, so that what goes out stays one piece.
+    this.#slabs.pop();
+    const larger = this.#lend(at);
+    larger.append(slab.content);
+    slab.onWritten();
+    return larger;
   }
 
-  #giveBack(): void {
-    const slab = this.#slab;
-    this.#slab = undefined;
-    const isUseful = slab !== undefined && slab.buffer.length - slab.used >= SLAB_REST_BYTES;
-    if (isUseful && idleSlabs.length < SLABS_MAX) {
-      idleSlabs.push(slab);
+  #lend(at: number): Slab {
+    const pool = POOLS[at] ?? POOLS[LARGEST];
+    if (pool === undefined) {
+      throw new Error('there is no memory for output');
     }
+    const slab = pool.pool.lend();
+    this.#slabs.push(slab);
+    this.#slab = slab;
+    return slab;
   }
-}
 
-function lend(bytes: number): Slab {
-  const idle = idleSlabs.pop();
-  if (idle !== undefined && idle.buffer.length - idle.used >= bytes) {
-    return idle;
+  #poolFor(bytes: number, from: number): number {
+    let at = from;
+    while (at < LARGEST && (POOLS[at]?.bytes ?? 0) < bytes) {
+      at += 1;
+    }
+    return at;
   }
-  return { buffer: Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes)), used: 0 };
 }

@@ -2,6 +2,7 @@
 import type { ByteConn, ByteSink } from '@ambit/proxy';
 import type { ErrorNumber } from '../frames/protocol.ts';
 import type { Fields } from '../message.ts';
+import type { Outgoing } from './outgoing.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import type { Stream } from './stream.ts';
 
@@ -16,6 +17,8 @@ export interface StreamHost {
   readonly sendBufferBytes: number;
   /** The stream has something that may be sent. */
   wantSend(stream: Stream): void;
+  /** Writes as much of the chunk now as nobody waits for, and returns how much that was. */
+  sendAtOnce(stream: Stream, outgoing: Outgoing, chunk: Uint8Array): number;
   /** A header block, now. */
   sendFields(
     stream: Stream,

@@ -130,10 +130,24 @@ export abstract class Stream implements ByteConn {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (this.#outgoing.endIsQueued || this.#closed !== undefined || chunk.length === 0) {
+    return this.#send(chunk, false);
+  }
+
+  writeBorrowed(chunk: Uint8Array): boolean {
+    return this.#send(chunk, true);
+  }
+
+  #send(chunk: Uint8Array, isBorrowed: boolean): boolean {
+    const outgoing = this.#outgoing;
+    if (outgoing.endIsQueued || this.#closed !== undefined || chunk.length === 0) {
       return true;
     }
-    const takesMore = this.#outgoing.push(chunk);
+    // A chunk of one's own waits for the end of the call, as the end of the stream often comes right behind it.
+    const sent = isBorrowed ? this.host.sendAtOnce(this, outgoing, chunk) : 0;
+    if (sent === chunk.length) {
+      return !outgoing.isAskedToWait;
+    }
+    const takesMore = outgoing.push(sent === 0 ? chunk : chunk.subarray(sent), isBorrowed);
     if (!this.isQueued) {
       this.host.wantSend(this);
     }
@@ -181,7 +195,7 @@ export abstract class Stream implements ByteConn {
     } else if (this.#closeDelivered) {
       return;
     }
-    this.#dropHeld();
+    this.#held = undefined;
     this.#endDelivered = true;
     queueMicrotask(() => this.host.guarded(() => this.#deliverClose()));
   }
@@ -207,19 +221,19 @@ export abstract class Stream implements ByteConn {
     const sink = this.#sink;
     if (sink === undefined || this.#isPaused || this.#isDelivering || this.#held !== undefined) {
       this.#held ??= new ChunkQueue();
-      this.#held.coalesce(piece);
+      this.#held.copy(piece);
       this.host.addHeld(piece.length);
     } else {
-      sink.onData(piece);
+      sink.onData(sink.borrows === true ? piece : Buffer.from(piece));
       this.giveBack(piece.length);
     }
     return true;
   }
 
   /** Bytes of the window that are done with. */
-  giveBack(bytes: number): void {
+  giveBack(bytes: number, heldBytes = this.#held?.bytes ?? 0): void {
     if (this.#closed === undefined && !this.#peerEnded && this.#window.release(bytes)) {
-      this.host.sendWindow(this, this.#window, this.#held?.bytes ?? 0);
+      this.host.sendWindow(this, this.#window, heldBytes);
     }
   }
 
@@ -315,7 +329,7 @@ export abstract class Stream implements ByteConn {
     this.#resetCode = code;
     this.#finish({ error });
     if (!this.#peerEnded) {
-      this.#dropHeld();
+      this.#held = undefined;
       this.#endDelivered = true;
     }
     this.#deliver();
@@ -332,13 +346,7 @@ export abstract class Stream implements ByteConn {
     this.onOver(closed.error);
   }
 
-  /** For what else waits for the stream. */
   protected onOver(_error: MeshError | undefined): void {}
-
-  /** The stream is over, and so nothing of it is counted. */
-  #dropHeld(): void {
-    this.#held = undefined;
-  }
 
   /** What is held, then the end, then the close, as far as they may go now. */
   #deliver(): void {
@@ -367,16 +375,19 @@ export abstract class Stream implements ByteConn {
 
   #deliverHeld(sink: StreamSink): void {
     while (this.#held !== undefined && !this.#isPaused) {
-      const chunk = this.#held.shift();
-      if (this.#held.bytes === 0) {
+      const held = this.#held;
+      const chunk = held.shift();
+      if (held.bytes === 0) {
         this.#held = undefined;
       }
       if (chunk !== undefined) {
         if (this.#closed === undefined) {
           this.host.addHeld(-chunk.length);
         }
-        sink.onData(chunk);
-        this.giveBack(chunk.length);
+        sink.onData(sink.borrows === true ? chunk : Buffer.from(chunk));
+        held.done();
+        // It did wait for its reader, however much of it that takes at once.
+        this.giveBack(chunk.length, held.bytes + chunk.length);
       }
     }
   }

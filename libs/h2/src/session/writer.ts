@@ -1,12 +1,12 @@
 /**
- * Everything that leaves a session, gathered once per turn of the event loop.
+ * Everything that leaves a session, gathered while the transport is busy with what left before.
  *
- * Rules: small frames (headers, acknowledgements, window updates) go before DATA. DATA is taken from streams in turns
- * of a quantum, so one that always has more does not starve the others. While the transport does not take more,
- * nothing is gathered; what the peer makes us answer meanwhile is bounded: from `backlogBytesMax` on nothing more is
- * read from it.
+ * Rules: what comes alone leaves at the end of the call that brought it; what comes while a write is under way leaves
+ * together after it. A stream that nobody else waits beside writes its DATA at once; else DATA is taken from streams in
+ * turns of a quantum, so one that always has more does not starve the others. What the peer makes us answer while the
+ * transport does not take more is bounded: from `backlogBytesMax` on nothing more is read from it.
  */
-import { type ByteConn, writeAll } from '@ambit/proxy';
+import type { ByteConn } from '@ambit/proxy';
 import {
   FRAME_BYTES_MIN,
   FRAME_HEADER_BYTES,
@@ -18,7 +18,10 @@ import { Output } from './output.ts';
 /** What one gathering takes from streams: half a megabyte of full records. Less costs a tenth more CPU under load. */
 const FLUSH_BYTES = 32 * (FRAME_BYTES_MIN - FRAME_HEADER_BYTES);
 /** What one stream may send before the next one's turn: a frame that fills a record of TLS with its header. */
-const QUANTUM_BYTES = FRAME_BYTES_MIN - FRAME_HEADER_BYTES;
+export const QUANTUM_BYTES = FRAME_BYTES_MIN - FRAME_HEADER_BYTES;
+
+/** From here on whoever writes at once waits for the next write of the transport. */
+const AT_ONCE_BYTES = FLUSH_BYTES / 2;
 
 /** Lists of streams up to this length are never looked through. */
 const LIST_MIN = 256;
@@ -59,18 +62,25 @@ export class Writer {
   #window = WINDOW_BYTES_DEFAULT;
   /** Streams that may send, in turns. */
   #ready: Sender[] = [];
+  /** Streams that wrote at once until that was enough. */
+  #full: Sender[] = [];
   /** Streams that may, but for the connection's window. */
   #waiting: Sender[] = [];
   /** Longer lists are looked through for streams that are over. */
   #listMax = LIST_MIN;
   #isFilling = false;
   #isScheduled = false;
+  /** The transport does not take more, or is at it. */
   #isBlocked = false;
+  #dataBytes = 0;
+  /** Writes under way. */
+  #untaken = 0;
   #isReadPaused = false;
   #isClosed = false;
   #replies = 0;
   #flushes = 0;
   readonly #turn: () => void;
+  readonly #onTaken: () => void;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -79,6 +89,8 @@ export class Writer {
       this.#isScheduled = false;
       options.guard(flush);
     };
+    const onDrain = (): void => this.onDrain();
+    this.#onTaken = () => options.guard(onDrain);
   }
 
   /** The transport does not take more. */
@@ -99,11 +111,39 @@ export class Writer {
   /** Something was written to `out`. */
   schedule(): void {
     if (this.#isBlocked) {
+      this.#options.onStall();
       this.#checkBacklog();
     } else if (!this.#isScheduled && !this.#isClosed) {
       this.#isScheduled = true;
-      setImmediate(this.#turn);
+      if (this.#options.transport.writeTracked === undefined) {
+        setImmediate(this.#turn);
+      } else {
+        process.nextTick(this.#turn);
+      }
     }
+  }
+
+  /** How many bytes of DATA may be written to `out` now, as nobody waits for a turn; `wrote` has to follow. */
+  get openBytes(): number {
+    const mayWait = this.#options.transport.writeTracked !== undefined || !this.#isBlocked;
+    const isFree = this.#ready.length === 0 && !this.#isFilling && !this.#isClosed;
+    return isFree && mayWait
+      ? Math.max(0, Math.min(this.#window, FLUSH_BYTES - this.out.bytes))
+      : 0;
+  }
+
+  /** False: the stream should wait for its turn. */
+  wrote(bytes: number, frames: number): boolean {
+    this.#window -= bytes;
+    this.#dataBytes += bytes;
+    this.#options.onSent(bytes, frames);
+    this.schedule();
+    return this.out.bytes < AT_ONCE_BYTES;
+  }
+
+  /** Calls `drained` of the stream after the next write. */
+  drainLater(stream: Sender): void {
+    this.#full.push(stream);
   }
 
   /** The same, of an answer that the peer asked for. False: too many are waiting. */
@@ -147,9 +187,13 @@ export class Writer {
   }
 
   onDrain(): void {
+    if (this.#untaken > 0) {
+      // The transport has room, but still reads what it was given.
+      return;
+    }
     this.#isBlocked = false;
     this.flush();
-    if (this.#isReadPaused && this.out.bytes < this.#options.backlogBytesMax) {
+    if (this.#isReadPaused && !this.#isClosed && this.out.bytes < this.#options.backlogBytesMax) {
       this.#isReadPaused = false;
       this.#options.transport.resume();
     }
@@ -168,6 +212,13 @@ export class Writer {
     }
     if (drained !== undefined) {
       for (const stream of drained) {
+        stream.drained();
+      }
+    }
+    if (this.#full.length > 0) {
+      const full = this.#full;
+      this.#full = [];
+      for (const stream of full) {
         stream.drained();
       }
     }
@@ -191,22 +242,46 @@ export class Writer {
     this.#isClosed = true;
     this.#ready = [];
     this.#waiting = [];
-    this.out.take();
+    this.#full = [];
+    for (const slab of this.out.take()) {
+      slab.onWritten();
+    }
   }
 
   #write(): void {
+    const { transport, onStall } = this.#options;
     this.#replies = 0;
     this.#flushes += 1;
-    if (!writeAll(this.#options.transport, this.out.take())) {
-      this.#isBlocked = true;
-      this.#options.onStall();
+    this.#dataBytes = 0;
+    const slabs = this.out.take();
+    if (transport.writeTracked === undefined) {
+      for (const slab of slabs) {
+        // Its memory is the transport's for good.
+        this.#isBlocked = !transport.write(slab.content);
+      }
+      if (this.#isBlocked) {
+        onStall();
+      }
+      return;
+    }
+    this.#isBlocked = true;
+    this.#untaken += slabs.length;
+    for (const slab of slabs) {
+      transport.writeTracked(slab.content, (error) => {
+        slab.onWritten(error);
+        this.#untaken -= 1;
+        if (this.#untaken === 0) {
+          this.#onTaken();
+        }
+      });
     }
   }
 
   /** Takes DATA from the streams in turns. Returns those that have room again. */
   #fill(): Sender[] | undefined {
     let drained: Sender[] | undefined;
-    let left = FLUSH_BYTES;
+    const before = Math.max(0, FLUSH_BYTES - this.out.bytes);
+    let left = before;
     let frames = 0;
     const ready = this.#ready;
     let at = 0;
@@ -234,7 +309,8 @@ export class Writer {
     }
     this.#ready = at >= ready.length ? [] : ready.slice(at);
     if (frames > 0) {
-      this.#options.onSent(FLUSH_BYTES - left, frames);
+      this.#dataBytes += before - left;
+      this.#options.onSent(before - left, frames);
     }
     return drained;
   }
@@ -270,7 +346,8 @@ export class Writer {
   }
 
   #checkBacklog(): void {
-    if (!this.#isReadPaused && this.out.bytes >= this.#options.backlogBytesMax) {
+    const backlog = this.out.bytes - this.#dataBytes;
+    if (!this.#isReadPaused && backlog >= this.#options.backlogBytesMax) {
       this.#isReadPaused = true;
       this.#options.transport.pause();
       this.#options.onReadPause();

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 
 import { MeshError } from '@ambit/core';
 
-import type { ByteConn } from '../conn.ts';
+import { type ByteConn, type ByteSink, writeBorrowed } from '../conn.ts';
 import { Recorder } from './recorder.ts';
 
 export interface ConnMaker {
@@ -200,10 +200,102 @@ function dataTests(maker: ConnMaker): void {
 }
 
 /** Declares the suite for one kind of connection. */
+/** Bytes that differ at every place, so that one in the wrong place is seen. */
+function patterned(from: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafe(length);
+  for (let at = 0; at < length; at += 1) {
+    bytes[at] = ((from + at) * 31 + ((from + at) >>> 8)) & 0xff;
+  }
+  return bytes;
+}
+
+/** Writes pieces of all sizes and spoils each as soon as it was written. */
+async function pumpBorrowed(conn: ByteConn, recorder: Recorder, total: number): Promise<void> {
+  const sizes = [1, 700, 16_375, 40_000, 3_000, 200_000, 9];
+  for (let sent = 0, at = 0; sent < total; at += 1) {
+    const chunk = patterned(sent, Math.min(total - sent, sizes[at % sizes.length] ?? 1));
+    sent += chunk.length;
+    const seen = recorder.drains;
+    const takesMore = writeBorrowed(conn, chunk);
+    chunk.fill(0xee);
+    if (!takesMore) {
+      await recorder.until((r) => r.drains > seen || r.events.includes('close'));
+    } else if (at % 5 === 0) {
+      await new Promise(setImmediate);
+    }
+  }
+  conn.end();
+}
+
+/** Checks the pattern, pausing now and then; what it may keep it checks once more at the end. */
+class PatternReader implements ByteSink {
+  readonly borrows: boolean;
+  readonly ended = Promise.withResolvers<void>();
+  readonly #conn: ByteConn;
+  readonly #kept: [number, Uint8Array][] = [];
+  bytes = 0;
+  wrong = 0;
+
+  constructor(conn: ByteConn, borrows: boolean) {
+    this.#conn = conn;
+    this.borrows = borrows;
+  }
+
+  onData(chunk: Uint8Array): void {
+    this.#check(this.bytes, chunk);
+    if (!this.borrows) {
+      this.#kept.push([this.bytes, chunk]);
+    }
+    const before = this.bytes;
+    this.bytes += chunk.length;
+    if (Math.floor(before / 300_000) !== Math.floor(this.bytes / 300_000)) {
+      this.#conn.pause();
+      setImmediate(() => this.#conn.resume());
+    }
+  }
+
+  onEnd(): void {
+    for (const [at, chunk] of this.#kept) {
+      this.#check(at, chunk);
+    }
+    this.ended.resolve();
+  }
+
+  onDrain(): void {}
+
+  onClose(error?: Error): void {
+    this.ended.reject(error ?? new Error('closed before its end'));
+  }
+
+  #check(at: number, chunk: Uint8Array): void {
+    if (!patterned(at, chunk.length).equals(chunk)) {
+      this.wrong += 1;
+    }
+  }
+}
+
+function lendingTests(maker: ConnMaker): void {
+  for (const borrows of [false, true]) {
+    it(
+      `keeps bytes right when chunks are written lent${borrows ? ' and read lent' : ''}`,
+      withEnds(maker, async ({ near, far }) => {
+        const total = 2 * MIB + 12_345;
+        const writer = Recorder.on(near);
+        const reader = new PatternReader(far, borrows);
+        far.start(reader);
+        await pumpBorrowed(near, writer, total);
+        await reader.ended.promise;
+        assert.deepEqual([reader.bytes, reader.wrong], [total, 0]);
+      }),
+    );
+  }
+}
+
 export function byteConnSuite(maker: ConnMaker): void {
   describe(`ByteConn on ${maker.name}`, () => {
     dataTests(maker);
     endingTests(maker);
+    lendingTests(maker);
     it(
       'refuses a second start',
       withEnds(maker, async ({ near }) => {

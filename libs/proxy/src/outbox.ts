@@ -1,0 +1,84 @@
+/**
+ * Copies what is written to a socket while others write to it too, so that it leaves with few calls.
+ *
+ * Rule: what comes alone leaves at once; what comes in quick succession leaves together at the end of the turn of the
+ * event loop. The memory is the pool's: it is lent for as long as the socket reads it and never longer, and memory of
+ * a write that failed is not used again, because nobody says what still reads it.
+ */
+import type { Writable } from 'node:stream';
+
+import { type Slab, SlabPool } from './slab-pool.ts';
+
+/** What may wait before a writer is told to. */
+const WAITING_BYTES_MAX = 512 * 1024;
+/** Two writes within so long are of one burst. */
+const BURST_MS = 1;
+/** Copies of so little cost less than a slab. */
+const COPIED_BYTES_MAX = 2_048;
+/** Of the thread: 4 MiB at the most while nobody writes. */
+const slabs = new SlabPool({ slabBytes: 64 * 1024, idleMax: 64 });
+
+export class Outbox {
+  readonly #stream: Writable;
+  #slabs: Slab[] = [];
+  #waiting = 0;
+  #writtenAt = Number.NEGATIVE_INFINITY;
+  #isScheduled = false;
+  readonly #turn = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+  };
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+  }
+
+  /** The chunk may change after the call. False: wait for the stream's `drain`. */
+  write(chunk: Uint8Array): boolean {
+    const now = performance.now();
+    const isBurst = this.#waiting > 0 || now - this.#writtenAt < BURST_MS;
+    this.#writtenAt = now;
+    if (!isBurst && chunk.length <= COPIED_BYTES_MAX) {
+      return this.#stream.write(Buffer.from(chunk));
+    }
+    this.#keep(chunk);
+    if (!isBurst) {
+      this.flush();
+      return this.#stream.writableLength < WAITING_BYTES_MAX;
+    }
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      setImmediate(this.#turn);
+    }
+    // The stream says `drain` from its own, lower mark on, so no wait is missed.
+    return this.#waiting + this.#stream.writableLength < WAITING_BYTES_MAX;
+  }
+
+  /** Writes what waits now. */
+  flush(): void {
+    const waiting = this.#slabs;
+    if (waiting.length === 0) {
+      return;
+    }
+    this.#slabs = [];
+    this.#waiting = 0;
+    this.#stream.cork();
+    for (const slab of waiting) {
+      this.#stream.write(slab.content, slab.onWritten);
+    }
+    this.#stream.uncork();
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#waiting += chunk.length;
+    let left = chunk;
+    while (left.length > 0) {
+      let slab = this.#slabs.at(-1);
+      if (slab === undefined || slab.room === 0) {
+        slab = slabs.lend();
+        this.#slabs.push(slab);
+      }
+      left = left.subarray(slab.append(left));
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Memory for bytes on their way out, used again and again: what is allocated for each write is what collecting garbage
+ * costs most.
+ *
+ * Rule: a slab has one owner. It goes back when the write that it was lent for is done; after a failed one it does not,
+ * because nobody says what still reads it, and is collected like anything else.
+ */
+
+export class Slab {
+  readonly memory: Buffer;
+  used = 0;
+  /** For `Writable.write`: the bytes have left. */
+  readonly onWritten: (error?: Error | null) => void;
+
+  constructor(bytes: number, pool: SlabPool) {
+    this.memory = Buffer.allocUnsafeSlow(bytes);
+    this.onWritten = (error) => {
+      if (error === undefined || error === null) {
+        pool.giveBack(this);
+      }
+    };
+  }
+
+  get room(): number {
+    return this.memory.length - this.used;
+  }
+
+  /** What was written to it. */
+  get content(): Buffer {
+    return this.memory.subarray(0, this.used);
+  }
+
+  /** Takes as much as there is room for; returns how much. */
+  append(chunk: Uint8Array): number {
+    const taken = Math.min(chunk.length, this.room);
+    this.memory.set(taken === chunk.length ? chunk : chunk.subarray(0, taken), this.used);
+    this.used += taken;
+    return taken;
+  }
+}
+
+export class SlabPool {
+  readonly #slabBytes: number;
+  readonly #idleMax: number;
+  readonly #idle: Slab[] = [];
+
+  /** `idleMax`: so many are kept while nobody needs them. */
+  constructor(options: { readonly slabBytes: number; readonly idleMax: number }) {
+    this.#slabBytes = options.slabBytes;
+    this.#idleMax = options.idleMax;
+  }
+
+  get idle(): number {
+    return this.#idle.length;
+  }
+
+  /** Empty, and the caller's until it gives it back or hands it to a write. */
+  lend(): Slab {
+    const slab = this.#idle.pop() ?? new Slab(this.#slabBytes, this);
+    slab.used = 0;
+    return slab;
+  }
+
+  /** Nobody reads or writes it any more. */
+  giveBack(slab: Slab): void {
+    if (slab.used === GIVEN_BACK) {
+      throw new Error('a slab was given back twice');
+    }
+    slab.used = GIVEN_BACK;
+    if (this.#idle.length < this.#idleMax) {
+      this.#idle.push(slab);
+    }
+  }
+}
+
+const GIVEN_BACK = -1;
