@@ -12,6 +12,8 @@ export type HboneErrorCode =
   | 'HBONE_BAD_AUTHORITY'
   /** Nobody answered within the connect timeout; often a NetworkPolicy. */
   | 'HBONE_CONNECT_TIMEOUT'
+  /** Until the connect timeout one dial after another reached nobody. */
+  | 'HBONE_PEER_AWAY'
   /** The handshake failed, or an alert came after it. */
   | 'HBONE_TLS'
   /** The handshake was good, but the peer is not whom we expect. */

@@ -1,6 +1,7 @@
 /** HBONE: TCP streams tunnelled as HTTP/2 CONNECT over mutual TLS. */
 export { type Baggage, type BaggageWorkloadType, formatBaggage, parseBaggage } from './baggage.ts';
 export type { ConnectOptions, HboneStream } from './client-session.ts';
+export { ConnectEffort, isUnreached } from './connect-effort.ts';
 export {
   type ConnectTarget,
   ConnectTargetError,
@@ -23,13 +24,13 @@ export {
   type PeerRefusal,
   type PeerRefusalCounts,
 } from './peer-refusals.ts';
+export { HbonePool } from './pool.ts';
 export {
   HBONE_POOL_LIMITS,
-  HbonePool,
   type HbonePoolCounters,
   type HbonePoolLimits,
   type HbonePoolOptions,
-} from './pool.ts';
+} from './pool-options.ts';
 export {
   HBONE_SERVER_LIMITS,
   HboneServer,

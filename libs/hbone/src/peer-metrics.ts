@@ -1,6 +1,6 @@
 /** What is counted of peers, under the names that agents and waypoints have in common. */
 import { PEER_REFUSALS, type PeerRefusalCounts } from './peer-refusals.ts';
-import type { HbonePoolCounters } from './pool.ts';
+import type { HbonePoolCounters } from './pool-options.ts';
 import type { HboneServerCounters } from './server-counters.ts';
 
 export interface TunnelEnds {

@@ -5,74 +5,26 @@
  * the same address and the same pod. One connect is in flight per key; its outcome is everybody's who
  * waits for that key, and nobody else waits.
  */
-import type { Socket } from 'node:net';
 
-import { type Clock, MeshError } from '@ambit/core';
-import { type H2Counters, newH2Counters } from '@ambit/h2';
-import type { Revocations } from '@ambit/identity';
+import { MeshError } from '@ambit/core';
 import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
 import { secureClient } from './client-handshake.ts';
 import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
+import { isUnreached } from './connect-effort.ts';
+import { DialBackoff } from './dial-backoff.ts';
 import { HboneError, refusedPeer } from './errors.ts';
-import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
+import {
+  HBONE_POOL_LIMITS,
+  type HbonePoolCounters,
+  type HbonePoolLimits,
+  type HbonePoolOptions,
+  newPoolCounters,
+} from './pool-options.ts';
 import { disposeLate, raceAbort } from './race-abort.ts';
 import { settled } from './session.ts';
 import { requireValid, type TlsIdentity } from './tls.ts';
 import { type KnownPeer, trustOf } from './trust.ts';
 import { keyText, type TunnelKey } from './tunnel-key.ts';
-
-export interface HbonePoolLimits {
-  readonly connectTimeoutMs: number;
-  /** How long the peer may take to answer CONNECT: it waits 5 s for its record and 10 s for the application. */
-  readonly responseTimeoutMs: number;
-  /** How long a CONNECT waits before the peer is asked whether it is there at all. */
-  readonly doubtMs: number;
-  /** A tunnel nobody asked for within this time is released. */
-  readonly unusedReleaseMs: number;
-  readonly sessionsMax: number;
-  /** Callers that wait for one key's connect. */
-  readonly waitingPerKeyMax: number;
-}
-
-export const HBONE_POOL_LIMITS: HbonePoolLimits = {
-  connectTimeoutMs: 10_000,
-  responseTimeoutMs: 20_000,
-  doubtMs: 2_000,
-  unusedReleaseMs: 300_000,
-  sessionsMax: 10_000,
-  waitingPerKeyMax: 4_096,
-};
-
-export interface HbonePoolOptions {
-  readonly clock: Clock;
-  /**
-   * The current certificate of a local identity; asked for every stream, so it must be cheap. The same object
-   * until it is renewed. Throws (or rejects) when there is none.
-   */
-  readonly identity: (identity: string) => TlsIdentity | Promise<TlsIdentity>;
-  /** The current lists. After a change call `recheck`. */
-  readonly revocations?: () => Revocations | undefined;
-  /** A connected socket, e.g. from inside a pod's namespace. Must heed `signal`. */
-  readonly dial: (key: TunnelKey, signal: AbortSignal) => Promise<Socket>;
-  readonly limits?: Partial<HbonePoolLimits>;
-}
-
-export interface HbonePoolCounters {
-  dials: number;
-  dialFailures: number;
-  streams: number;
-  streamFailures: number;
-  refusedAtBound: number;
-  released: number;
-  /** Handshakes that took less, for a ticket. */
-  resumed: number;
-  /** Open sessions that were ended for what `recheck` found. */
-  endedByRecheck: number;
-  /** Servers that were not taken, by reason. */
-  readonly refusedPeers: PeerRefusalCounts;
-  /** Of the sessions of HTTP/2. */
-  readonly h2: H2Counters;
-}
 
 /** One key's tunnels. */
 interface Slot {
@@ -98,24 +50,15 @@ export class HbonePool {
   readonly #closed = new AbortController();
   readonly #responseDeadlines: Deadlines;
   readonly #doubts: Deadlines;
-  readonly counters: HbonePoolCounters = {
-    dials: 0,
-    dialFailures: 0,
-    streams: 0,
-    streamFailures: 0,
-    refusedAtBound: 0,
-    released: 0,
-    resumed: 0,
-    endedByRecheck: 0,
-    refusedPeers: newPeerRefusalCounts(),
-    h2: newH2Counters(),
-  };
+  readonly #backoff: DialBackoff;
+  readonly counters: HbonePoolCounters = newPoolCounters();
 
   constructor(options: HbonePoolOptions) {
     this.#options = options;
     this.#limits = { ...HBONE_POOL_LIMITS, ...options.limits };
     this.#responseDeadlines = new Deadlines(options.clock, this.#limits.responseTimeoutMs);
     this.#doubts = new Deadlines(options.clock, this.#limits.doubtMs);
+    this.#backoff = new DialBackoff(options.clock, options.random ?? Math.random);
   }
 
   /** Sessions that are open, retired ones included. */
@@ -128,11 +71,19 @@ export class HbonePool {
     try {
       const stream = await this.#attempt(key, request, 1);
       this.counters.streams += 1;
+      if (!this.#backoff.isEmpty) {
+        this.#backoff.succeeded(keyText(key));
+      }
       return stream;
     } catch (error) {
       this.counters.streamFailures += 1;
       throw error;
     }
+  }
+
+  /** Whether the last dial, not long ago, reached nobody. */
+  isAway(key: TunnelKey): boolean {
+    return this.#backoff.has(keyText(key));
   }
 
   /** Nothing new goes to endpoints that have left; what is open there goes on until it ends. */
@@ -192,6 +143,11 @@ export class HbonePool {
       return await session.connect(request);
     } catch (error) {
       const isRefused = error instanceof HboneError && error.code === 'HBONE_REFUSED_STREAM';
+      const isLost = error instanceof HboneError && error.code === 'HBONE_TUNNEL_LOST';
+      if ((isRefused || isLost) && this.#identities.delete(session)) {
+        // The first of its callers that hears of it.
+        this.#backoff.lost(keyText(key));
+      }
       if (!isRefused || attempt >= ATTEMPTS_MAX || request.signal?.aborted) {
         throw error;
       }
@@ -281,10 +237,11 @@ export class HbonePool {
       this.counters.refusedAtBound += 1;
       throw limit(`${this.#live.size} tunnels are open`);
     }
-    this.counters.dials += 1;
     const over = new AbortController();
     const deadline = this.#deadline(over);
     try {
+      await this.#awaitTurn(slot, over.signal);
+      this.counters.dials += 1;
       const session = await this.#establish(slot, over.signal);
       if (this.#closed.signal.aborted) {
         session.destroy();
@@ -293,13 +250,32 @@ export class HbonePool {
       return session;
     } catch (error) {
       this.counters.dialFailures += 1;
-      if (error instanceof HboneError && error.refusal !== undefined) {
-        this.counters.refusedPeers[error.refusal] += 1;
-      }
-      throw error instanceof MeshError ? error : fromIoError(error, 'upstream');
+      const failure = error instanceof MeshError ? error : fromIoError(error, 'upstream');
+      this.#noteFailure(slot, failure);
+      throw failure;
     } finally {
       deadline.abort(FINISHED);
     }
+  }
+
+  #noteFailure({ key }: Slot, failure: MeshError): void {
+    if (failure instanceof HboneError && failure.refusal !== undefined) {
+      this.counters.refusedPeers[failure.refusal] += 1;
+    }
+    if (isUnreached(failure)) {
+      this.#backoff.failed(keyText(key));
+    }
+  }
+
+  /** Who was away a moment ago is not asked at once again. */
+  async #awaitTurn({ key }: Slot, signal: AbortSignal): Promise<void> {
+    const text = keyText(key);
+    const isAgain = this.#backoff.has(text);
+    const waitMs = this.#backoff.waitMs(text);
+    if (waitMs > 0) {
+      await raceAbort(this.#options.clock.sleep(waitMs, signal), signal);
+    }
+    this.counters.dialsAgain += isAgain ? 1 : 0;
   }
 
   async #establish(slot: Slot, signal: AbortSignal): Promise<ClientSession> {

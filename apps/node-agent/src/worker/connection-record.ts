@@ -105,10 +105,17 @@ export class ConnectionRecord {
     });
   }
 
-  /** It failed before the client had sent a byte, and another endpoint is asked. The end of this record. */
-  retried(error: MeshError): void {
+  /**
+   * It failed before the client had sent a byte, and another endpoint is asked. The end of this record. `isAgain`: that one was
+   * asked before, and both are counted and in the log already.
+   */
+  retried(error: MeshError, isAgain = false): void {
     this.#isFinished = true;
     const { metrics, log } = this.#context;
+    if (isAgain) {
+      this.#series.closed += 1;
+      return;
+    }
     const series = metrics.series(this.#labels, flagOf(error));
     series.closed += 1;
     series.failed += 1;

@@ -144,14 +144,26 @@ describe('a connection to a service', () => {
     assert.match(String(rig.line('connection complete')?.['error']), /NetworkPolicy/);
   });
 
-  it('is refused where nobody answers, after three at most', async () => {
-    await using rig = new WorkerRig({ clock: new FakeClock() });
+  it('asks three, then them again in turn, never one twice in a row, until its time is over', async () => {
+    const clock = new FakeClock();
+    await using rig = new WorkerRig({ clock });
     const { port } = await bed(rig, [3, 4, 5, 6]);
     rig.workloads(workload('server', { addresses: [rig.address(2)], services: {} }));
     const client = await rig.connect(1, { address: ADDRESS, port: 80 });
+    await rig.passUntilFailed(clock, 24);
+    assert.equal(asked(rig).length, 2, 'a line for each of the first');
+    const { dialled } = rig;
+    assert.deepEqual(
+      dialled.filter((one, at) => one === dialled[at - 1]),
+      [],
+    );
+    clock.advance(10_000);
     assert.ok((await client.closed) instanceof Error);
-    assert.equal(asked(rig).length, 2);
-    assert.equal(rig.lines.filter(({ level }) => level === 'error').length, 1);
+    const lines = rig.lines.filter(({ level }) => level === 'error');
+    assert.deepEqual(
+      lines.map((line) => line['code']),
+      ['HBONE_PEER_AWAY'],
+    );
     assert.ok(port > 0);
   });
 

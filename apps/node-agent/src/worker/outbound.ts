@@ -3,11 +3,18 @@
  *
  * Rule: what the mesh knows and cannot reach is refused, never sent in clear. A refusal is an RST, so
  * that the application does not take it for an empty answer. No byte of the client is sent before the other end has
- * answered, so until then another endpoint of the service, or another instance of its waypoint, may be asked instead.
+ * answered, so until then another endpoint of the service, or another instance of its waypoint, may be asked instead, and
+ * a peer whose agent is away is asked again until the connect timeout.
  */
 import type { Socket } from 'node:net';
 
-import { formatForwarded, HbonePool, newTraceparent } from '@ambit/hbone';
+import {
+  ConnectEffort,
+  formatForwarded,
+  HbonePool,
+  isUnreached,
+  newTraceparent,
+} from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
 import { type ByteConn, Deadlines, formatAddress, SocketConn } from '@ambit/proxy';
 import {
@@ -29,10 +36,22 @@ type Decision = OutboundDecision<Workload, MeshService>;
 /** Of a connection that is not refused. */
 export type Way = Exclude<Decision, { kind: 'refuse' }>;
 
-/** Endpoints that one connection asks. */
+/** Endpoints that one connection asks, before it asks any of them again. */
 const TRIES_MAX = 3;
 /** Who has not answered after this loses the connection to another endpoint, if there is one. */
 const PATIENCE_MS = 5_000;
+
+interface Attempt {
+  readonly source: Workload;
+  readonly decision: Way;
+  /** Endpoints that were asked; each of them again once all were. */
+  readonly tried: Set<string>;
+  readonly effort: ConnectEffort;
+}
+
+interface Failed extends Attempt {
+  readonly error: unknown;
+}
 
 export class Outbound implements CarriedWay<Tracked> {
   readonly direction = 'outbound';
@@ -79,31 +98,50 @@ export class Outbound implements CarriedWay<Tracked> {
     return Promise.resolve({ row });
   }
 
-  /** Decides, counts and dials; and once more for another endpoint where one does not answer. */
+  /** Decides, counts and dials; and again, another endpoint if there is one, where nobody is there to answer. */
   async reach(carried: Carried, { row }: Tracked): Promise<ByteConn> {
-    const { record } = this.#context;
+    const { record, clock, config } = this.#context;
     const { conn, life } = carried;
     const source = await requireWorkload(this.#context, life.signal);
+    using effort = new ConnectEffort(clock, config.limits.connectTimeoutMs);
     const tried = new Set<string>();
     for (;;) {
       const decision = this.#decide(carried, source, tried);
-      const isTunnel = decision.kind === 'hbone' || decision.kind === 'waypoint';
-      row.protocol = isTunnel ? 'HBONE' : 'TCP';
+      row.protocol = isTunnel(decision) ? 'HBONE' : 'TCP';
       row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
-      carried.record = new ConnectionRecord(describeOutbound(conn, source, decision), record);
+      carried.record ??= new ConnectionRecord(describeOutbound(conn, source, decision), record);
       const uid = chosenOf(decision)?.uid;
       if (uid !== undefined) {
         tried.add(uid);
       }
       try {
-        return await this.#try(carried, { source, decision, tried });
+        return await this.#try(carried, { source, decision, tried, effort });
       } catch (error) {
-        const mayAsk = uid !== undefined && isUnanswered(error) && !life.signal.aborted;
-        if (!mayAsk || tried.size >= TRIES_MAX || !this.#hasOther(carried, source, tried)) {
-          throw error;
-        }
-        carried.record.retried(error);
+        this.#goOn(carried, { error, source, decision, tried, effort });
       }
+    }
+  }
+
+  /** Throws, unless somebody is to be asked: another endpoint, or in the end the same ones again, in turn. */
+  #goOn(carried: Carried, { error, source, decision, tried, effort }: Failed): void {
+    if (!isUnanswered(error) || carried.life.signal.aborted) {
+      throw error;
+    }
+    const uid = chosenOf(decision)?.uid;
+    const asksOther =
+      uid !== undefined && tried.size < TRIES_MAX && this.#hasOther(carried, source, tried);
+    const asksAgain =
+      isTunnel(decision) && isUnreached(error) && this.#leadsToTunnel(carried, source);
+    if (!(asksOther || asksAgain) || !effort.goesOn(error)) {
+      throw isTunnel(decision) ? effort.failure(error) : error;
+    }
+    if (!asksOther) {
+      tried.clear();
+    }
+    if (uid !== undefined && (asksOther || this.#hasOther(carried, source, new Set([uid])))) {
+      tried.add(uid);
+      carried.record?.retried(error, !asksOther || effort.failures >= TRIES_MAX);
+      carried.record = undefined;
     }
   }
 
@@ -150,15 +188,25 @@ export class Outbound implements CarriedWay<Tracked> {
     }
   }
 
+  /** Whether the mesh still has who was meant. An address that it does not know any more is not asked: that were in clear. */
+  #leadsToTunnel(carried: Carried, source: Workload): boolean {
+    try {
+      return isTunnel(this.#resolve(carried, source));
+    } catch {
+      return false;
+    }
+  }
+
   /** One endpoint. Remembers whether it answered. */
-  async #try(
-    carried: Carried,
-    way: { readonly source: Workload; readonly decision: Way; readonly tried: ReadonlySet<string> },
-  ): Promise<ByteConn> {
-    const { source, decision, tried } = way;
+  async #try(carried: Carried, way: Attempt): Promise<ByteConn> {
+    const { source, decision, tried, effort } = way;
     const uid = chosenOf(decision)?.uid;
+    const life =
+      effort.signal === undefined
+        ? carried.life.signal
+        : AbortSignal.any([carried.life.signal, effort.signal]);
     if (uid === undefined) {
-      return await this.#dial(carried.conn, { source, decision, signal: carried.life.signal });
+      return await this.#dial(carried.conn, { source, decision, signal: life });
     }
     const late = new AbortController();
     const deadline = this.#patience.add(() => {
@@ -166,7 +214,7 @@ export class Outbound implements CarriedWay<Tracked> {
         late.abort(noAnswer());
       }
     });
-    const signal = AbortSignal.any([carried.life.signal, late.signal]);
+    const signal = AbortSignal.any([life, late.signal]);
     const asked = [uid, behind(uid, toOf(carried))];
     for (const one of asked) this.#unanswered.tries(one);
     try {
@@ -238,6 +286,10 @@ export function authorityOf(
   return kind === 'hbone' && dial.kind === 'dns' && port !== undefined
     ? formatAuthority(address, port)
     : authority;
+}
+
+function isTunnel({ kind }: Way): boolean {
+  return kind === 'hbone' || kind === 'waypoint';
 }
 
 /** Where the client was going. */

@@ -18,6 +18,7 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_accept_errors_total: (pod) => pod.acceptErrors,
   ambit_tunnels_open: (pod) => pod.tunnels,
   ambit_tunnel_dials_total: (pod) => pod.pool.dials,
+  ambit_tunnel_dials_again_total: (pod) => pod.pool.dialsAgain,
   ambit_tunnel_dial_failures_total: (pod) => pod.pool.dialFailures,
   ambit_tunnel_streams_total: (pod) => pod.pool.streams,
   ambit_tunnels_released_total: (pod) => pod.pool.released,

@@ -14,6 +14,8 @@ export interface UpstreamCall {
   readonly caller: Caller;
   /** Of the service that was meant. Undefined: the workload itself. */
   readonly host?: string;
+  /** Whom the connection could go to at this moment, that endpoint included while it is one. */
+  readonly endpoints: () => readonly MeshEndpoint[];
 }
 
 export class MeshContext {

@@ -2,16 +2,27 @@
  * Connections to endpoints: through a tunnel to the endpoint's agent where it has one, else plain TCP.
  *
  * The tunnel carries the waypoint's own certificate, expects the endpoint's identity, and names caller and service
- * for the agent's log (`x-ambit-source`, `baggage`, `forwarded`; the first believed only from the bound waypoint).
+ * for the agent's log (`x-ambit-source`, `baggage`, `forwarded`; the first believed only from the bound waypoint). Where the
+ * agent is away, and nobody else could be asked, it is asked again until the connect timeout.
  */
 import { connect, type Socket } from 'node:net';
 import type { Clock } from '@ambit/core';
-import { formatForwarded, HbonePool, newTraceparent, type TlsIdentity } from '@ambit/hbone';
+import {
+  ConnectEffort,
+  formatForwarded,
+  HbonePool,
+  isUnreached,
+  newTraceparent,
+  type TlsIdentity,
+  type TunnelKey,
+} from '@ambit/hbone';
 import { HttpError } from '@ambit/http';
 import type { MeshIndex } from '@ambit/model';
 import { type ByteConn, FINISHED, fromIoError, SocketConn } from '@ambit/proxy';
 import { expectedIdentities, formatAuthority, HBONE_PORT, pickAddress } from '@ambit/routing';
 import type { UpstreamCall } from './mesh-context.ts';
+
+type Workload = UpstreamCall['endpoint']['workload'];
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALLER_HEADER = 'x-ambit-source';
@@ -54,22 +65,57 @@ export class UpstreamDialer {
       const socket = await this.#socket(target.host, targetPort, signal);
       return new SocketConn(socket, { side: 'upstream' });
     }
+    const key = this.#keyOf(workload, target.host);
+    const request = {
+      authority: formatAuthority(target.host, targetPort),
+      headers: tunnelHeaders(call),
+    };
+    using effort = new ConnectEffort(this.#options.clock, CONNECT_TIMEOUT_MS);
+    for (;;) {
+      const signals = effort.signal === undefined ? [signal] : [signal, effort.signal];
+      try {
+        return (await this.pool.connect(key, { ...request, signal: AbortSignal.any(signals) }))
+          .conn;
+      } catch (error) {
+        if (!isUnreached(error) || signal.aborted) {
+          throw error;
+        }
+        if (!this.#isLastResort(call) || !effort.goesOn(error)) {
+          throw effort.failure(error);
+        }
+      }
+    }
+  }
+
+  #keyOf(workload: Workload, address: string): TunnelKey {
     const { identity, hbonePort = HBONE_PORT } = this.#options;
-    const { conn } = await this.pool.connect(
-      {
-        sourceIdentity: identity,
-        expectedIdentities: expectedIdentities(workload),
-        address: target.host,
-        port: hbonePort,
-        sourcePod: '',
-      },
-      {
-        authority: formatAuthority(target.host, targetPort),
-        headers: tunnelHeaders(call),
-        signal,
-      },
+    return {
+      sourceIdentity: identity,
+      expectedIdentities: expectedIdentities(workload),
+      address,
+      port: hbonePort,
+      sourcePod: '',
+    };
+  }
+
+  /** Whether it is still an endpoint, and the agents of all others are away too. */
+  #isLastResort({ endpoint, endpoints }: UpstreamCall): boolean {
+    const now = endpoints();
+    const isThere = now.some(
+      ({ key, workload }) => key === endpoint.key && isSame(workload, endpoint.workload),
     );
-    return conn;
+    return (
+      isThere && now.every(({ key, workload }) => key === endpoint.key || this.#isAway(workload))
+    );
+  }
+
+  #isAway(workload: Workload): boolean {
+    const target = pickAddress(workload, {});
+    return (
+      workload.tunnelProtocol !== 'NONE' &&
+      target !== undefined &&
+      this.pool.isAway(this.#keyOf(workload, target.host))
+    );
   }
 
   async #socket(host: string, port: number, signal: AbortSignal): Promise<Socket> {
@@ -103,6 +149,10 @@ export class UpstreamDialer {
       signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+function isSame(now: Workload, before: Workload): boolean {
+  return now.uid === before.uid && now.addresses.join() === before.addresses.join();
 }
 
 /** The headers of a CONNECT; the baggage is the source's, so that both hops tell of the same workload. */

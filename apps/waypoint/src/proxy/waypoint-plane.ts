@@ -89,7 +89,9 @@ export class WaypointPlane implements MeshPlane {
   async dial({ endpoint, cluster }: DialTarget, signal: AbortSignal): Promise<ByteConn> {
     const host = this.cluster(cluster)?.service?.hostname;
     const { caller } = this;
-    return await this.#mesh.dial({ endpoint, caller, ...(host !== undefined && { host }) }, signal);
+    const endpoints = () => this.cluster(cluster)?.endpoints ?? [];
+    const call = { endpoint, caller, endpoints, ...(host !== undefined && { host }) };
+    return await this.#mesh.dial(call, signal);
   }
 
   /** The same object while the workload's own resource stays the same. */

@@ -4,7 +4,8 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import { type Clock, systemClock } from '@ambit/core';
 import type { Revocations } from '@ambit/identity';
-import { HbonePool, type HbonePoolLimits } from '../pool.ts';
+import { HbonePool } from '../pool.ts';
+import type { HbonePoolLimits } from '../pool-options.ts';
 import { HboneServer, type HboneServerLimits, type RejectedPeer } from '../server.ts';
 import type { OnConnect } from '../server-session.ts';
 import type { TlsIdentity } from '../tls.ts';

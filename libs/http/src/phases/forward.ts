@@ -90,7 +90,8 @@ export class Forwarding implements TrySink {
     if (outcome !== undefined && outcome.kind !== 'overflow') {
       this.#plan.state.record(this.#tx.endpoint?.key ?? '', undefined);
     }
-    if (outcome !== undefined && this.#takesRetry(outcome)) {
+    const isGivenUp = error.code === 'HTTP_CONNECT_FAILURE' && !error.retryable;
+    if (outcome !== undefined && !isGivenUp && this.#takesRetry(outcome)) {
       this.#sendLater();
       return;
     }

@@ -9,9 +9,11 @@ export function connectFailure(error: unknown): HttpError {
     return error;
   }
   const message = error instanceof Error ? error.message : String(error);
+  // It was waited for as long as for any connection already: asked no more.
+  const isGivenUp = error instanceof MeshError && error.code === 'HBONE_PEER_AWAY';
   return new HttpError('HTTP_CONNECT_FAILURE', message.slice(0, 200), {
     side: error instanceof MeshError ? error.side : 'upstream',
-    retryable: true,
+    retryable: !isGivenUp,
     cause: error,
   });
 }

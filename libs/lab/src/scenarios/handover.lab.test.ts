@@ -74,6 +74,24 @@ describe('an agent that follows another one on its node', () => {
   }
 });
 
+describe('an agent that is killed', () => {
+  it('costs only the connections that were on it: new ones wait for the next one', async () => {
+    const { lab } = bed;
+    assert.ok((await client.hold('on-it', 'server.shop', 9000)).ok);
+    await client.startLoad('new', { url: URL }, 20);
+    const restarts = (): number =>
+      lab.status().components.find(({ name }) => name === 'agent/node1')?.restarts ?? 0;
+    const before = restarts();
+    lab.kill('agent/node1');
+    await lab.waitFor(() => restarts() > before, { what: 'the next agent' });
+    assert.equal((await client.http({ url: URL })).status, 200);
+    const { sent, ok, errors } = await client.stopLoad('new');
+    assert.deepEqual([ok, errors], [sent, {}]);
+    assert.ok(sent > REQUESTS);
+    assert.equal((await client.ping('on-it')).ok, false);
+  });
+});
+
 function nodeOf(name: string) {
   const node = bed.lab.network.nodes.find((one) => one.name === name);
   assert.ok(node);

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 import { type Clock, systemClock } from '@ambit/core';
+import type { FakeClock } from '@ambit/core/testing';
 import type { Workload } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
 import { Deadlines, SocketConn } from '@ambit/proxy';
@@ -39,6 +40,8 @@ export class WorkerRig {
   readonly worker: ProxyWorker;
   readonly messages: FromWorker[] = [];
   readonly lines: LogLine[] = [];
+  /** Addresses that pods have dialled. */
+  readonly dialled: string[] = [];
   readonly #subnet: string;
   readonly #deadlines: Deadlines;
   /** By listener, in the order of the connects, which is the order of the accepts. */
@@ -160,6 +163,20 @@ export class WorkerRig {
     return families.find((family) => family.name === name)?.values[0]?.value ?? 0;
   }
 
+  /** Lets time pass on a fake clock while no dial is under way, until so many have reached nobody. */
+  async passUntilFailed(clock: FakeClock, dials: number): Promise<void> {
+    for (;;) {
+      const failed = this.metric('ambit_tunnel_dial_failures_total');
+      if (failed < dials && failed === this.dialled.length) {
+        clock.advance(10);
+      }
+      await new Promise(setImmediate);
+      if (failed >= dials) {
+        return;
+      }
+    }
+  }
+
   line(message: string): LogLine | undefined {
     return this.lines.find((line) => line.message === message);
   }
@@ -194,6 +211,7 @@ export class WorkerRig {
       listenAt: (port) => ({ host: address, port }),
       dial: async (dial) => {
         const { address: host, port } = dial;
+        this.dialled.push(host);
         const socket = connect({ host, port, localAddress: address, allowHalfOpen: true });
         return await connected(socket, dial, this.#deadlines);
       },
