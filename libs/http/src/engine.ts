@@ -3,7 +3,7 @@
  *
  * Rule: a request passes the phases in their order (`phases/table.ts`) or ends with an answer from the one table of errors.
  */
-import type { Clock, MeshError } from '@ambit/core';
+import { type Clock, type MeshError, Roster } from '@ambit/core';
 import { type H2Counters, type H2Limits, newH2Counters } from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
 import type { ClientConnection, ClientConnectionHost } from './downstream/client-connection.ts';
@@ -45,9 +45,9 @@ export class HttpEngine implements RunHost {
   readonly #http2: Http2Pool;
   readonly #sweeper: Sweeper;
   readonly #sessionLimits: H2Limits;
-  readonly #clients = new Set<ClientConnection>();
+  readonly #clients = new Roster<ClientConnection>();
   readonly #tunnels: TcpTunnels = new Set();
-  readonly #runs = new Set<RequestRun>();
+  readonly #runs = new Roster<RequestRun>();
   /** Of those, whose connection became something else. */
   readonly #switched = new Set<RequestRun>();
   readonly #idle = new Set<() => void>();
@@ -134,7 +134,7 @@ export class HttpEngine implements RunHost {
    */
   recheck(): number {
     let cut = 0;
-    for (const open of [...this.#tunnels, ...this.#runs]) {
+    for (const open of [...this.#tunnels, ...this.#runs.all()]) {
       cut += open.recheck() ? 1 : 0;
     }
     return cut;
@@ -148,7 +148,7 @@ export class HttpEngine implements RunHost {
   leave(): void {
     if (!this.#isLeaving) {
       this.#isLeaving = true;
-      for (const client of this.#clients) {
+      for (const client of this.#clients.all()) {
         client.leave();
       }
     }
@@ -158,7 +158,7 @@ export class HttpEngine implements RunHost {
   async drain(): Promise<void> {
     this.#isLeaving = true;
     this.#isDraining = true;
-    for (const client of [...this.#clients]) {
+    for (const client of this.#clients.all()) {
       client.drain();
     }
     if (this.live === 0) {
@@ -173,10 +173,10 @@ export class HttpEngine implements RunHost {
   destroy(): void {
     this.#isDraining = true;
     const reason = new HttpError('HTTP_CLIENT_GONE', 'the proxy stops', { side: 'local' });
-    for (const client of [...this.#clients]) {
+    for (const client of this.#clients.all()) {
       client.destroy();
     }
-    for (const run of [...this.#runs]) {
+    for (const run of this.#runs.all()) {
       run.abort(reason);
     }
     for (const tunnel of this.#tunnels) {

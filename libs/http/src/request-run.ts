@@ -4,7 +4,7 @@
  * Rule: it ends once, by an answer that is whole, an answer that is cut, or a client that is gone. Nothing that a callback
  * throws gets out of here.
  */
-import type { MeshError } from '@ambit/core';
+import type { MeshError, RosterMember } from '@ambit/core';
 import { HttpError, toHttpError } from './errors.ts';
 import { errorReply, type Reply } from './local-reply.ts';
 import type { Exchange, ExchangeListener } from './message.ts';
@@ -24,7 +24,8 @@ export interface RunHost {
   onOver(run: RequestRun): void;
 }
 
-export class RequestRun implements ExchangeListener, ForwardListener {
+export class RequestRun implements ExchangeListener, ForwardListener, RosterMember {
+  rosterSlot = -1;
   readonly #tx: Transaction;
   readonly #context: EngineContext;
   readonly #host: RunHost;

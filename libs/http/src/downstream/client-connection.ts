@@ -1,8 +1,8 @@
 /** A client's connection as the engine sees it, whatever is spoken on it. */
-import type { MeshError } from '@ambit/core';
+import type { MeshError, RosterMember } from '@ambit/core';
 import type { Exchange } from '../message.ts';
 
-export interface ClientConnection {
+export interface ClientConnection extends RosterMember {
   /** No further requests after those that the client may have sent when it hears so. Idempotent. */
   leave(): void;
   /** As `leave`, and closes as soon as nothing is in work. Idempotent. */

@@ -1,5 +1,5 @@
 /** One stream of an HTTP/2 client in the one request model. */
-import type { MeshError } from '@ambit/core';
+import type { MeshError, Roster, RosterMember } from '@ambit/core';
 import { ERROR, type ServerStream, type StreamSink } from '@ambit/h2';
 import { type ByteConn, ProxyError } from '@ambit/proxy';
 import type { BodySink, BodySource } from '../body.ts';
@@ -10,12 +10,14 @@ import type { Exchange, ExchangeListener, RequestHead, ResponseHead } from '../m
 
 const NO_CONNECTION: readonly string[] = Object.freeze([]);
 
-export class Http2Exchange implements Exchange, BodySource, StreamSink {
+export class Http2Exchange implements Exchange, BodySource, StreamSink, RosterMember {
+  rosterSlot = -1;
   readonly head: RequestHead;
   readonly body: BodySource | undefined;
   /** When the slowness of the body was looked at last. */
   windowAt = 0;
   readonly #stream: ServerStream;
+  readonly #awaited: Roster<Http2Exchange>;
   #listener: ExchangeListener | undefined;
   #sink: BodySink | undefined;
   #trailers: FieldLines = NO_FIELDS;
@@ -27,10 +29,12 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
   #hasContinued = false;
   #windowBytes = 0;
 
-  constructor(stream: ServerStream) {
+  /** It is in `awaited` while the request's body is not whole. */
+  constructor(stream: ServerStream, awaited: Roster<Http2Exchange>) {
     const { request } = stream;
     const length = fieldValue(request.fields, 'content-length');
     this.#stream = stream;
+    this.#awaited = awaited;
     this.head = {
       version: '2',
       method: request.method,
@@ -43,6 +47,9 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
       neverIndexed: request.neverIndexed,
     };
     this.body = stream.hasBody ? this : undefined;
+    if (stream.hasBody) {
+      awaited.add(this);
+    }
   }
 
   listen(listener: ExchangeListener): void {
@@ -174,6 +181,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
   }
 
   onEnd(): void {
+    this.#awaited.delete(this);
     const sink = this.#sink;
     this.#sink = undefined;
     sink?.onEnd(this.#trailers);
@@ -206,12 +214,14 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink {
   }
 
   #over(): void {
+    this.#awaited.delete(this);
     this.#isOver = true;
     this.#listener = undefined;
     this.#sink = undefined;
   }
 
   #onClosed(error: MeshError | undefined): void {
+    this.#awaited.delete(this);
     const listener = this.#listener;
     this.#listener = undefined;
     listener?.onGone(error ?? gone());

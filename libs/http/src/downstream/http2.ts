@@ -1,5 +1,5 @@
 /** HTTP/2 clients: a session of `@ambit/h2`, its idle and slow ends, and its streams in the one request model. */
-import type { MeshError } from '@ambit/core';
+import { type MeshError, Roster } from '@ambit/core';
 import { EDGE_LIMITS, type H2Counters, H2Error, type H2Limits, ServerSession } from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
 import type { Sweeper, Swept } from '../h1/connection/sweeper.ts';
@@ -41,31 +41,32 @@ export function serveHttp2(conn: ByteConn, options: Http2Options): ClientConnect
 }
 
 class Http2Connection implements ClientConnection, Swept {
+  rosterSlot = -1;
   readonly #session: ServerSession;
   readonly #options: Http2Options;
   /** Whose bodies have not come whole. */
-  readonly #awaited = new Set<Http2Exchange>();
+  readonly #awaited = new Roster<Http2Exchange>();
   #busyAt: number;
 
   constructor(conn: ByteConn, options: Http2Options) {
     const { sweeper, session, counters, host } = options;
     this.#options = options;
     this.#busyAt = sweeper.now();
+    const sweeping = sweeper.add(this);
     this.#session = new ServerSession({
       transport: conn,
       clock: sweeper.clock,
       limits: session,
       counters,
       onStream: (stream) => {
-        const exchange = new Http2Exchange(stream);
+        const exchange = new Http2Exchange(stream, this.#awaited);
         if (exchange.body !== undefined) {
-          this.#awaited.add(exchange);
           exchange.windowAt = sweeper.now();
         }
         host.onExchange(exchange);
       },
       onClose: (error) => {
-        sweeper.delete(this);
+        sweeper.delete(sweeping);
         // A client that goes away in the middle has refused nobody.
         if (error instanceof H2Error && error.side === 'downstream') {
           host.onRefused(error);
@@ -73,7 +74,6 @@ class Http2Connection implements ClientConnection, Swept {
         host.onClosed();
       },
     });
-    sweeper.add(this);
   }
 
   leave(): void {
@@ -95,7 +95,7 @@ class Http2Connection implements ClientConnection, Swept {
     } else if (nowMs - this.#busyAt >= limits.idleTimeoutMs) {
       this.#session.drain();
     }
-    for (const exchange of this.#awaited) {
+    for (const exchange of this.#awaited.all()) {
       if (!exchange.awaitsBody) {
         this.#awaited.delete(exchange);
       } else if (nowMs - exchange.windowAt >= limits.bodyWindowMs) {

@@ -95,12 +95,8 @@ export class ClusterState {
   }
 
   free(key: string): void {
-    const left = (this.#active.get(key) ?? 1) - 1;
-    if (left === 0) {
-      this.#active.delete(key);
-    } else {
-      this.#active.set(key, left);
-    }
+    // The key stays until the endpoints change: a Map whose members come and go is collected late.
+    this.#active.set(key, (this.#active.get(key) ?? 1) - 1);
   }
 
   /** `status` undefined: the endpoint gave no answer of its own. */
@@ -132,6 +128,11 @@ export class ClusterState {
       return;
     }
     this.#endpoints = endpoints;
+    for (const [key, count] of this.#active) {
+      if (count === 0) {
+        this.#active.delete(key);
+      }
+    }
     this.#outlier?.setHosts(endpoints.map((endpoint) => endpoint.key));
     if (!this.late.isEmpty) {
       this.late.keep(new Set(endpoints.map(({ key }) => key)));

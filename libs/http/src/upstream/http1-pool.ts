@@ -204,6 +204,8 @@ export class Http1Pool implements UpgradePool, Http1Host {
       slowHead: new SlowHead(),
       idleSinceMs: 0,
       isIdle: false,
+      older: undefined,
+      newer: undefined,
     };
     this.counters.opened += 1;
     this.#all.add(pooled);
@@ -279,5 +281,6 @@ export class Http1Pool implements UpgradePool, Http1Host {
         pooled.connection.destroy();
       }
     }
+    this.#idle.forget();
   }
 }

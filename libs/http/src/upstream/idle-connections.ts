@@ -6,11 +6,16 @@ import type { UpstreamLink } from './message.ts';
 export interface IdleConnection {
   readonly link: UpstreamLink;
   isIdle: boolean;
+  /** Among all that are idle: unused for longer, and for less long. */
+  older: this | undefined;
+  newer: this | undefined;
 }
 
 export class IdleConnections<Connection extends IdleConnection> {
-  /** Most recently used last. */
+  /** Most recently used last. A list that became empty stays until `forget`, because it is soon needed again. */
   readonly #lists = new Map<string, Connection[]>();
+  #oldest: Connection | undefined;
+  #newest: Connection | undefined;
   #size = 0;
 
   get size(): number {
@@ -26,15 +31,21 @@ export class IdleConnections<Connection extends IdleConnection> {
       list.push(connection);
     }
     connection.isIdle = true;
+    connection.older = this.#newest;
+    if (this.#newest === undefined) {
+      this.#oldest = connection;
+    } else {
+      this.#newest.newer = connection;
+    }
+    this.#newest = connection;
     this.#size += 1;
   }
 
   /** The one that was used last. */
   take(key: string): Connection | undefined {
-    const list = this.#lists.get(key);
-    const connection = list?.pop();
+    const connection = this.#lists.get(key)?.pop();
     if (connection !== undefined) {
-      this.#taken(connection, list);
+      this.#unlink(connection);
     }
     return connection;
   }
@@ -45,28 +56,22 @@ export class IdleConnections<Connection extends IdleConnection> {
     const index = connection.isIdle ? (list?.indexOf(connection) ?? -1) : -1;
     if (index !== -1) {
       list?.splice(index, 1);
-      this.#taken(connection, list);
+      this.#unlink(connection);
     }
   }
 
-  /** Of the endpoint and caller that were not served for longest; exact where they have one connection each. */
+  /** The one that was not used for longest. */
   oldest(): Connection | undefined {
-    for (const [connection] of this.#lists.values()) {
-      return connection;
-    }
-    return undefined;
+    return this.#oldest;
   }
 
-  /** One that counts for the cluster, unused for longer than others of its endpoint. */
+  /** One that counts for the cluster, unused for longer than others of it. */
   oneOf(cluster: ClusterState): Connection | undefined {
-    for (const list of this.#lists.values()) {
-      for (const connection of list) {
-        if (connection.link.cluster === cluster) {
-          return connection;
-        }
-      }
+    let connection = this.#oldest;
+    while (connection !== undefined && connection.link.cluster !== cluster) {
+      connection = connection.newer;
     }
-    return undefined;
+    return connection;
   }
 
   /** A list of its own. */
@@ -74,11 +79,30 @@ export class IdleConnections<Connection extends IdleConnection> {
     return [...this.#lists.values()].flat();
   }
 
-  #taken(connection: Connection, list: readonly Connection[] | undefined): void {
+  /** Drops what is kept of those who have no connection any more. */
+  forget(): void {
+    for (const [key, list] of this.#lists) {
+      if (list.length === 0) {
+        this.#lists.delete(key);
+      }
+    }
+  }
+
+  #unlink(connection: Connection): void {
+    const { older, newer } = connection;
+    if (older === undefined) {
+      this.#oldest = newer;
+    } else {
+      older.newer = newer;
+    }
+    if (newer === undefined) {
+      this.#newest = older;
+    } else {
+      newer.older = older;
+    }
+    connection.older = undefined;
+    connection.newer = undefined;
     connection.isIdle = false;
     this.#size -= 1;
-    if (list?.length === 0) {
-      this.#lists.delete(connection.link.key);
-    }
   }
 }

@@ -4,7 +4,7 @@
  * Rule: one state, moved by events of the transport, of the exchange in work and of the clock; whatever comes too late for the
  * state changes nothing. What is wrong is answered once, if an answer can still be told apart, and ends the connection.
  */
-import { MeshError } from '@ambit/core';
+import { MeshError, type RosterMember } from '@ambit/core';
 import type { ByteConn, ByteSink } from '@ambit/proxy';
 import { H1Error, type H1ErrorCode, type H1Refusals } from '../errors.ts';
 import type { H1Limits } from '../limits.ts';
@@ -15,7 +15,7 @@ import { Outgoing } from './outgoing.ts';
 import { Patience } from './patience.ts';
 import { writeRefusal } from './refusal.ts';
 import { type RequestSink, ServerExchange } from './server-exchange.ts';
-import type { Sweeper, Swept } from './sweeper.ts';
+import type { Sweeper, Sweeping, Swept } from './sweeper.ts';
 import { H1_TIMEOUTS, type H1Timeouts } from './timeouts.ts';
 
 export interface ServerConnectionOptions {
@@ -34,12 +34,14 @@ export interface ServerConnectionOptions {
 /** `linger`: our direction has ended; what still comes is dropped. */
 type State = 'idle' | 'head' | 'work' | 'linger' | 'over';
 
-export class H1ServerConnection implements ByteSink, Swept {
+export class H1ServerConnection implements ByteSink, Swept, RosterMember {
+  rosterSlot = -1;
   readonly conn: ByteConn;
   readonly outgoing: Outgoing;
   readonly #options: ServerConnectionOptions;
   readonly #timeouts: H1Timeouts;
   readonly #patience: Patience;
+  #sweeping: Sweeping | undefined;
   readonly #decoder: RequestDecoder;
   #state: State = 'idle';
   #exchange: ServerExchange | undefined;
@@ -63,7 +65,7 @@ export class H1ServerConnection implements ByteSink, Swept {
   }
 
   start(): void {
-    this.#options.sweeper.add(this);
+    this.#sweeping = this.#options.sweeper.add(this);
     this.#patience.begin(this.#timeouts.headMs);
     this.conn.start(this);
   }
@@ -330,7 +332,9 @@ export class H1ServerConnection implements ByteSink, Swept {
 
   #release(): void {
     this.#state = 'over';
-    this.#options.sweeper.delete(this);
+    if (this.#sweeping !== undefined) {
+      this.#options.sweeper.delete(this.#sweeping);
+    }
     this.#options.onClosed?.();
   }
 

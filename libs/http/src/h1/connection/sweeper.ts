@@ -3,11 +3,16 @@
  *
  * So a request costs no timer, whatever it waits for; a timeout is late by a period at most.
  */
-import type { Clock } from '@ambit/core';
+import { type Clock, Roster, type RosterMember } from '@ambit/core';
 
 export interface Swept {
   /** `nowMs` is the clock's. Must not throw. */
   sweep(nowMs: number): void;
+}
+
+/** Who asked to be swept; for `delete`. */
+export interface Sweeping extends RosterMember {
+  readonly swept: Swept;
 }
 
 const PERIOD_MS = 1_000;
@@ -15,7 +20,7 @@ const PERIOD_MS = 1_000;
 export class Sweeper {
   readonly clock: Clock;
   readonly #periodMs: number;
-  readonly #swept = new Set<Swept>();
+  readonly #swept = new Roster<Sweeping>();
   #sleep: AbortController | undefined;
 
   constructor(clock: Clock, periodMs = PERIOD_MS) {
@@ -32,17 +37,20 @@ export class Sweeper {
   }
 
   /** Runs while there is anything to ask. */
-  add(swept: Swept): void {
-    this.#swept.add(swept);
+  add(swept: Swept): Sweeping {
+    const sweeping = { swept, rosterSlot: -1 };
+    this.#swept.add(sweeping);
     if (this.#sleep === undefined) {
       const sleep = new AbortController();
       this.#sleep = sleep;
       this.#run(sleep).catch(() => undefined);
     }
+    return sweeping;
   }
 
-  delete(swept: Swept): void {
-    this.#swept.delete(swept);
+  /** Idempotent. */
+  delete(sweeping: Sweeping): void {
+    this.#swept.delete(sweeping);
     if (this.#swept.size === 0) {
       // A timer that nobody waits for would keep the process alive.
       this.#sleep?.abort();
@@ -54,7 +62,7 @@ export class Sweeper {
     while (!sleep.signal.aborted) {
       await this.clock.sleep(this.#periodMs, sleep.signal);
       const now = this.clock.now();
-      for (const swept of this.#swept) {
+      for (const { swept } of this.#swept.all()) {
         swept.sweep(now);
       }
     }
