@@ -23,6 +23,9 @@ export interface HeapLimits {
 
 /** Of a thread whose heap may take so much; undefined: as V8 sees fit. Call before threads are made. */
 export function workerResourceLimits(heapBytes: number | undefined): ResourceLimits {
+  // V8 would place in the old space at once what it saw live for long in the first seconds, such as the lists of a request's
+  // fields; each of those, dead or not, then keeps alive what it points to.
+  setFlagsFromString('--no-allocation-site-pretenuring');
   if (heapBytes === undefined) {
     return { maxYoungGenerationSizeMb: YOUNG_MB };
   }
