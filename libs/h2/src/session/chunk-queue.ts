@@ -13,10 +13,12 @@ const SMALL_BYTES = 2_048;
 const BLOCK_BYTES_MIN = 512;
 const BLOCK_BYTES_MAX = 16_384;
 
-/** With so much waiting, the next is copied into slabs. */
-const SLABS_FROM_BYTES = 32 * 1024;
-/** Of the thread: at most 4 MiB while nobody waits. */
-const slabs = new SlabPool({ slabBytes: 64 * 1024, idleMax: 64 });
+/** Borrowed chunks of so much are copied into slabs: into small ones at first, so that little that waits holds little. */
+const SLAB_CHUNK_BYTES = 8 * 1024;
+const LARGE_FROM_BYTES = 48 * 1024;
+/** Of the thread: at most 5 MiB while nobody waits. */
+const smallSlabs = new SlabPool({ slabBytes: 16 * 1024, idleMax: 64 });
+const largeSlabs = new SlabPool({ slabBytes: 64 * 1024, idleMax: 64 });
 
 export class ChunkQueue {
   #chunks: Uint8Array[] = [];
@@ -45,12 +47,10 @@ export class ChunkQueue {
 
   /** Keeps nothing of the chunk itself. */
   copy(chunk: Uint8Array): void {
-    if (chunk.length < SMALL_BYTES) {
-      this.coalesce(chunk);
-    } else if (this.#bytes + chunk.length < SLABS_FROM_BYTES) {
-      this.coalesce(Buffer.from(chunk));
-    } else {
+    if (chunk.length >= SLAB_CHUNK_BYTES || this.#bytes >= LARGE_FROM_BYTES) {
       this.#copyIntoSlabs(chunk);
+    } else {
+      this.coalesce(chunk.length < SMALL_BYTES ? chunk : Buffer.from(chunk));
     }
   }
 
@@ -113,7 +113,7 @@ export class ChunkQueue {
     while (left.length > 0) {
       let slab = this.#lastSlab();
       if (slab === undefined) {
-        slab = slabs.lend();
+        slab = (this.#bytes < LARGE_FROM_BYTES ? smallSlabs : largeSlabs).lend();
         this.push(slab.content);
         this.#slabs.push(slab);
       }

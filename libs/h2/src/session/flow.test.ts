@@ -49,7 +49,7 @@ describe('a stream of a session', () => {
     assert.deepEqual(await peer.answers(), []);
     assert.equal(reader.bytes, 0);
     streams[0]?.resume();
-    assert.deepEqual([reader.bytes, await peer.answers()], [3 * 16_384, ['WINDOW_UPDATE 1 49152']]);
+    assert.deepEqual([reader.bytes, await peer.answers()], [3 * 16_384, ['WINDOW_UPDATE 1 32768']]);
   });
 
   it('gets a larger window when its reader keeps up', async () => {
