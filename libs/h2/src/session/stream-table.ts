@@ -4,6 +4,7 @@
  * Rule: how a stream ended decides what a late frame on it means, so the last few are remembered. A bounded
  * number of them: of streams older than that only the number of the youngest is known, and they are forgiven.
  */
+import { IdTable } from './id-table.ts';
 import type { Stream } from './stream.ts';
 
 /**
@@ -13,10 +14,18 @@ import type { Stream } from './stream.ts';
 export type StreamState = 'idle' | 'ended' | 'reset-here' | 'reset-there' | 'forgotten' | 'skipped';
 export type Ending = 'ended' | 'reset-here' | 'reset-there';
 
+interface Ended {
+  readonly id: number;
+  ending: Ending;
+}
+
 export class StreamTable {
-  readonly #open = new Map<number, Stream>();
-  readonly #over = new Map<number, Ending>();
+  readonly #open = new IdTable<Stream>();
+  readonly #over = new IdTable<Ended>();
   readonly #overMax: number;
+  /** Those of `#over`, in a ring: the oldest makes room. */
+  readonly #ring: Ended[] = [];
+  #oldest = 0;
   #youngestForgotten = 0;
   /** The highest id in use, of either side; only clients begin streams here, as nothing is pushed. */
   #last = 0;
@@ -43,7 +52,7 @@ export class StreamTable {
     if (id > this.#last || id % 2 === 0) {
       return 'idle';
     }
-    return this.#over.get(id) ?? (id <= this.#youngestForgotten ? 'forgotten' : 'skipped');
+    return this.#over.get(id)?.ending ?? (id <= this.#youngestForgotten ? 'forgotten' : 'skipped');
   }
 
   /** A new id is used, and all smaller ones are not idle any more. */
@@ -52,32 +61,34 @@ export class StreamTable {
   }
 
   add(stream: Stream): void {
-    this.#open.set(stream.id, stream);
+    this.#open.add(stream);
   }
 
   end(id: number, ending: Ending): void {
     this.#open.delete(id);
-    this.#over.set(id, ending);
-    if (this.#over.size > this.#overMax) {
-      this.#forgetOldest();
+    const known = this.#over.get(id);
+    if (known !== undefined) {
+      known.ending = ending;
+      return;
     }
+    const ended = { id, ending };
+    const oldest = this.#ring[this.#oldest];
+    if (oldest !== undefined && this.#ring.length === this.#overMax) {
+      this.#over.delete(oldest.id);
+      this.#youngestForgotten = Math.max(this.#youngestForgotten, oldest.id);
+    }
+    this.#ring[this.#oldest] = ended;
+    this.#oldest = (this.#oldest + 1) % this.#overMax;
+    this.#over.add(ended);
   }
 
   /** A copy: whoever walks over it may end streams. */
   all(): Stream[] {
-    return [...this.#open.values()];
+    return this.#open.all();
   }
 
   /** For tests. */
   get remembered(): number {
     return this.#over.size;
-  }
-
-  #forgetOldest(): void {
-    for (const id of this.#over.keys()) {
-      this.#over.delete(id);
-      this.#youngestForgotten = Math.max(this.#youngestForgotten, id);
-      return;
-    }
   }
 }
