@@ -127,15 +127,15 @@ class Replayed {
   }
 }
 
-function write(stream: ServerStream | ClientStream | undefined, step: Step): void {
-  const { length = 0, repeat = 1, end = false } = step;
+/** All of it at once, as an application would that is faster than the network: only windows hold it back. */
+function writeAll(
+  stream: ServerStream | ClientStream | undefined,
+  steps: readonly Step[],
+  from: string,
+): void {
   assert.ok(stream !== undefined);
-  if (length > 0) {
-    stream.write(Buffer.alloc(length * repeat));
-  }
-  if (end) {
-    stream.end();
-  }
+  stream.write(Buffer.alloc(bytesSent(steps, from)));
+  stream.end();
 }
 
 function withoutPseudo(fields: readonly string[]): Fields {
@@ -168,6 +168,7 @@ for (const { name, description, steps } of recordings as readonly {
       const { peer, streams, counters } = serverRig();
       const replayed = new Replayed(peer);
       let recorder: Recorder | undefined;
+      let hasWritten = false;
       peer.send(PREFACE);
       for (const step of steps) {
         const [stream] = streams;
@@ -177,8 +178,9 @@ for (const { name, description, steps } of recordings as readonly {
           assert.ok(stream !== undefined);
           stream.respond({ status: 200, fields: withoutPseudo(step.fields ?? []).slice(2) });
           recorder = Recorder.on(stream);
-        } else if (step.type === 'DATA') {
-          write(stream, step);
+        } else if (step.type === 'DATA' && !hasWritten) {
+          hasWritten = true;
+          writeAll(stream, steps, 'server');
         }
         await settled(1);
         replayed.checkOurs();
@@ -193,6 +195,7 @@ for (const { name, description, steps } of recordings as readonly {
       const replayed = new Replayed(peer);
       let stream: ClientStream | undefined;
       let recorder: Recorder | undefined;
+      let hasWritten = false;
       let status = 0;
       for (const step of steps) {
         if (step.from === 'server') {
@@ -209,8 +212,9 @@ for (const { name, description, steps } of recordings as readonly {
             },
           );
           recorder = Recorder.on(stream);
-        } else if (step.type === 'DATA') {
-          write(stream, step);
+        } else if (step.type === 'DATA' && !hasWritten) {
+          hasWritten = true;
+          writeAll(stream, steps, 'client');
         }
         await settled(1);
         replayed.checkOurs();
