@@ -1,5 +1,5 @@
 /** The other headers of a CONNECT: `forwarded` and `traceparent`. */
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 
 import { formatAddress } from '@ambit/proxy';
 
@@ -33,10 +33,22 @@ export function forwardedHost(header: string | undefined): string | undefined {
   return undefined;
 }
 
+const TRACE_BYTES = 16;
+const PARENT_BYTES = 8;
+/** Asking for few bytes costs as much as for many. */
+const random = Buffer.alloc(128 * (TRACE_BYTES + PARENT_BYTES));
+let randomAt = random.length;
+
 /** A fresh one, not sampled: `00-<32 hex>-<16 hex>-00`. */
 export function newTraceparent(): string {
-  const id = randomBytes(24).toString('hex');
-  return `00-${id.slice(0, 32)}-${id.slice(32)}-00`;
+  if (randomAt === random.length) {
+    randomFillSync(random);
+    randomAt = 0;
+  }
+  const parentAt = randomAt + TRACE_BYTES;
+  const trace = random.toString('hex', randomAt, parentAt);
+  randomAt = parentAt + PARENT_BYTES;
+  return `00-${trace}-${random.toString('hex', parentAt, randomAt)}-00`;
 }
 
 export interface Traceparent {

@@ -127,15 +127,15 @@ class Replayed {
   }
 }
 
-/** All of it at once, as an application would that is faster than the network: only windows hold it back. */
-function writeAll(
-  stream: ServerStream | ClientStream | undefined,
-  steps: readonly Step[],
-  from: string,
-): void {
+function write(stream: ServerStream | ClientStream | undefined, step: Step): void {
+  const { length = 0, repeat = 1, end = false } = step;
   assert.ok(stream !== undefined);
-  stream.write(Buffer.alloc(bytesSent(steps, from)));
-  stream.end();
+  if (length > 0) {
+    stream.write(Buffer.alloc(length * repeat));
+  }
+  if (end) {
+    stream.end();
+  }
 }
 
 function withoutPseudo(fields: readonly string[]): Fields {
@@ -168,7 +168,6 @@ for (const { name, description, steps } of recordings as readonly {
       const { peer, streams, counters } = serverRig();
       const replayed = new Replayed(peer);
       let recorder: Recorder | undefined;
-      let hasWritten = false;
       peer.send(PREFACE);
       for (const step of steps) {
         const [stream] = streams;
@@ -178,9 +177,8 @@ for (const { name, description, steps } of recordings as readonly {
           assert.ok(stream !== undefined);
           stream.respond({ status: 200, fields: withoutPseudo(step.fields ?? []).slice(2) });
           recorder = Recorder.on(stream);
-        } else if (step.type === 'DATA' && !hasWritten) {
-          hasWritten = true;
-          writeAll(stream, steps, 'server');
+        } else if (step.type === 'DATA') {
+          write(stream, step);
         }
         await settled(1);
         replayed.checkOurs();
@@ -195,7 +193,6 @@ for (const { name, description, steps } of recordings as readonly {
       const replayed = new Replayed(peer);
       let stream: ClientStream | undefined;
       let recorder: Recorder | undefined;
-      let hasWritten = false;
       let status = 0;
       for (const step of steps) {
         if (step.from === 'server') {
@@ -212,9 +209,8 @@ for (const { name, description, steps } of recordings as readonly {
             },
           );
           recorder = Recorder.on(stream);
-        } else if (step.type === 'DATA' && !hasWritten) {
-          hasWritten = true;
-          writeAll(stream, steps, 'client');
+        } else if (step.type === 'DATA') {
+          write(stream, step);
         }
         await settled(1);
         replayed.checkOurs();

@@ -40,12 +40,23 @@ export function encodeSocketAddress(
   const bytes = Buffer.alloc(family === 4 ? SOCKADDR_IN_BYTES : SOCKADDR_BYTES_MAX);
   bytes.writeUInt16LE(family === 4 ? AF_INET : AF_INET6, 0);
   bytes.writeUInt16BE(port, 2);
-  const text = own === 4 && family === 6 ? `::ffff:${address}` : address;
-  const at = bytes.subarray(family === 4 ? 4 : 8);
-  if (libc().inetPton(family === 4 ? AF_INET : AF_INET6, text, at) !== 1) {
+  if (family === 4) {
+    writeV4(bytes, address);
+    return bytes;
+  }
+  const text = own === 4 ? `::ffff:${address}` : address;
+  if (libc().inetPton(AF_INET6, text, bytes.subarray(8)) !== 1) {
     throw new NetnsError('NETNS_ADDRESS_INVALID', `"${address}" is not an IP address`);
   }
   return bytes;
+}
+
+/** `address` is a dotted quad (`isIPv4`). */
+function writeV4(bytes: Uint8Array, address: string): void {
+  const parts = address.split('.');
+  for (let index = 0; index < parts.length; index += 1) {
+    bytes[4 + index] = Number(parts[index]);
+  }
 }
 
 /** Undefined for any family but the two, and for bytes too short. */
@@ -57,7 +68,7 @@ export function decodeSocketAddress(bytes: Uint8Array): SocketAddress | undefine
   const port = view.readUInt16BE(2);
   switch (view.readUInt16LE(0)) {
     case AF_INET:
-      return { address: [...view.subarray(4, 8)].join('.'), port };
+      return { address: `${view[4]}.${view[5]}.${view[6]}.${view[7]}`, port };
     case AF_INET6:
       return view.length < SOCKADDR_BYTES_MAX
         ? undefined

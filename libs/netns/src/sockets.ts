@@ -18,9 +18,7 @@ import {
   check,
   F_DUPFD_CLOEXEC,
   IP_BIND_ADDRESS_NO_PORT,
-  IP_FREEBIND,
   IP_TRANSPARENT,
-  IPV6_FREEBIND,
   IPV6_TRANSPARENT,
   IPV6_V6ONLY,
   libc,
@@ -82,9 +80,8 @@ export function tcpSocket(ns: Netns, options: TcpSocketOptions): number {
     // The port is chosen at the connect: a source has then all ports for each destination, and not for all of them together.
     setOption(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1, 'NETNS_SOURCE_UNAVAILABLE');
     if (options.isSourceOwn !== true) {
+      // It also allows addresses that are not this host's (ip(7)).
       setTransparent(fd, family, 'NETNS_SOURCE_UNAVAILABLE');
-      const [level, name] = family === 4 ? [SOL_IP, IP_FREEBIND] : [SOL_IPV6, IPV6_FREEBIND];
-      setOption(fd, level, name, 1, 'NETNS_SOURCE_UNAVAILABLE');
     }
     bindTo(fd, { address: sourceAddress, port: 0 }, 'NETNS_SOURCE_UNAVAILABLE', family);
   });
@@ -135,14 +132,20 @@ export function closeFd(fd: number): void {
 
 /** Where the client wanted to go before REDIRECT: undefined where the kernel does not know. Addresses are canonical. */
 export function originalDestination(fd: number): OriginalDestination | undefined {
+  const { getsockopt } = libc();
   for (const level of [SOL_IP, SOL_IPV6]) {
-    const bytes = Buffer.alloc(SOCKADDR_BYTES_MAX);
-    if (libc().getsockopt(fd, level, SO_ORIGINAL_DST, bytes, lengthOf(bytes)) === 0) {
-      return decodeSocketAddress(bytes);
+    answerLength.writeUInt32LE(answer.length);
+    if (getsockopt(fd, level, SO_ORIGINAL_DST, answer, answerLength) === 0) {
+      return decodeSocketAddress(answer);
     }
   }
   return undefined;
 }
+
+/** Calls are synchronous, and nothing of them is kept. */
+const answer = Buffer.alloc(SOCKADDR_BYTES_MAX);
+const answerLength = Buffer.alloc(4);
+const option = Buffer.alloc(4);
 
 /** The address that a socket is bound to; undefined for anything but an IP socket. */
 export function localAddressOf(fd: number): OriginalDestination | undefined {
@@ -186,13 +189,10 @@ function setOption(
   value: number,
   code: NetnsErrorCode = 'NETNS_SOCKET_FAILED',
 ): void {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  check(
-    libc().setsockopt(fd, level, name, bytes, bytes.length),
-    code,
-    `cannot set socket option ${level}/${name}`,
-  );
+  option.writeUInt32LE(value);
+  if (libc().setsockopt(fd, level, name, option, option.length) !== 0) {
+    check(-1, code, `cannot set socket option ${level}/${name}`);
+  }
 }
 
 function setTransparent(fd: number, family: 4 | 6, code?: NetnsErrorCode): void {
@@ -218,7 +218,9 @@ function bindTo(fd: number, target: Endpoint, code: NetnsErrorCode, family?: 4 |
   } catch (error) {
     throw new NetnsError(code, `cannot bind to ${endpoint(target)}`, { cause: error });
   }
-  check(libc().bind(fd, bytes, bytes.length), code, `cannot bind to ${endpoint(target)}`);
+  if (libc().bind(fd, bytes, bytes.length) !== 0) {
+    check(-1, code, `cannot bind to ${endpoint(target)}`);
+  }
 }
 
 function endpoint({ address, port }: Endpoint): string {

@@ -19,12 +19,10 @@ export const SOL_IPV6 = 41;
 export const SO_REUSEADDR = 2;
 export const SO_REUSEPORT = 15;
 export const SO_MARK = 36;
-export const IP_FREEBIND = 15;
 export const IP_TRANSPARENT = 19;
 export const IP_BIND_ADDRESS_NO_PORT = 24;
 export const IPV6_V6ONLY = 26;
 export const IPV6_TRANSPARENT = 75;
-export const IPV6_FREEBIND = 78;
 /** The same number for both families: `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST`. */
 export const SO_ORIGINAL_DST = 80;
 export const F_DUPFD_CLOEXEC = 1030;

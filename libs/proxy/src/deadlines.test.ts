@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Clock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 
 import { Deadlines } from './deadlines.ts';
@@ -48,5 +49,38 @@ describe('Deadlines', () => {
     clock.advance(100);
     await settle();
     assert.deepEqual(fired, ['b', 'c']);
+  });
+
+  it('runs one timer for all that come and go, and ends none before its time', async () => {
+    const clock = new FakeClock();
+    const sleeps: (object | undefined)[] = [];
+    const counting: Clock = {
+      now: () => clock.now(),
+      wallNow: () => clock.wallNow(),
+      sleep: async (ms, signal, options) => {
+        sleeps.push(options);
+        assert.equal(signal, undefined);
+        await clock.sleep(ms);
+      },
+    };
+    const deadlines = new Deadlines(counting, 100);
+    for (let connection = 0; connection < 50; connection += 1) {
+      const entry = deadlines.add(() => assert.fail('it was cancelled'));
+      await settle();
+      clock.advance(1);
+      deadlines.cancel(entry);
+      await settle();
+    }
+    assert.deepEqual(sleeps, [{ ref: false }]);
+    let isLate = false;
+    deadlines.add(() => {
+      isLate = true;
+    });
+    clock.advance(50);
+    await settle();
+    assert.equal(isLate, false);
+    clock.advance(50);
+    await settle();
+    assert.equal(isLate, true);
   });
 });

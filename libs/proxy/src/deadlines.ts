@@ -3,10 +3,10 @@
  *
  * Rule: adding and cancelling cost no timer, no abort and no error; entries are in order of their due
  * time because all wait equally long, so only the first is ever looked at. They are linked, and an entry that
- * left knows no other: whoever holds on to it keeps nothing else (see `Roster` of core).
+ * left knows no other: whoever holds on to it keeps nothing else (see `Roster` of core). The timer runs on when the
+ * last is cancelled, for the next ones, and keeps no process alive.
  */
 import type { Clock } from '@ambit/core';
-import { FINISHED } from './finished.ts';
 
 export interface Deadline {
   readonly dueAt: number;
@@ -25,7 +25,6 @@ export class Deadlines {
   #last: Entry | undefined;
   #size = 0;
   #isRunning = false;
-  #sleep: AbortController | undefined;
 
   constructor(clock: Clock, ms: number) {
     this.#clock = clock;
@@ -59,10 +58,6 @@ export class Deadlines {
   /** One that `add` gave. Idempotent, also after it fired. */
   cancel(deadline: Deadline): void {
     this.#remove(deadline as Entry);
-    if (this.#size === 0) {
-      // A timer that nobody waits for would keep the process alive.
-      this.#sleep?.abort(FINISHED);
-    }
   }
 
   /** What it was to do; undefined: it was removed before. */
@@ -100,13 +95,7 @@ export class Deadlines {
         this.#remove(first)?.();
         continue;
       }
-      this.#sleep = new AbortController();
-      try {
-        await this.#clock.sleep(waitMs, this.#sleep.signal);
-      } catch {
-        // Cancelled because nobody was left; somebody may have come since.
-      }
-      this.#sleep = undefined;
+      await this.#clock.sleep(waitMs, undefined, { ref: false });
     }
   }
 }

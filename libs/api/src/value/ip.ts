@@ -14,26 +14,42 @@ export interface Cidr {
   readonly length: number;
 }
 
-const IPV4 = /^(?:\d{1,3}\.){3}\d{1,3}$/;
+const ZERO = 0x30;
 const MAPPED_PREFIX_BITS = 96;
 
 /** The bytes of an address, or undefined. No zone, no port, no brackets, no octal or short IPv4 forms. */
 export function parseIp(text: string): IpBytes | undefined {
   if (text.length > 45 || text.includes('%')) return undefined;
-  if (!text.includes(':')) {
-    if (
-      !IPV4.test(text) ||
-      text.split('.').some((part) => part.length > 1 && part.startsWith('0'))
-    ) {
-      return undefined;
-    }
-  }
+  if (!text.includes(':')) return parseIpv4(text);
   if (!ipaddr.isValid(text)) return undefined;
   return Uint8Array.from(ipaddr.process(text).toByteArray());
 }
 
+/** Four numbers without leading zeros; asked for each connection, so by hand. */
+function parseIpv4(text: string): IpBytes | undefined {
+  const bytes = new Uint8Array(4);
+  let at = 0;
+  for (let part = 0; part < 4; part += 1) {
+    const start = at;
+    let value = 0;
+    for (; at < text.length && at - start < 3; at += 1) {
+      const digit = text.charCodeAt(at) - ZERO;
+      if (digit < 0 || digit > 9) break;
+      value = value * 10 + digit;
+    }
+    const digits = at - start;
+    if (digits === 0 || value > 255 || (digits > 1 && text.charCodeAt(start) === ZERO)) {
+      return undefined;
+    }
+    bytes[part] = value;
+    if (part < 3 && text[at++] !== '.') return undefined;
+  }
+  return at === text.length ? bytes : undefined;
+}
+
 /** Text of an address: RFC 5952 for IPv6, dotted for IPv4. */
 export function formatIp(bytes: IpBytes): string {
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   const address = ipaddr.fromByteArray([...bytes]);
   return address.kind() === 'ipv6'
     ? (address as ipaddr.IPv6).toRFC5952String()
