@@ -16,7 +16,10 @@ export function stopTests(): void {
 /** What is kept of a test file's own output, shown when it fails. */
 const OUTPUT_CHARS_MAX = 8_000;
 
-/** How a diagnostic of a test begins that is shown though the test passes: what it has measured. */
+/**
+ * How a diagnostic of a test, or a line that it prints, begins that is shown though the test passes: what it has measured. A
+ * line is shown as it comes, so that a long run says how far it is.
+ */
 const REPORT = 'report: ';
 
 function describeError(error: unknown): string {
@@ -93,8 +96,8 @@ export async function runTests({
     if (type === 'test:complete' && fields.nesting === 0 && fields.name === path) {
       cpuMs += countFile(path.slice(root.length + 1), fields.details?.duration_ms ?? 0);
     }
-    if (type === 'test:diagnostic' && fields.message?.startsWith(REPORT) === true) {
-      console.log(`        ${fields.message.slice(REPORT.length)}`);
+    if (type === 'test:diagnostic' || type === 'test:stdout') {
+      showReports(fields.message ?? '');
     }
     if (type === 'test:summary' && waiting.delete(path)) {
       const counts = fields.counts;
@@ -110,6 +113,14 @@ export async function runTests({
     reportFile(path, tallies, { passed: 0, failed: 1, durationMs: 0 });
   }
   countStep(`${name}: ${files.length} files`, { wallMs: performance.now() - startedAt, cpuMs });
+}
+
+function showReports(text: string): void {
+  for (const line of text.split('\n')) {
+    if (line.startsWith(REPORT)) {
+      console.log(`        ${line.slice(REPORT.length).trimEnd()}`);
+    }
+  }
 }
 
 interface TestEvent {

@@ -83,6 +83,20 @@ export interface TcpAnswer {
   readonly error?: string;
 }
 
+export interface TunnelCall {
+  readonly host: string;
+  readonly authority: string;
+  /** PEM; none: no certificate is shown. */
+  readonly certificate?: string;
+  readonly key?: string;
+}
+
+export interface TunnelAnswer {
+  /** 0: no answer to CONNECT. */
+  readonly status: number;
+  readonly error?: string;
+}
+
 export class Caller implements AsyncDisposable {
   readonly #process: CallerProcess;
   readonly #waiting = new Map<number, (answer: unknown) => void>();
@@ -127,6 +141,11 @@ export class Caller implements AsyncDisposable {
     return (await this.#ask('tcp', call)) as TcpAnswer;
   }
 
+  /** CONNECT at port 15008 with a certificate of the test's own. */
+  async tunnel(call: TunnelCall): Promise<TunnelAnswer> {
+    return (await this.#ask('tunnel', call)) as TunnelAnswer;
+  }
+
   /** Opens a connection that stays, by a name of the caller's. */
   async hold(name: string, host: string, port: number): Promise<{ ok: boolean; error?: string }> {
     return (await this.#ask('hold', { name, host, port })) as { ok: boolean; error?: string };
@@ -148,6 +167,11 @@ export class Caller implements AsyncDisposable {
   /** Requests one after the other's start, every `everyMs`, until `stopLoad`. */
   async startLoad(name: string, request: HttpCall, everyMs = 20): Promise<void> {
     await this.#ask('load', { name, request, everyMs });
+  }
+
+  /** What a load has seen so far. */
+  async lookAtLoad(name: string): Promise<LoadReport> {
+    return (await this.#ask('look', { name })) as LoadReport;
   }
 
   async stopLoad(name: string): Promise<LoadReport> {

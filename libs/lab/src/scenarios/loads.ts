@@ -1,6 +1,6 @@
 /** Requests that go on while something changes around them. Imported by tests only. */
 import assert from 'node:assert/strict';
-import type { Caller } from './caller.ts';
+import type { Caller, LoadFailure } from './caller.ts';
 
 /** Ends the loads; asserts that no request of them failed, and that each sent more than `least`. */
 export type StopLoads = (least: number) => Promise<void>;
@@ -11,9 +11,17 @@ export async function startLoads(client: Caller, url: string, everyMs: number): 
   await client.startLoad('kept', { url, reuse: true }, everyMs);
   return async (least) => {
     for (const name of ['new', 'kept']) {
-      const { sent, ok, errors } = await client.stopLoad(name);
-      assert.deepEqual([ok, errors], [sent, {}], name);
+      const { sent, ok, errors, failures } = await client.stopLoad(name);
+      assert.deepEqual([ok, errors], [sent, {}], `${name}, first failures: ${tell(failures)}`);
       assert.ok(sent > least, `${name}: ${sent} requests`);
     }
   };
+}
+
+/** When the first requests failed, and how. */
+export function tell(failures: readonly LoadFailure[]): string {
+  const first = failures.slice(0, 5).map(({ begunAtMs, tookMs, error }) => {
+    return `${new Date(begunAtMs).toISOString()} ${error} after ${tookMs} ms`;
+  });
+  return first.join('; ') || 'none';
 }

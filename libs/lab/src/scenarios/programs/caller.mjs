@@ -262,11 +262,41 @@ async function stop({ name }) {
   const state = loads.get(name);
   state.isOn = false;
   await state.done;
+  return look({ name });
+}
+
+function look({ name }) {
+  const state = loads.get(name);
   const { sent, ok, errors, failures, gapMs, connections } = state;
   return { sent, ok, errors, failures, gapMs, connections };
 }
 
-const OPERATIONS = { http, http2, tcp, hold, ping, release, dns, many, load, stop };
+/** CONNECT straight to an agent, with a certificate that the test brings, whoever answers. */
+function tunnel({ host, authority, certificate, key }) {
+  return new Promise((resolve) => {
+    const address = host.includes(':') ? `[${host}]` : host;
+    const session = connectHttp2(`https://${address}:15008`, {
+      cert: certificate,
+      key,
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
+    const timer = setTimeout(() => end({ status: 0, error: 'TIMEOUT' }), TIMEOUT_MS);
+    const end = (answer) => {
+      clearTimeout(timer);
+      resolve(answer);
+      session.destroy();
+    };
+    const fail = (error) => end({ status: 0, error: error.code ?? error.message });
+    session.on('error', fail);
+    session.on('close', () => end({ status: 0, error: 'closed' }));
+    const stream = session.request({ ':method': 'CONNECT', ':authority': authority });
+    stream.on('error', fail);
+    stream.on('response', (headers) => end({ status: headers[':status'] }));
+  });
+}
+
+const OPERATIONS = { http, http2, tcp, hold, ping, release, dns, many, load, look, stop, tunnel };
 
 async function perform(line) {
   const { id, operation, ...options } = JSON.parse(line);
