@@ -23,6 +23,7 @@ export {
   workerHeapBytes,
   workersFor,
 } from './container-limits.ts';
+export { type CrlState, registerCrlMetrics } from './crl-metrics.ts';
 export {
   describeHeaps,
   type HeapLimits,
@@ -33,6 +34,7 @@ export { IdleCollector, type IdleCollectorOptions } from './idle-collector.ts';
 export {
   createLogger,
   describeError,
+  JsonFields,
   LOG_LEVELS,
   type LogFields,
   type Logger,

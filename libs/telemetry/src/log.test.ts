@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { createLogger, describeError, LogLevelError, LogLevels, OnceUntil } from './log.ts';
+import {
+  createLogger,
+  describeError,
+  JsonFields,
+  LogLevelError,
+  LogLevels,
+  OnceUntil,
+} from './log.ts';
 
 function capture(spec: string) {
   const lines: string[] = [];
@@ -22,6 +29,29 @@ describe('createLogger', () => {
     assert.deepEqual(lines, [
       '{"level":"info","time":"1970-01-01T00:00:00.000Z","scope":"access","message":"connection complete","src.addr":"10.0.0.1:1","bytes":"3"}\n',
     ]);
+  });
+
+  it('writes fields that are text already as it writes others', () => {
+    const fields = { path: '/a"\\\u2028\n', n: -1.5, none: undefined, list: ['a', '"'], empty: '' };
+    const text = new JsonFields()
+      .add('path', fields.path)
+      .add('n', fields.n)
+      .add('none', undefined)
+      .add('list', fields.list)
+      .add('empty', '').text;
+    for (const at of [0, 999, 1_000, 1_700_000_000_001.9, 1_699_999_999_999, -1]) {
+      const lines: string[] = [];
+      const sink = { write: (line: string) => void lines.push(line) };
+      const log = createLogger({
+        ...{ scope: 'a"b', levels: new LogLevels('info'), sink, wallNow: () => at },
+      });
+      log.info('said "so"', fields);
+      log.line('info', 'said "so"', text);
+      log.line('debug', 'not seen', text);
+      assert.equal(lines.length, 2);
+      assert.equal(lines[1], lines[0]);
+      assert.equal(JSON.parse(lines[0] ?? '').time, new Date(at).toISOString());
+    }
   });
 
   it('shows an error as its chain of causes and survives a loop', () => {

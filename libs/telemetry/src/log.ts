@@ -24,6 +24,8 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
   trace(message: string, fields?: LogFields): void;
+  /** For who writes a line for each request: `fields` is the inside of a JSON object, not empty. See `JsonFields`. */
+  line(level: Exclude<LogLevel, 'off'>, message: string, fields: string): void;
   isEnabled(level: LogLevel): boolean;
   /** A logger of another scope with the same sink and levels. */
   scoped(scope: string): Logger;
@@ -87,12 +89,50 @@ export class LogLevels {
   }
 }
 
+const SECOND_MS = 1_000;
+let secondAt = Number.NaN;
+let secondText = '';
+
+/** As `Date` writes it; a new text each second, as most lines are of the one before. */
+function isoTime(ms: number): string {
+  const second = Math.floor(ms / SECOND_MS);
+  if (second !== secondAt) {
+    secondText = new Date(second * SECOND_MS).toISOString().slice(0, -4);
+    secondAt = second;
+  }
+  const rest = String(Math.floor(ms) - second * SECOND_MS);
+  return `${secondText}${rest.padStart(3, '0')}Z`;
+}
+
 export interface LoggerOptions {
   readonly scope: string;
   readonly levels: LogLevels;
   readonly sink: LogSink;
   /** Milliseconds since the epoch. */
   readonly wallNow: () => number;
+}
+
+/** The inside of a JSON object as text, field after field. What is undefined is left out. */
+export class JsonFields {
+  #text: string;
+
+  /** `text`: what an earlier one gave. */
+  constructor(text = '') {
+    this.#text = text;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  /** `name` needs no escape. */
+  add(name: string, value: string | number | readonly string[] | undefined): this {
+    if (value !== undefined) {
+      const encoded = typeof value === 'number' ? String(value) : JSON.stringify(value);
+      this.#text += `${this.#text === '' ? '' : ','}"${name}":${encoded}`;
+    }
+    return this;
+  }
 }
 
 /** Errors become their message, code and causes; a bigint becomes text; a loop becomes `[circular]`. */
@@ -145,11 +185,18 @@ export function createLogger(options: LoggerOptions): Logger {
   const { scope, levels, sink, wallNow } = options;
   const log = (level: LogLevel, message: string, fields: LogFields | undefined): void => {
     if (levels.isEnabled(scope, level)) {
-      const time = new Date(wallNow()).toISOString();
+      const time = isoTime(wallNow());
       sink.write(`${encode({ level, time, scope, message, ...fields })}\n`);
     }
   };
+  const scopeText = JSON.stringify(scope);
   return {
+    line: (level, message, fields) => {
+      if (levels.isEnabled(scope, level)) {
+        const head = `"level":"${level}","time":"${isoTime(wallNow())}","scope":${scopeText}`;
+        sink.write(`{${head},"message":${JSON.stringify(message)},${fields}}\n`);
+      }
+    },
     error: (message, fields) => log('error', message, fields),
     warn: (message, fields) => log('warn', message, fields),
     info: (message, fields) => log('info', message, fields),

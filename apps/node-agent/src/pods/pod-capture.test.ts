@@ -15,6 +15,7 @@ const IN = { mode: 'ambient', options: OPTIONS } as const;
 const OUT = { mode: 'none' } as const;
 
 const SILENT: Logger = {
+  line: () => undefined,
   error: () => undefined,
   warn: () => undefined,
   info: () => undefined,
