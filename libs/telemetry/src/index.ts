@@ -23,7 +23,6 @@ export {
   workerHeapBytes,
   workersFor,
 } from './container-limits.ts';
-export { type CrlState, registerCrlMetrics } from './crl-metrics.ts';
 export {
   describeHeaps,
   type HeapLimits,
