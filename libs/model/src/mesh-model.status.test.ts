@@ -15,6 +15,11 @@ import {
 } from './mesh.testing.ts';
 import { gateway, httpRoute, modelOf, networking, parsed, policy } from './objects.testing.ts';
 
+const CAPTURE = {
+  hosts: ['reviews.shop.svc.cluster.local'],
+  http: [{ route: [{ destination: { host: 'reviews.shop.svc.cluster.local' } }] }],
+};
+
 describe('conditions', () => {
   const cases: readonly (readonly [string, readonly MeshObject[], string, string])[] = [
     [
@@ -65,6 +70,22 @@ describe('conditions', () => {
       [ROUTE],
       'VirtualService/shop/reviews',
       'Attached=False TargetNotFound',
+    ],
+    [
+      'a VirtualService for the service of another namespace',
+      [REVIEWS_SERVICE, networking('VirtualService', 'v', CAPTURE, 'other')],
+      'VirtualService/other/v',
+      'Attached=False NamespaceForeign',
+    ],
+    [
+      'a VirtualService in the namespace of a waypoint',
+      [
+        REVIEWS_SERVICE,
+        gateway('waypoint', { namespace: 'other' }),
+        networking('VirtualService', 'v', CAPTURE, 'other'),
+      ],
+      'VirtualService/other/v',
+      'Attached=True AtWaypoint',
     ],
     [
       'a route without its parent',

@@ -54,6 +54,14 @@ function attachedTo(
     const message = `no service has host ${listKeys(object.spec.hosts)}`;
     return condition('Attached', 'False', 'TargetNotFound', message, generation);
   }
+  const { namespace } = object.metadata;
+  const isForeign =
+    services.every((service) => service.namespace !== namespace) &&
+    !hasWaypoint(namespace, derived);
+  if (isForeign) {
+    const message = `only namespace "${services[0]?.namespace}", and that of its waypoint, say where its calls go`;
+    return condition('Attached', 'False', 'NamespaceForeign', message, generation);
+  }
   const key = keyOf(object);
   const taken = services.filter(({ key: service }) =>
     derived.routings.get(service)?.shadowed.includes(key),
@@ -64,6 +72,10 @@ function attachedTo(
   }
   const names = listKeys(services.map((service) => service.key));
   return condition('Attached', 'True', 'AtWaypoint', `routes ${names} at the waypoint`, generation);
+}
+
+function hasWaypoint(namespace: string, { waypoints }: Derived): boolean {
+  return [...waypoints.all.values()].some((waypoint) => waypoint.namespace === namespace);
 }
 
 /** Hosts that nobody serves, and hosts that an older VirtualService has too. */

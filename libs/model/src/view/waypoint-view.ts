@@ -29,6 +29,7 @@ import {
 
 import { keyOf } from '../objects/keys.ts';
 import type { MeshService, Workload } from '../types.ts';
+import { mayRoute } from '../waypoint/routes.ts';
 import type { MeshIndex } from './mesh-index.ts';
 import { type PolicyQuery, PolicySets, type WaypointViewOptions } from './policy-sets.ts';
 import { type PolicySet, ScopedPolicies } from './scoped-policies.ts';
@@ -139,7 +140,10 @@ export class WaypointView {
       portsOf: (hostname: string) =>
         this.#serviceOfHost(hostname)?.ports.map(({ servicePort }) => servicePort),
     };
-    const virtualServices = [...this.#virtualServices.values()];
+    const owners: readonly string[] = [service.namespace, this.#options.namespace];
+    const virtualServices = [...this.#virtualServices.values()].filter((object) =>
+      mayRoute(object, owners),
+    );
     const routes = {
       http: compileHttpRoutes({
         ...scope,

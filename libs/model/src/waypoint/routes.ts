@@ -27,7 +27,9 @@ export function routingOf(service: ServiceSpec, sources: Sources): ServiceRoutin
   const hasRoutes = routes.length > 0;
   const policyRules = rules.filter(changesTraffic);
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
-    ...(hasRoutes ? routes : virtualServices),
+    ...(hasRoutes
+      ? routes
+      : virtualServices.filter((object) => mayRoute(object, [service.namespace]))),
     ...policyRules,
   ];
   return {
@@ -37,6 +39,14 @@ export function routingOf(service: ServiceSpec, sources: Sources): ServiceRoutin
     needing: needing.map(keyOf),
     shadowed: hasRoutes ? virtualServices.map(keyOf) : [],
   };
+}
+
+/**
+ * Whether it may say where calls of a service go: by its namespace, which is the service's or the waypoint's. Whoever writes in
+ * another one could route away what is not theirs. What has no hosts is a part of another one, which names it.
+ */
+export function mayRoute({ metadata, spec }: VirtualService, owners: readonly string[]): boolean {
+  return spec.hosts.length === 0 || owners.includes(metadata.namespace);
 }
 
 /** Of the most specific host that any of them names; older first. */
