@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
@@ -71,6 +72,14 @@ async function run(bed: WaypointBed, env: Readonly<Record<string, string>> = {})
   };
 }
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  return address !== null && typeof address === 'object' ? address.port : 0;
+}
+
 describe('Waypoint', () => {
   it('keeps connections waiting while a worker is replaced', async () => {
     await using bed = await WaypointBed.start();
@@ -117,6 +126,37 @@ describe('Waypoint', () => {
     const running = await run(bed);
     await running.waypoint.stop();
     await assert.rejects(bed.open(running.waypoint.port), /ECONNREFUSED/);
+  });
+
+  it('19 CVE-2026-31838: shows nothing but metrics and readiness to others than loopback', async () => {
+    await using bed = await WaypointBed.start();
+    const [metrics, readiness] = [await freePort(), await freePort()];
+    await using _running = await run(bed, {
+      AMBIT_METRICS_ADDRESS: `127.0.0.1:${metrics}`,
+      AMBIT_READINESS_ADDRESS: `127.0.0.1:${readiness}`,
+    });
+    const statusOf = async (port: number, path: string, method = 'GET'): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${port}${path}`, { method })).status;
+    assert.equal(await statusOf(metrics, '/metrics'), 200);
+    assert.equal(await statusOf(readiness, '/healthz/ready'), 200);
+    const secret = [
+      ...['/config_dump', '/v1/objects', '/v1/policies', '/v1/workloads', '/v1/services'],
+      ...[
+        '/v1/certificates',
+        '/certs',
+        '/clusters',
+        '/logging',
+        '/debug/pprof/heap',
+        '/quitquitquit',
+      ],
+      ...['/debug/pprof/profile', '/metrics/../config_dump', '/metrics/%2e%2e/config_dump'],
+    ];
+    for (const port of [metrics, readiness]) {
+      for (const path of secret) {
+        assert.equal(await statusOf(port, path), 404, path);
+      }
+      assert.equal(await statusOf(port, '/logging?level=debug', 'POST'), 404);
+    }
   });
 
   it('says why it cannot listen', async () => {

@@ -72,3 +72,23 @@ it('counts by both ends and by outcome', () => {
     'x one 200 -  1',
   ]);
 });
+
+it('27 CVE-2025-43915: has no row for what a client names', () => {
+  const metrics = new RequestMetrics();
+  const one = endpoint('one');
+  for (let at = 0; at < 1_000; at += 1) {
+    const named = {
+      authority: `${at}.example`,
+      path: `/${at}`,
+      method: `M${at}`,
+      requestId: `${at}`,
+    };
+    metrics.request(record({ endpoint: one, ...named }));
+  }
+  const families = metrics.snapshot({}) as unknown as { name: string; values: Value[] }[];
+  const total = families.find(({ name }) => name === 'istio_requests_total');
+  assert.deepEqual(
+    total?.values.map(({ value }) => value),
+    [1_000],
+  );
+});
