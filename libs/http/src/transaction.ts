@@ -2,18 +2,19 @@
 import type { Clock } from '@ambit/core';
 import type { WaypointAuthorization } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
-import type { HttpRequestView, HttpSource, RouteDecision, WeightedCluster } from '@ambit/routing';
+import type { RouteDecision, WeightedCluster } from '@ambit/routing';
 import type { HttpError, ResponseFlag } from './errors.ts';
 import { HeaderList } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type Exchange, isGrpc } from './message.ts';
 import type { PhaseName } from './phases/table.ts';
-import type { Caller, MeshPlane } from './plane.ts';
+import type { MeshPlane } from './plane.ts';
 import type { HttpObserver, RequestRecord } from './record.ts';
 import { RequestBody } from './request-body.ts';
 import { newRequestId } from './request-id.ts';
+import { RequestView } from './request-view.ts';
 import type { Timers } from './timers.ts';
-import type { ClusterStates, MeshEndpoint } from './upstream/cluster-state.ts';
+import type { ClusterState, ClusterStates, MeshEndpoint } from './upstream/cluster-state.ts';
 import type { TryPool, UpgradePool } from './upstream/try.ts';
 
 /** What all requests of one engine share. */
@@ -56,6 +57,9 @@ export class Transaction {
   #abort: AbortController | undefined;
   #cleanups: (() => void)[] | undefined;
   #requestId = '';
+  #view: RequestView | undefined;
+  #holder: ClusterState | undefined;
+  #heldKey = '';
   /** Where the request is, and in the end which phase answered it. */
   phase: PhaseName = 'admit';
   /** After normalisation, without query. */
@@ -135,20 +139,28 @@ export class Transaction {
     }
   }
 
-  get view(): HttpRequestView {
-    const { caller, destination } = this.plane;
-    const { head } = this.exchange;
-    const { headers } = this;
-    return {
-      method: head.method,
-      scheme: head.scheme,
-      authority: head.authority,
-      path: this.path,
-      query: this.query === '' ? '' : this.query.slice(1),
-      header: (name) => headers.get(name),
-      port: destination.port,
-      source: sourceOf(caller),
-    };
+  /** What policies and routes see. Once its path has its one spelling. */
+  get view(): RequestView {
+    this.#view ??= new RequestView(this);
+    return this.#view;
+  }
+
+  /** Counts it among the requests of the cluster until it is over. False: there are as many as may be. */
+  holdPlace(cluster: ClusterState): boolean {
+    const isHeld = cluster.breaker.hold('requests');
+    this.#holder = isHeld ? cluster : undefined;
+    return isHeld;
+  }
+
+  /** Counts it among the requests of an endpoint of that cluster until it is over. */
+  holdEndpoint(cluster: ClusterState, key: string): void {
+    cluster.hold(key);
+    if (this.#heldKey === '') {
+      this.#heldKey = key;
+    } else {
+      // Of a try before: rare.
+      this.onOver(() => cluster.free(key));
+    }
   }
 
   /** Runs when the request is over, last first. */
@@ -162,6 +174,14 @@ export class Transaction {
     this.#cleanups = undefined;
     for (let index = (cleanups?.length ?? 0) - 1; index >= 0; index -= 1) {
       cleanups?.[index]?.();
+    }
+    const holder = this.#holder;
+    this.#holder = undefined;
+    if (holder !== undefined) {
+      if (this.#heldKey !== '') {
+        holder.free(this.#heldKey);
+      }
+      holder.breaker.release('requests');
     }
   }
 
@@ -198,16 +218,3 @@ export class Transaction {
 }
 
 const NO_FLAGS: readonly ResponseFlag[] = Object.freeze(['-' as const]);
-
-/** A tunnel has one caller. */
-const sources = new WeakMap<Caller, HttpSource>();
-
-function sourceOf(caller: Caller): HttpSource {
-  let source = sources.get(caller);
-  if (source === undefined) {
-    const { namespace, ip, workload } = caller;
-    source = { namespace, ip, ...(workload === undefined ? {} : { labels: workload.labels }) };
-    sources.set(caller, source);
-  }
-  return source;
-}

@@ -88,12 +88,11 @@ export type {
 } from './types.ts';
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
 export type { PolicyQuery, WaypointViewOptions } from './view/policy-sets.ts';
+export { type PolicyPlace, PolicyPlans } from './view/policy-plans.ts';
 export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,
   type PolicyDecision,
-  type PolicyPlace,
-  PolicyPlans,
   type WaypointAuthorization,
   type WaypointQuestion,
 } from './view/waypoint-authorization.ts';

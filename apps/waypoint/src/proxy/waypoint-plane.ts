@@ -7,6 +7,7 @@ import type { ByteConn } from '@ambit/proxy';
 import {
   type ClusterRef,
   type HttpRequestView,
+  type HttpRouteTable,
   matchHttp,
   matchTcp,
   type RouteDecision,
@@ -20,6 +21,7 @@ export class WaypointPlane implements MeshPlane {
   readonly destination: Destination;
   readonly #mesh: MeshContext;
   #workload: ResolvedCluster | undefined;
+  #emptyTable: HttpRouteTable | undefined;
   /** What the destination is, as of that version of the mesh. */
   #current: Destination | undefined;
   #currentVersion = -1;
@@ -43,12 +45,10 @@ export class WaypointPlane implements MeshPlane {
 
   route(request: HttpRequestView): RouteDecision {
     const { service } = this.#now();
-    // A workload has no routes: they belong to the service's own address.
-    const table =
-      service === undefined
-        ? { service: { namespace: '', hostname: this.defaultCluster.host }, consumers: new Map() }
-        : this.#mesh.view.routes(service).http;
-    return matchHttp(table, request);
+    return matchHttp(
+      service === undefined ? this.#noRoutes() : this.#mesh.view.routes(service).http,
+      request,
+    );
   }
 
   routeTcp(): TcpDecision {
@@ -70,20 +70,11 @@ export class WaypointPlane implements MeshPlane {
   }
 
   cluster(ref: ClusterRef): ResolvedCluster | undefined {
-    const { view } = this.#mesh;
     const { workload } = this.#now();
     if (workload !== undefined && ref.host === workload.uid) {
       return this.#workloadCluster(ref, workload);
     }
-    const resolved = view.cluster(ref);
-    if (resolved === undefined) {
-      return undefined;
-    }
-    const { service } = resolved;
-    const mapping = service.ports.find(({ servicePort }) => servicePort === ref.port);
-    return mapping === undefined
-      ? undefined
-      : { ...resolved, endpoints: this.#mesh.endpoints(resolved), protocol: mapping.appProtocol };
+    return this.#mesh.cluster(ref);
   }
 
   async dial({ endpoint, cluster }: DialTarget, signal: AbortSignal): Promise<ByteConn> {
@@ -92,6 +83,13 @@ export class WaypointPlane implements MeshPlane {
     const endpoints = () => this.cluster(cluster)?.endpoints ?? [];
     const call = { endpoint, caller, endpoints, ...(host !== undefined && { host }) };
     return await this.#mesh.dial(call, signal);
+  }
+
+  /** A workload has no routes: they belong to the service's own address. */
+  #noRoutes(): HttpRouteTable {
+    const { host: hostname } = this.defaultCluster;
+    this.#emptyTable ??= { service: { namespace: '', hostname }, consumers: new Map() };
+    return this.#emptyTable;
   }
 
   /** The same object while the workload's own resource stays the same. */

@@ -1,12 +1,12 @@
 /** Phase `authorise`: every policy of the destination, for the real caller, on the request as it came. */
 import type { PolicyDecision } from '@ambit/model';
-import { explainRefusal, type RequestAttributes } from '@ambit/policy';
+import { explainRefusal } from '@ambit/policy';
 import { HttpError } from '../errors.ts';
 import type { Transaction } from '../transaction.ts';
 import type { MeshEndpoint } from '../upstream/cluster-state.ts';
 
 export function authorise(tx: Transaction): undefined {
-  tx.authorization = tx.plane.authorize(attributesOf(tx));
+  tx.authorization = tx.plane.authorize(tx.view);
   require(tx, tx.authorization.beforeRoute);
 }
 
@@ -25,7 +25,7 @@ export function isForbiddenNow(tx: Transaction): boolean {
   if (endpoint === undefined) {
     return false;
   }
-  const { verdict } = tx.plane.authorize(attributesOf(tx)).forEndpoint(endpoint);
+  const { verdict } = tx.plane.authorize(tx.view).forEndpoint(endpoint);
   if (verdict.allowed) {
     return false;
   }
@@ -34,18 +34,6 @@ export function isForbiddenNow(tx: Transaction): boolean {
     new HttpError('HTTP_DENIED', 'connection closed due to policy change', { side: 'downstream' }),
   );
   return true;
-}
-
-function attributesOf(tx: Transaction): RequestAttributes {
-  const { head } = tx.exchange;
-  const { headers } = tx;
-  return {
-    host: head.authority,
-    method: head.method,
-    path: tx.path,
-    header: (name) => headers.get(name),
-    repeatedHeader: (name) => headers.repeated(name),
-  };
 }
 
 function require(tx: Transaction, { verdict, set, input }: PolicyDecision): void {

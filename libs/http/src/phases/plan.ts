@@ -38,10 +38,9 @@ export function planForward(tx: Transaction, context: EngineContext): ForwardPla
   const state = context.clusters.of(resolved.cluster);
   tx.clusterName = resolved.cluster.name;
   tx.share = share;
-  if (!state.breaker.hold('requests')) {
+  if (!tx.holdPlace(state)) {
     throw overflow('requests in flight');
   }
-  tx.onOver(() => state.breaker.release('requests'));
   const settings = requestSettings(decision.action, resolved.cluster.requestDefaults);
   return {
     resolved,
@@ -71,9 +70,7 @@ export function pickEndpoint(
   }
   authoriseEndpoint(tx, endpoint);
   tx.endpoint = endpoint;
-  const { key } = endpoint;
-  state.hold(key);
-  tx.onOver(() => state.free(key));
+  tx.holdEndpoint(state, endpoint.key);
   return endpoint;
 }
 

@@ -6,6 +6,7 @@ import { PathIndex } from '@ambit/policy';
 import { actionAtPort } from './addressed-port.ts';
 import type { HttpRequestView } from './request.ts';
 import type {
+  ClusterRef,
   DirectResponseAction,
   HttpHeaderOperations,
   HttpRouteGroup,
@@ -114,8 +115,24 @@ function noRoute(
   return { kind: 'no-route', status: 404, flag: 'NR', tried };
 }
 
-function defaultRoute(table: HttpRouteTable, request: HttpRequestView): RouteDecision {
-  const cluster = { host: table.service.hostname, port: request.port };
+const defaults = new WeakMap<HttpRouteTable, Map<number, RouteDecision>>();
+
+/** The same object for a table and port, so that what is made of its cluster can be kept. */
+function defaultRoute(table: HttpRouteTable, { port }: HttpRequestView): RouteDecision {
+  let byPort = defaults.get(table);
+  if (byPort === undefined) {
+    byPort = new Map();
+    defaults.set(table, byPort);
+  }
+  let decision = byPort.get(port);
+  if (decision === undefined) {
+    decision = makeDefault({ host: table.service.hostname, port });
+    byPort.set(port, decision);
+  }
+  return decision;
+}
+
+function makeDefault(cluster: ClusterRef): RouteDecision {
   return {
     kind: 'route',
     routeName: 'default',

@@ -72,11 +72,19 @@ export function requestSettings(
   defaults: RequestDefaults | undefined,
 ): { readonly timeoutMs?: number; readonly retry: RetryPolicy } {
   const timeoutMs = route.timeoutMs ?? defaults?.timeoutMs ?? 0;
-  const hostRetry = defaults?.retries === undefined ? undefined : compileRetry(defaults.retries);
-  return {
-    ...(timeoutMs === 0 ? {} : { timeoutMs }),
-    retry: route.retry ?? hostRetry ?? DEFAULT_RETRY_POLICY,
-  };
+  const retry = route.retry ?? hostRetry(defaults?.retries) ?? DEFAULT_RETRY_POLICY;
+  return timeoutMs === 0 ? { retry } : { timeoutMs, retry };
+}
+
+const hostRetries = new WeakMap<HttpRetry, RetryPolicy>();
+
+function hostRetry(retry: HttpRetry | undefined): RetryPolicy | undefined {
+  let policy = retry && hostRetries.get(retry);
+  if (retry !== undefined && policy === undefined) {
+    policy = compileRetry(retry);
+    hostRetries.set(retry, policy);
+  }
+  return policy;
 }
 
 /** How a try ended. */

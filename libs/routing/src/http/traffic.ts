@@ -76,7 +76,8 @@ export function requestTimeoutMs(
   grpcTimeout: string | undefined,
 ): number | undefined {
   const route = routeTimeoutMs === 0 ? undefined : routeTimeoutMs;
-  const parsed = /^(\d{1,8})([HMSmun])$/.exec(grpcTimeout ?? '');
+  if (grpcTimeout === undefined) return route;
+  const parsed = /^(\d{1,8})([HMSmun])$/.exec(grpcTimeout);
   const unit = GRPC_TIMEOUT_UNIT_MS.get(parsed?.[2] ?? '');
   if (parsed === null || unit === undefined) return route;
   const asked = Math.max(1, Math.ceil(Number(parsed[1]) * unit));

@@ -1,0 +1,54 @@
+/** A request as policies and routes see it: one object for both, made once. */
+import type { RequestAttributes } from '@ambit/policy';
+import type { HttpRequestView, HttpSource } from '@ambit/routing';
+import type { HeaderList } from './headers.ts';
+import type { Caller } from './plane.ts';
+import type { Transaction } from './transaction.ts';
+
+export class RequestView implements RequestAttributes, HttpRequestView {
+  readonly method: string;
+  readonly scheme: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string;
+  readonly port: number;
+  readonly source: HttpSource;
+  readonly #headers: HeaderList;
+
+  constructor({ exchange, plane, headers, path, query }: Transaction) {
+    const { head } = exchange;
+    this.method = head.method;
+    this.scheme = head.scheme;
+    this.host = head.authority;
+    this.path = path;
+    this.query = query === '' ? '' : query.slice(1);
+    this.port = plane.destination.port;
+    this.source = sourceOf(plane.caller);
+    this.#headers = headers;
+  }
+
+  get authority(): string {
+    return this.host;
+  }
+
+  header(name: string): string | undefined {
+    return this.#headers.get(name);
+  }
+
+  repeatedHeader(name: string): readonly string[] | undefined {
+    return this.#headers.repeated(name);
+  }
+}
+
+/** A tunnel has one caller. */
+const sources = new WeakMap<Caller, HttpSource>();
+
+function sourceOf(caller: Caller): HttpSource {
+  let source = sources.get(caller);
+  if (source === undefined) {
+    const { namespace, ip, workload } = caller;
+    source = { namespace, ip, ...(workload === undefined ? {} : { labels: workload.labels }) };
+    sources.set(caller, source);
+  }
+  return source;
+}
