@@ -5,7 +5,7 @@
  * ends without touching any pod's rules, so that nothing leaves in clear while it is gone.
  */
 import type { Clock } from '@ambit/core';
-import type { CertificateManager, RootWatch } from '@ambit/identity';
+import type { CertificateManager, CrlWatch, RootWatch } from '@ambit/identity';
 import type { Enrolment } from '@ambit/model';
 import { closeFd, currentNetns, openNetns, tcpSocket } from '@ambit/netns';
 import {
@@ -60,6 +60,8 @@ export interface AgentParts {
   readonly authority: { close(): void };
   readonly manager: CertificateManager;
   readonly roots: RootWatch;
+  /** Undefined: no file of revocation lists is named. */
+  readonly crls: CrlWatch | undefined;
   readonly identities: PodIdentities;
   readonly store: PodStore;
   readonly registry: PodRegistry;
@@ -98,6 +100,8 @@ export class Agent {
     selfTest(this.#parts.log);
     store.open();
     await this.#listenForPeople();
+    // Whoever is revoked is known before anybody is taken.
+    await this.#parts.crls?.start();
     await workers.start();
     this.#holds.proxy[Symbol.dispose]();
     if (client === undefined) {
@@ -194,6 +198,7 @@ export class Agent {
     workers.stop();
     await left;
     await this.#parts.roots.stop();
+    await this.#parts.crls?.stop();
     manager.stop();
     authority.close();
     await client?.stop();

@@ -1,13 +1,19 @@
 /** Builds the agent from its settings: plain constructor calls, defaults written out. Starts nothing. */
 import { readFileSync } from 'node:fs';
 import type { Clock } from '@ambit/core';
-import { CertificateManager, RootWatch } from '@ambit/identity';
-import { type Logger, type LogLevels, registerHeapMetrics } from '@ambit/telemetry';
+import { CertificateManager, type CrlWatch, RootWatch } from '@ambit/identity';
+import {
+  type Logger,
+  type LogLevels,
+  registerCrlMetrics,
+  registerHeapMetrics,
+} from '@ambit/telemetry';
 import {
   certificateAuthorityOf,
   createCertificateClient,
   createProxyClient,
   type DeltaClient,
+  revocationsOfProxy,
   type Subscription,
   TYPE_URL,
   VERSION_METADATA,
@@ -69,8 +75,13 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     }),
     state: {
       resources: () => state.resources(),
-      certificates: () => identities.certificates(),
+      certificates: () => [...revocationMessages(crls), ...identities.certificates()],
     },
+  });
+  const crls: CrlWatch | undefined = revocationsOfProxy(config, {
+    clock,
+    log: log.scoped('revocations'),
+    tell: (state) => workers.broadcast({ kind: 'revocations', state }),
   });
   const authorityAddress = certificateAuthorityOf(config, config.caHeaders);
   const authority = createCertificateClient({ ...authorityAddress, impersonate: true });
@@ -157,6 +168,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     onError: (reason) => rootsLog.warn('the roots of the mesh cannot be read', { reason }),
   });
   registerHeapMetrics(metrics, config);
+  registerCrlMetrics(metrics, () => crls?.status);
   registerAgentMetrics(metrics, { registry, workers, client: () => client });
   registerCniMetrics(metrics, { pods: cni, installer });
   const parts: AgentParts = {
@@ -167,6 +179,7 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
     authority,
     manager,
     roots,
+    crls,
     identities,
     store,
     registry,
@@ -179,6 +192,10 @@ export function buildAgent(config: AgentConfig, around: Surroundings): Agent {
   };
   const agent: Agent = new Agent(parts);
   return agent;
+}
+
+function revocationMessages(crls: CrlWatch | undefined) {
+  return crls === undefined ? [] : [{ kind: 'revocations', state: crls.state } as const];
 }
 
 /** Undefined without a controller's address: what is on disk decides. */

@@ -5,7 +5,7 @@
  * are refused by the kernel, and the readiness page says what is missing.
  */
 import type { Clock } from '@ambit/core';
-import type { CertificateManager, RootWatch } from '@ambit/identity';
+import type { CertificateManager, CrlWatch, RootWatch } from '@ambit/identity';
 import {
   type AdminRoute,
   AdminServer,
@@ -20,6 +20,7 @@ import {
   profileRoutes,
   Readiness,
   readinessRoute,
+  registerCrlMetrics,
   registerHeapMetrics,
   registerProcessMetrics,
   snapshotOf,
@@ -45,6 +46,8 @@ export interface WaypointParts {
   readonly authority: CertificateClient;
   readonly manager: CertificateManager;
   readonly roots: RootWatch;
+  /** Undefined: no file of revocation lists is named. */
+  readonly crls: CrlWatch | undefined;
   readonly certificate: OwnCertificate;
   readonly client: DeltaClient;
 }
@@ -75,6 +78,8 @@ export class Waypoint {
   async start(): Promise<void> {
     const { workers, client, manager, roots, certificate, config, log } = this.#parts;
     await this.#listenForPeople();
+    // Whoever is revoked is known before anybody is taken.
+    await this.#parts.crls?.start();
     await workers.start();
     client.start();
     roots.start();
@@ -117,6 +122,7 @@ export class Waypoint {
     }
     workers.stop();
     await this.#parts.roots.stop();
+    await this.#parts.crls?.stop();
     manager.stop();
     authority.close();
     await client.stop();
@@ -136,6 +142,7 @@ export class Waypoint {
     const registry = createRegistry();
     registerProcessMetrics(registry, { component: 'waypoint', version, openFds, maxFds });
     registerHeapMetrics(registry, config);
+    registerCrlMetrics(registry, () => this.#parts.crls?.status);
     const text = async (): Promise<string> => {
       const reports = (await this.#parts.workers.report('metrics')) as readonly MetricsSnapshot[];
       return await mergedText([await snapshotOf(registry), this.#controlSnapshot(), ...reports]);

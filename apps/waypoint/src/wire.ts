@@ -1,11 +1,12 @@
 /** Builds the waypoint from its settings: plain constructor calls, defaults written out. Starts nothing. */
 import type { Clock } from '@ambit/core';
-import { CertificateManager, RootWatch } from '@ambit/identity';
+import { CertificateManager, type CrlWatch, RootWatch } from '@ambit/identity';
 import type { Logger, LogLevels } from '@ambit/telemetry';
 import {
   certificateAuthorityOf,
   createCertificateClient,
   createProxyClient,
+  revocationsOfProxy,
   TYPE_URL,
   VERSION_METADATA,
 } from '@ambit/xds';
@@ -43,11 +44,20 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
         workerData: workerConfig(config),
         heapBytes: config.workerHeapBytes,
       }),
-    state: () => [...certificate.message, ...state.changes()],
+    state: () => [
+      ...(crls === undefined ? [] : [{ kind: 'revocations', state: crls.state } as const]),
+      ...certificate.message,
+      ...state.changes(),
+    ],
   });
   const certificate = new OwnCertificate({
     log: log.scoped('certificates'),
     tell: (message) => workers.broadcast(message),
+  });
+  const crls: CrlWatch | undefined = revocationsOfProxy(config, {
+    clock,
+    log: log.scoped('revocations'),
+    tell: (state) => workers.broadcast({ kind: 'revocations', state }),
   });
   const authorityAddress = certificateAuthorityOf(config);
   const authority = createCertificateClient({
@@ -91,6 +101,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
     authority,
     manager,
     roots,
+    crls,
     certificate,
     client,
   });

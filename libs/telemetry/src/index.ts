@@ -23,6 +23,7 @@ export {
   workerHeapBytes,
   workersFor,
 } from './container-limits.ts';
+export { type CrlState, registerCrlMetrics } from './crl-metrics.ts';
 export {
   describeHeaps,
   type HeapLimits,

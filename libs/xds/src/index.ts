@@ -53,6 +53,7 @@ export {
   createProxyClient,
   type ProxyClientOptions,
 } from './proxy-client.ts';
+export { revocationsOfProxy } from './proxy-revocations.ts';
 export { type ProxySettings, readProxySettings } from './proxy-settings.ts';
 export {
   decodeReplicaUpdate,

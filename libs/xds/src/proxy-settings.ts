@@ -15,6 +15,8 @@ export interface ProxySettings {
   readonly caAddress: string;
   readonly xdsRootCa: string;
   readonly caRootCa: string;
+  /** File of revocation lists; empty: none is followed. */
+  readonly crlPath: string;
   readonly tokenPath: string;
   readonly workers: number;
   /** What the container may use, and what the heap of each worker may of it; undefined: as V8 sees fit. */
@@ -45,6 +47,7 @@ export function readProxySettings(settings: Settings, limits: ContainerLimits): 
     caAddress: settings.address('CA_ADDRESS', xdsAddress),
     xdsRootCa: settings.text('XDS_ROOT_CA', ROOT_CERTIFICATE),
     caRootCa: settings.text('CA_ROOT_CA', ROOT_CERTIFICATE),
+    crlPath: settings.text('CRL_PATH', ''),
     tokenPath: settings.text('AMBIT_TOKEN_PATH', './var/run/secrets/tokens/istio-token'),
     workers,
     limits,

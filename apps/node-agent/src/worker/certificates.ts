@@ -6,6 +6,7 @@
 
 import type { Clock } from '@ambit/core';
 import { HboneError, type TlsIdentity } from '@ambit/hbone';
+import type { Revocations } from '@ambit/identity';
 import { FINISHED } from '@ambit/proxy';
 
 import type { CertificateMaterial } from './messages.ts';
@@ -19,6 +20,8 @@ export class CertificateStore {
   readonly #waitMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #waiters = new Map<string, PromiseWithResolvers<void>>();
+  /** What is asked of peers' certificates. */
+  revocations: Revocations | undefined;
 
   constructor(options: { readonly clock: Clock; readonly waitMs: number }) {
     this.#clock = options.clock;

@@ -55,6 +55,7 @@ export class InboundHbone {
     this.server = new HboneServer({
       clock,
       identity: () => context.certificates.require(this.#identity()),
+      revocations: () => context.certificates.revocations,
       onConnect: async (request) => await this.#connect(request),
       onRejected: (peer) => this.#rejected(peer),
       limits: { sessionsMax: config.limits.sessionsPerPodMax },

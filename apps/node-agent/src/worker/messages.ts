@@ -4,6 +4,7 @@
  * The main thread owns control (xDS, certificates, pods, listening sockets); a worker owns bytes. A new
  * worker is told the whole state by the same messages, so a replacement needs no other path.
  */
+import type { RevocationState } from '@ambit/identity';
 import type { Address, AddressKey } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
 
@@ -52,6 +53,8 @@ export type ToWorker =
     }
   | { readonly kind: 'certificate'; readonly material: CertificateMaterial }
   | { readonly kind: 'certificate-unavailable'; readonly identity: string; readonly reason: string }
+  /** Of all CAs of the mesh. Before the first there are none. */
+  | { readonly kind: 'revocations'; readonly state: RevocationState }
   | { readonly kind: 'pod-added'; readonly pod: CapturedPod }
   /** `release`: stop listening, keep open connections. `kill`: the pod is gone. */
   | { readonly kind: 'pod-removed'; readonly uid: string; readonly mode: 'release' | 'kill' }

@@ -68,6 +68,7 @@ export class Outbound implements CarriedWay<Tracked> {
     this.pool = new HbonePool({
       clock,
       identity: async (identity) => await certificates.ready(identity),
+      revocations: () => certificates.revocations,
       dial: async ({ address, port }, signal) => await sockets.dial({ address, port, signal }),
       limits: { connectTimeoutMs: config.limits.connectTimeoutMs },
     });

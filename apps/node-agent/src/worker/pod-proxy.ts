@@ -81,6 +81,12 @@ export class PodProxy {
     });
   }
 
+  /** After a change of the revocation lists: ends sessions with peers that are on them. */
+  recheckPeers(): void {
+    this.#hbone.server.recheck();
+    this.#outbound.pool.recheck();
+  }
+
   /** Stops listening; open connections go on. Resolves when the last has ended. Idempotent. */
   async release(): Promise<void> {
     this.#stopListening();

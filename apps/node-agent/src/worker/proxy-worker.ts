@@ -7,6 +7,7 @@
 import { lookup } from 'node:dns/promises';
 
 import type { Clock } from '@ambit/core';
+import { revocationsOf } from '@ambit/identity';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
 
 import { CertificateStore } from './certificates.ts';
@@ -101,6 +102,12 @@ export class ProxyWorker {
         return;
       case 'certificate-unavailable':
         certificates.setUnavailable(message.identity, message.reason);
+        return;
+      case 'revocations':
+        certificates.revocations = revocationsOf(message.state);
+        for (const proxy of [...this.#pods.values(), ...this.#released]) {
+          proxy.recheckPeers();
+        }
         return;
       case 'pod-added':
         await this.#inOrder(async () => await this.#addPod(message.pod));

@@ -107,6 +107,7 @@ const obey = (worker: FakeWorker, message: ToWorker): void => {
         worker.say({ kind: 'drained', cutOff: [`of ${worker.index}`] });
         break;
       case 'certificate':
+      case 'revocations':
       case 'certificate-unavailable':
       case 'pod-removed':
         break;

@@ -20,7 +20,10 @@ export type ResourceChange = Omit<
 export interface WorkerState {
   /** Everything held now, as one change from nothing. */
   resources(): ResourceChange;
-  certificates(): Iterable<Extract<ToWorker, { kind: 'certificate' | 'certificate-unavailable' }>>;
+  /** And what is revoked. */
+  certificates(): Iterable<
+    Extract<ToWorker, { kind: 'certificate' | 'certificate-unavailable' | 'revocations' }>
+  >;
 }
 
 export interface WorkerPoolOptions {

@@ -1,12 +1,15 @@
 /** The waypoint's own certificate, as the main thread last told. Expired counts as none. */
 import type { Clock } from '@ambit/core';
 import { HboneError, type TlsIdentity } from '@ambit/hbone';
+import type { Revocations } from '@ambit/identity';
 import type { CertificateMaterial } from './messages.ts';
 
 export class CertificateSlot {
   readonly #clock: Clock;
   #current: TlsIdentity | undefined;
   #reason = 'it has not been issued yet';
+  /** What is asked of peers' certificates. */
+  revocations: Revocations | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -4,6 +4,7 @@
  * A new worker is told the whole state by the same messages, so a replacement needs no other path.
  */
 import type { MeshObject, ObjectKey } from '@ambit/api';
+import type { RevocationState } from '@ambit/identity';
 import type { Address, AddressKey } from '@ambit/model';
 
 export interface CertificateMaterial {
@@ -37,6 +38,8 @@ export type ToWorker =
     }
   | { readonly kind: 'certificate'; readonly material: CertificateMaterial }
   | { readonly kind: 'certificate-unavailable'; readonly reason: string }
+  /** Of all CAs of the mesh. Before the first there are none. */
+  | { readonly kind: 'revocations'; readonly state: RevocationState }
   /** The first complete configuration is here: serve. */
   | { readonly kind: 'serve'; readonly at: ListenAt }
   /** The end is near: everything is served, clients are told to come back on other connections. */

@@ -12,6 +12,7 @@ import {
   refusedPeersFamily,
 } from '@ambit/hbone';
 import { HttpEngine, HttpError } from '@ambit/http';
+import { revocationsOf } from '@ambit/identity';
 import { MeshIndex, WaypointView } from '@ambit/model';
 import { Acceptor, formatAddress } from '@ambit/proxy';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
@@ -71,6 +72,7 @@ export class ProxyWorker {
       index: this.#index,
       identity: config.identity,
       certificate: () => this.#certificate.require(),
+      revocations: () => this.#certificate.revocations,
       ...(options.hbonePort === undefined ? {} : { hbonePort: options.hbonePort }),
     });
     this.#mesh = new MeshContext({
@@ -103,6 +105,7 @@ export class ProxyWorker {
     this.#server = new HboneServer({
       clock,
       identity: () => this.#certificate.require(),
+      revocations: () => this.#certificate.revocations,
       onConnect: async (request) => await this.#connect(request),
       onRejected: ({ error, remoteAddress, remotePort }) =>
         this.#access.refused({
@@ -133,6 +136,11 @@ export class ProxyWorker {
         return;
       case 'certificate-unavailable':
         this.#certificate.setUnavailable(message.reason);
+        return;
+      case 'revocations':
+        this.#certificate.revocations = revocationsOf(message.state);
+        this.#server.recheck();
+        this.#dialer.pool.recheck();
         return;
       case 'serve':
         this.#background(this.#serve(message.at));

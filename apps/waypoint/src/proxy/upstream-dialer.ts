@@ -17,6 +17,7 @@ import {
   type TunnelKey,
 } from '@ambit/hbone';
 import { HttpError } from '@ambit/http';
+import type { Revocations } from '@ambit/identity';
 import type { MeshIndex } from '@ambit/model';
 import { type ByteConn, FINISHED, fromIoError, SocketConn } from '@ambit/proxy';
 import { expectedIdentities, formatAuthority, HBONE_PORT, pickAddress } from '@ambit/routing';
@@ -34,6 +35,7 @@ export interface DialerOptions {
   readonly identity: string;
   /** The current certificate. Throws when there is none. */
   readonly certificate: () => TlsIdentity;
+  readonly revocations?: () => Revocations | undefined;
   /** Of the tunnels' other end; tests have no 15008. */
   readonly hbonePort?: number;
 }
@@ -47,6 +49,7 @@ export class UpstreamDialer {
     this.pool = new HbonePool({
       clock: options.clock,
       identity: () => options.certificate(),
+      revocations: () => options.revocations?.(),
       dial: async ({ address, port }, signal) => await this.#socket(address, port, signal),
     });
   }
