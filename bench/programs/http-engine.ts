@@ -1,87 +1,75 @@
 /**
  * `http-engine.ts PORT UPSTREAM_ADDRESS UPSTREAM_PORT ROUTES`: the waypoint's HTTP engine by itself, in clear text on both sides,
- * with the routes and rules of the comparison. What it costs without TLS and HBONE; a waypoint is never deployed so.
+ * with the routes and rules of the comparison, looked up as a waypoint's worker does it. What it costs without TLS and HBONE; a
+ * waypoint is never deployed so.
  */
 import { connect, createServer } from 'node:net';
 import { systemClock } from '@ambit/core';
-import { HttpEngine, type MeshPlane } from '@ambit/http';
+import { HttpEngine } from '@ambit/http';
+import { MeshIndex, WaypointView } from '@ambit/model';
 import { SocketConn } from '@ambit/proxy';
-import { compileHttpRoutes, matchHttp } from '@ambit/routing';
-import { parseObject } from '../../libs/api/src/index.ts';
-import { startHarness } from '../../libs/http/src/fixtures/harness.ts';
-import { allowRules, HTTP_HOST, httpRules, MANY_HOST, RULE_HEADER } from '../peers/http-rules.ts';
+import { workerResourceLimits } from '@ambit/telemetry';
+import { MeshContext } from '../../apps/waypoint/src/proxy/mesh-context.ts';
+import { WaypointPlane } from '../../apps/waypoint/src/proxy/waypoint-plane.ts';
+import {
+  modelOf,
+  namespace,
+  networking,
+  pod,
+  policy,
+  service,
+} from '../../libs/model/src/objects.testing.ts';
+import { allowRules, httpRules, RULE_HEADER } from '../peers/http-rules.ts';
 
 const [port = '', upstreamAddress = '', upstreamPort = '', routeCount = '20'] =
   process.argv.slice(2);
-const HOST = 'reviews.shop.svc.cluster.local';
-const SERVICE_PORT = 9080;
+const NAMESPACE = 'shop';
+const NAME = 'app';
+const HOST = `${NAME}.${NAMESPACE}.svc.cluster.local`;
+const SERVICE_PORT = 80;
+const SERVICE_ADDRESS = '10.1.0.1';
+const CLIENT_ADDRESS = '10.0.0.7';
 const rules = httpRules(Number(routeCount));
+// For the flags that a program of workers sets.
+workerResourceLimits(undefined);
 
-const virtualService = {
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'VirtualService',
-  metadata: { name: 'app', namespace: 'shop' },
-  spec: {
-    hosts: [HOST],
-    http: rules.map(({ prefix }) => ({
-      match: [{ uri: { prefix } }],
-      route: [{ destination: { host: HOST, port: { number: SERVICE_PORT } } }],
-    })),
-  },
-};
-
-const harness = await startHarness({
-  backends: [{ name: 'origin', port: Number(upstreamPort) }],
-  objects: [
-    {
-      kind: 'AuthorizationPolicy',
-      spec: {
-        action: 'ALLOW',
-        rules: allowRules(rules.length).map(({ prefix, method, headerValue }) => ({
-          to: [{ operation: { methods: [method], paths: [`${prefix}*`] } }],
-          when: [{ key: `request.headers[${RULE_HEADER}]`, values: [headerValue] }],
-        })),
-      },
-    },
-  ],
+const routes = networking('VirtualService', NAME, {
+  hosts: [HOST],
+  http: rules.map(({ prefix }) => ({
+    match: [{ uri: { prefix } }],
+    route: [{ destination: { host: HOST, port: { number: SERVICE_PORT } } }],
+  })),
 });
-
-const { object, findings } = parseObject(virtualService);
-if (object?.kind !== 'VirtualService') {
-  throw new Error(JSON.stringify(findings));
-}
-const routes = compileHttpRoutes({
-  service: { namespace: 'shop', name: 'reviews', hostname: HOST, ports: [SERVICE_PORT] },
+const allowed = policy(NAME, {
+  targetRefs: [{ group: '', kind: 'Service', name: NAME }],
+  action: 'ALLOW',
+  rules: allowRules(rules.length).map(({ prefix, method, headerValue }) => ({
+    to: [{ operation: { methods: [method], paths: [`${prefix}*`] } }],
+    when: [{ key: `request.headers[${RULE_HEADER}]`, values: [headerValue] }],
+  })),
+});
+const { outputs } = modelOf(
+  namespace(NAMESPACE, { 'istio.io/dataplane-mode': 'ambient' }),
+  pod('client', CLIENT_ADDRESS, { account: 'client' }),
+  pod('server', '10.0.0.1'),
+  service(NAME, SERVICE_ADDRESS, {
+    selector: { app: 'server' },
+    ports: [{ name: 'http', port: SERVICE_PORT, targetPort: Number(upstreamPort) }],
+  }),
+);
+const index = new MeshIndex({ network: '' });
+index.apply({ changed: outputs.addresses.values(), removed: [] });
+const view = new WaypointView(index, {
+  ...{ namespace: NAMESPACE, name: 'waypoint', className: 'istio-waypoint' },
+  ...{ trustDomain: 'cluster.local', rootNamespace: 'istio-system' },
   clusterDomain: 'cluster.local',
-  portsOf: (host: string) => (host === HOST ? [SERVICE_PORT] : undefined),
-  virtualServices: [object],
-  httpRoutes: [],
 });
+view.apply({ changed: [routes, allowed], removed: [] });
 
-/** As the waypoint's plane does: compiled once for each change, not for each request. */
-const clusters = new Map<string, ReturnType<MeshPlane['cluster']>>();
-const base = harness.plane;
-const plane: MeshPlane = Object.assign(Object.create(base) as MeshPlane, {
-  caller: base.caller,
-  destination: base.destination,
-  defaultCluster: base.defaultCluster,
-  routeTcp: base.routeTcp,
-  authorize: base.authorize.bind(base),
-  // The host of the requests is that of the mesh in the lab.
-  route: (request: Parameters<MeshPlane['route']>[0]) =>
-    matchHttp(
-      routes,
-      request.authority === HTTP_HOST || request.authority === MANY_HOST
-        ? { ...request, authority: HOST }
-        : request,
-    ),
-  cluster: (ref: Parameters<MeshPlane['cluster']>[0]) => {
-    const key = `${ref.host} ${ref.port}`;
-    const known = clusters.get(key) ?? base.cluster(ref);
-    clusters.set(key, known);
-    return known;
-  },
-  dial: async (_target: unknown, signal: AbortSignal) => {
+const mesh = new MeshContext({
+  index,
+  view,
+  dial: async (_call, signal) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const socket = connect({ host: upstreamAddress, port: Number(upstreamPort), signal });
     socket.setNoDelay(true);
@@ -91,7 +79,27 @@ const plane: MeshPlane = Object.assign(Object.create(base) as MeshPlane, {
     return new SocketConn(socket, { side: 'upstream' });
   },
 });
-
+const caller = {
+  identity: `spiffe://cluster.local/ns/${NAMESPACE}/sa/client`,
+  trustDomain: 'cluster.local',
+  namespace: NAMESPACE,
+  serviceAccount: 'client',
+  ip: CLIENT_ADDRESS,
+  port: 40_000,
+};
+const target = view.target(`${SERVICE_ADDRESS}:${SERVICE_PORT}`, NAMESPACE);
+if (target.kind !== 'service') {
+  throw new Error(JSON.stringify(target));
+}
+// One caller, whose connections to the server are shared by all clients.
+const plane = new WaypointPlane(
+  caller,
+  {
+    ...{ kind: 'service', authority: `${SERVICE_ADDRESS}:${SERVICE_PORT}` },
+    ...{ service: target.service, port: SERVICE_PORT, protocol: 'HTTP11' },
+  },
+  mesh,
+);
 const nothing = (): void => undefined;
 const engine = new HttpEngine({
   clock: systemClock,
