@@ -128,6 +128,8 @@ export class Http1Try extends PooledTry implements ResponseSink {
 
   onEnd(trailers: FieldLines): void {
     if (this.#switch === undefined) {
+      // It may be another's already.
+      this.#connection = undefined;
       this.finish(trailers);
     } else {
       this.#handOver(this.#switch);

@@ -33,6 +33,7 @@ describe('linkTo', () => {
       'an identity of another trust domain',
       { caller: { identity: 'spiffe://b/ns/shop/sa/client' } },
     ],
+    ['another pod of the same account', { caller: { ip: '10.0.0.8' } }],
     ['a workload of another kind', { caller: { baggage: 'service.name=another' } }],
     ['another endpoint', { endpoint: '10.0.0.8:80' }],
     ['another port', { endpoint: '10.0.0.7:8' }],

@@ -6,7 +6,7 @@ import type { UpstreamLink } from './message.ts';
 /** A plane is one caller's; its requests to an endpoint have one link while the cluster's settings stay. */
 const links = new WeakMap<MeshPlane, WeakMap<MeshEndpoint, UpstreamLink>>();
 
-/** Connections carry the caller's name, so that only requests of the same caller and cluster share them. */
+/** Connections carry the caller's name and address, so that only requests of the same pod and cluster share them. */
 export function linkTo(
   plane: MeshPlane,
   state: ClusterState,
@@ -22,9 +22,9 @@ export function linkTo(
     return known;
   }
   const { name, ref } = state.cluster;
-  const { identity, baggage = '' } = plane.caller;
+  const { identity, ip, baggage = '' } = plane.caller;
   const link: UpstreamLink = {
-    key: `${name}\n${endpoint.key}\n${identity}\n${baggage}`,
+    key: `${name}\n${endpoint.key}\n${identity}\n${ip}\n${baggage}`,
     cluster: state,
     isLate: () => state.late.has(endpoint.key),
     dial: (signal) =>

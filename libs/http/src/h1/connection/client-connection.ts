@@ -30,7 +30,7 @@ export interface ResponseSink {
 export interface ClientConnectionOptions {
   readonly limits?: Partial<H1Limits>;
   readonly refusals?: H1Refusals;
-  /** The exchange is over and the connection takes another. */
+  /** The exchange is over and the connection takes another; its sink hears of the end after this. */
   readonly onFree?: () => void;
   /** Over, or handed over. Once. */
   readonly onClosed?: (error?: Error) => void;
@@ -256,10 +256,11 @@ export class H1ClientConnection implements ByteSink {
     if (!this.#isSent || this.#closesAfter || !this.#decoder.isReusable) {
       this.destroy();
     }
-    sink?.onEnd(trailers);
+    // Whoever keeps it for the next request must have it by then.
     if (this.isFree) {
       this.#options.onFree?.();
     }
+    sink?.onEnd(trailers);
   }
 
   #fail(error: unknown): void {
