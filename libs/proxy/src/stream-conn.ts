@@ -128,7 +128,7 @@ export class StreamConn implements ByteConn {
   }
 
   write(chunk: Uint8Array): boolean {
-    if (!this.#takes) {
+    if (!this.#takes()) {
       return true;
     }
     this.#outbox?.flush();
@@ -136,7 +136,7 @@ export class StreamConn implements ByteConn {
   }
 
   writeBorrowed(chunk: Uint8Array): boolean {
-    if (!this.#takes) {
+    if (!this.#takes()) {
       return true;
     }
     this.#outbox ??= new Outbox(this.#stream);
@@ -144,7 +144,7 @@ export class StreamConn implements ByteConn {
   }
 
   writeTracked(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void {
-    if (this.#takes) {
+    if (this.#takes()) {
       this.#outbox?.flush();
       this.#stream.write(chunk, onTaken);
     } else {
@@ -152,7 +152,7 @@ export class StreamConn implements ByteConn {
     }
   }
 
-  get #takes(): boolean {
+  #takes(): boolean {
     return !this.#ended && !this.#destroyed && this.#stream.writable;
   }
 
@@ -162,7 +162,7 @@ export class StreamConn implements ByteConn {
     if (only !== undefined && chunks.length === 1) {
       return this.write(only);
     }
-    if (!this.#takes) {
+    if (!this.#takes()) {
       return true;
     }
     this.#outbox?.flush();

@@ -2,7 +2,7 @@
  * What goes to the transport next, in one piece: TLS takes one piece without copying it, and several not.
  *
  * Rule: the memory is lent to a session while it has something to send, so idle sessions hold none. Where the transport
- * says when it has taken a piece, its memory is used again; elsewhere it is never written twice.
+ * says when it has taken a piece, its memory is used again then; elsewhere the transport keeps a copy.
  */
 import { type Slab, SlabPool } from '@ambit/proxy';
 import { writeU24, writeU32 } from '../frames/bytes.ts';

@@ -6,7 +6,7 @@
  * turns of a quantum, so one that always has more does not starve the others. What the peer makes us answer while the
  * transport does not take more is bounded: from `backlogBytesMax` on nothing more is read from it.
  */
-import type { ByteConn } from '@ambit/proxy';
+import { type ByteConn, writeBorrowed } from '@ambit/proxy';
 import {
   FRAME_BYTES_MIN,
   FRAME_HEADER_BYTES,
@@ -256,8 +256,8 @@ export class Writer {
     const slabs = this.out.take();
     if (transport.writeTracked === undefined) {
       for (const slab of slabs) {
-        // Its memory is the transport's for good.
-        this.#isBlocked = !transport.write(slab.content);
+        this.#isBlocked = !writeBorrowed(transport, slab.content);
+        slab.onWritten();
       }
       if (this.#isBlocked) {
         onStall();

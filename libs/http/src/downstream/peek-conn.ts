@@ -4,7 +4,7 @@
  * Between the look and the new owner's `start` nothing is read, so what is held is bounded by one read.
  */
 import type { MeshError } from '@ambit/core';
-import { type ByteConn, type ByteSink, writeAll } from '@ambit/proxy';
+import { type ByteConn, type ByteSink, writeAll, writeBorrowed } from '@ambit/proxy';
 
 export class PeekConn implements ByteConn {
   readonly #conn: ByteConn;
@@ -14,9 +14,13 @@ export class PeekConn implements ByteConn {
   #hasEnded = false;
   #isPaused = false;
   #closed: { readonly error: Error | undefined } | undefined;
+  readonly writeTracked?: NonNullable<ByteConn['writeTracked']>;
 
   constructor(conn: ByteConn) {
     this.#conn = conn;
+    if (conn.writeTracked !== undefined) {
+      this.writeTracked = conn.writeTracked.bind(conn);
+    }
   }
 
   get remoteAddress(): string {
@@ -41,7 +45,12 @@ export class PeekConn implements ByteConn {
    */
   peek(decide: (bytes: Uint8Array, over: boolean) => void): void {
     this.#onPeek = decide;
+    const peeking = this;
     this.#conn.start({
+      get borrows() {
+        // What is held is kept.
+        return peeking.#sink?.borrows === true;
+      },
       onData: (chunk) => this.#onData(chunk),
       onEnd: () => {
         this.#hasEnded = true;
@@ -84,6 +93,10 @@ export class PeekConn implements ByteConn {
 
   write(chunk: Uint8Array): boolean {
     return this.#conn.write(chunk);
+  }
+
+  writeBorrowed(chunk: Uint8Array): boolean {
+    return writeBorrowed(this.#conn, chunk);
   }
 
   writeAll(chunks: readonly Uint8Array[]): boolean {
