@@ -45,13 +45,20 @@ export async function openAuthority(
   return authority;
 }
 
-/** For whoever has to trust the mesh before it can ask. */
+/** For whoever has to trust the mesh before it can ask: the roots, and revocation lists if there are. */
 export async function publishRoot(
   authority: CertificateAuthority,
   stateDir: string,
 ): Promise<void> {
   const path = join(stateDir, 'ca', 'root-cert.pem');
-  await writeFile(`${path}.new`, authority.rootBundlePem, { mode: 0o644 });
+  await replace(path, authority.rootBundlePem);
+  if (authority.crlPem !== undefined) {
+    await replace(join(stateDir, 'ca', 'ca-crl.pem'), authority.crlPem);
+  }
+}
+
+async function replace(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o644 });
   await rename(`${path}.new`, path);
 }
 

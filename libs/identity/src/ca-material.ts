@@ -17,6 +17,7 @@ import { verifyChain } from './chain.ts';
 import { IdentityError, reasonOf } from './errors.ts';
 import { readIfPresent, writeAtomically } from './files.ts';
 import { encodePem, parseCertificates } from './pem.ts';
+import { RevocationLists } from './revocation-lists.ts';
 import { BACKDATE_MS, buildCa, type Issuer } from './x509.ts';
 
 const ROOT_LIFETIME_MS = 3650 * 86_400_000;
@@ -28,6 +29,8 @@ export interface CaMaterial {
   /** One or more certificates. */
   readonly rootBundlePem: string;
   readonly roots: readonly X509Certificate[];
+  /** Revocation lists of the mesh's CAs; undefined: there are none. Empty takes those away that proxies have. */
+  readonly crlPem: string | undefined;
 }
 
 export interface CaTexts {
@@ -36,6 +39,8 @@ export interface CaTexts {
   /** May be empty, may hold the issuer and the root. */
   readonly chain: string;
   readonly roots: string;
+  /** Absent: nothing is said of revocations. */
+  readonly crl?: string;
 }
 
 /** Reads or makes `root-cert.pem` and `ca-key.pem` (0600) in `folder`. */
@@ -92,17 +97,23 @@ export function createOwnRoot({
   return { certificate: pem, key, chain: '', roots: pem };
 }
 
-/** `ca-cert.pem`, `ca-key.pem`, `cert-chain.pem` (may be absent) and `root-cert.pem`. */
+/** `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`, and what may be absent: `cert-chain.pem` and `ca-crl.pem`. */
 export async function readCacertsTexts(folder: string): Promise<CaTexts> {
-  const [certificate, key, chain, roots] = await Promise.all(
-    ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem'].map((name) =>
+  const [certificate, key, chain, roots, crl] = await Promise.all(
+    ['ca-cert.pem', 'ca-key.pem', 'cert-chain.pem', 'root-cert.pem', 'ca-crl.pem'].map((name) =>
       readIfPresent(join(folder, name)),
     ),
   );
   if (certificate === undefined || key === undefined || roots === undefined) {
     throw invalid(`${folder} needs ca-cert.pem, ca-key.pem and root-cert.pem`);
   }
-  return { certificate, key, chain: chain ?? '', roots };
+  return {
+    certificate,
+    key,
+    chain: chain ?? '',
+    roots,
+    ...(crl === undefined ? {} : { crl }),
+  };
 }
 
 export function parseCaMaterial(texts: CaTexts, { nowMs }: { readonly nowMs: number }): CaMaterial {
@@ -129,7 +140,18 @@ export function parseCaMaterial(texts: CaTexts, { nowMs }: { readonly nowMs: num
       .map((one) => encodePem('CERTIFICATE', one.raw)),
     rootBundlePem: roots.map((root) => encodePem('CERTIFICATE', root.raw)).join(''),
     roots,
+    crlPem: texts.crl === undefined ? undefined : checkedCrl(texts.crl),
   };
+}
+
+/** Proxies would refuse everybody for a list that they cannot read. */
+function checkedCrl(crl: string): string {
+  try {
+    RevocationLists.parse(Buffer.from(crl));
+    return crl;
+  } catch (cause) {
+    throw new IdentityError('IDENTITY_CA_INVALID', `ca-crl.pem: ${reasonOf(cause)}`, { cause });
+  }
 }
 
 function parseKey(pem: string): KeyObject {

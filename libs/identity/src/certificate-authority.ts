@@ -121,6 +121,11 @@ export class CertificateAuthority implements CertificateIssuer {
     return this.#material.rootBundlePem;
   }
 
+  /** Revocation lists that came with it; undefined: none did. */
+  get crlPem(): string | undefined {
+    return this.#material.crlPem;
+  }
+
   /**
    * Signs with this from now on. True if it was new. Throws IDENTITY_CA_INVALID, IDENTITY_PEM_INVALID or
    * IDENTITY_CHAIN_INVALID when it cannot be used; then the old stays in use.

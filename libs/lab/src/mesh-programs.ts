@@ -59,6 +59,11 @@ export function managedFolder(paths: LabPaths): string {
   return join(paths.controller, 'managed');
 }
 
+/** Written by the controller where its `cacerts` have one. */
+export function revocationLists(paths: LabPaths): string {
+  return join(paths.controller, 'ca', 'ca-crl.pem');
+}
+
 export function rootCertificate(paths: LabPaths): string {
   return join(paths.controller, 'ca', 'root-cert.pem');
 }
@@ -158,6 +163,7 @@ function proxyEnv({ paths }: MeshSettings, subject: TokenSubject, tokenFile: str
     CA_ADDRESS: controller,
     XDS_ROOT_CA: rootCertificate(paths),
     CA_ROOT_CA: rootCertificate(paths),
+    CRL_PATH: revocationLists(paths),
     AMBIT_TOKEN_PATH: tokenFile,
     // A lab is the same wherever it runs, whatever its machine allows.
     AMBIT_WORKERS: '1',

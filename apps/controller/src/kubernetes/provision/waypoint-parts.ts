@@ -205,6 +205,7 @@ function environment(settings: WaypointSettings): readonly Json[] {
     plain('CA_ADDRESS', settings.controllerAddress),
     plain('XDS_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
     plain('CA_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
+    plain('CRL_PATH', `${ROOT_DIR}/ca-crl.pem`),
     plain('AMBIT_TOKEN_PATH', `${TOKEN_DIR}/istio-token`),
     plain('TRUST_DOMAIN', settings.trustDomain),
     plain('CLUSTER_DOMAIN', settings.clusterDomain),

@@ -5,6 +5,7 @@
  *   ca-key.pem      its key
  *   cert-chain.pem  from it up to the root; may be absent or empty
  *   root-cert.pem   the roots to trust, one or more; absent or empty: ca-cert.pem is the root
+ *   ca-crl.pem      revocation lists for the proxies; may be absent
  *
  * or, as cert-manager writes it, tls.crt (the certificate and its chain), tls.key and ca.crt. What is refused is never
  * written over: somebody has to look at it. No message holds a value.
@@ -28,6 +29,8 @@ export const CA_KEYS = {
   chain: 'cert-chain.pem',
   roots: 'root-cert.pem',
 } as const;
+/** Revocation lists of the mesh's CAs; may be absent, and empty to take back what proxies have. */
+const CRL_KEY = 'ca-crl.pem';
 const TLS_KEYS = { certificate: 'tls.crt', key: 'tls.key', roots: 'ca.crt' } as const;
 
 /** What is kept of a Secret while it is watched. */
@@ -78,13 +81,16 @@ export function caTextsOf(secret: CaSecret): CaTexts {
   const roots = blank(values[CA_KEYS.roots])
     ? selfSigned(secret, certificate)
     : certificatesAt(secret, CA_KEYS.roots);
-  return { certificate, key: keyAt(secret, CA_KEYS.key), chain, roots };
+  return { certificate, key: keyAt(secret, CA_KEYS.key), chain, roots, ...crlOf(secret) };
 }
 
 /** For a new Secret, or a change of one. */
 export function dataOf(texts: CaTexts): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    Object.entries(CA_KEYS).map(([part, key]) => [key, encode(texts[part as keyof CaTexts])]),
+    Object.entries(CA_KEYS).map(([part, key]) => [
+      key,
+      encode(texts[part as keyof typeof CA_KEYS]),
+    ]),
   );
 }
 
@@ -114,7 +120,13 @@ function tlsTexts(secret: CaSecret): CaTexts {
     key: keyAt(secret, TLS_KEYS.key),
     chain: whole.slice(cut),
     roots: certificatesAt(secret, TLS_KEYS.roots),
+    ...crlOf(secret),
   };
+}
+
+function crlOf({ values }: CaSecret): Pick<CaTexts, 'crl'> {
+  const crl = values[CRL_KEY];
+  return crl === undefined ? {} : { crl };
 }
 
 /** The certificates of a key, as PEM and nothing else. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, createOwnRoot } from '@ambit/identity';
+import { buildCrl } from '@ambit/identity/testing';
 import { answer } from '@ambit/kube/testing';
 import { until } from '../../until.testing.ts';
 import { RootDistribution } from './root-distribution.ts';
@@ -37,12 +39,14 @@ function setUp(names: readonly string[]) {
   return { namespaces, authority, duty, lead };
 }
 
-const bundleIn = (namespace: string): string | undefined =>
+const valueIn = (namespace: string, key: string): string | undefined =>
   (
     bed.server.get('configmaps', `${namespace}/${NAME}`)?.['data'] as
       | Record<string, string>
       | undefined
-  )?.['root-cert.pem'];
+  )?.[key];
+const bundleIn = (namespace: string) => valueIn(namespace, 'root-cert.pem');
+const listIn = (namespace: string) => valueIn(namespace, 'ca-crl.pem');
 const writes = (): number => bed.server.requests.filter(({ method }) => method === 'PATCH').length;
 
 describe('RootDistribution', () => {
@@ -64,6 +68,31 @@ describe('RootDistribution', () => {
     duty.touch('a');
     await systemClock.sleep(50);
     assert.equal(writes(), 3);
+  });
+
+  it('writes revocation lists beside the roots, follows them, and takes them away', async () => {
+    const { authority, lead } = setUp(['a']);
+    const root = newRoot('one');
+    const issuer = {
+      certificate: new X509Certificate(root.certificate),
+      privateKey: createPrivateKey(root.key),
+    };
+    const list = (revoked: readonly string[]): string =>
+      buildCrl({ issuer, thisUpdateMs: Date.now(), nextUpdateMs: undefined, revoked });
+    const [one, two] = [list([]), list(['1f'])];
+    authority.use({ ...root, crl: one });
+    lead();
+    await until(() => listIn('a') === one, 'the first');
+    assert.equal(bundleIn('a'), authority.rootBundlePem);
+    authority.use({ ...root, crl: two });
+    await until(() => listIn('a') === two, 'the second');
+    // Proxies have the second until somebody says otherwise: what cannot be read is not handed out.
+    assert.throws(() => authority.use({ ...root, crl: 'garbage' }), /ca-crl\.pem/);
+    assert.equal(authority.crlPem, two);
+    authority.use({ ...root, crl: '' });
+    await until(() => listIn('a') === '', 'none');
+    authority.use(root);
+    await until(() => listIn('a') === undefined, 'no word');
   });
 
   it('writes new roots everywhere', async () => {

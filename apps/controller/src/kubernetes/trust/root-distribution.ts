@@ -1,5 +1,5 @@
 /**
- * The mesh's roots in a ConfigMap of every namespace, for whoever has to trust the mesh before it can ask.
+ * The mesh's roots, and the revocation lists of its CAs, in a ConfigMap of every namespace, for whoever has to trust the mesh before it can ask.
  *
  * The one rule: the ConfigMap of that name is ours to write, whoever changes or deletes it, and no other is; that of
  * the reference (istio-ca-root-cert) belongs to istiod.
@@ -21,6 +21,8 @@ import type { TrustRoot } from './trust-root.ts';
 
 const CONFIG_MAPS = { group: '', version: 'v1', resource: 'configmaps' };
 const ROOT_KEY = 'root-cert.pem';
+/** Beside the roots, so that proxies have both at once; the reference has a ConfigMap of its own for it. */
+const CRL_KEY = 'ca-crl.pem';
 const FORBIDDEN_NAME = 'istio-ca-root-cert';
 /** Writes; a new root reaches 1,000 namespaces within a minute. */
 const PER_SECOND = 20;
@@ -47,6 +49,7 @@ export interface RootDistributionOptions {
 
 interface Kept {
   readonly bundle: string | undefined;
+  readonly crl: string | undefined;
   readonly isLabelled: boolean;
 }
 
@@ -139,7 +142,8 @@ export class RootDistribution extends LeaderDuty {
     if (!namespaces.has(namespace)) return undefined;
     if (!root.isOpen) return NOT_OPEN_MS;
     const bundle = root.rootBundlePem;
-    if (kept?.bundle === bundle && kept.isLabelled) return undefined;
+    const { crlPem: crl } = root;
+    if (kept?.bundle === bundle && kept.crl === crl && kept.isLabelled) return undefined;
     await limiter.take(signal);
     signal.throwIfAborted();
     try {
@@ -149,7 +153,7 @@ export class RootDistribution extends LeaderDuty {
           apiVersion: 'v1',
           kind: 'ConfigMap',
           metadata: { namespace, name: configMapName, labels: MANAGED_BY },
-          data: { [ROOT_KEY]: bundle },
+          data: { [ROOT_KEY]: bundle, ...(crl === undefined ? {} : { [CRL_KEY]: crl }) },
         },
         { force: true, signal },
       );
@@ -164,9 +168,17 @@ export class RootDistribution extends LeaderDuty {
 /** Thousands of namespaces have the same text, which is kept once. */
 function keptOf(object: KubeObject, root: TrustRoot): Kept {
   const data = object['data'] as Readonly<Record<string, string>> | undefined;
-  const found = data?.[ROOT_KEY];
   const wanted = root.isOpen ? root.rootBundlePem : undefined;
-  return { bundle: found === wanted ? wanted : found, isLabelled: isManaged(object) };
+  const crl = root.isOpen ? root.crlPem : undefined;
+  return {
+    bundle: same(data?.[ROOT_KEY], wanted),
+    crl: same(data?.[CRL_KEY], crl),
+    isLabelled: isManaged(object),
+  };
+}
+
+function same(found: string | undefined, wanted: string | undefined): string | undefined {
+  return found === wanted ? wanted : found;
 }
 
 function isEnding(error: unknown): boolean {

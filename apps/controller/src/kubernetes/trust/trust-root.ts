@@ -4,6 +4,8 @@ export interface TrustRoot {
   readonly isOpen: boolean;
   /** PEM; while roots rotate, both. */
   readonly rootBundlePem: string;
+  /** Revocation lists of the mesh's CAs; undefined: nothing is said of them. */
+  readonly crlPem?: string | undefined;
   /** `listener` is called after every change, until the returned function is. */
   readonly onChange: (listener: () => void) => () => void;
 }

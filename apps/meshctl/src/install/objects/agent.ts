@@ -188,6 +188,7 @@ function agentEnv(): Node {
     plainEnv('CA_ADDRESS', controller),
     plainEnv('XDS_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
     plainEnv('CA_ROOT_CA', `${ROOT_DIR}/root-cert.pem`),
+    plainEnv('CRL_PATH', `${ROOT_DIR}/ca-crl.pem`),
     plainEnv('AMBIT_TOKEN_PATH', `${TOKEN_DIR}/istio-token`),
     plainEnv('AMBIT_RUN_DIR', value('agent.runDir')),
     plainEnv('AMBIT_HOST_NETNS', '/proc/1/ns/net'),

@@ -283,6 +283,10 @@ export function bothRoots(one: TrustRoot, two: TrustRoot): TrustRoot {
         .map(({ rootBundlePem }) => rootBundlePem)
         .join('');
     },
+    // Of the CA of ours alone: what cert-manager's issuers revoke nobody tells us.
+    get crlPem() {
+      return open().find(({ crlPem }) => crlPem !== undefined)?.crlPem;
+    },
     onChange: (listener) => {
       const stops = [one.onChange(listener), two.onChange(listener)];
       return () => {
