@@ -15,7 +15,7 @@ import {
 } from '@ambit/h2/testing';
 import { http1Rig, OK } from '../fixtures/http1-rig.ts';
 import { http2Rig } from '../fixtures/http2-rig.ts';
-import { Answer, settle } from '../fixtures/upstream.ts';
+import { Answer, GivenBody, settle } from '../fixtures/upstream.ts';
 import type { H1ErrorCode } from '../h1/errors.ts';
 import { Http2Pool } from './http2-pool.ts';
 import { RESPONSE_HEAD_TIMEOUT_MS } from './slow-heads.ts';
@@ -295,7 +295,11 @@ describe('a malicious server of HTTP/2', () => {
     await settled();
     let refused = 0;
     for (let n = 0; n < 2_100; n += 100) {
-      const asked = Array.from({ length: 100 }, () => ask().answer);
+      // With a body, none is sent again.
+      const asked = Array.from({ length: 100 }, () => {
+        const body = new GivenBody([]);
+        return ask({ method: 'POST', body }).answer;
+      });
       await settled(2);
       const last = pool.counters.streams;
       peer(0).send(...asked.map((_, index) => reset(1 + 2 * (last - 100 + index), 7)));
@@ -307,15 +311,18 @@ describe('a malicious server of HTTP/2', () => {
     assert.equal(clock.now(), 0);
   });
 
-  it('says GOAWAY to every session, and each request is tried once', async () => {
+  it('says GOAWAY to every session, and each request is tried twice', async () => {
     const { ask, peer, server } = http2Rig();
     for (let round = 0; round < 5; round += 1) {
       const { answer } = ask();
       await settled();
-      peer(round).send(goaway(0));
-      await settled();
+      for (const session of [0, 1]) {
+        assert.equal(server.endpoint.dials, 2 * round + session + 1);
+        peer(2 * round + session).send(goaway(0));
+        await settled();
+      }
       assert.equal(answer.summary, 'HTTP_UPSTREAM_RESET 503 UR unsent refused');
-      assert.equal(server.endpoint.dials, round + 1);
+      assert.equal(server.endpoint.dials, 2 * round + 2);
     }
   });
 });

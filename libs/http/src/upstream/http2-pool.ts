@@ -52,6 +52,8 @@ export class Http2Pool implements TryPool, Http2Host {
   /** How often there was no place for a session, whatever the cluster. */
   sessionsRefused = 0;
   interimsRefused = 0;
+  /** Requests sent again because a server had processed nothing of them. */
+  repeated = 0;
   readonly #clock: Clock;
   readonly #sessionsMax: number;
   readonly #limits: H2Limits;
@@ -94,6 +96,17 @@ export class Http2Pool implements TryPool, Http2Host {
     for (const session of [...this.#live]) {
       session.destroy();
     }
+  }
+
+  /** Not within a call of the session that refused it, which may be the one to take it. */
+  again(attempt: Http2Try): void {
+    this.repeated += 1;
+    queueMicrotask(() => {
+      if (attempt.phase === 'waiting') {
+        const { key } = attempt.link;
+        this.#wait(this.#groups.get(key) ?? this.#newGroup(key), attempt);
+      }
+    });
   }
 
   leave(attempt: Http2Try): void {

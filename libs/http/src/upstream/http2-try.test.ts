@@ -195,14 +195,56 @@ describe('Http2Try: an empty answer that nobody wants', () => {
   });
 });
 
+describe('Http2Try: a request that the server did not process', () => {
+  const unprocessed: readonly (readonly [string, readonly Buffer[], sessions: number])[] = [
+    ['REFUSED_STREAM', [reset(1, ERROR.REFUSED_STREAM)], 1],
+    ['GOAWAY below it', [goaway(0)], 2],
+  ];
+  for (const [what, frames, sessions] of unprocessed) {
+    for (const method of ['GET', 'POST']) {
+      it(`is sent again, once: ${what} to ${method}`, async () => {
+        const { ask, peer, pool, server } = http2Rig();
+        const { answer } = ask({ method });
+        await settled();
+        peer(0).send(...frames);
+        await settled();
+        assert.equal(server.conns.length, sessions);
+        const again = peer(sessions - 1);
+        await settled();
+        const id = sessions === 1 ? 3 : 1;
+        assert.ok(again.frames.some((said) => said.startsWith(`HEADERS ${id} :method=${method}`)));
+        assert.deepEqual([answer.ends, pool.repeated], [0, 1]);
+        again.send(reset(id, ERROR.REFUSED_STREAM));
+        await settled();
+        assert.equal(answer.summary, 'HTTP_UPSTREAM_RESET 503 UR unsent refused');
+        assert.deepEqual([answer.ends, pool.repeated], [1, 1]);
+      });
+    }
+
+    it(`is not sent again with a body, which is gone: ${what}`, async () => {
+      const { ask, peer, pool, server } = http2Rig();
+      const { answer } = ask({ method: 'POST', body: new GivenBody(['abc']) });
+      await settled();
+      peer(0).send(...frames);
+      await settled();
+      assert.equal(answer.summary, 'HTTP_UPSTREAM_RESET 503 UR unsent refused');
+      assert.deepEqual([server.conns.length, pool.repeated], [1, 0]);
+    });
+  }
+
+  it('is not sent again when nobody waits for it any more', async () => {
+    const { ask, peer, pool, server } = http2Rig();
+    const { attempt } = ask();
+    await settled();
+    peer(0).send(goaway(0));
+    attempt.abort(new HttpError('HTTP_TIMEOUT', 'too late', { side: 'upstream' }));
+    await settled();
+    assert.deepEqual([server.conns.length, pool.repeated], [1, 0]);
+  });
+});
+
 describe('Http2Try: a stream that breaks', () => {
   const before: readonly (readonly [string, readonly Buffer[], string])[] = [
-    [
-      'REFUSED_STREAM',
-      [reset(1, ERROR.REFUSED_STREAM)],
-      'HTTP_UPSTREAM_RESET 503 UR unsent refused',
-    ],
-    ['GOAWAY below it', [goaway(0)], 'HTTP_UPSTREAM_RESET 503 UR unsent refused'],
     ['INTERNAL_ERROR', [reset(1, ERROR.INTERNAL_ERROR)], 'HTTP_UPSTREAM_RESET 503 UR sent'],
     ['CANCEL', [reset(1, ERROR.CANCEL)], 'HTTP_UPSTREAM_RESET 503 UR sent'],
     ['NO_ERROR', [reset(1, ERROR.NO_ERROR)], 'HTTP_UPSTREAM_CLOSED 503 UC sent'],

@@ -25,6 +25,8 @@ import type { TryRequest, TrySink } from './try.ts';
 export interface Http2Host {
   /** More interim answers came than are taken. */
   interimsRefused: number;
+  /** It is to be sent again. */
+  again(attempt: Http2Try): void;
   /** It does not wait for a session any more. */
   leave(attempt: Http2Try): void;
 }
@@ -33,6 +35,7 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   readonly #host: Http2Host;
   #stream: ClientStream | undefined;
   #interims = 0;
+  #isRepeat = false;
 
   constructor(options: {
     readonly host: Http2Host;
@@ -163,9 +166,27 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   }
 
   #broken(error: MeshError | undefined): void {
-    if (this.phase !== 'over') {
-      this.broke(brokenHttp2(error, this.#stream?.resetCode));
+    // Of a stream before, when it waits.
+    if (this.phase === 'over' || this.phase === 'waiting') {
+      return;
     }
+    const failure = brokenHttp2(error, this.#stream?.resetCode);
+    if (failure.refused && this.phase === 'sent' && this.#mayRepeat) {
+      this.#isRepeat = true;
+      this.#stream = undefined;
+      this.moveTo('waiting');
+      this.#host.again(this);
+    } else {
+      this.broke(failure);
+    }
+  }
+
+  /**
+   * The peer has processed nothing of it (RFC 9113 §8.7), so nobody is harmed whatever the method: once, and only where nothing of a
+   * body is gone.
+   */
+  get #mayRepeat(): boolean {
+    return !this.#isRepeat && this.request.body === undefined;
   }
 }
 

@@ -11,7 +11,7 @@ export interface UpstreamCounters {
   readonly opened: number;
   readonly reused: number;
   readonly idleClosed: number;
-  /** Requests sent again because the server had closed an idle connection. */
+  /** Requests sent again because the server had closed an idle connection, or refused their stream unprocessed. */
   readonly repeated: number;
   /** Sessions of HTTP/2 for which there was no place in this process. */
   readonly sessionsRefused: number;
@@ -36,6 +36,7 @@ export function upstreamCounters(http1: Http1Pool, http2: Http2Pool): UpstreamCo
     idle: http1.idle,
     sessions: http2.size,
     ...http1.counters,
+    repeated: http1.counters.repeated + http2.repeated,
     sessionsRefused: http2.sessionsRefused,
     responsesRefused,
     floods: flooded,
