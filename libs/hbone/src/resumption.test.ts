@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { describe, it } from 'node:test';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createServer } from 'node:tls';
 import { FakeClock } from '@ambit/core/testing';
 import { chainLinks, type RevocationProblem, type Revocations } from '@ambit/identity';
 import { TestCa } from '@ambit/testkit';
-
+import { secureClient } from './client-handshake.ts';
 import type { ConnectAnswer } from './server-session.ts';
 import {
   connectHeaders,
@@ -19,7 +20,7 @@ import {
 } from './testing/index.ts';
 import { newTicketKeys, TICKET_MS, TicketCache } from './tickets.ts';
 import { tlsContextOptions } from './tls.ts';
-import type { KnownPeer } from './trust.ts';
+import { type KnownPeer, Trust } from './trust.ts';
 
 const CA = new TestCa();
 const LONG = { notAfterMs: Date.now() + 3 * TICKET_MS };
@@ -265,6 +266,38 @@ describe('a client with a ticket', () => {
     assert.equal(refusedPeers.revocation_unknown, 2);
     assert.deepEqual([accepted, resumed, rig.tunnels.pool.counters.resumed], [4, 0, 2]);
   });
+});
+
+describe('a ticket of a server', () => {
+  for (const [whose, ticketKeys, kept] of [
+    ['that is ours is kept', newTicketKeys(), 1],
+    ['that is another program is let be', Buffer.alloc(48, 7), 0],
+  ] as const) {
+    it(whose, async () => {
+      const tls = createServer({
+        ...tlsContextOptions(SERVER),
+        requestCert: true,
+        ALPNProtocols: ['h2'],
+        ticketKeys,
+      });
+      tls.on('secureConnection', (socket) => socket.on('error', () => undefined).resume());
+      tls.listen(0, '127.0.0.1');
+      await once(tls, 'listening');
+      const raw = connectTcp((tls.address() as AddressInfo).port, '127.0.0.1');
+      const trust = new Trust(CLIENT, undefined);
+      const { socket } = await secureClient(raw, {
+        trust,
+        expectedIdentities: [SERVER.identity],
+        ticketKey: 'key',
+        nowMs: () => Date.now(),
+        signal: new AbortController().signal,
+      });
+      await once(socket, 'session');
+      assert.equal(trust.tickets.size, kept);
+      socket.destroy();
+      tls.close();
+    });
+  }
 });
 
 describe('TicketCache', () => {
