@@ -67,6 +67,8 @@ export interface MeshPlane {
   readonly defaultCluster: ClusterRef;
   /** Undefined: no such host or subset (flag NC). */
   cluster(ref: ClusterRef): ResolvedCluster | undefined;
+  /** Nobody has the endpoint any more, or not at its address: no connection to it is kept. Absent: never. */
+  hasLeft?(endpoint: MeshEndpoint): boolean;
   /** A connection to the endpoint, through a tunnel where it has one. Rejects with a MeshError. */
   dial(to: DialTarget, signal: AbortSignal): Promise<ByteConn>;
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
-import type { MeshObject } from '@ambit/api';
+import { type MeshObject, parseObject } from '@ambit/api';
+import { systemClock } from '@ambit/core';
 import { HboneError } from '@ambit/hbone';
 import type { Address } from '@ambit/model';
 import { Recorder } from '@ambit/proxy/testing';
@@ -17,6 +18,8 @@ import {
   stranger,
   waypointId,
 } from './proxy-worker.testing.ts';
+
+const LOOKS_MAX = 400;
 
 describe('ProxyWorker', () => {
   it('carries a request to the destination agent, and names the caller there', async () => {
@@ -339,6 +342,42 @@ describe('ProxyWorker', () => {
     ]) {
       assert.ok(line.test(text), String(line));
     }
+  });
+
+  it('gives up the tunnel to a pod that has left once its last connection has ended', async () => {
+    await using rig = await startRig();
+    const once = {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'DestinationRule',
+      metadata: { name: 'once', namespace: 'shop' },
+      spec: {
+        host: HOST,
+        trafficPolicy: { connectionPool: { http: { maxRequestsPerConnection: 1 } } },
+      },
+    };
+    const { object } = parseObject(once);
+    assert.ok(object !== undefined);
+    const left = workload('reviews', rig.backendPort);
+    rig.tell(
+      [
+        { kind: 'service', service: service('HTTP11') },
+        { kind: 'workload', workload: left },
+      ],
+      [object],
+    );
+    const tunnels = (): unknown => {
+      rig.worker.receive({ kind: 'report', id: 1, what: 'metrics' });
+      const reports = rig.said.filter((message) => message.kind === 'report');
+      const text = JSON.stringify(reports.at(-1));
+      return /"ambit_hbone_upstream_tunnels".*?"value":(\d+)/.exec(text)?.[1];
+    };
+    assert.equal((await ask(await rig.tunnel(client))).status, 200);
+    assert.equal(tunnels(), '1', 'kept for the next request');
+    rig.worker.receive({ kind: 'addresses', sequence: 7, changed: [], removed: [left.uid] });
+    for (let looks = 0; looks < LOOKS_MAX && tunnels() !== '0'; looks += 1) {
+      await systemClock.sleep(5);
+    }
+    assert.equal(tunnels(), '0');
   });
 
   it('rejects an object by key and goes on', async () => {

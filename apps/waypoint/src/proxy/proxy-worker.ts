@@ -126,6 +126,7 @@ export class ProxyWorker {
     switch (message.kind) {
       case 'addresses':
         this.#index.apply(message);
+        this.#dialer.retireGone();
         this.#applied(message.sequence, []);
         return;
       case 'objects':

@@ -54,6 +54,16 @@ export class UpstreamDialer {
     });
   }
 
+  /** After a change of the mesh: no tunnel is used for whoever is not there any more. */
+  retireGone(): void {
+    const { index } = this.#options;
+    this.pool.retire(({ endpoint = '', address }) => {
+      const addresses = index.workloadByUid(endpoint)?.addresses;
+      // A workload without addresses is known by name; where that leads is not in the mesh.
+      return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
+    });
+  }
+
   /** Rejects with a MeshError. */
   async dial(call: UpstreamCall, signal: AbortSignal): Promise<ByteConn> {
     const { workload, targetPort } = call.endpoint;
@@ -98,6 +108,7 @@ export class UpstreamDialer {
       address,
       port: hbonePort,
       sourcePod: '',
+      endpoint: workload.uid,
     };
   }
 

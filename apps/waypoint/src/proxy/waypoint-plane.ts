@@ -1,6 +1,13 @@
 /** The mesh as one tunnel's requests see it: one caller, one destination, the configuration of the moment. */
 import { parseIp } from '@ambit/api';
-import type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from '@ambit/http';
+import type {
+  Caller,
+  Destination,
+  DialTarget,
+  MeshEndpoint,
+  MeshPlane,
+  ResolvedCluster,
+} from '@ambit/http';
 import { authorizeAtWaypoint, type WaypointAuthorization, type Workload } from '@ambit/model';
 import type { RequestAttributes } from '@ambit/policy';
 import type { ByteConn } from '@ambit/proxy';
@@ -75,6 +82,11 @@ export class WaypointPlane implements MeshPlane {
       return this.#workloadCluster(ref, workload);
     }
     return this.#mesh.cluster(ref);
+  }
+
+  hasLeft({ workload }: MeshEndpoint): boolean {
+    const now = this.#mesh.index.workloadByUid(workload.uid);
+    return now === undefined || now.addresses[0] !== workload.addresses[0];
   }
 
   async dial({ endpoint, cluster }: DialTarget, signal: AbortSignal): Promise<ByteConn> {

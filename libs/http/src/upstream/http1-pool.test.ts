@@ -108,16 +108,18 @@ describe('Http1Pool: limits of a cluster', () => {
     });
   }
 
-  for (const [title, settings, isClosed] of [
+  for (const [title, settings, isClosed, hasLeft = () => false] of [
     ['idleTimeout of http', { http: { idleTimeoutMs: 15_000 } }, true],
     ['idleTimeout of tcp', { tcp: { idleTimeoutMs: 15_000 } }, true],
     ['none', { http: { idleTimeoutMs: 0 } }, false],
     ['an hour by default', {}, false],
-  ] as const) {
+    ['whose endpoint has left', {}, true, () => true],
+    ['whose endpoint is there', {}, false, () => false],
+  ] as const satisfies readonly (readonly [string, object, boolean, (() => boolean)?])[]) {
     it(`closes what is idle: ${title}`, async () => {
       const given = http1Rig();
       const running = given.pool.run();
-      await exchange(given, {}, given.server.endpoint.link(settings));
+      await exchange(given, {}, { ...given.server.endpoint.link(settings), hasLeft });
       for (let sweep = 0; sweep < 3; sweep += 1) {
         given.clock.advance(10_000);
         await settle(2);

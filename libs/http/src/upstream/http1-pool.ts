@@ -17,7 +17,7 @@ import { type Http1Host, Http1Try } from './http1-try.ts';
 import { type IdleConnection, IdleConnections } from './idle-connections.ts';
 import type { UpstreamLink } from './message.ts';
 import { SlowHead } from './slow-heads.ts';
-import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
+import { isOverdue, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
 import { hold, release, WaitingLine } from './waiting-line.ts';
 
@@ -275,8 +275,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
       slowHead.look(connection, this.refusals, nowMs);
     }
     for (const pooled of this.#idle.all()) {
-      const limitMs = idleTimeoutOf(pooled.link);
-      if (limitMs > 0 && nowMs - pooled.idleSinceMs >= limitMs) {
+      if (isOverdue(pooled.link, nowMs - pooled.idleSinceMs)) {
         this.counters.idleClosed += 1;
         pooled.connection.destroy();
       }

@@ -242,19 +242,21 @@ describe('Http2Pool: the end of a session', () => {
     assert.ok(peer(0).isEnded);
   });
 
-  for (const [title, settingsOf, isClosed] of [
+  for (const [title, settingsOf, isClosed, hasLeft = () => false] of [
     ['idleTimeout of http', http({ idleTimeoutMs: 15_000 }), true],
     ['idleTimeout of tcp', { tcp: { idleTimeoutMs: 15_000 } }, true],
     ['none', http({ idleTimeoutMs: 0 }), false],
     ['an hour by default', {}, false],
-  ] as const) {
+    ['whose endpoint has left', {}, true, () => true],
+    ['whose endpoint is there', {}, false, () => false],
+  ] as const satisfies readonly (readonly [string, object, boolean, (() => boolean)?])[]) {
     it(`closes what is idle, and nothing that is not: ${title}`, async () => {
       const { ask, server, pool, peer, clock } = http2Rig();
       const running = pool.run();
-      ask({}, server.endpoint.link(settingsOf, 'idle'));
+      ask({}, { ...server.endpoint.link(settingsOf, 'idle'), hasLeft });
       ask(
         { method: 'POST', body: new GivenBody([], { staysOpen: true }) },
-        server.endpoint.link(settingsOf, 'busy'),
+        { ...server.endpoint.link(settingsOf, 'busy'), hasLeft },
       );
       await settled();
       peer(0).send(headers(1, OK, END));

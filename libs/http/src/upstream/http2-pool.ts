@@ -14,7 +14,7 @@ import { connectFailure, overflow } from './failure.ts';
 import { PooledSession } from './http2-session.ts';
 import { type Http2Host, Http2Try } from './http2-try.ts';
 import type { UpstreamLink } from './message.ts';
-import { idleTimeoutOf, sweepUntil } from './sweeping.ts';
+import { isOverdue, sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
 import { hold, release } from './waiting-line.ts';
 
@@ -322,8 +322,7 @@ export class Http2Pool implements TryPool, Http2Host {
 
   #sweep(nowMs: number): void {
     for (const session of [...this.#live]) {
-      const limitMs = idleTimeoutOf(session.link);
-      if (limitMs > 0 && session.idleMs(nowMs) >= limitMs) {
+      if (session.isIdle && isOverdue(session.link, session.idleMs(nowMs))) {
         this.#evict(session);
       }
     }

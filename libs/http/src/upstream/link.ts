@@ -26,6 +26,7 @@ export function linkTo(
   const link: UpstreamLink = {
     key: `${name}\n${endpoint.key}\n${identity}\n${ip}\n${baggage}`,
     cluster: state,
+    hasLeft: () => plane.hasLeft?.(endpoint) === true,
     isLate: () => state.late.has(endpoint.key),
     dial: (signal) =>
       state.late.watch(endpoint.key, () => plane.dial({ endpoint, cluster: ref }, signal)),

@@ -9,6 +9,8 @@ export interface UpstreamLink {
   readonly cluster: ClusterState;
   /** No connection to the endpoint comes about, for all that is known. Absent: never. */
   readonly isLate?: () => boolean;
+  /** Nobody is at the endpoint any more: no connection to it is kept. Absent: never. */
+  readonly hasLeft?: () => boolean;
   /** Opens a connection to the endpoint. Rejects with a MeshError. */
   readonly dial: (signal: AbortSignal) => Promise<ByteConn>;
 }

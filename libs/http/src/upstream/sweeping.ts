@@ -23,8 +23,14 @@ export async function sweepUntil(
   }
 }
 
+/** Whether a connection without a request is to be closed. */
+export function isOverdue(link: UpstreamLink, idleMs: number): boolean {
+  const limitMs = idleTimeoutOf(link);
+  return (limitMs > 0 && idleMs >= limitMs) || link.hasLeft?.() === true;
+}
+
 /** How long a connection may stay without a request; 0: for ever. */
-export function idleTimeoutOf({ cluster }: UpstreamLink): number {
+function idleTimeoutOf({ cluster }: UpstreamLink): number {
   const { http, tcp } = cluster.cluster.connectionPool;
   return http?.idleTimeoutMs ?? tcp?.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
 }
