@@ -236,6 +236,7 @@ export class ClientSession {
       return new HboneError('HBONE_REFUSED_STREAM', 'the peer did not go on with the session', {
         side: 'upstream',
         retryable: true,
+        refusal: 'resumption',
         cause: reason,
       });
     }

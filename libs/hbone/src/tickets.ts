@@ -20,9 +20,9 @@ export function newTicketKeys(): Buffer {
   return Buffer.concat([KEY_NAME, randomBytes(KEY_BYTES - KEY_NAME.length)]);
 }
 
-/** Whether a server of ours sealed it. What others offer is let be. */
-export function isOurTicket(ticket: Uint8Array | undefined): boolean {
-  return ticket !== undefined && KEY_NAME.equals(ticket.subarray(0, KEY_NAME.length));
+/** Whether a server of ours sealed it. What others offer is let be. Node has null for that of a socket that is destroyed. */
+export function isOurTicket(ticket: Uint8Array | undefined | null): boolean {
+  return ticket instanceof Uint8Array && KEY_NAME.equals(ticket.subarray(0, KEY_NAME.length));
 }
 
 export interface Ticket {
