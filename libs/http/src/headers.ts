@@ -6,6 +6,7 @@
  */
 import type { MutableHeaders } from '@ambit/routing';
 import { type FieldLines, NO_FIELDS } from './h1/message.ts';
+import { lower } from './h1/parse/field-names.ts';
 
 const LETTER_X = 0x78;
 
@@ -95,11 +96,11 @@ export class HeaderList implements MutableHeaders {
   }
 
   add(name: string, value: string): void {
-    this.#own().push(name.toLowerCase(), value);
+    this.#own().push(lower(name), value);
   }
 
   set(name: string, value: string): void {
-    const wanted = name.toLowerCase();
+    const wanted = lower(name);
     if (this.#indexOf(wanted) !== -1) {
       this.remove(wanted);
     }
@@ -107,7 +108,7 @@ export class HeaderList implements MutableHeaders {
   }
 
   remove(name: string): void {
-    const wanted = name.toLowerCase();
+    const wanted = lower(name);
     if (this.#indexOf(wanted) !== -1) {
       this.filter((known) => known !== wanted);
     }

@@ -15,7 +15,7 @@ import { ResponseRelay, sendReply } from './phases/respond.ts';
 import { REQUEST_PHASES } from './phases/table.ts';
 import { Upgrading } from './phases/upgrade.ts';
 import type { MeshPlane } from './plane.ts';
-import { type EngineContext, Transaction } from './transaction.ts';
+import { type AbortListener, type EngineContext, Transaction } from './transaction.ts';
 import type { TryResponse } from './upstream/try.ts';
 
 export interface RunHost {
@@ -24,7 +24,7 @@ export interface RunHost {
   onOver(run: RequestRun): void;
 }
 
-export class RequestRun implements ExchangeListener, ForwardListener, RosterMember {
+export class RequestRun implements ExchangeListener, ForwardListener, AbortListener, RosterMember {
   rosterSlot = -1;
   readonly #tx: Transaction;
   readonly #context: EngineContext;
@@ -49,7 +49,7 @@ export class RequestRun implements ExchangeListener, ForwardListener, RosterMemb
     const { counters } = this.#context;
     counters.requests += 1;
     counters.active += 1;
-    this.#tx.onAbort = (reason) => this.#guard(() => this.#onAbort(reason));
+    this.#tx.worker = this;
     this.#tx.exchange.listen(this);
     this.#pass(0);
   }
@@ -61,6 +61,10 @@ export class RequestRun implements ExchangeListener, ForwardListener, RosterMemb
 
   abort(reason: HttpError): void {
     this.#tx.abort(reason);
+  }
+
+  onAbort(reason: HttpError): void {
+    this.#guard(() => this.#stop(reason));
   }
 
   onDrain(): void {
@@ -160,7 +164,7 @@ export class RequestRun implements ExchangeListener, ForwardListener, RosterMemb
   }
 
   /** Somebody wants the request to be over, whatever is done for it now. */
-  #onAbort(reason: HttpError): void {
+  #stop(reason: HttpError): void {
     // What was switched to hears it by the signal.
     if (this.#isOver || this.#isSwitched) {
       return;
@@ -219,12 +223,16 @@ export class RequestRun implements ExchangeListener, ForwardListener, RosterMemb
     }
     this.#isOver = true;
     const tx = this.#tx;
-    tx.onAbort = undefined;
+    tx.worker = undefined;
     tx.finish();
     // What of the request is still on its way is of no use any more.
     this.#forwarding?.stop(OVER);
     this.#context.counters.active -= 1;
-    this.#guard(() => logRequest(tx, this.#context));
+    try {
+      logRequest(tx, this.#context);
+    } catch (error) {
+      this.#broke(error);
+    }
     this.#host.onOver(this);
   }
 
@@ -232,10 +240,14 @@ export class RequestRun implements ExchangeListener, ForwardListener, RosterMemb
     try {
       work();
     } catch (error) {
-      this.#tx.error ??= toHttpError(error);
-      this.#tx.exchange.reset();
-      this.#finish();
+      this.#broke(error);
     }
+  }
+
+  #broke(error: unknown): void {
+    this.#tx.error ??= toHttpError(error);
+    this.#tx.exchange.reset();
+    this.#finish();
   }
 }
 

@@ -41,6 +41,11 @@ export interface EngineCounters {
   mirrorsDropped: number;
 }
 
+/** Who works on a request. */
+export interface AbortListener {
+  onAbort(reason: HttpError): void;
+}
+
 export type RoutedDecision = Exclude<RouteDecision, { readonly kind: 'no-route' }>;
 
 export class Transaction {
@@ -79,9 +84,9 @@ export class Transaction {
   /** Behind an upgrade. */
   bytesReceived = 0;
   error: HttpError | undefined;
-  /** Why everything that is done for this request ends. Whoever works on it hears of it by `onAbort`. */
+  /** Why everything that is done for this request ends. Whoever works on it hears of it. */
   abortReason: HttpError | undefined;
-  onAbort: ((reason: HttpError) => void) | undefined;
+  worker: AbortListener | undefined;
 
   constructor(exchange: Exchange, plane: MeshPlane, context: EngineContext) {
     const { head, body } = exchange;
@@ -128,7 +133,7 @@ export class Transaction {
     if (this.abortReason === undefined) {
       this.abortReason = reason;
       this.#abort?.abort(reason);
-      this.onAbort?.(reason);
+      this.worker?.onAbort(reason);
     }
   }
 

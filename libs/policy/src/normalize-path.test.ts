@@ -103,6 +103,25 @@ describe('normalizePath', () => {
     );
   });
 
+  it('takes a path that has one spelling as it takes the same path with a query, of which more is looked at', () => {
+    const char = fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('/', 'a', '.', '%41', '%', '\\', '#', '*') },
+      { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }) },
+    );
+    fc.assert(
+      fc.property(fc.array(char, { maxLength: 6 }), fc.constantFrom(...MODES), (chars, mode) => {
+        for (const target of [chars.join(''), `/${chars.join('')}`]) {
+          const { ...found } = normalizePath(target, mode);
+          const { ...other } = normalizePath(`${target}?`, mode);
+          // The server as a whole (OPTIONS) has no query.
+          if (!target.includes('?') && target !== '*') {
+            assert.deepEqual(found, other.ok ? { ...other, query: '' } : other, target);
+          }
+        }
+      }),
+    );
+  });
+
   it('never throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.constantFrom(...MODES), (text, mode) => {

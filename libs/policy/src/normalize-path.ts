@@ -30,6 +30,10 @@ export function normalizePath(target: string, mode: PathNormalization = 'BASE'):
   if (target.length > TARGET_CHARS_MAX) {
     return { ok: false, reason: 'path is too long' };
   }
+  const plainEnd = endOfPlainPath(target);
+  if (plainEnd === target.length) {
+    return { ok: true, path: target, query: '' };
+  }
   if (NOT_ALLOWED.test(target)) {
     return { ok: false, reason: 'path contains a control character or a byte outside ASCII' };
   }
@@ -57,6 +61,30 @@ export function normalizePath(target: string, mode: PathNormalization = 'BASE'):
   }
   const plain = removeDotSegments(decoded.replaceAll('\\', '/'));
   return { ok: true, path: mode === 'BASE' ? plain : plain.replace(/\/{2,}/g, '/'), query };
+}
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+/** Stand in a path without giving it a second spelling, wherever slashes and dots are looked at as well. */
+const IS_PLAIN: readonly boolean[] = Array.from({ length: 128 }, (_, char) =>
+  /[!-~]/.test(String.fromCharCode(char)) ? !/[#%?\\]/.test(String.fromCharCode(char)) : false,
+);
+
+/** How far it is surely a path that has one spelling; -1: not from its begin on. Most targets are so to their end. */
+function endOfPlainPath(target: string): number {
+  if (target.charCodeAt(0) !== SLASH) {
+    return -1;
+  }
+  let before = SLASH;
+  for (let at = 1; at < target.length; at += 1) {
+    const char = target.charCodeAt(at);
+    const isSecond = before === SLASH && (char === SLASH || char === DOT);
+    if (IS_PLAIN[char] !== true || isSecond) {
+      return at;
+    }
+    before = char;
+  }
+  return target.length;
 }
 
 /** Escapes of unreserved characters mean the character; those of slashes only when asked for. */

@@ -32,6 +32,8 @@ export class WaypointPlane implements MeshPlane {
   /** What the destination is, as of that version of the mesh. */
   #current: Destination | undefined;
   #currentVersion = -1;
+  /** Its routes, as of that version. */
+  #table: HttpRouteTable | undefined;
 
   constructor(caller: Caller, destination: Destination, mesh: MeshContext) {
     this.caller = caller;
@@ -52,10 +54,8 @@ export class WaypointPlane implements MeshPlane {
 
   route(request: HttpRequestView): RouteDecision {
     const { service } = this.#now();
-    return matchHttp(
-      service === undefined ? this.#noRoutes() : this.#mesh.view.routes(service).http,
-      request,
-    );
+    this.#table ??= service === undefined ? this.#noRoutes() : this.#mesh.view.routes(service).http;
+    return matchHttp(this.#table, request);
   }
 
   routeTcp(): TcpDecision {
@@ -130,6 +130,7 @@ export class WaypointPlane implements MeshPlane {
     if (this.#current === undefined || this.#currentVersion !== version) {
       this.#current = this.#lookUp();
       this.#currentVersion = version;
+      this.#table = undefined;
     }
     return this.#current;
   }

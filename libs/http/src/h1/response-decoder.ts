@@ -6,7 +6,7 @@
  */
 import { type H1DecoderOptions, MessageDecoder } from './decoder.ts';
 import type { H1ResponseEvent, H1ResponseHead } from './message.ts';
-import { readFields } from './parse/fields.ts';
+import { type ReadFields, readFields } from './parse/fields.ts';
 import { responseFraming } from './parse/framing.ts';
 import { connectionOptions, keepsAlive, takesTrailers, upgradeOf } from './parse/hop.ts';
 import { listElements } from './parse/list.ts';
@@ -147,7 +147,7 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
       status,
       fields: fields.lines,
       body,
-      contentLength: fields.contentLengths === 1 ? Number(fields.contentLength) : undefined,
+      contentLength: body.kind === 'length' ? body.bytes : announced(fields),
       connection,
       keepAlive: body.kind !== 'until-close' && keepsAlive(version, connection),
       takesTrailers: takesTrailers(fields.te),
@@ -162,6 +162,11 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
       throw this.refuse('H1_SWITCH_UNEXPECTED', upgrade);
     }
   }
+}
+
+/** Also where there is no body (HEAD, 304). It was checked with the framing. */
+function announced({ contentLengths, contentLength }: ReadFields): number | undefined {
+  return contentLengths === 1 ? Number(contentLength) : undefined;
 }
 
 function is2xx(status: number): boolean {

@@ -2,10 +2,9 @@
 import { normalizePath } from '@ambit/policy';
 import { parseAuthority } from '@ambit/routing';
 import { HttpError } from '../errors.ts';
+import { isMethod } from '../h1/parse/method.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 
-/** Methods have no second spelling: `post` would pass a rule on POST, and HTTP/1 is sent on in capitals. */
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Z-]{1,32}$/;
 const AUTHORITIES_MAX = 1_024;
 
 export function normalise(tx: Transaction, { limits }: EngineContext): undefined {
@@ -17,7 +16,7 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
   if (headers.size > limits.headersMax || headers.bytes > limits.headerBytesMax) {
     throw refuse('HTTP_HEADERS_TOO_LARGE', `${headers.size} headers, ${headers.bytes} bytes`);
   }
-  if (head.method === 'CONNECT' || !METHOD.test(head.method)) {
+  if (head.method === 'CONNECT' || !isMethod(head.method)) {
     throw refuse('HTTP_METHOD_UNSUPPORTED', `method "${head.method.slice(0, 40)}" is not served`);
   }
   if (!isKnownGood(head.authority)) {
@@ -38,10 +37,12 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
 
 /** Hosts that were read lately; there are few, and each is asked for often. */
 const known = new Set<string>();
+let last = '';
 
 function isKnownGood(authority: string): boolean {
-  if (known.has(authority)) {
-    return true;
+  if (authority === last || known.has(authority)) {
+    last = authority;
+    return authority !== '';
   }
   if (parseAuthority(authority) === undefined) {
     return false;

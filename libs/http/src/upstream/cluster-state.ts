@@ -101,11 +101,14 @@ export class ClusterState {
 
   /** `status` undefined: the endpoint gave no answer of its own. */
   record(key: string, status: number | undefined): void {
+    if (this.#outlier === undefined) {
+      return;
+    }
     const outcome =
       status === undefined
         ? ({ kind: 'local-origin-failure' } as const)
         : ({ kind: 'response', status } as const);
-    this.#outlier?.record(key, outcome, this.#clock.now());
+    this.#outlier.record(key, outcome, this.#clock.now());
   }
 
   /** Requests in flight to all endpoints. */
@@ -142,8 +145,11 @@ export class ClusterState {
   /** Ejections end at an interval's boundary; nobody needs a timer to see that. */
   #sweep(): void {
     const intervalMs = this.cluster.outlierDetection?.intervalMs;
+    if (intervalMs === undefined) {
+      return;
+    }
     const nowMs = this.#clock.now();
-    if (intervalMs !== undefined && nowMs - this.#sweptAtMs >= intervalMs) {
+    if (nowMs - this.#sweptAtMs >= intervalMs) {
       this.#sweptAtMs = nowMs;
       this.#outlier?.sweep(nowMs);
     }

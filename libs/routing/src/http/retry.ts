@@ -170,6 +170,7 @@ const GRPC_CONDITIONS: ReadonlyMap<number, RetryCondition> = new Map([
 ]);
 
 function isRetriable(policy: RetryPolicy, outcome: TryOutcome): boolean {
+  if (outcome.kind === 'response') return isRetriableResponse(policy, outcome);
   const has = (condition: RetryCondition): boolean => policy.conditions.has(condition);
   const hasNoResponse = has('5xx') || has('gateway-error');
   switch (outcome.kind) {
@@ -183,22 +184,21 @@ function isRetriable(policy: RetryPolicy, outcome: TryOutcome): boolean {
       if (outcome.refused && has('refused-stream')) return true;
       if (!outcome.headersSent && has('reset-before-request')) return true;
       return hasNoResponse || has('reset');
-    case 'response':
-      return isRetriableResponse(policy, outcome, has);
   }
 }
 
+/** Of each response this is asked: what it says comes first, the policy's sets only where it says something. */
 function isRetriableResponse(
-  policy: RetryPolicy,
-  outcome: Extract<TryOutcome, { kind: 'response' }>,
-  has: (condition: RetryCondition) => boolean,
+  { conditions, statusCodes }: RetryPolicy,
+  { status, grpcStatus, isRateLimited }: Extract<TryOutcome, { kind: 'response' }>,
 ): boolean {
-  const { status, grpcStatus } = outcome;
-  if (has('5xx') && status >= 500 && status <= 599) return true;
-  if (has('gateway-error') && status >= 502 && status <= 504) return true;
-  if (has('retriable-4xx') && status === 409) return true;
-  if (has('retriable-status-codes') && policy.statusCodes.has(status)) return true;
-  if (has('envoy-ratelimited') && outcome.isRateLimited === true) return true;
+  if (status >= 500 && status <= 599 && conditions.has('5xx')) return true;
+  if (status >= 502 && status <= 504 && conditions.has('gateway-error')) return true;
+  if (status === 409 && conditions.has('retriable-4xx')) return true;
+  if (isRateLimited === true && conditions.has('envoy-ratelimited')) return true;
+  if (statusCodes.size > 0 && statusCodes.has(status) && conditions.has('retriable-status-codes')) {
+    return true;
+  }
   const condition = grpcStatus === undefined ? undefined : GRPC_CONDITIONS.get(grpcStatus);
-  return condition !== undefined && has(condition);
+  return condition !== undefined && conditions.has(condition);
 }

@@ -80,7 +80,7 @@ export class H1ClientConnection implements ByteSink {
     return this.#state === 'busy' && this.#decoder.isReadingHead;
   }
 
-  /** Sends a head; body by `write` and `end`, which is called for a request without one too. Only where `isFree`. Throws H1_UNWRITABLE. */
+  /** Sends a head; body by `write` and `end`, which is called in the same turn for a request without one. Only where `isFree`. Throws H1_UNWRITABLE. */
   request(request: RequestToWrite, sink: ResponseSink): void {
     if (!this.isFree) {
       throw new Error('the connection is not free');
@@ -93,7 +93,11 @@ export class H1ClientConnection implements ByteSink {
     this.#isSent = false;
     this.#isPaused = false;
     this.#closesAfter = request.close === true;
-    this.#outgoing.begin(text, request.body);
+    if (request.body.kind === 'none') {
+      this.#outgoing.beginBodiless(text);
+    } else {
+      this.#outgoing.begin(text, request.body);
+    }
   }
 
   /** False: wait for `onDrain`. Throws H1_UNWRITABLE. */

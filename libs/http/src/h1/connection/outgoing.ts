@@ -6,7 +6,7 @@
  */
 import type { ByteConn } from '@ambit/proxy';
 import { MessageWriter } from '../encode/message-writer.ts';
-import type { BodyFraming, FieldLines } from '../message.ts';
+import { type BodyFraming, type FieldLines, NO_BODY } from '../message.ts';
 
 export class Outgoing {
   readonly #conn: ByteConn;
@@ -41,6 +41,11 @@ export class Outgoing {
   begin(text: string, body: BodyFraming): void {
     this.#writer.begin(text, body);
     this.#schedule();
+  }
+
+  /** A head without a body: `end` is called in the same turn. */
+  beginBodiless(text: string): void {
+    this.#writer.begin(text, NO_BODY);
   }
 
   /** False: wait until the transport takes more. Throws H1_UNWRITABLE. */

@@ -7,6 +7,7 @@
 import { H1Error } from '../errors.ts';
 import type { BodyFraming, FieldLines } from '../message.ts';
 import { isFieldName } from '../parse/field-names.ts';
+import { isMethod } from '../parse/method.ts';
 import { isAuthority } from '../parse/target.ts';
 import { reasonOf } from './reasons.ts';
 
@@ -49,14 +50,13 @@ const OWNED: ReadonlySet<string> = new Set([
   'transfer_encoding',
   'upgrade',
 ]);
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Z-]{1,32}$/;
 const TARGET = /^[!"$-~]+$/;
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 /** The head with its empty line. Throws H1_UNWRITABLE. */
 export function encodeRequestHead(request: RequestToWrite): string {
   const { method, target, authority, body, fields } = request;
-  require(METHOD.test(method), 'method', method);
+  require(isMethod(method), 'method', method);
   require(TARGET.test(target), 'target', target);
   require(isAuthority(authority), 'host', authority);
   require(body.kind !== 'until-close', 'body of a request', body.kind);

@@ -37,6 +37,11 @@ export function lowerName(text: string, from: number, to: number): string {
   return text.slice(from, to).toLowerCase();
 }
 
+/** A name in lower case. */
+export function lower(name: string): string {
+  return NAMES.has(name) ? name : name.toLowerCase();
+}
+
 /** A token in lower case. */
 export function isFieldName(name: string): boolean {
   return NAMES.has(name) || NAME.test(name);

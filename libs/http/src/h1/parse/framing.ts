@@ -10,7 +10,8 @@ import type { ReadFields } from './fields.ts';
 import { listElements } from './list.ts';
 
 /** 10^15 - 1 bytes is the longest body: every length is an exact number. */
-const LENGTH = /^(?:0|[1-9][0-9]{0,14})$/;
+const LENGTH_DIGITS_MAX = 15;
+const ZERO = 0x30;
 const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 /** What the fields themselves say. Undefined: nothing. Throws. */
@@ -30,10 +31,28 @@ export function declaredFraming(
     // §6.3 item 5 would let equal ones pass; a list in one field is refused as no number.
     throw refuse('H1_CONTENT_LENGTH_REPEATED');
   }
-  if (!LENGTH.test(fields.contentLength)) {
+  const bytes = lengthOf(fields.contentLength);
+  if (bytes === undefined) {
     throw refuse('H1_CONTENT_LENGTH_INVALID', fields.contentLength);
   }
-  return { kind: 'length', bytes: Number(fields.contentLength) };
+  return { kind: 'length', bytes };
+}
+
+/** Digits, without zeros before them. */
+function lengthOf(text: string): number | undefined {
+  const isWritten = text.length > 0 && text.length <= LENGTH_DIGITS_MAX;
+  if (!isWritten || (text.length > 1 && text.charCodeAt(0) === ZERO)) {
+    return undefined;
+  }
+  let length = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) {
+      return undefined;
+    }
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 function requireChunked(fields: ReadFields, version: H1Version, refuse: Refuse): void {

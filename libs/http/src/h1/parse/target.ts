@@ -80,6 +80,16 @@ function agree(authority: string, host: string, refuse: Refuse): void {
   }
 }
 
+/** The one that was found good last: most requests name it again, and a proxy writes it again. */
+let last = '';
+
 export function isAuthority(text: string): boolean {
-  return text.length <= AUTHORITY_CHARS_MAX && AUTHORITY.test(text);
+  if (text === last && text !== '') {
+    return true;
+  }
+  const isGood = text.length <= AUTHORITY_CHARS_MAX && AUTHORITY.test(text);
+  if (isGood) {
+    last = text;
+  }
+  return isGood;
 }
