@@ -18,7 +18,6 @@ const FINDINGS: ReadonlyMap<string, string> = new Map([
   ['WORKER_CONNECT_TIMEOUT', 'was silent'],
   ['HBONE_CONNECT_TIMEOUT', 'was silent'],
   ['HBONE_TUNNEL_LOST', 'cut connections'],
-  ['HBONE_REFUSED_STREAM', 'took no more streams'],
 ]);
 
 /** Nobody was there to answer: no byte of the caller has gone anywhere, and the next dial may find somebody. */

@@ -144,9 +144,7 @@ export class HbonePool {
     } catch (error) {
       const isRefused = error instanceof HboneError && error.code === 'HBONE_REFUSED_STREAM';
       const isLost = error instanceof HboneError && error.code === 'HBONE_TUNNEL_LOST';
-      // Who does not take a ticket is there all the same.
-      const isTicket = isRefused && error.refusal === 'resumption';
-      if ((isRefused || isLost) && !isTicket && this.#identities.delete(session)) {
+      if (isLost && this.#identities.delete(session)) {
         // The first of its callers that hears of it.
         this.#backoff.lost(keyText(key));
       }
