@@ -5,7 +5,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 
-import { type Clock, MeshError } from '@ambit/core';
+import { type Cancellation, type Clock, MeshError } from '@ambit/core';
 import {
   type ClientStream,
   ERROR,
@@ -45,7 +45,7 @@ export interface ClientSessionOptions {
 export interface ConnectOptions {
   readonly authority: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly signal?: AbortSignal;
+  readonly signal?: Cancellation;
 }
 
 /** Streams a session, as the reference has it. */
@@ -286,7 +286,7 @@ function lost(message: string): HboneError {
   return new HboneError('HBONE_TUNNEL_LOST', message, { side: 'upstream' });
 }
 
-function abortReason(signal: AbortSignal | undefined): Error {
+function abortReason(signal: Cancellation | undefined): Error {
   const reason: unknown = signal?.reason;
   return reason instanceof MeshError
     ? reason

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { MeshError } from '@ambit/core';
+import { type Cancellation, MeshError } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 import type { ByteConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
@@ -285,7 +285,7 @@ describe('HbonePool', () => {
 
   it('gives up on a peer that does not answer CONNECT, and resets the stream', async () => {
     const clock = new FakeClock();
-    const asked = Promise.withResolvers<AbortSignal>();
+    const asked = Promise.withResolvers<Cancellation>();
     await using rig = await start({
       onConnect: async ({ signal }) => {
         asked.resolve(signal);
@@ -298,7 +298,7 @@ describe('HbonePool', () => {
     clock.advance(20_000);
     await assert.rejects(waiting, code('HBONE_RESPONSE_TIMEOUT'));
     if (!signal.aborted) {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      await new Promise((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
     }
     pool.destroy();
   });

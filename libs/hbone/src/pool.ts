@@ -6,7 +6,7 @@
  * waits for that key, and nobody else waits.
  */
 
-import { MeshError } from '@ambit/core';
+import { type Cancellation, MeshError } from '@ambit/core';
 import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
 import { secureClient } from './client-handshake.ts';
 import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
@@ -156,7 +156,7 @@ export class HbonePool {
     }
   }
 
-  async #session(key: TunnelKey, signal: AbortSignal | undefined): Promise<ClientSession> {
+  async #session(key: TunnelKey, signal: Cancellation | undefined): Promise<ClientSession> {
     for (;;) {
       if (this.#closed.signal.aborted) {
         throw closedError();
@@ -189,7 +189,7 @@ export class HbonePool {
   }
 
   /** For the connect of a key that is under way, or begins. Whoever waits is counted once. */
-  async #waitIn(slot: Slot, signal: AbortSignal | undefined): Promise<ClientSession> {
+  async #waitIn(slot: Slot, signal: Cancellation | undefined): Promise<ClientSession> {
     if (slot.waiting >= this.#limits.waitingPerKeyMax) {
       this.counters.refusedAtBound += 1;
       throw limit(`${slot.waiting} connections wait for this tunnel`);

@@ -1,10 +1,10 @@
 /** Waits that end with an abort, whatever becomes of what was waited for. */
 import type { Socket } from 'node:net';
 
-import { MeshError } from '@ambit/core';
+import { type Cancellation, MeshError } from '@ambit/core';
 import { HboneError } from './errors.ts';
 
-export async function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function raceAbort<T>(work: Promise<T>, signal: Cancellation | undefined): Promise<T> {
   if (signal === undefined) {
     return await work;
   }

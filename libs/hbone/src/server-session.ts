@@ -6,7 +6,7 @@
  */
 import type { TLSSocket } from 'node:tls';
 
-import type { Clock, MeshError } from '@ambit/core';
+import { type Cancellation, Canceller, type Clock, type MeshError } from '@ambit/core';
 import {
   ERROR,
   type H2Limits,
@@ -30,7 +30,7 @@ export interface ConnectRequest extends ConnAddresses {
   readonly headers: Readonly<Record<string, string>>;
   readonly peer: PeerIdentity;
   /** Aborts when the peer goes before it was answered. */
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
 }
 
 export type ConnectAnswer =
@@ -127,19 +127,19 @@ export class ServerSession {
       this.#session.drain();
       return;
     }
-    const gone = new AbortController();
+    const gone = new Canceller();
     stream.whenClosed(() => {
       gone.abort(STREAM_GONE);
       this.#idleSince = clock.now();
     });
-    this.#answer(stream, gone.signal).catch(() => stream.reset(ERROR.INTERNAL_ERROR));
+    this.#answer(stream, gone).catch(() => stream.reset(ERROR.INTERNAL_ERROR));
   }
 
-  async #answer(stream: ServerStream, signal: AbortSignal): Promise<void> {
+  async #answer(stream: ServerStream, signal: Cancellation): Promise<void> {
     this.#respond(stream, await this.#decide(stream.request, signal));
   }
 
-  async #decide(request: RequestHead, signal: AbortSignal): Promise<ConnectAnswer> {
+  async #decide(request: RequestHead, signal: Cancellation): Promise<ConnectAnswer> {
     const { counters, onConnect, peer } = this.#options;
     const { authority } = request;
     if (request.method !== 'CONNECT') {

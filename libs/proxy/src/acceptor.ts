@@ -6,6 +6,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 
+import { Roster, type RosterMember } from '@ambit/core';
 import { ProxyError } from './errors.ts';
 import { resetSocket } from './reset-socket.ts';
 
@@ -26,10 +27,20 @@ export interface AcceptorCounters {
   readonly errors: number;
 }
 
+/** A socket at its place among the live ones. */
+class Live implements RosterMember {
+  rosterSlot = -1;
+  readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+}
+
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
-  readonly #live = new Set<Socket>();
+  readonly #live = new Roster<Live>();
   readonly #waiting = new Set<Socket>();
   #accepted = 0;
   #resetAtBound = 0;
@@ -90,7 +101,7 @@ export class Acceptor {
   /** Resets every live socket. */
   destroy(): void {
     this.close();
-    for (const socket of this.#live) {
+    for (const { socket } of this.#live.all()) {
       resetSocket(socket);
     }
   }
@@ -115,15 +126,19 @@ export class Acceptor {
   }
 
   #run(socket: Socket): void {
-    this.#live.add(socket);
+    const live = new Live(socket);
+    this.#live.add(live);
     socket.once('close', () => {
-      this.#live.delete(socket);
+      this.#live.delete(live);
       this.#next();
     });
     this.#options.onSocket(socket);
   }
 
   #next(): void {
+    if (this.#waiting.size === 0) {
+      return;
+    }
     for (const socket of this.#waiting) {
       if (this.#live.size >= this.#options.liveMax) {
         return;

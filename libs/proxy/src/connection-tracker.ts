@@ -4,7 +4,7 @@
  * Rule: a connection is registered before it is checked. A change that comes between the check and
  * the first byte then finds it, and nothing slips between.
  */
-import type { MeshError } from '@ambit/core';
+import { type MeshError, Roster, type RosterMember } from '@ambit/core';
 
 export interface TrackedConnection<Context> {
   readonly context: Context;
@@ -19,11 +19,35 @@ export interface TrackerCounters {
   readonly closedByChange: number;
 }
 
+/** A place among the live ones, or among those that were told to close. */
+class Hold<Context> implements RosterMember, Disposable {
+  rosterSlot = -1;
+  readonly connection: TrackedConnection<Context>;
+  /** Counts up. */
+  readonly order: number;
+  readonly #release: (hold: Hold<Context>) => void;
+
+  constructor(
+    connection: TrackedConnection<Context>,
+    order: number,
+    release: (hold: Hold<Context>) => void,
+  ) {
+    this.connection = connection;
+    this.order = order;
+    this.#release = release;
+  }
+
+  [Symbol.dispose](): void {
+    this.#release(this);
+  }
+}
+
 export class ConnectionTracker<Context> {
   readonly #max: number;
-  readonly #live = new Set<TrackedConnection<Context>>();
+  readonly #live = new Roster<Hold<Context>>();
   /** Told to close, not gone yet. */
-  readonly #closing = new Set<TrackedConnection<Context>>();
+  readonly #closing = new Roster<Hold<Context>>();
+  readonly #releaseHold = (hold: Hold<Context>): void => this.#release(hold);
   #opened = 0;
   #refusedAtBound = 0;
   #closedByChange = 0;
@@ -50,8 +74,9 @@ export class ConnectionTracker<Context> {
       return undefined;
     }
     this.#opened += 1;
-    this.#live.add(connection);
-    return { [Symbol.dispose]: () => this.#release(connection) };
+    const hold = new Hold(connection, this.#opened, this.#releaseHold);
+    this.#live.add(hold);
+    return hold;
   }
 
   /** Resolves when nothing is registered; a connection that was told to close counts until its hold is disposed. */
@@ -66,11 +91,11 @@ export class ConnectionTracker<Context> {
   /** Closes every connection for which `check` gives a reason; returns how many. */
   reevaluate(check: (context: Context) => MeshError | undefined): number {
     let closed = 0;
-    for (const connection of [...this.#live]) {
-      const reason = check(connection.context);
+    for (const hold of this.#live.all()) {
+      const reason = check(hold.connection.context);
       if (reason !== undefined) {
         closed += 1;
-        this.#tell(connection, reason);
+        this.#tell(hold, reason);
       }
     }
     this.#closedByChange += closed;
@@ -78,20 +103,22 @@ export class ConnectionTracker<Context> {
   }
 
   closeAll(reason: MeshError): void {
-    for (const connection of [...this.#live]) {
-      this.#tell(connection, reason);
+    for (const hold of this.#live.all()) {
+      this.#tell(hold, reason);
     }
   }
 
-  #tell(connection: TrackedConnection<Context>, reason: MeshError): void {
-    this.#live.delete(connection);
-    this.#closing.add(connection);
-    connection.close(reason);
+  #tell(hold: Hold<Context>, reason: MeshError): void {
+    if (this.#live.delete(hold)) {
+      this.#closing.add(hold);
+      hold.connection.close(reason);
+    }
   }
 
-  #release(connection: TrackedConnection<Context>): void {
-    this.#live.delete(connection);
-    this.#closing.delete(connection);
+  #release(hold: Hold<Context>): void {
+    if (!this.#live.delete(hold)) {
+      this.#closing.delete(hold);
+    }
     if (this.#live.size === 0 && this.#closing.size === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;
@@ -100,7 +127,7 @@ export class ConnectionTracker<Context> {
 
   /** For the admin dump, in order of opening. */
   *contexts(): Generator<Context> {
-    for (const connection of this.#live) {
+    for (const { connection } of this.#live.all().sort((a, b) => a.order - b.order)) {
       yield connection.context;
     }
   }

@@ -5,7 +5,7 @@
  * vanishes (RST, cancel) counts as a normal end, becomes a clean end on the other side and is never
  * passed on as a reset, except to a peer that goes on sending to nobody.
  */
-import { type Clock, MeshError, systemClock } from '@ambit/core';
+import { type Cancellation, type Clock, MeshError, systemClock } from '@ambit/core';
 import { type ByteConn, type ByteSink, writeBorrowed } from './conn.ts';
 import { isPeerGone, ProxyError } from './errors.ts';
 import { FINISHED } from './finished.ts';
@@ -17,7 +17,7 @@ export interface CopyOptions {
   /** Called per chunk, before it is written; `fromA` tells the direction. */
   readonly onBytes?: (fromA: boolean, bytes: number) => void;
   /** Aborting destroys both sides with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: Cancellation;
   readonly clock?: Clock;
   readonly lingerMs?: number;
 }

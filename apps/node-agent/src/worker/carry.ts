@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { MeshError } from '@ambit/core';
+import { type Cancellation, Canceller, type Clock, MeshError } from '@ambit/core';
 import type { Workload } from '@ambit/model';
 import {
   type ByteConn,
@@ -30,7 +30,7 @@ export interface Carried {
   readonly original: Destination;
   readonly destination: string;
   /** Aborted when the client goes before the other end is reached, or policy or a drain ends the connection. */
-  readonly life: AbortController;
+  readonly life: Canceller;
   /** Set by `reach` as soon as routing is decided. */
   record: ConnectionRecord | undefined;
 }
@@ -55,7 +55,7 @@ export function carry<T extends Tracked>(socket: Socket, context: PodContext, wa
 /** Rejects at the signal, or when the mesh does not know the pod within its time. */
 export async function requireWorkload(
   { mesh, pod }: PodContext,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Workload> {
   const local = await mesh.awaitWorkload(pod, signal);
   signal.throwIfAborted();
@@ -79,7 +79,7 @@ async function serve<T extends Tracked>(
   { context, way }: { readonly context: PodContext; readonly way: Way<T> },
 ): Promise<void> {
   const original = context.sockets.destinationOf(socket);
-  const life = new AbortController();
+  const life = new Canceller();
   const onGone = (): void => life.abort(clientGone());
   socket.once('close', onGone);
   const carried: Carried = {
@@ -90,25 +90,42 @@ async function serve<T extends Tracked>(
     life,
     record: undefined,
   };
+  let entry: Disposable | undefined;
   try {
     const tracked = await way.track(carried);
     const tracker = context[way.direction];
-    using entry = tracker.register({ context: tracked, close: (reason) => life.abort(reason) });
+    entry = tracker.register({ context: tracked, close: (reason) => life.abort(reason) });
     if (entry === undefined) {
       throw limitError(`${way.direction} connections of this pod`, tracker.counters.live);
     }
     const other = await way.reach(carried, tracked);
     socket.off('close', onGone);
-    const { record } = carried;
-    const result = await copyBoth(conn, other, {
-      signal: life.signal,
-      ...(record && { onBytes: record.onBytes }),
-      clock: context.clock,
-    });
-    record?.finish(result.error);
+    copy(conn, other, { life, record: carried.record, entry, clock: context.clock });
   } catch (error) {
+    entry?.[Symbol.dispose]();
     fail(carried, error, { context, direction: way.direction });
   }
+}
+
+/** Returns at once: while bytes flow, nothing of the way there is kept. */
+export function copy(
+  a: ByteConn,
+  b: ByteConn,
+  connection: {
+    readonly life: Canceller;
+    readonly record: ConnectionRecord | undefined;
+    readonly entry: Disposable;
+    readonly clock: Clock;
+  },
+): void {
+  const { life, record, entry, clock } = connection;
+  copyBoth(a, b, { signal: life, ...(record && { onBytes: record.onBytes }), clock })
+    .then(
+      (result) => record?.finish(result.error),
+      (error: unknown) => record?.finish(fromIoError(error, 'local')),
+    )
+    .finally(() => entry[Symbol.dispose]())
+    .catch(() => undefined);
 }
 
 function fail(

@@ -49,7 +49,6 @@ export class ConnectionRecord {
   readonly description: ConnectionDescription;
   readonly #context: RecordContext;
   readonly #startedAt: number;
-  readonly #labels: MetricLabels;
   readonly #series: Series;
   #received = 0;
   #sent = 0;
@@ -60,8 +59,7 @@ export class ConnectionRecord {
     this.description = description;
     this.#context = context;
     this.#startedAt = context.clock.now();
-    this.#labels = labelsOf(description);
-    this.#series = context.metrics.series(this.#labels, '-');
+    this.#series = context.metrics.series(labelsOf(description), '-');
     this.#series.opened += 1;
     if (context.log.isEnabled('debug')) {
       context.log.debug('connection opened', this.#fields());
@@ -86,7 +84,10 @@ export class ConnectionRecord {
     }
     this.#isFinished = true;
     const { metrics, log } = this.#context;
-    const final = error === undefined ? this.#series : metrics.series(this.#labels, flagOf(error));
+    const final =
+      error === undefined
+        ? this.#series
+        : metrics.series(labelsOf(this.description), flagOf(error));
     final.closed += 1;
     if (error === undefined) {
       if (log.isEnabled('info')) {
@@ -116,7 +117,7 @@ export class ConnectionRecord {
       this.#series.closed += 1;
       return;
     }
-    const series = metrics.series(this.#labels, flagOf(error));
+    const series = metrics.series(labelsOf(this.description), flagOf(error));
     series.closed += 1;
     series.failed += 1;
     log.warn('no answer, another endpoint is asked', {
@@ -204,7 +205,14 @@ function endOf({ workload, identity }: RecordEnd): MetricEnd {
   };
 }
 
-/** The identity that a workload's certificate carries. */
+const identities = new WeakMap<Workload, string>();
+
+/** The identity that a workload's certificate carries; the same text for the same record. */
 export function identityOf(workload: Workload): string {
-  return workloadIdentity(workload);
+  let identity = identities.get(workload);
+  if (identity === undefined) {
+    identity = workloadIdentity(workload);
+    identities.set(workload, identity);
+  }
+  return identity;
 }

@@ -1,12 +1,13 @@
 /** What the record of a captured connection says of both its ends. */
 import type { Workload } from '@ambit/model';
-import { type ByteConn, formatAddress } from '@ambit/proxy';
+import { formatAddress } from '@ambit/proxy';
 
 import { type ConnectionDescription, identityOf } from './connection-record.ts';
 import type { Way } from './outbound.ts';
 
+/** `address`: of the client. */
 export function describeOutbound(
-  conn: ByteConn,
+  address: string,
   source: Workload,
   decision: Way,
 ): ConnectionDescription {
@@ -20,7 +21,7 @@ export function describeOutbound(
   return {
     direction: 'outbound',
     source: {
-      address: formatAddress(conn.remoteAddress, conn.remotePort),
+      address,
       workload: source,
       ...(isTunnel && { identity: identityOf(source) }),
     },

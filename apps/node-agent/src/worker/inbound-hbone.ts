@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { MeshError } from '@ambit/core';
+import { Canceller, MeshError } from '@ambit/core';
 import {
   type ConnectAnswer,
   type ConnectRequest,
@@ -16,18 +16,11 @@ import {
   type RejectedPeer,
 } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
-import {
-  type ByteConn,
-  copyBoth,
-  FINISHED,
-  formatAddress,
-  fromIoError,
-  SocketConn,
-} from '@ambit/proxy';
+import { type ByteConn, FINISHED, formatAddress, fromIoError, SocketConn } from '@ambit/proxy';
 
 import { type Admission, admit, type InboundConnection } from './admission.ts';
 import { baggageHeader } from './baggage-of.ts';
-import { clientGone } from './carry.ts';
+import { clientGone, copy } from './carry.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
 import type { PodContext } from './pod-context.ts';
@@ -40,8 +33,8 @@ const CALLER_HEADER = 'x-ambit-source';
 interface Tunnel {
   readonly request: ConnectRequest;
   readonly local: Workload;
-  readonly life: AbortController;
-  readonly release: () => void;
+  readonly life: Canceller;
+  readonly entry: Disposable;
   readonly inbound: InboundConnection;
 }
 
@@ -110,7 +103,7 @@ export class InboundHbone {
     } catch (error) {
       return this.#early(request, 503, fromIoError(error, 'control-plane'));
     }
-    const life = new AbortController();
+    const life = new Canceller();
     const inbound: InboundConnection = {
       pod,
       local,
@@ -137,21 +130,20 @@ export class InboundHbone {
     if (entry === undefined) {
       return this.#early(request, 503, new WorkerError('WORKER_LIMIT', 'too many connections'));
     }
-    const release = (): void => entry[Symbol.dispose]();
-    return await this.#judge({ request, local, life, release, inbound });
+    return await this.#judge({ request, local, life, entry, inbound });
   }
 
   async #judge(tunnel: Tunnel): Promise<ConnectAnswer> {
-    const { mesh, policyLog } = this.#context;
-    const { request, release } = tunnel;
+    const { mesh, policyLog, clock } = this.#context;
+    const { request, entry, life } = tunnel;
     const admission = admit(tunnel.inbound, mesh, policyLog);
     if (admission.kind === 'refused' && admission.status !== 401) {
-      release();
+      entry[Symbol.dispose]();
       return this.#early(request, admission.status, admission.error);
     }
     const record = this.#record(tunnel, admission);
     if (admission.kind === 'refused') {
-      release();
+      entry[Symbol.dispose]();
       record.finish(admission.error, { policy: admission.policy });
       return { status: 401, reason: admission.error.message };
     }
@@ -160,10 +152,10 @@ export class InboundHbone {
       return {
         status: 200,
         headers: { baggage: baggageHeader(tunnel.local) },
-        serve: (conn) => this.#serve(conn, { tunnel, record, application }),
+        serve: (conn) => copy(conn, application, { life, record, entry, clock }),
       };
     } catch (error) {
-      release();
+      entry[Symbol.dispose]();
       const failure = fromIoError(error, 'upstream');
       record.finish(failure);
       return {
@@ -184,33 +176,13 @@ export class InboundHbone {
         ip: admission.ip,
         port: admission.port,
         clientIp: request.remoteAddress,
-        signal: life.signal,
+        signal: life,
       });
-      // Of a tunnel each record of TLS is a piece.
-      return new SocketConn(socket, { side: 'upstream' });
+      // Within one host nobody vanishes in silence.
+      return new SocketConn(socket, { side: 'upstream', keepAlive: false });
     } finally {
       request.signal.removeEventListener('abort', onGone);
     }
-  }
-
-  #serve(
-    conn: ByteConn,
-    connection: {
-      readonly tunnel: Tunnel;
-      readonly record: ConnectionRecord;
-      readonly application: ByteConn;
-    },
-  ): void {
-    const { tunnel, record, application } = connection;
-    copyBoth(conn, application, {
-      signal: tunnel.life.signal,
-      onBytes: record.onBytes,
-      clock: this.#context.clock,
-    })
-      .then((result) => record.finish(result.error))
-      .catch((error: unknown) => record.finish(fromIoError(error, 'local')))
-      .finally(tunnel.release)
-      .catch(() => undefined);
   }
 
   #record({ request, local }: Tunnel, admission: Admission): ConnectionRecord {

@@ -31,7 +31,7 @@ export class InboundPlaintext implements Way<TrackedInbound> {
   }
 
   async track({ conn, original, source, destination, life }: Carried): Promise<TrackedInbound> {
-    const local = await requireWorkload(this.#context, life.signal);
+    const local = await requireWorkload(this.#context, life);
     return {
       inbound: {
         pod: this.#context.pod,
@@ -60,7 +60,7 @@ export class InboundPlaintext implements Way<TrackedInbound> {
       ip: admission.ip,
       port: admission.port,
       clientIp: inbound.sourceIp,
-      signal: carried.life.signal,
+      signal: carried.life,
     });
     return new SocketConn(socket, { side: 'upstream' });
   }

@@ -5,7 +5,7 @@
  * workload whose policies are a step behind.
  */
 
-import type { Clock } from '@ambit/core';
+import type { Cancellation, Clock } from '@ambit/core';
 import { MeshIndex, type Workload } from '@ambit/model';
 import { PolicyIndex } from '@ambit/policy';
 import { FINISHED } from '@ambit/proxy';
@@ -57,7 +57,7 @@ export class MeshState {
   }
 
   /** Waits up to 5 s for the record. Undefined: it did not come, or `signal` aborted. */
-  async awaitWorkload(pod: PodName, signal: AbortSignal): Promise<Workload | undefined> {
+  async awaitWorkload(pod: PodName, signal: Cancellation): Promise<Workload | undefined> {
     const known = this.workloadOf(pod);
     if (known !== undefined || signal.aborted) {
       return known;
@@ -69,13 +69,14 @@ export class MeshState {
       }
     };
     const stop = new AbortController();
-    const timeout = this.#clock
-      .sleep(this.#waitMs, AbortSignal.any([signal, stop.signal]))
-      .catch(() => undefined);
+    const end = (): void => stop.abort(FINISHED);
+    signal.addEventListener('abort', end, { once: true });
+    const timeout = this.#clock.sleep(this.#waitMs, stop.signal).catch(() => undefined);
     this.#changed.add(check);
     await Promise.race([found.promise, timeout]);
     this.#changed.delete(check);
-    stop.abort(FINISHED);
+    signal.removeEventListener('abort', end);
+    end();
     return this.workloadOf(pod);
   }
 }

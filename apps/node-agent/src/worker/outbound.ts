@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net';
 
+import { type Cancellation, Canceller } from '@ambit/core';
 import {
   ConnectEffort,
   formatForwarded,
@@ -102,15 +103,18 @@ export class Outbound implements CarriedWay<Tracked> {
   /** Decides, counts and dials; and again, another endpoint if there is one, where nobody is there to answer. */
   async reach(carried: Carried, { row }: Tracked): Promise<ByteConn> {
     const { record, clock, config } = this.#context;
-    const { conn, life } = carried;
-    const source = await requireWorkload(this.#context, life.signal);
+    const { life } = carried;
+    const source = await requireWorkload(this.#context, life);
     using effort = new ConnectEffort(clock, config.limits.connectTimeoutMs);
     const tried = new Set<string>();
     for (;;) {
       const decision = this.#decide(carried, source, tried);
       row.protocol = isTunnel(decision) ? 'HBONE' : 'TCP';
       row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
-      carried.record ??= new ConnectionRecord(describeOutbound(conn, source, decision), record);
+      carried.record ??= new ConnectionRecord(
+        describeOutbound(carried.source, source, decision),
+        record,
+      );
       const uid = chosenOf(decision)?.uid;
       if (uid !== undefined) {
         tried.add(uid);
@@ -125,7 +129,7 @@ export class Outbound implements CarriedWay<Tracked> {
 
   /** Throws, unless somebody is to be asked: another endpoint, or in the end the same ones again, in turn. */
   #goOn(carried: Carried, { error, source, decision, tried, effort }: Failed): void {
-    if (!isUnanswered(error) || carried.life.signal.aborted) {
+    if (!isUnanswered(error) || carried.life.aborted) {
       throw error;
     }
     const uid = chosenOf(decision)?.uid;
@@ -202,25 +206,28 @@ export class Outbound implements CarriedWay<Tracked> {
   async #try(carried: Carried, way: Attempt): Promise<ByteConn> {
     const { source, decision, tried, effort } = way;
     const uid = chosenOf(decision)?.uid;
-    const life =
-      effort.signal === undefined
-        ? carried.life.signal
-        : AbortSignal.any([carried.life.signal, effort.signal]);
+    const attempt = new Canceller();
+    const unfollow = attempt.follow(carried.life, effort.signal);
     if (uid === undefined) {
-      return await this.#dial(carried.conn, { source, decision, signal: life });
+      return await this.#dial(carried.conn, { source, decision, signal: attempt }).finally(
+        unfollow,
+      );
     }
-    const late = new AbortController();
     const deadline = this.#patience.add(() => {
       if (tried.size < TRIES_MAX && this.#hasOther(carried, source, tried)) {
-        late.abort(noAnswer());
+        attempt.abort(noAnswer());
       }
     });
-    const signal = AbortSignal.any([life, late.signal]);
-    const asked = [uid, behind(uid, toOf(carried))];
-    for (const one of asked) this.#unanswered.tries(one);
+    if (this.#unanswered.size > 0) {
+      this.#unanswered.tries(uid);
+      this.#unanswered.tries(behind(uid, toOf(carried)));
+    }
     try {
-      const conn = await this.#dial(carried.conn, { source, decision, signal });
-      for (const one of asked) this.#unanswered.answered(one);
+      const conn = await this.#dial(carried.conn, { source, decision, signal: attempt });
+      if (this.#unanswered.size > 0) {
+        this.#unanswered.answered(uid);
+        this.#unanswered.answered(behind(uid, toOf(carried)));
+      }
       return conn;
     } catch (error) {
       if (isUnanswered(error)) {
@@ -228,13 +235,14 @@ export class Outbound implements CarriedWay<Tracked> {
       }
       throw error;
     } finally {
+      unfollow();
       this.#patience.cancel(deadline);
     }
   }
 
   async #dial(
     conn: ByteConn,
-    way: { readonly source: Workload; readonly decision: Way; readonly signal: AbortSignal },
+    way: { readonly source: Workload; readonly decision: Way; readonly signal: Cancellation },
   ): Promise<ByteConn> {
     const { sockets, lookup, pod } = this.#context;
     const { source, decision, signal } = way;

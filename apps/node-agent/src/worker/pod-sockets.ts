@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { MeshError } from '@ambit/core';
+import { type Cancellation, MeshError } from '@ambit/core';
 import {
   descriptorOf,
   dialFrom,
@@ -29,7 +29,7 @@ export interface PodDial {
   readonly source?: string;
   /** Bind to this address first if it is one of the pod's, else to none. */
   readonly ownSource?: string;
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
 }
 
 export interface Destination {

@@ -1,6 +1,7 @@
 /** The last leg of an inbound connection: into the application, from the client's own address. */
 import type { Socket } from 'node:net';
 
+import type { Cancellation } from '@ambit/core';
 import type { MeshService, Workload } from '@ambit/model';
 
 import type { MeshState } from './mesh-state.ts';
@@ -12,7 +13,7 @@ export async function dialApplication(
     readonly ip: string;
     readonly port: number;
     readonly clientIp: string;
-    readonly signal: AbortSignal;
+    readonly signal: Cancellation;
   },
 ): Promise<Socket> {
   const { ip, port, clientIp, signal } = target;

@@ -4,7 +4,7 @@
  * Rule: it serves nothing before it was told that its configuration is complete, and serves no destination
  * that is not bound to this waypoint.
  */
-import { type Clock, Drain } from '@ambit/core';
+import { abortSignalOf, type Clock, Drain } from '@ambit/core';
 import {
   type ConnectAnswer,
   type ConnectRequest,
@@ -228,7 +228,7 @@ export class ProxyWorker {
       };
     }
     try {
-      const serve = await this.#engine.openTcp(plane, request.signal);
+      const serve = await this.#engine.openTcp(plane, abortSignalOf(request.signal));
       return { status: 200, serve: (conn) => this.#background(serve(conn)) };
     } catch (error) {
       // The engine has written the line; the client's agent only needs the class of the refusal.
