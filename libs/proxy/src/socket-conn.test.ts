@@ -40,6 +40,31 @@ byteConnSuite({
   },
 });
 
+describe('SocketConn', () => {
+  for (const borrows of [true, false]) {
+    it(`delivers all that came in pieces before it was started, ${borrows ? 'lent' : 'given'}`, async () => {
+      const [near, far, close] = await socketPair();
+      let sent = '';
+      for (const word of ['one ', 'two ', 'three ', 'four ']) {
+        near.write(word);
+        sent += word;
+        while (far.readableLength < sent.length) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      }
+      near.end('five');
+      const conn = new SocketConn(far, { side: 'downstream' });
+      const recorder = Object.assign(new Recorder(), { borrows });
+      conn.start(recorder);
+      await recorder.ended;
+      assert.equal(recorder.text, `${sent}five`);
+      conn.destroy();
+      near.destroy();
+      close();
+    });
+  }
+});
+
 describe('writeAll', () => {
   for (const isBorrowed of [false, true]) {
     it(`writes chunks in order${isBorrowed ? ', between what waits in copies' : ''}`, async () => {

@@ -89,7 +89,7 @@ export class StreamConn implements ByteConn {
 
   #read(sink: ByteSink): void {
     const stream = this.#stream;
-    const before: Uint8Array | null = stream.readableLength > 0 ? stream.read() : null;
+    const before = readAll(stream);
     const isShared = readShared(stream, (bytes) => {
       if (this.#destroyed) {
         return;
@@ -104,8 +104,8 @@ export class StreamConn implements ByteConn {
     if (!isShared) {
       stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
     }
-    if (before !== null) {
-      this.#held.push(before);
+    if (before.length > 0) {
+      this.#held.push(...before);
       process.nextTick(() => this.#deliverHeld());
     }
     if (this.#paused) {
@@ -241,4 +241,17 @@ export class StreamConn implements ByteConn {
       this.#sink.onClose(this.#error);
     }
   }
+}
+
+/** What the stream has read already: a read may give a part of it. */
+function readAll(stream: Duplex): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  while (stream.readableLength > 0) {
+    const chunk: Uint8Array | null = stream.read();
+    if (chunk === null) {
+      break;
+    }
+    chunks.push(chunk);
+  }
+  return chunks;
 }
