@@ -1,6 +1,6 @@
 /** The node agent: parse settings, build, start, wait for a signal, drain, end. Or clean the node up and end. */
 import { systemClock } from '@ambit/core';
-import { exitNow, useProcDir } from '@ambit/netns';
+import { exitNow, trimMemory, useProcDir } from '@ambit/netns';
 import {
   describeHeaps,
   failProgram,
@@ -52,7 +52,8 @@ async function serve(): Promise<void> {
     exit: exitNow,
   });
   const { memoryBytes } = config.limits;
-  new IdleCollector({ clock: systemClock, memoryLimitBytes: memoryBytes }).start();
+  const memory = { memoryLimitBytes: memoryBytes, onCollected: trimMemory };
+  new IdleCollector({ clock: systemClock, ...memory }).start();
   log.info('serving pods', { node: config.nodeName, ...describeHeaps(config) });
 }
 

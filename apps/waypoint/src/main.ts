@@ -1,5 +1,6 @@
 /** The waypoint: parse settings, build, start, wait for a signal, drain, end. */
 import { systemClock } from '@ambit/core';
+import { trimMemory } from '@ambit/netns';
 import {
   answerAndExit,
   failProgram,
@@ -22,7 +23,8 @@ async function main(): Promise<void> {
   });
   const config = parseConfig(process.env, readContainerLimits());
   const { memoryBytes } = config.limits;
-  new IdleCollector({ clock: systemClock, memoryLimitBytes: memoryBytes }).start();
+  const memory = { memoryLimitBytes: memoryBytes, onCollected: trimMemory };
+  new IdleCollector({ clock: systemClock, ...memory }).start();
   await runProgram({
     name: 'waypoint',
     scope: 'waypoint',

@@ -1,6 +1,7 @@
 /** Builds the waypoint from its settings: plain constructor calls, defaults written out. Starts nothing. */
 import type { Clock } from '@ambit/core';
 import { CertificateManager, type CrlWatch, RootWatch } from '@ambit/identity';
+import { trimMemory } from '@ambit/netns';
 import type { Logger, LogLevels } from '@ambit/telemetry';
 import {
   certificateAuthorityOf,
@@ -44,6 +45,7 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
         workerData: workerConfig(config),
         heapBytes: config.workerHeapBytes,
       }),
+    onCollected: trimMemory,
     state: () => [
       ...(crls === undefined ? [] : [{ kind: 'revocations', state: crls.state } as const]),
       ...certificate.message,

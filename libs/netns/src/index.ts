@@ -30,6 +30,7 @@ export {
   originalDestination,
   tcpSocket,
 } from './sockets.ts';
+export { trimMemory } from './trim-memory.ts';
 export type {
   Netns,
   OriginalDestination,

@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
+import { trimMemory } from '@ambit/netns';
 import { Deadlines } from '@ambit/proxy';
 import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
@@ -42,5 +43,9 @@ const worker = new ProxyWorker({
   },
 });
 port.on('message', (message: ToWorker) => worker.receive(message));
-new IdleCollector({ clock: systemClock, memoryLimitBytes: config.memoryLimitBytes }).start();
+new IdleCollector({
+  clock: systemClock,
+  memoryLimitBytes: config.memoryLimitBytes,
+  onCollected: trimMemory,
+}).start();
 port.postMessage({ kind: 'ready' });

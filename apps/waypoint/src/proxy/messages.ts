@@ -49,6 +49,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'ready' }
+  /** Its heap has given memory back; what lies outside of heaps is the main thread's to give. */
+  | { readonly kind: 'collected' }
   /** Objects that this worker cannot compile, by key. */
   | {
       readonly kind: 'applied';

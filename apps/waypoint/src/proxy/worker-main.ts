@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@ambit/core';
 import { BatchedSink, IdleCollector } from '@ambit/telemetry';
-import type { ToWorker, WorkerConfig } from './messages.ts';
+import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
 import { ProxyWorker } from './proxy-worker.ts';
 
 const port = parentPort;
@@ -28,5 +28,9 @@ const worker = new ProxyWorker({
 });
 port.on('message', (message: ToWorker) => worker.receive(message));
 const { memoryLimitBytes } = workerData as WorkerConfig;
-new IdleCollector({ clock: systemClock, memoryLimitBytes }).start();
+new IdleCollector({
+  clock: systemClock,
+  memoryLimitBytes,
+  onCollected: () => port.postMessage({ kind: 'collected' } satisfies FromWorker),
+}).start();
 port.postMessage({ kind: 'ready' });

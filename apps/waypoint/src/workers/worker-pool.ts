@@ -27,6 +27,8 @@ export interface WorkerPoolOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly spawn: SpawnWorker;
+  /** A worker's heap has given memory back. */
+  readonly onCollected?: () => void;
   /** Everything held now, in the order in which a new worker must be told. */
   readonly state: () => readonly (Change | Exclude<ToWorker, { sequence: number }>)[];
 }
@@ -243,6 +245,10 @@ export class WorkerPool {
   }
 
   #receive(slot: Slot, message: FromWorker): void {
+    if (message.kind === 'collected') {
+      this.#options.onCollected?.();
+      return;
+    }
     if (message.kind === 'ready') {
       slot.isReady = true;
       for (const part of this.#options.state()) {
