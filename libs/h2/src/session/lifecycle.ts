@@ -185,7 +185,7 @@ export abstract class Lifecycle {
 
   /** §5.4.1: an error of the connection. */
   fail(code: ErrorNumber, message: string): void {
-    if (this.#isOver) {
+    if (this.#isOver()) {
       return;
     }
     if (code === ERROR.ENHANCE_YOUR_CALM) {
@@ -201,7 +201,7 @@ export abstract class Lifecycle {
     if (this.#floods.take(flood)) {
       return true;
     }
-    if (!this.#isOver) {
+    if (!this.#isOver()) {
       this.counters.floods[flood] += 1;
       const message = `too many at a time: ${flood}`;
       this.#endWith(protocolError(ERROR.ENHANCE_YOUR_CALM, message, this.side));
@@ -227,12 +227,12 @@ export abstract class Lifecycle {
     }
   }
 
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#state === 'ending' || this.#state === 'closed';
   }
 
   #endWith(error: H2Error): void {
-    if (this.#isOver) {
+    if (this.#isOver()) {
       return;
     }
     this.#failure = error;
@@ -269,7 +269,7 @@ export abstract class Lifecycle {
 
   /** A connection of HTTP/2 has no half-open state: who has ended hears nothing more of its streams. */
   #onTransportEnd(): void {
-    if (this.#isOver) {
+    if (this.#isOver()) {
       return;
     }
     if (this.streams.size > 0 || !this.isEstablished) {

@@ -68,7 +68,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink, RosterMe
    */
   endWindow(nowMs: number): void {
     const isWanted = this.#sink !== undefined && !this.#isPaused;
-    if (this.#windowBytes === 0 && isWanted && !this.#hasBegun && !this.#isGrpc) {
+    if (this.#windowBytes === 0 && isWanted && !this.#hasBegun && !this.#isGrpc()) {
       const error = new H1Error('H1_BODY_TIMEOUT', 'downstream');
       this.#stream.reset(ERROR.CANCEL, error);
     }
@@ -195,7 +195,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink, RosterMe
     this.#fail(error);
   }
 
-  get #isGrpc(): boolean {
+  #isGrpc(): boolean {
     return fieldValue(this.head.fields, 'content-type')?.startsWith('application/grpc') === true;
   }
 

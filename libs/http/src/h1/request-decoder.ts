@@ -30,7 +30,7 @@ export class RequestDecoder extends MessageDecoder<H1RequestEvent> {
 
   /** Nothing of a request has come that is not over: the connection may be closed without harm. */
   get isIdle(): boolean {
-    return this.#state === 'head' && this.queue.size === 0 && !this.#hasBegun;
+    return this.#state === 'head' && this.queue.size === 0 && !this.#hasBegun();
   }
 
   /**
@@ -73,13 +73,13 @@ export class RequestDecoder extends MessageDecoder<H1RequestEvent> {
     this.#state = 'detached';
   }
 
-  get #hasBegun(): boolean {
+  #hasBegun(): boolean {
     return this.#section.hasBegun && this.#line.hasBegun;
   }
 
   #readHead(): H1RequestEvent | undefined {
     if (!this.#section.read(this.queue)) {
-      if (this.hasEnded && this.#hasBegun) {
+      if (this.hasEnded && this.#hasBegun()) {
         throw this.refuse('H1_TRUNCATED');
       }
       return undefined;

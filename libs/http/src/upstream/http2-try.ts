@@ -171,7 +171,7 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
       return;
     }
     const failure = brokenHttp2(error, this.#stream?.resetCode);
-    if (failure.refused && this.phase === 'sent' && this.#mayRepeat) {
+    if (failure.refused && this.phase === 'sent' && this.#mayRepeat()) {
       this.#isRepeat = true;
       this.#stream = undefined;
       this.moveTo('waiting');
@@ -185,7 +185,7 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
    * The peer has processed nothing of it (RFC 9113 §8.7), so nobody is harmed whatever the method: once, and only where nothing of a
    * body is gone.
    */
-  get #mayRepeat(): boolean {
+  #mayRepeat(): boolean {
     return !this.#isRepeat && this.request.body === undefined;
   }
 }

@@ -102,7 +102,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.#isOpen) {
+    if (this.#isOpen()) {
       this.#patience.received(chunk.length);
       this.#run(chunk);
     } else if (this.#heir !== undefined) {
@@ -119,7 +119,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
     this.#heir?.onEnd();
     this.#hasPeerEnded = true;
     // With both directions ended the transport closes by itself, when all of ours is sent.
-    if (this.#isOpen) {
+    if (this.#isOpen()) {
       this.#decoder.end();
       this.#run();
     }
@@ -178,7 +178,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
     return handed;
   }
 
-  get #isOpen(): boolean {
+  #isOpen(): boolean {
     return this.#state === 'idle' || this.#state === 'head' || this.#state === 'work';
   }
 
@@ -203,7 +203,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
   #pump(): void {
     this.#isPumping = true;
     try {
-      while (this.#isOpen && this.#exchange?.isPaused !== true && this.#readOne()) {}
+      while (this.#isOpen() && this.#exchange?.isPaused !== true && this.#readOne()) {}
     } finally {
       this.#isPumping = false;
     }
@@ -289,7 +289,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
 
   /** Answers where nothing of an answer was sent yet. */
   #fail(error: H1Error): void {
-    if (!this.#isOpen) {
+    if (!this.#isOpen()) {
       return;
     }
     const exchange = this.#exchange;
@@ -311,7 +311,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
 
   /** Ends our direction, and reads on for a while: a reset would take away what the client has not read yet. */
   #close(): void {
-    if (this.#isOpen) {
+    if (this.#isOpen()) {
       this.#wait('linger', this.#timeouts.lingerMs);
       this.conn.end();
       this.#setReading();

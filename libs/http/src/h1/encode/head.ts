@@ -6,7 +6,7 @@
  */
 import { H1Error } from '../errors.ts';
 import type { BodyFraming, FieldLines } from '../message.ts';
-import { isFieldName } from '../parse/field-names.ts';
+import { COMMON_NAMES, isFieldName } from '../parse/field-names.ts';
 import { isMethod } from '../parse/method.ts';
 import { isAuthority } from '../parse/target.ts';
 import { reasonOf } from './reasons.ts';
@@ -39,7 +39,7 @@ export interface ResponseToWrite {
 }
 
 /** Written from the model, whatever a list says. */
-const OWNED: ReadonlySet<string> = new Set([
+const OWNED: readonly string[] = [
   'connection',
   'content-length',
   'content_length',
@@ -49,7 +49,18 @@ const OWNED: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'transfer_encoding',
   'upgrade',
+];
+
+/** One look-up for a field. `common`: its name is one. Names that are not here are looked at. */
+type FieldKind = 'common' | 'owned' | 'te' | 'host' | 'expect';
+const KINDS: ReadonlyMap<string, FieldKind> = new Map<string, FieldKind>([
+  ...[...COMMON_NAMES].map((name) => [name, 'common'] as const),
+  ...OWNED.map((name) => [name, 'owned'] as const),
+  ['te', 'te'],
+  ['host', 'host'],
+  ['expect', 'expect'],
 ]);
+
 const TARGET = /^[!"$-~]+$/;
 const NOT_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
@@ -67,15 +78,16 @@ export function encodeRequestHead(request: RequestToWrite): string {
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? '';
     const value = fields[index + 1] ?? '';
-    if (name === 'te') {
-      // RFC 9110 §10.1.4: TE goes with an option of its name.
-      if (value === 'trailers' && !hasTe) {
-        hasTe = true;
-        options = addOption(options, 'te');
-        head += 'te: trailers\r\n';
-      }
-    } else if (name !== 'host' && name !== 'expect' && !OWNED.has(name)) {
+    const kind = KINDS.get(name);
+    if (kind === 'common') {
+      head += commonLine(name, value);
+    } else if (kind === undefined) {
       head += line(name, value);
+    } else if (kind === 'te' && value === 'trailers' && !hasTe) {
+      // RFC 9110 §10.1.4: TE goes with an option of its name.
+      hasTe = true;
+      options = addOption(options, 'te');
+      head += 'te: trailers\r\n';
     }
   }
   if (request.expectsContinue === true) {
@@ -99,8 +111,10 @@ export function encodeResponseHead(response: ResponseToWrite): string {
   let head = `HTTP/1.1 ${status} ${reasonOf(status)}\r\n`;
   for (let index = 0; index < fields.length; index += 2) {
     const name = fields[index] ?? '';
-    if (name !== 'te' && !OWNED.has(name)) {
-      head += line(name, fields[index + 1] ?? '');
+    const kind = KINDS.get(name);
+    if (kind !== 'owned' && kind !== 'te') {
+      const value = fields[index + 1] ?? '';
+      head += kind === undefined ? line(name, value) : commonLine(name, value);
     }
   }
   let options = response.close === true || body.kind === 'until-close' ? 'close' : '';
@@ -130,6 +144,11 @@ function line(name: string, value: string): string {
   if (!isFieldName(name)) {
     throw unwritable('field name', name);
   }
+  return commonLine(name, value);
+}
+
+/** `name` is known to be one. */
+function commonLine(name: string, value: string): string {
   if (NOT_VALUE.test(value)) {
     throw unwritable(`value of ${name}`, value);
   }

@@ -15,7 +15,8 @@ X-B3-ParentSpanId X-B3-Sampled X-B3-SpanId X-B3-TraceId X-Content-Type-Options X
 X-Envoy-Upstream-Service-Time X-Forwarded-Client-Cert X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-Frame-Options
 X-Powered-By X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection`;
 
-const NAMES: ReadonlySet<string> = new Set(COMMON.toLowerCase().split(/\s+/));
+/** Those that everybody sends, in lower case. */
+export const COMMON_NAMES: ReadonlySet<string> = new Set(COMMON.toLowerCase().split(/\s+/));
 const NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 
 const SLOTS = 512;
@@ -39,12 +40,12 @@ export function lowerName(text: string, from: number, to: number): string {
 
 /** A name in lower case. */
 export function lower(name: string): string {
-  return NAMES.has(name) ? name : name.toLowerCase();
+  return COMMON_NAMES.has(name) ? name : name.toLowerCase();
 }
 
 /** A token in lower case. */
 export function isFieldName(name: string): boolean {
-  return NAMES.has(name) || NAME.test(name);
+  return COMMON_NAMES.has(name) || NAME.test(name);
 }
 
 function isSame(text: string, from: number, name: string): boolean {
@@ -67,7 +68,7 @@ function slotOf(length: number, first: number, last: number): number {
 
 function makeTable(): readonly (readonly string[])[] {
   const table: string[][] = Array.from({ length: SLOTS }, () => []);
-  for (const name of NAMES) {
+  for (const name of COMMON_NAMES) {
     const slot = slotOf(name.length, name.charCodeAt(0), name.charCodeAt(name.length - 1));
     table[slot]?.push(name);
   }
