@@ -1,8 +1,10 @@
 /**
- * Runs test files for tools/check.ts, each in a process of its own, and prints one line a file. A file without a test fails.
+ * Runs test files for tools/check.ts, each in a process of its own or several in one, and prints one line a process. A file
+ * without a test fails.
  */
 import { join } from 'node:path';
 import { run } from 'node:test';
+import { groupFiles, ofOne, type TestGroup } from './check-groups.ts';
 import { counts, failures, record, root } from './check-report.ts';
 import { countFile, countStep, startCounting } from './check-times.ts';
 
@@ -32,6 +34,8 @@ export interface TestStep {
   readonly files: readonly string[];
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Files that may share a process do. */
+  readonly isGrouped?: boolean;
   /** Ends a file with its last test, whatever that has left open. */
   readonly forceExit?: boolean;
 }
@@ -40,6 +44,13 @@ export interface TestStep {
 interface FileTally {
   readonly messages: string[];
   output: string;
+}
+
+/** What was heard so far, by file. */
+interface Told {
+  readonly tallies: Map<string, FileTally>;
+  /** Files with a test that has ended. */
+  readonly seen: Set<string>;
 }
 
 /** The fields of node:test's events that are read here. */
@@ -62,12 +73,13 @@ interface FileResult {
   readonly durationMs: number;
 }
 
-/** Runs test files, each in a process of its own; one progress line a file. */
+/** One progress line a process. */
 export async function runTests({
   name,
   files,
   concurrency,
   timeoutMs,
+  isGrouped = false,
   forceExit = false,
 }: TestStep): Promise<void> {
   console.log(`${name}: ${files.length} files`);
@@ -75,11 +87,13 @@ export async function runTests({
     record(name, 'no test files found', performance.now());
     return;
   }
-  const waiting = new Set(files.map((file) => join(root, file)));
-  const tallies = new Map<string, FileTally>();
+  const groups = isGrouped ? groupFiles(files) : files.map(ofOne);
+  const waiting = new Map(groups.map((group) => [group.path, group]));
+  const names = new Map(groups.map((group) => [group.path, group.name]));
+  const told: Told = { tallies: new Map(), seen: new Set() };
   const { signal } = stopping;
   const options = {
-    files: [...waiting],
+    files: groups.map(({ path }) => path),
     cwd: root,
     concurrency,
     timeout: timeoutMs,
@@ -94,23 +108,25 @@ export async function runTests({
     const path = fields.file ?? '';
     // The process of a file counts as a test of its name, and this event comes as soon as it ends.
     if (type === 'test:complete' && fields.nesting === 0 && fields.name === path) {
-      cpuMs += countFile(path.slice(root.length + 1), fields.details?.duration_ms ?? 0);
+      cpuMs += countFile(names.get(path) ?? path, fields.details?.duration_ms ?? 0);
     }
     if (type === 'test:diagnostic' || type === 'test:stdout') {
       showReports(fields.message ?? '');
     }
-    if (type === 'test:summary' && waiting.delete(path)) {
+    const group = waiting.get(path);
+    if (type === 'test:summary' && group !== undefined) {
+      waiting.delete(path);
       const counts = fields.counts;
       const failed = (counts?.failed ?? 0) + (counts?.cancelled ?? 0);
       const result = { passed: counts?.passed ?? 0, failed, durationMs: fields.duration_ms };
-      reportFile(path, tallies, result);
+      reportGroup(group, told, result);
     } else {
-      noteEvent(tallies, path, { type, fields });
+      noteEvent(told, path, { type, fields });
     }
   }
   // A file that crashes, or holds no test, has no summary.
-  for (const path of waiting) {
-    reportFile(path, tallies, { passed: 0, failed: 1, durationMs: 0 });
+  for (const group of waiting.values()) {
+    reportGroup(group, told, { passed: 0, failed: 1, durationMs: 0 });
   }
   countStep(`${name}: ${files.length} files`, { wallMs: performance.now() - startedAt, cpuMs });
 }
@@ -128,13 +144,12 @@ interface TestEvent {
   readonly fields: EventFields;
 }
 
-function noteEvent(
-  tallies: Map<string, FileTally>,
-  path: string,
-  { type, fields }: TestEvent,
-): void {
+function noteEvent({ tallies, seen }: Told, path: string, { type, fields }: TestEvent): void {
   const tally = tallies.get(path) ?? { messages: [], output: '' };
   const error = fields.details?.error;
+  if (type === 'test:pass' || type === 'test:fail') {
+    seen.add(path);
+  }
   if (type === 'test:stderr' || type === 'test:stdout') {
     tally.output = `${tally.output}${fields.message ?? ''}`.slice(-OUTPUT_CHARS_MAX);
   } else if (type === 'test:fail' && error?.failureType !== 'subtestsFailed') {
@@ -145,30 +160,49 @@ function noteEvent(
   tallies.set(path, tally);
 }
 
-function reportFile(
-  path: string,
-  tallies: Map<string, FileTally>,
+function reportGroup(
+  group: TestGroup,
+  told: Told,
   { passed, failed, durationMs }: FileResult,
 ): void {
-  const file = path.slice(root.length + 1);
-  const isEmpty = passed + failed === 0;
-  counts.passed += passed;
-  counts.failed += isEmpty ? 1 : failed;
+  const { name, path } = group;
   const seconds = (durationMs / 1_000).toFixed(1);
-  if (failed === 0 && !isEmpty) {
-    console.log(`  ok    ${file}: ${passed} (${seconds} s)`);
+  const empty = emptyOnes(group, told, passed + failed);
+  counts.passed += passed;
+  counts.failed += failed + empty.length;
+  if (failed === 0 && empty.length === 0) {
+    console.log(`  ok    ${name}: ${passed} (${seconds} s)`);
     return;
   }
-  failures.push(file);
-  console.log(`  FAIL  ${file}: ${failed} failed, ${passed} passed (${seconds} s)`);
-  // What a shared suite said stands under the suite's own file.
-  const foreign = [...tallies].filter(([other]) => !other.endsWith('.test.ts'));
-  for (const [other] of foreign) {
-    tallies.delete(other);
-  }
-  const own = tallies.get(path);
-  const said = [...(own === undefined ? [] : [own]), ...foreign.map(([, tally]) => tally)];
-  const messages = said.flatMap((tally) => tally.messages);
+  console.log(`  FAIL  ${name}: ${failed} failed, ${passed} passed (${seconds} s)`);
+  const messages = messagesOf(group, told);
+  messages.push(...empty.map((file) => `no test in ${file}, or it crashed`));
   const text = messages.length === 0 ? 'no test in this file, or it crashed' : messages.join('\n');
-  console.log(`${text}\n${own?.output ?? ''}`.trim().replaceAll(/^/gmu, '        '));
+  const { output = '' } = told.tallies.get(path) ?? {};
+  console.log(`${text}\n${output}`.trim().replaceAll(/^/gmu, '        '));
+}
+
+/** Files of a group of which no test was heard. */
+function emptyOnes({ name, files }: TestGroup, { seen }: Told, tests: number): readonly string[] {
+  if (files.length === 1 || tests === 0) {
+    return tests === 0 ? [name] : [];
+  }
+  return files.filter((file) => !seen.has(join(root, file)));
+}
+
+/** What failed, and in which file; notes the files. What a shared suite said stands under the suite's own file. */
+function messagesOf({ name, files }: TestGroup, { tallies }: Told): string[] {
+  const foreign = [...tallies].filter(([other]) => !/\.test\.ts$|\.mjs$/.test(other));
+  const messages = foreign.flatMap(([other, tally]) => {
+    tallies.delete(other);
+    return tally.messages;
+  });
+  const failed = files.filter((file) => (tallies.get(join(root, file))?.messages.length ?? 0) > 0);
+  failures.push(...(failed.length === 0 ? [name] : failed));
+  const prefix = (file: string): string => (files.length === 1 ? '' : `${file}: `);
+  for (const file of failed) {
+    const own = tallies.get(join(root, file))?.messages ?? [];
+    messages.push(...own.map((message) => `${prefix(file)}${message}`));
+  }
+  return messages;
 }

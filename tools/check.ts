@@ -20,7 +20,8 @@ type Tier = (typeof TIERS)[number];
 /** What Node has made of sources, so that hundreds of processes do not make it again. Of no use to another version of Node. */
 const COMPILE_CACHE = join(root, 'node_modules', '.cache', 'compile');
 
-const UNIT_TIMEOUT_MS = 60_000;
+/** Of a process, which may run a dozen of files. */
+const UNIT_TIMEOUT_MS = 120_000;
 const LAB_TIMEOUT_MS = 300_000;
 const SOAK_TIMEOUT_MS = 1_800_000;
 const SOAK_MINUTES_DEFAULT = 10;
@@ -68,6 +69,7 @@ async function unitTests(only: readonly string[]): Promise<void> {
     ),
     // Some wait for timers; meanwhile another computes.
     concurrency: availableParallelism() + 1,
+    isGrouped: only.length === 0,
     timeoutMs: UNIT_TIMEOUT_MS,
   });
 }
@@ -90,14 +92,13 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
   const name = soakMinutes > 0 ? `soak, ${soakMinutes} minutes` : 'lab';
   const files = testFiles((file) => isLabTest(file) || (soakMinutes > 0 && isSoakTest(file)), only);
   const lanes = [
-    files.filter((file) => !runsBeside(file)),
-    // The builds first, beside tests of the agent alone.
-    files.filter(runsBeside).reverse(),
-  ].filter((lane) => lane.length > 0);
-  const steps = lanes.length === 0 ? [[]] : lanes;
-  await Promise.all(
-    steps.map((lane) => runTests({ name, files: lane, concurrency: 1, timeoutMs })),
-  );
+    { files: files.filter((file) => !runsBeside(file)), concurrency: 1 },
+    // The builds first, beside tests of the agent alone. Who waits leaves the cores to another who does.
+    { files: files.filter(runsBeside).reverse(), concurrency: 2 },
+  ];
+  const steps =
+    files.length === 0 ? lanes.slice(0, 1) : lanes.filter((lane) => lane.files.length > 0);
+  await Promise.all(steps.map((lane) => runTests({ name, ...lane, timeoutMs })));
 }
 
 /** One file at a time, beside whatever else runs: nothing of it waits, and nobody measures it. */
