@@ -115,9 +115,10 @@ export class Writer {
       this.#checkBacklog();
     } else if (!this.#isScheduled && !this.#isClosed) {
       this.#isScheduled = true;
-      if (this.#options.transport.writeTracked === undefined) {
+      if (this.#options.transport.writeBorrowed === undefined) {
         setImmediate(this.#turn);
       } else {
+        // Sockets and tunnels gather for themselves while they are busy.
         process.nextTick(this.#turn);
       }
     }
