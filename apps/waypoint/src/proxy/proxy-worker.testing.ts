@@ -57,6 +57,8 @@ export interface Rig extends AsyncDisposable {
     headers?: Readonly<Record<string, string>>,
   ) => Promise<ByteConn>;
   readonly backendPort: number;
+  /** Of the waypoint, for tunnels. */
+  readonly port: number;
 }
 
 export async function startRig(
@@ -120,6 +122,7 @@ export async function startRig(
     lines,
     connects,
     backendPort,
+    port,
     tell: (addresses, objects = []) => {
       sequence += 1;
       worker.receive({ kind: 'objects', sequence, changed: objects, removed: [] });
