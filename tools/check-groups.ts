@@ -3,6 +3,7 @@
  * compute, and there are hundreds of them.
  *
  * Rule: a file that looks at its process, changes it or counts its memory, or has hooks for all of its tests, has one of its own.
+ * So has one that only calls suites of others: what is heard of these names their file.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,13 +22,15 @@ export interface TestGroup {
   readonly name: string;
   readonly files: readonly string[];
 }
+const OWN_TESTS = /^\s*(?:it|test|describe)\(/m;
 
 /** `files` relative to the root, in groups by package. */
 export function groupFiles(files: readonly string[]): readonly TestGroup[] {
   const alone: TestGroup[] = [];
   const packages = new Map<string, string[]>();
   for (const file of files) {
-    if (OF_THE_PROCESS.test(readFileSync(join(root, file), 'utf8'))) {
+    const text = readFileSync(join(root, file), 'utf8');
+    if (OF_THE_PROCESS.test(text) || !OWN_TESTS.test(text)) {
       alone.push(ofOne(file));
     } else {
       const name = file.slice(0, file.indexOf('/src/'));
