@@ -68,6 +68,14 @@ export interface Guard {
   readonly because: readonly ObjectKey[];
 }
 
+/** Of a waypoint that leaves the end of its tunnels to the agent: the agent hands it what was in them. */
+export interface ApplicationTunnel {
+  /** `PROXY`: behind a header of PROXY protocol version 2, over loopback. */
+  readonly protocol: 'NONE' | 'PROXY';
+  /** 0: the port that the tunnel names. */
+  readonly port: number;
+}
+
 export interface Workload {
   readonly uid: string;
   readonly name: string;
@@ -95,6 +103,7 @@ export interface Workload {
   readonly locality?: { readonly region: string; readonly zone: string; readonly subzone: string };
   readonly capacity: number;
   readonly guard?: Guard;
+  readonly applicationTunnel?: ApplicationTunnel;
   /** Labels; Ambit's own addition, sent to waypoints (subsets, sourceLabels). */
   readonly labels: Readonly<Record<string, string>>;
 }

@@ -39,6 +39,12 @@ export interface ViewGuard {
   readonly because: readonly string[];
 }
 
+export interface ViewApplicationTunnel {
+  readonly protocol: 'NONE' | 'PROXY';
+  /** 0: the port that the tunnel names. */
+  readonly port: number;
+}
+
 export interface ViewLocality {
   readonly region: string;
   readonly zone: string;
@@ -66,6 +72,7 @@ export interface ViewWorkload {
   /** Relative weight; 0 counts as 1. */
   readonly capacity: number;
   readonly guard?: ViewGuard;
+  readonly applicationTunnel?: ViewApplicationTunnel;
   readonly labels: Readonly<Record<string, string>>;
 }
 

@@ -44,6 +44,8 @@ export type Admission =
       readonly port: number;
       readonly isFromWaypoint: boolean;
       readonly service?: MeshService;
+      /** What the proxy that is dialled, over loopback, is told of where the client wanted to go. */
+      readonly proxied?: { readonly ip: string; readonly port: number };
     }
   | {
       readonly kind: 'refused';
@@ -72,6 +74,7 @@ export function admit(connection: InboundConnection, mesh: MeshState, log: Logge
     port: decision.port,
     isFromWaypoint: decision.isFromWaypoint,
     ...(decision.service && { service: decision.service }),
+    ...(decision.proxied && { proxied: decision.proxied }),
   };
   if (decision.isPolicyDecided) {
     return admitted;

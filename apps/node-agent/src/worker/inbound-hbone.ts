@@ -24,6 +24,7 @@ import { clientGone, copy } from './carry.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
 import type { PodContext } from './pod-context.ts';
+import { type ProxiedConnection, proxyHeader } from './proxy-protocol.ts';
 import { dialApplication, serviceOf } from './to-application.ts';
 
 /** Set by a bound waypoint: whom it speaks for. */
@@ -173,13 +174,17 @@ export class InboundHbone {
     request.signal.addEventListener('abort', onGone, { once: true });
     try {
       const socket = await dialApplication(this.#context.sockets, {
-        ip: admission.ip,
+        ip: admission.proxied === undefined ? admission.ip : loopbackFor(admission.ip),
         port: admission.port,
         clientIp: request.remoteAddress,
         signal: life,
       });
       // Within one host nobody vanishes in silence.
-      return new SocketConn(socket, { side: 'upstream', keepAlive: false });
+      const conn = new SocketConn(socket, { side: 'upstream', keepAlive: false });
+      if (admission.proxied !== undefined) {
+        conn.write(headerFor(request, admission.proxied));
+      }
+      return conn;
     } finally {
       request.signal.removeEventListener('abort', onGone);
     }
@@ -236,6 +241,18 @@ export class InboundHbone {
       error: peer.error,
     });
   }
+}
+
+function loopbackFor(ip: string): string {
+  return ip.includes(':') ? '::1' : '127.0.0.1';
+}
+
+function headerFor(
+  request: ConnectRequest,
+  destination: ProxiedConnection['destination'],
+): Uint8Array {
+  const { remoteAddress: ip, remotePort: port, peer } = request;
+  return proxyHeader({ source: { ip, port }, destination, sourceIdentity: peer.uri });
 }
 
 function unknownWorkload(namespace: string, name: string): MeshError {

@@ -26,6 +26,63 @@ function decide(authority: string, peerIdentity = CLIENT, workload = local) {
   return resolveInbound({ local: workload, localIp: '10.0.0.2', authority, peerIdentity }, view);
 }
 
+describe('resolveInbound to a proxy that does not end tunnels', () => {
+  const at = (applicationTunnel: { protocol: 'NONE' | 'PROXY'; port: number }) => ({
+    ...local,
+    applicationTunnel,
+  });
+  const withAddress = new FakeView({
+    workloads: [local],
+    services: [
+      fakeService('reviews', {
+        addresses: [
+          { network: '', address: 'fd00::9' },
+          { network: '', address: '10.9.0.9' },
+          { network: 'far', address: '10.8.0.8' },
+        ],
+      }),
+      fakeService('bare', { addresses: [] }),
+    ],
+  });
+  const ask = (workload: typeof local, authority: string) =>
+    resolveInbound(
+      { local: workload, localIp: '10.0.0.2', authority, peerIdentity: CLIENT },
+      withAddress,
+    );
+  for (const [authority, port, proxied] of [
+    ['10.96.0.9:80', 15088, { ip: '10.96.0.9', port: 80 }],
+    ['[fd00::77]:443', 15088, { ip: 'fd00::77', port: 443 }],
+    ['reviews.shop.svc.cluster.local:80', 15088, { ip: '10.9.0.9', port: 80 }],
+  ] as const) {
+    it(`tells it of ${authority}`, () => {
+      const decision = ask(at({ protocol: 'PROXY', port: 15088 }), authority);
+      assert.ok(decision.kind === 'forward');
+      assert.deepEqual([decision.ip, decision.port], ['10.0.0.2', port]);
+      assert.deepEqual(decision.proxied, proxied);
+    });
+  }
+
+  it('keeps the port that was wanted where it names none, and says nothing without PROXY', () => {
+    const decision = ask(at({ protocol: 'NONE', port: 0 }), '10.96.0.9:81');
+    assert.ok(decision.kind === 'forward');
+    assert.deepEqual([decision.ip, decision.port], ['10.0.0.2', 81]);
+    assert.equal(decision.proxied, undefined);
+  });
+
+  for (const [authority, port, code] of [
+    ['10.96.0.9:15008', 15088, 'ROUTING_ILLEGAL_PORT'],
+    ['10.96.0.9:80', 15008, 'ROUTING_ILLEGAL_PORT'],
+    ['nobody.shop.svc.cluster.local:80', 15088, 'ROUTING_SERVICE_UNKNOWN'],
+    ['bare.shop.svc.cluster.local:80', 15088, 'ROUTING_SERVICE_UNKNOWN'],
+  ] as const) {
+    it(`refuses ${authority} to port ${port}: ${code}`, () => {
+      const decision = ask(at({ protocol: 'PROXY', port }), authority);
+      assert.ok(decision.kind === 'refuse');
+      assert.equal(decision.code, code);
+    });
+  }
+});
+
 describe('resolveInbound', () => {
   for (const [authority, ip, port] of [
     ['10.0.0.2:8080', '10.0.0.2', 8080],

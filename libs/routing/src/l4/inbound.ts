@@ -21,6 +21,11 @@ export type InboundRefusalCode =
   | 'ROUTING_ILLEGAL_PORT'
   | 'ROUTING_GUARDED';
 
+export interface Address {
+  readonly ip: string;
+  readonly port: number;
+}
+
 export type InboundDecision<S extends ViewService = ViewService> =
   | {
       readonly kind: 'forward';
@@ -34,6 +39,8 @@ export type InboundDecision<S extends ViewService = ViewService> =
       readonly isFromWaypoint: boolean;
       /** Set when the authority named a service. */
       readonly service?: S;
+      /** Where the client wanted to go, to be told to the proxy that is dialled, over loopback, by PROXY protocol. */
+      readonly proxied?: Address;
     }
   | {
       readonly kind: 'refuse';
@@ -68,6 +75,10 @@ export function resolveInbound<W extends ViewWorkload, S extends ViewService>(
       'ROUTING_AUTHORITY_INVALID',
       `authority "${cut(query.authority)}" is not host:port`,
     );
+  }
+  if (local.applicationTunnel !== undefined) {
+    const { host, port, kind } = authority;
+    return toProxy(query, { host, port, kind }, view);
   }
   if (authority.kind === 'ip') {
     if (authority.host !== localIp && !local.addresses.includes(authority.host)) {
@@ -114,9 +125,44 @@ export function resolveInboundPlaintext<
   };
 }
 
+/** To a waypoint in the pod that does not end tunnels itself: whatever was wanted is its business. */
+function toProxy<W extends ViewWorkload, S extends ViewService>(
+  query: InboundQuery<W>,
+  wanted: { readonly host: string; readonly port: number; readonly kind: string },
+  view: MeshView<W, S>,
+): InboundDecision<S> {
+  const { local, localIp } = query;
+  const service =
+    wanted.kind === 'ip' ? undefined : view.serviceByHostname(wanted.host, local.namespace);
+  const ip = wanted.kind === 'ip' ? wanted.host : addressOf(service, local.network);
+  if (ip === undefined) {
+    const text = `"${cut(wanted.host)}" is no service with an address`;
+    return refuse(503, 'ROUTING_SERVICE_UNKNOWN', text);
+  }
+  const { protocol, port = 0 } = local.applicationTunnel ?? {};
+  if (ILLEGAL_PORTS.has(wanted.port)) return illegalPort(wanted.port);
+  return forward(
+    query,
+    {
+      ip: localIp,
+      port: port === 0 ? wanted.port : port,
+      ...(service && { service }),
+      ...(protocol === 'PROXY' && { proxied: { ip, port: wanted.port } }),
+    },
+    view,
+  );
+}
+
+/** Of this network and IPv4 rather than others. */
+function addressOf(service: ViewService | undefined, network: string): string | undefined {
+  const own = service?.addresses.filter((one) => one.network === network) ?? [];
+  const all = own.length > 0 ? own : (service?.addresses ?? []);
+  return (all.find(({ address }) => !address.includes(':')) ?? all[0])?.address;
+}
+
 function forward<W extends ViewWorkload, S extends ViewService>(
   { local, peerIdentity }: InboundQuery<W>,
-  target: { readonly ip: string; readonly port: number; readonly service?: S },
+  target: Address & { readonly service?: S; readonly proxied?: Address },
   view: MeshView<W, S>,
 ): InboundDecision<S> {
   if (ILLEGAL_PORTS.has(target.port)) return illegalPort(target.port);

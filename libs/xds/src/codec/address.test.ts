@@ -97,6 +97,11 @@ describe('addresses', () => {
       uid: 'u',
       services: { 'a/b': { ports: [{ appProtocol: 9 as never }] } },
     },
+    'an application tunnel to no port': { uid: 'u', applicationTunnel: { port: 70_000 } },
+    'an application tunnel of a later kind': {
+      uid: 'u',
+      applicationTunnel: { protocol: 9 as never },
+    },
     'a guard that is none': { uid: 'u', extensions: [guardOf(Uint8Array.of(255))] },
     'a guard of another type': { uid: 'u', extensions: [guardOf(new Uint8Array(), 'x')] },
     'two guards': { uid: 'u', extensions: [guardOf(new Uint8Array()), guardOf(new Uint8Array())] },

@@ -40,6 +40,7 @@ export const WORKLOAD: Workload = {
   networkMode: 'HOST_NETWORK',
   locality: { region: 'r', zone: 'z', subzone: '' },
   capacity: 3,
+  applicationTunnel: { protocol: 'PROXY', port: 15_088 },
   guard: {
     waypointIdentities: ['spiffe://example.org/ns/shop/sa/waypoint'],
     ports: [8080],

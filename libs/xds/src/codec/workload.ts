@@ -10,6 +10,8 @@ import { create } from '@bufbuild/protobuf';
 import { invalidResource } from '../errors.ts';
 import { GuardSchema, LabelsSchema } from '../gen/ambit/mesh/v1/mesh_pb.ts';
 import {
+  ApplicationTunnel_Protocol,
+  ApplicationTunnelSchema,
   LocalitySchema,
   NetworkMode,
   PortListSchema,
@@ -40,9 +42,10 @@ const workloadTypeName = enumNames(WorkloadType, 'WorkloadType');
 const statusName = enumNames(WorkloadStatus, 'WorkloadStatus');
 const networkModeName = enumNames(NetworkMode, 'NetworkMode');
 const tunnelProtocolName = enumNames(TunnelProtocol, 'TunnelProtocol');
+const applicationProtocolName = enumNames(ApplicationTunnel_Protocol, 'ApplicationTunnel.Protocol');
 
 export function encodeWorkload(workload: Workload): WorkloadMessage {
-  const { trustDomain, capacity, locality, waypoint } = workload;
+  const { trustDomain, capacity, locality, waypoint, applicationTunnel } = workload;
   return create(WorkloadSchema, {
     uid: workload.uid,
     name: workload.name,
@@ -67,6 +70,14 @@ export function encodeWorkload(workload: Workload): WorkloadMessage {
     networkMode: NetworkMode[workload.networkMode],
     ...(locality === undefined ? {} : { locality: create(LocalitySchema, { ...locality }) }),
     ...(capacity === 1 ? {} : { capacity: capacity }),
+    ...(applicationTunnel === undefined
+      ? {}
+      : {
+          applicationTunnel: create(ApplicationTunnelSchema, {
+            protocol: ApplicationTunnel_Protocol[applicationTunnel.protocol],
+            port: applicationTunnel.port,
+          }),
+        }),
     extensions: extensionsOf(workload).map((extension) => ({
       ...extension,
       $typeName: 'istio.workload.Extension' as const,
@@ -111,8 +122,20 @@ export function decodeWorkload(message: WorkloadMessage): Workload {
         }),
     capacity: message.capacity ?? 1,
     ...(guard === undefined ? {} : { guard }),
+    ...decodeApplicationTunnel(message),
     labels: decodeLabels(message),
   };
+}
+
+function decodeApplicationTunnel({
+  applicationTunnel: tunnel,
+}: WorkloadMessage): Pick<Workload, 'applicationTunnel'> {
+  if (tunnel === undefined) {
+    return {};
+  }
+  const protocol = applicationProtocolName(tunnel.protocol);
+  const port = tunnel.port === 0 ? 0 : checkPort(tunnel.port, 'application tunnel port');
+  return { applicationTunnel: { protocol, port } };
 }
 
 function decodeTunnelProtocol(value: number): Workload['tunnelProtocol'] {

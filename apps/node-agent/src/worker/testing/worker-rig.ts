@@ -116,15 +116,15 @@ export class WorkerRig {
     this.send({ kind: 'certificate', material: this.ca.workload('shop', name) });
   }
 
-  /** An application of a pod. */
-  async serve(pod: number, onSocket: (socket: Socket) => void): Promise<number> {
+  /** An application of a pod; `loopback`: of all of them. */
+  async serve(pod: number | 'loopback', onSocket: (socket: Socket) => void): Promise<number> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on('error', () => undefined);
       this.#open.push(socket);
       onSocket(socket);
     });
     this.#servers.push(server);
-    server.listen(0, this.address(pod));
+    server.listen(0, pod === 'loopback' ? '127.0.0.1' : this.address(pod));
     await once(server, 'listening');
     const address = server.address();
     return address !== null && typeof address === 'object' ? address.port : 0;
