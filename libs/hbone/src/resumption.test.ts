@@ -223,6 +223,14 @@ describe('a server that is offered a ticket', () => {
     assert.equal(rig.tunnels.server.counters.refusedPeers.resumption, 1);
   });
 
+  it('makes a full handshake for one that is an hour old', async () => {
+    await using rig = await Rig.start();
+    const { tickets } = await handshake(rig);
+    rig.clock.advance(TICKET_MS);
+    const { isResumed, outcome } = await handshake(rig, CLIENT, tickets[0]);
+    assert.deepEqual({ isResumed, outcome }, { isResumed: false, outcome: 'served' });
+  });
+
   it('has given none to whom it refused', async () => {
     await using rig = await Rig.start();
     const { tickets, outcome } = await handshake(rig, CA.otherTrustDomain('shop', 'client'));

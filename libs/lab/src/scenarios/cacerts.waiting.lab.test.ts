@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildCa, type Issuer } from '@ambit/identity';
+import { buildCrl } from '@ambit/identity/testing';
 import { rootCertificate } from '../mesh-programs.ts';
 import {
   admin,
@@ -83,6 +84,30 @@ describe('a cacerts folder', () => {
     assert.ok(own, 'a certificate of the client');
     return [...own.certChain.slice(1), ...own.rootCerts].map(({ serialNumber }) => serialNumber);
   };
+  const revoke = (...revoked: readonly Authority[]): void => {
+    const list = buildCrl({
+      issuer: root,
+      thisUpdateMs: Date.now(),
+      nextUpdateMs: Date.now() + DAY_MS,
+      revoked: revoked.map(({ certificate }) => certificate.serialNumber),
+    });
+    writeFileSync(join(folder, 'ca-crl.pem'), list);
+  };
+  const metrics = async (): Promise<string> =>
+    String(await admin(bed.lab, 'agent/node1', '/metrics'));
+  const told = async (count: number): Promise<void> =>
+    await bed.lab.waitFor(
+      async () => (await metrics()).includes(`ambit_crl_revoked_certificates ${count}\n`),
+      { what: 'the list at the agent', timeoutMs: 60_000 },
+    );
+  const reaches = async (): Promise<boolean> => {
+    try {
+      await client.echo('http://web/');
+      return true;
+    } catch {
+      return false;
+    }
+  };
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), 'ambit-cacerts-'));
     write(intermediate);
@@ -119,7 +144,7 @@ describe('a cacerts folder', () => {
     assert.deepEqual(await signers(), [serialOf(intermediate), serialOf(root)]);
   });
 
-  it('may get another intermediate, and nobody notices', async () => {
+  it('may get another intermediate, and nobody notices; nor that the former is revoked, until it is the one', async () => {
     const next = makeCa('next', root);
     const stopLoads = await startLoads(client, 'http://web/', 50);
     write(next);
@@ -128,5 +153,16 @@ describe('a cacerts folder', () => {
       timeoutMs: 60_000,
     });
     await stopLoads(0);
+    revoke(intermediate);
+    await told(1);
+    await client.echo('http://web/');
+    revoke(next);
+    await bed.lab.waitFor(async () => !(await reaches()), {
+      what: 'a refusal below an intermediate that is revoked',
+      timeoutMs: 60_000,
+    });
+    assert.match(await metrics(), /ambit_tunnel_sessions_revoked_total [1-9]/);
+    writeFileSync(join(folder, 'ca-crl.pem'), '');
+    await bed.lab.waitFor(reaches, { what: 'a list that is taken away', timeoutMs: 60_000 });
   });
 });
