@@ -81,6 +81,15 @@ describe('a lab of bundles', () => {
       assert.ok(readdirSync(join(folder, app, 'dist')).includes('worker-main.mjs'), app);
     }
   });
+
+  it('leaves out of workers what only the pages of the main thread use', () => {
+    for (const app of ['node-agent', 'waypoint']) {
+      const worker = readFileSync(join(folder, app, 'dist', 'worker-main.mjs'), 'utf8');
+      assert.doesNotMatch(worker, /["']node:(?:https?|inspector\/promises|cluster)["']/, app);
+      assert.doesNotMatch(worker, /__require\d*\(["'](?:https?|cluster)["']\)/, app);
+      assert.doesNotMatch(worker, /from ?["']\.\//, `${app} shares no chunk`);
+    }
+  });
 });
 
 describe('a bundled program', () => {

@@ -30,13 +30,19 @@ export interface MeshSettings {
   readonly controllerNames: readonly string[];
 }
 
+/** Bundles are started as images start them, which have no source maps: one of the agent's takes 15 MB once an error is shown. */
 export function programArgv(program: MeshProgram): string[] {
-  return [process.execPath, '--enable-source-maps', programFile(program)];
+  const flags = bundleFolder() === '' ? ['--enable-source-maps'] : [];
+  return [process.execPath, ...flags, programFile(program)];
+}
+
+function bundleFolder(): string {
+  return process.env['AMBIT_LAB_PROGRAMS'] ?? '';
 }
 
 /** Bundles (`FOLDER/PROGRAM/dist/main.mjs`) where `AMBIT_LAB_PROGRAMS` names a folder of them, else this checkout's source. */
 function programFile(program: MeshProgram): string {
-  const bundles = process.env['AMBIT_LAB_PROGRAMS'] ?? '';
+  const bundles = bundleFolder();
   return bundles === ''
     ? join(ROOT_FOLDER, 'apps', program, 'src', 'main.ts')
     : resolve(bundles, program, 'dist', 'main.mjs');
