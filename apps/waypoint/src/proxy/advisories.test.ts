@@ -68,7 +68,7 @@ describe('18 GHSA-fgw5-hp8f-xfhc: a jwksUri that points inside', () => {
       connections += 1;
       socket.destroy();
     });
-    keys.listen(0, '127.0.0.1');
+    keys.listen(0, '127.0.0.1').unref();
     await once(keys, 'listening');
     const { port } = keys.address() as AddressInfo;
     await using rig = await startRig();

@@ -42,7 +42,7 @@ describe('12 CVE-2023-27488, 27491, 27493: any byte in names and values', () => 
   for (const client of ['HTTP/1.1', 'HTTP/2'] as const) {
     for (const upstream of ['HTTP11', 'HTTP2'] as const) {
       it(`${client} to ${upstream}`, async () => {
-        const mesh = new JudgedMesh(upstream);
+        using mesh = new JudgedMesh(upstream);
         const values = BYTES.map((byte) => `a${String.fromCharCode(byte)}b`);
         const byValue = await askEach(
           mesh,
@@ -73,7 +73,6 @@ describe('12 CVE-2023-27488, 27491, 27493: any byte in names and values', () => 
           const got = request && valuesOf(request, name.toLowerCase());
           assert.deepEqual(got, isName && byte < 128 ? ['a'] : undefined, `name ${byte}`);
         }
-        mesh.destroy();
       });
     }
   }
@@ -81,7 +80,7 @@ describe('12 CVE-2023-27488, 27491, 27493: any byte in names and values', () => 
 
 describe('27 CVE-2025-43915: as many hosts as requests', () => {
   it('leaves nothing of them in memory', async () => {
-    const mesh = new JudgedMesh();
+    using mesh = new JudgedMesh();
     let count = 0;
     const askMany = async (hosts: number): Promise<void> => {
       for (const end = count + hosts; count < end; ) {
@@ -104,6 +103,5 @@ describe('27 CVE-2025-43915: as many hosts as requests', () => {
     await askMany(3_000 * Number(process.env['AMBIT_FUZZ_FACTOR'] ?? 1));
     const grown = (await heldBytes()) - before;
     assert.ok(grown < 500_000, `${grown} bytes`);
-    mesh.destroy();
   });
 });
