@@ -90,7 +90,7 @@ export class StreamConn implements ByteConn {
   #read(sink: ByteSink): void {
     const stream = this.#stream;
     const before = readAll(stream);
-    const isShared = readShared(stream, (bytes) => {
+    const onRead = (bytes: Uint8Array): void => {
       if (this.#destroyed) {
         return;
       }
@@ -100,7 +100,8 @@ export class StreamConn implements ByteConn {
       } else {
         sink.onData(sink.borrows === true ? bytes : Buffer.from(bytes));
       }
-    });
+    };
+    const isShared = readShared(stream, onRead, { isKept: sink.borrows !== true });
     if (!isShared) {
       stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
     }
