@@ -33,7 +33,7 @@ export function groupFiles(files: readonly string[]): readonly TestGroup[] {
     if (OF_THE_PROCESS.test(text) || !OWN_TESTS.test(text)) {
       alone.push(ofOne(file));
     } else {
-      const name = file.slice(0, file.indexOf('/src/'));
+      const [name = ''] = /^(?:(?:apps|libs)\/)?[^/]+/.exec(file) ?? [];
       packages.set(name, [...(packages.get(name) ?? []), file]);
     }
   }
