@@ -8,6 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { measureAttacks, writeAttacks } from './attacks.ts';
 import { describeMachine } from './measure/machine.ts';
 import type { BenchResult } from './measure/result.ts';
 import { profile, writeProfile } from './profile.ts';
@@ -30,7 +31,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   cluster: runCluster,
 };
 const USAGE =
-  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|profile|report [--rounds N] [--quick] [--peers] [--cases A,B] [--out FILE] [--note TEXT]';
+  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|profile|attacks|report [--rounds N] [--quick] [--peers] [--cases A,B] [--out FILE] [--note TEXT]';
 
 function progress(line: string): void {
   console.error(line);
@@ -153,6 +154,11 @@ async function main(): Promise<void> {
     runModel(values.out);
   } else if (name === 'profile') {
     await runProfile(values);
+  } else if (name === 'attacks') {
+    const result = await measureAttacks(progress);
+    const file = values.out ?? join(RESULTS, `${result.startedAt.slice(0, 10)}-attacks.json`);
+    writeAttacks(result, file);
+    progress(`written: ${file}`);
   } else if (name === 'report') {
     writeReport();
   } else {

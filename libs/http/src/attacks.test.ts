@@ -9,64 +9,14 @@ import { after, before, describe, it } from 'node:test';
 import { heldBytes } from '@ambit/core/fuzzing';
 import { attackByHttp2, H2_ATTACKS } from '@ambit/h2/testing';
 import { SocketConn } from '@ambit/proxy';
+import { H1_ATTACKS, type H1Attack } from './fixtures/attacks.ts';
 import { ask } from './fixtures/client.ts';
 import { type Backend, type Harness, startBackend, startHarness } from './fixtures/harness.ts';
-import type { H1ErrorCode } from './h1/errors.ts';
 
 const GROWTH_BYTES_MAX = 5_000_000;
 const REQUEST = [':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'reviews'];
-const HEAD = 'POST / HTTP/1.1\r\nHost: reviews\r\n';
-const CHUNKED = `${HEAD}Transfer-Encoding: chunked\r\n\r\n`;
 const SLOW = 200;
 const SENT_BYTES_MAX = 4_000_000;
-
-interface H1Attack {
-  readonly name: string;
-  readonly begin: string;
-  /** Again and again. */
-  readonly more: string;
-  readonly status: number;
-  readonly refused: H1ErrorCode;
-}
-
-const H1_ATTACKS: readonly H1Attack[] = [
-  {
-    name: 'a first line that never ends',
-    begin: 'GET /',
-    more: 'a'.repeat(1_000),
-    ...{ status: 414, refused: 'H1_TARGET_TOO_LONG' },
-  },
-  {
-    name: 'a header that never ends',
-    begin: `${HEAD}X: `,
-    more: 'a'.repeat(1_000),
-    ...{ status: 431, refused: 'H1_FIELDS_TOO_LARGE' },
-  },
-  {
-    name: 'headers that never end',
-    begin: HEAD,
-    more: 'a: b\r\n'.repeat(50),
-    ...{ status: 431, refused: 'H1_FIELDS_TOO_MANY' },
-  },
-  {
-    name: 'a chunk extension that never ends',
-    begin: `${CHUNKED}1;`,
-    more: 'x'.repeat(100),
-    ...{ status: 400, refused: 'H1_CHUNK_EXTENSION_TOO_LONG' },
-  },
-  {
-    name: 'an extension in each chunk',
-    begin: CHUNKED,
-    more: `1;${'x'.repeat(200)}\r\na\r\n`,
-    ...{ status: 400, refused: 'H1_CHUNK_EXTENSION_TOO_LONG' },
-  },
-  {
-    name: 'trailers that never end',
-    begin: `${CHUNKED}0\r\n`,
-    more: 'a: b\r\n'.repeat(50),
-    ...{ status: 431, refused: 'H1_TRAILERS_TOO_MANY' },
-  },
-];
 
 describe('the engine under attack', () => {
   let backend: Backend;
