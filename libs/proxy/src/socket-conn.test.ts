@@ -103,6 +103,33 @@ describe('writeAll', () => {
   });
 });
 
+describe('a socket whose reader waits', () => {
+  it('delivers what it holds before the close of a connection that ended both ways', async () => {
+    const [near, far, close] = await socketPair();
+    far.end('the last words');
+    while (near.readableLength === 0) {
+      await new Promise(setImmediate);
+    }
+    // And its end, which the socket does not tell while there is something to read.
+    for (let turn = 0; turn < 10; turn += 1) {
+      await new Promise(setImmediate);
+    }
+    const conn = new SocketConn(near, { side: 'upstream' });
+    conn.pause();
+    const reader = Recorder.on(conn);
+    conn.end();
+    far.resume();
+    await once(far, 'close');
+    await new Promise(setImmediate);
+    conn.resume();
+    const error = await reader.closed;
+    close();
+    assert.equal(error, undefined);
+    assert.equal(reader.text, 'the last words');
+    assert.deepEqual(reader.events.slice(-2), ['end', 'close']);
+  });
+});
+
 const ADDRESSES = {
   remoteAddress: '10.0.0.1',
   remotePort: 1,

@@ -126,6 +126,9 @@ export class StreamConn implements ByteConn {
     if (this.#held.length === 0 && this.#stream.readableEnded) {
       this.#onEnd();
     }
+    if (this.#closed) {
+      this.#deliverClose();
+    }
   }
 
   write(chunk: Uint8Array): boolean {
@@ -237,6 +240,11 @@ export class StreamConn implements ByteConn {
   }
 
   #deliverClose(): void {
+    const isOwed = this.#held.length > 0 && this.#error === undefined && !this.#destroyed;
+    if (isOwed) {
+      // Both sides ended in order while nobody read.
+      return;
+    }
     if (this.#sink !== undefined && !this.#closeDelivered) {
       this.#closeDelivered = true;
       this.#sink.onClose(this.#error);
