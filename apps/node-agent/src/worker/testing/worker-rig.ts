@@ -47,7 +47,7 @@ export class WorkerRig {
   /** By listener, in the order of the connects, which is the order of the accepts. */
   readonly #destinations = new Map<string, Destination[]>();
   readonly #servers: Server[] = [];
-  readonly #open: Socket[] = [];
+  readonly #open = new Set<Socket>();
   #wake = Promise.withResolvers<void>();
   #sequence = 0;
 
@@ -120,7 +120,7 @@ export class WorkerRig {
   async serve(pod: number | 'loopback', onSocket: (socket: Socket) => void): Promise<number> {
     const server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on('error', () => undefined);
-      this.#open.push(socket);
+      this.#keep(socket);
       onSocket(socket);
     });
     this.#servers.push(server);
@@ -142,7 +142,7 @@ export class WorkerRig {
     const key = `${host}:${port}`;
     this.#destinations.set(key, [...(this.#destinations.get(key) ?? []), destination]);
     const socket = connect({ host, port, localAddress: from, allowHalfOpen: true });
-    this.#open.push(socket);
+    this.#keep(socket);
     await arrived(socket);
     const conn = new SocketConn(socket, { side: 'upstream' });
     return Object.assign(Recorder.on(conn), { conn });
@@ -198,6 +198,12 @@ export class WorkerRig {
         await closed;
       }),
     );
+  }
+
+  /** Until it closes. */
+  #keep(socket: Socket): void {
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
   }
 
   #note(remember: () => void): void {
