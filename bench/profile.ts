@@ -1,13 +1,17 @@
 /**
  * `bench -- profile`: where agent and waypoint spend their time under load: CPU profiles of the threads that carry bytes, as tables
- * and collapsed stacks in `bench/results/DATE-profile.json`. Shares, not costs: a profiler takes time of its own.
+ * and collapsed stacks in `bench/results/DATE-profile.json`, and as flame graphs beside it. Shares, not costs: a profiler takes
+ * time of its own. Each thread writes its profile when the time is over, and is waited for.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { systemClock } from '@ambit/core';
 import { runH2load } from './generators/h2load.ts';
 import { runIperf } from './generators/iperf.ts';
 import { runWrk } from './generators/wrk.ts';
 import { type CpuProfile, type ProfileSummary, summarizeProfile } from './measure/cpu-profile.ts';
+import { flameGraph } from './measure/flame-graph.ts';
 import { describeMachine, type Machine } from './measure/machine.ts';
 import { temporaryFolder } from './measure/program.ts';
 import { REQUEST } from './peers/http-rules.ts';
@@ -18,14 +22,18 @@ import type { SuiteOptions } from './suites/suite.ts';
 import { SERVER_PORTS } from './suites/tunnel-subjects.ts';
 import { TUNNEL_MESH_YAML, TUNNEL_PLAIN_YAML } from './suites/tunnel-world.ts';
 import { checkMesh } from './suites/waypoint.ts';
-import { waypointPod } from './suites/waypoint-pod.ts';
 import { SERVICE_PORT } from './suites/waypoint-subjects.ts';
 import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML } from './suites/waypoint-world.ts';
 
 const ROOT = dirname(import.meta.dirname);
 const CONNECTIONS = 64;
-/** From the end of a load to that of the program. */
-const END_SECONDS = 2;
+/** What is started and warmed up first is of no interest. */
+const WARM_SECONDS = 2;
+/** A thread writes some megabytes. */
+const WRITTEN_WITHIN_MS = 30_000;
+/** Of each program in the table's file; the flame graph has them all. */
+const STACKS_KEPT = 40;
+const PROFILED_PROGRAM = join(import.meta.dirname, 'programs', 'profiled.mjs');
 
 export interface ProfileResult {
   readonly suite: 'profile';
@@ -116,9 +124,9 @@ async function profileOne(
   const profiles = join(folder.path, 'profiles');
   mkdirSync(profiles);
   const env = {
-    ...{ AMBIT_WORKERS: '1', NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` },
-    // A profile is written at the end of a process, which nobody is to wait for.
-    CONNECTION_TERMINATION_DEADLINE: '1s',
+    AMBIT_WORKERS: '1',
+    AMBIT_PROFILES: profiles,
+    NODE_OPTIONS: `--import=${pathToFileURL(PROFILED_PROGRAM).href}`,
   };
   const { lab: started, skipped } = await startBenchLab(
     { ...options, ambit: true },
@@ -136,15 +144,14 @@ async function profileOne(
     }
     const origin = { folder: folder.path, name: 'origin', port: SERVER_PORTS.web };
     await using _origin = await startOrigin(lab.place(`${MESH}/server`).netns, origin);
-    await load(lab, seconds);
-    await endProgram(lab, program);
+    const loaded = load(lab, WARM_SECONDS + seconds + 1);
+    await systemClock.sleep(WARM_SECONDS * 1_000);
+    writeFileSync(join(profiles, 'start'), String(seconds * 1_000));
+    await loaded;
+    await written(profiles);
   }
-  const summaries = readdirSync(profiles).map((file) =>
-    summarizeProfile(
-      JSON.parse(readFileSync(join(profiles, file), 'utf8')) as CpuProfile,
-      ROOT,
-      (seconds + END_SECONDS) * 1_000,
-    ),
+  const summaries = profilesIn(profiles).map((file) =>
+    summarizeProfile(JSON.parse(readFileSync(join(profiles, file), 'utf8')) as CpuProfile, ROOT),
   );
   const [busiest] = summaries.sort((a, b) => b.busyMs - a.busyMs);
   if (busiest === undefined) {
@@ -153,18 +160,38 @@ async function profileOne(
   return busiest;
 }
 
-/** By itself: what ends with the lab may be killed before it has written. */
-async function endProgram({ lab }: BenchLab, program: Program): Promise<void> {
-  const names =
-    program === 'agent' ? ['agent/node1', 'agent/node2'] : [`pod/${waypointPod(lab)?.key ?? ''}`];
-  for (const name of names) {
-    await lab.stopComponent(name);
+const profilesIn = (folder: string): readonly string[] =>
+  readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
+
+/** Resolves when every thread that has begun a profile has written it. Throws when one does not. */
+async function written(folder: string): Promise<void> {
+  const until = performance.now() + WRITTEN_WITHIN_MS;
+  for (;;) {
+    const begun = readdirSync(folder).filter((name) => name.endsWith('.started'));
+    const done = new Set(profilesIn(folder));
+    const missing = begun.filter((name) => !done.has(name.replace('.started', '.cpuprofile')));
+    if (begun.length > 0 && missing.length === 0) {
+      return;
+    }
+    if (performance.now() > until) {
+      throw new Error(`no profile of ${missing.join(', ') || 'any thread'}`);
+    }
+    await systemClock.sleep(100);
   }
 }
 
-/** Keeps it as the latest profile. */
-export function writeProfile(result: ProfileResult, file: string): void {
+/** Keeps it as the latest profile, with a flame graph of each program beside it. Returns these files. */
+export function writeProfile(result: ProfileResult, file: string): readonly string[] {
   mkdirSync(dirname(file), { recursive: true });
   rmSync(file, { force: true });
-  writeFileSync(file, `${JSON.stringify(result, undefined, 1)}\n`);
+  const profiles = result.profiles.map(({ stacks, ...rest }) => {
+    return { ...rest, stacks: stacks.slice(0, STACKS_KEPT) };
+  });
+  writeFileSync(file, `${JSON.stringify({ ...result, profiles }, undefined, 1)}\n`);
+  return result.profiles.map(({ title, stacks }) => {
+    const slug = title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+    const graph = `${file.replace(/\.json$/, '')}-${slug}.svg`;
+    writeFileSync(graph, flameGraph(title, stacks));
+    return graph;
+  });
 }

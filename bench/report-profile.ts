@@ -13,7 +13,7 @@ export function profileSection(result: ProfileResult, file: string): string {
       `\`bench/results/${name}\`, ${startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit}.`,
       ...(note === undefined ? [] : [`**${note}**`]),
       'The busiest thread of each program under load, from source: shares of the time that it computed, each function without what it calls.',
-      'Functions without a file are native; `(program)` is the kernel, TLS and the event loop. `stacks` in that file are collapsed stacks for flame graph tools.',
+      'Functions without a file are native; `(program)` is the kernel, TLS and the event loop. `stacks` in that file are collapsed stacks; the flame graphs made of them, `.svg`, lie beside it.',
     ].join('  \n'),
     ...profiles.map(({ title, busyMs, self }) =>
       [

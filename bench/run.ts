@@ -109,8 +109,9 @@ async function runProfile(values: {
   const options = { quick, cache: CACHE, onProgress: progress };
   const result = await profile({ ...options, ...(note === undefined ? {} : { note }) });
   const file = out ?? join(RESULTS, `${result.startedAt.slice(0, 10)}-profile.json`);
-  writeProfile(result, file);
-  progress(`written: ${file}`);
+  for (const one of [file, ...writeProfile(result, file)]) {
+    progress(`written: ${one}`);
+  }
   if (out === undefined) {
     writeReport();
   }

@@ -28,7 +28,7 @@ export interface ProfileSummary {
 }
 
 const SELF_MAX = 40;
-const STACKS_MAX = 150;
+const STACKS_MAX = 400;
 const IDLE = '(idle)';
 /** V8's own; what is above it in a stack says nothing. */
 const ROOT = '(root)';
