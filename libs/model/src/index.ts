@@ -87,8 +87,8 @@ export type {
   WorkloadType,
 } from './types.ts';
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
-export type { PolicyQuery, WaypointViewOptions } from './view/policy-sets.ts';
 export { type PolicyPlace, PolicyPlans } from './view/policy-plans.ts';
+export type { PolicyQuery, WaypointViewOptions } from './view/policy-sets.ts';
 export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,
