@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { SlabPool } from './slab-pool.ts';
+import { dropIdleSlabs, SlabPool } from './slab-pool.ts';
 
 describe('SlabPool', () => {
   it('lends the same memory again once a write is done, emptied', () => {
@@ -29,6 +29,18 @@ describe('SlabPool', () => {
     const pool = new SlabPool({ slabBytes: 8, idleMax: 8 });
     pool.lend().onWritten(new Error('ECONNRESET'));
     assert.equal(pool.idle, 0);
+  });
+
+  it('lets go of what is not lent, and of nothing else', () => {
+    const pool = new SlabPool({ slabBytes: 8, idleMax: 8 });
+    const [kept, idle] = [pool.lend(), pool.lend()];
+    kept.append(Buffer.from('kept'));
+    idle.onWritten();
+    dropIdleSlabs();
+    assert.equal(pool.idle, 0);
+    assert.equal(kept.content.toString(), 'kept');
+    kept.onWritten();
+    assert.equal(pool.idle, 1);
   });
 
   it('keeps no more than its bound', () => {

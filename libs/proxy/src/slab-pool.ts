@@ -39,6 +39,16 @@ export class Slab {
   }
 }
 
+/** All of the thread; they are made once and never go. */
+const pools: SlabPool[] = [];
+
+/** Leaves what no pool of the thread has lent to be collected. */
+export function dropIdleSlabs(): void {
+  for (const pool of pools) {
+    pool.drop();
+  }
+}
+
 export class SlabPool {
   readonly #slabBytes: number;
   readonly #idleMax: number;
@@ -48,6 +58,7 @@ export class SlabPool {
   constructor(options: { readonly slabBytes: number; readonly idleMax: number }) {
     this.#slabBytes = options.slabBytes;
     this.#idleMax = options.idleMax;
+    pools.push(this);
   }
 
   get idle(): number {
@@ -59,6 +70,10 @@ export class SlabPool {
     const slab = this.#idle.pop() ?? new Slab(this.#slabBytes, this);
     slab.used = 0;
     return slab;
+  }
+
+  drop(): void {
+    this.#idle.length = 0;
   }
 
   /** Nobody reads or writes it any more. */

@@ -8,10 +8,14 @@ const LIMIT = 500 * MIB;
 
 function rig() {
   const clock = new FakeClock();
-  const at = { busy: 0, heap: 30 * MIB, resident: 100 * MIB, collected: 0, told: 0 };
+  const at = { busy: 0, heap: 30 * MIB, resident: 100 * MIB, collected: 0, told: 0, lettingGo: 0 };
   const collector = new IdleCollector({
     clock,
     memoryLimitBytes: LIMIT,
+    onCollecting: () => {
+      assert.equal(at.lettingGo, at.collected);
+      at.lettingGo += 1;
+    },
     onCollected: () => {
       at.told += 1;
     },
@@ -29,12 +33,12 @@ function rig() {
 }
 
 describe('IdleCollector', () => {
-  it('collects once what a burst has left, and tells', () => {
+  it('collects once what a burst has left, lets go of more before, and tells', () => {
     const { clock, at, collector } = rig();
     collector.look();
     clock.advance(60_000);
     collector.look();
-    assert.deepEqual([at.collected, at.told], [1, 1]);
+    assert.deepEqual([at.lettingGo, at.collected, at.told], [1, 1, 1]);
     at.heap = 40 * MIB;
     collector.look();
     assert.equal(at.collected, 2);

@@ -22,6 +22,8 @@ export interface IdleCollectorOptions {
   readonly clock: Clock;
   /** What the container may use; undefined: there is no pressure. */
   readonly memoryLimitBytes: number | undefined;
+  /** Called before a collection, to let go of what is kept for the next burst. */
+  readonly onCollecting?: () => void;
   /** Called after a collection, to give back what is held outside of the heap. */
   readonly onCollected?: () => void;
   /** Tests only. */
@@ -70,7 +72,8 @@ export class IdleCollector {
 
   /** Once; `start` does it every second. */
   look(): void {
-    const { clock, memoryLimitBytes = Number.POSITIVE_INFINITY, onCollected } = this.#options;
+    const { clock, memoryLimitBytes = Number.POSITIVE_INFINITY } = this.#options;
+    const { onCollecting, onCollected } = this.#options;
     const isIdle = this.#probe.busyShare() < IDLE_SHARE;
     if (clock.now() - this.#collectedAt < REST_MS) {
       return;
@@ -85,6 +88,7 @@ export class IdleCollector {
     } else {
       return;
     }
+    onCollecting?.();
     this.#probe.collect();
     this.#collectedAt = clock.now();
     this.#settledBytes = this.#probe.heapBytes();

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
 import { trimMemory } from '@ambit/netns';
-import { Deadlines } from '@ambit/proxy';
+import { Deadlines, dropIdleSlabs } from '@ambit/proxy';
 import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
@@ -46,6 +46,7 @@ port.on('message', (message: ToWorker) => worker.receive(message));
 new IdleCollector({
   clock: systemClock,
   memoryLimitBytes: config.memoryLimitBytes,
+  onCollecting: dropIdleSlabs,
   onCollected: trimMemory,
 }).start();
 port.postMessage({ kind: 'ready' });

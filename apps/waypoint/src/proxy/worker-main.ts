@@ -1,6 +1,7 @@
 /** The entry of a worker thread: a `ProxyWorker` between the thread's port and the kernel. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '@ambit/core';
+import { dropIdleSlabs } from '@ambit/proxy';
 import { BatchedSink, IdleCollector } from '@ambit/telemetry';
 import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
 import { ProxyWorker } from './proxy-worker.ts';
@@ -31,6 +32,7 @@ const { memoryLimitBytes } = workerData as WorkerConfig;
 new IdleCollector({
   clock: systemClock,
   memoryLimitBytes,
+  onCollecting: dropIdleSlabs,
   onCollected: () => port.postMessage({ kind: 'collected' } satisfies FromWorker),
 }).start();
 port.postMessage({ kind: 'ready' });
