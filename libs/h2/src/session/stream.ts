@@ -16,9 +16,7 @@ import type { Output } from './output.ts';
 import type { ReceiveWindow } from './receive-window.ts';
 import type { StreamHost, StreamOptions, StreamSink } from './stream-host.ts';
 
-interface Closed {
-  readonly error: MeshError | undefined;
-}
+type Closed = { readonly error: MeshError | undefined };
 
 export abstract class Stream implements ByteConn {
   readonly id: number;
