@@ -43,6 +43,24 @@ describe('Outbox', () => {
     assert.deepEqual(stream.calls, ['a', 'bcd']);
   });
 
+  it('keeps nothing of a small chunk either that comes alone and has to wait', async (t) => {
+    let now = 0;
+    t.mock.method(performance, 'now', () => {
+      now += 1_000;
+      return now;
+    });
+    const stream = new SlowWritable();
+    const outbox = new Outbox(stream);
+    for (const text of ['one ', 'two ', 'three']) {
+      const chunk = Buffer.from(text);
+      outbox.write(chunk);
+      chunk.fill(0);
+    }
+    stream.proceed();
+    await turn();
+    assert.equal(stream.calls.join(''), 'one two three');
+  });
+
   it('keeps nothing of a chunk that is changed after the call', async () => {
     const stream = new SlowWritable();
     const outbox = new Outbox(stream);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Recorder } from '@ambit/proxy/testing';
 import fc from 'fast-check';
-import { FLAG } from '../frames/protocol.ts';
+import { FLAG, SETTING } from '../frames/protocol.ts';
 import { data, post, settled, windowUpdate } from '../testing/raw-peer.ts';
 import { serverRig } from '../testing/sessions.ts';
 import { ChunkQueue } from './chunk-queue.ts';
@@ -65,6 +65,26 @@ describe('a stream of a session', () => {
       'WINDOW_UPDATE 1 98303',
       `WINDOW_UPDATE 1 ${65_536 + 68_930}`,
     ]);
+  });
+
+  it('tells whoever lends it more than is sent at a time to wait, and when not to', async () => {
+    const { peer, streams } = serverRig();
+    peer.greetAsClient([SETTING.INITIAL_WINDOW_SIZE, 4 * MIB]);
+    peer.send(windowUpdate(0, 4 * MIB), post(1));
+    await peer.answers();
+    const writer = new Recorder();
+    streams[0]?.start(writer);
+    streams[0]?.respond({ status: 200, fields: [] });
+    const [first, second] = [new Uint8Array(300_000), new Uint8Array(100)];
+    assert.equal(streams[0]?.writeBorrowed(first), false);
+    assert.equal(streams[0]?.writeBorrowed(second), false, 'told once, and still so');
+    await settled(40);
+    assert.equal(writer.drains, 1);
+    assert.equal(streams[0]?.writeBorrowed(second), true);
+    await settled(40);
+    const sent = peer.frames.filter((text) => text.startsWith('DATA 1 '));
+    const bytes = sent.reduce((sum, text) => sum + Number(text.split(' ')[2]), 0);
+    assert.equal(bytes, 300_200);
   });
 
   it('is reset when it gets more than its window', async () => {
