@@ -73,12 +73,12 @@ async function startHttp2Backend(
   };
 }
 
-/** A gRPC method that answers with a message and a status in trailers. */
+/** A gRPC method that answers with a message and a status in trailers: the one asked for, or 0. */
 function grpcEcho(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
   stream.once('wantTrailers', () => {
     stream.sendTrailers({
-      'grpc-status': '0',
+      'grpc-status': String(headers['x-status'] ?? '0'),
       'grpc-message': 'fine',
       'x-te': String(headers['te']),
     });
@@ -113,6 +113,23 @@ describe('HTTP/2 through the engine', () => {
     assert.equal(harness.plane.dials, 1, 'one session for all');
     const record = await harness.nextRequest();
     assert.deepEqual([record.grpcStatus, record.isGrpc, record.status], [0, true, 200]);
+    session.close();
+  });
+
+  it('records a status of gRPC that is one, and no other', async () => {
+    await using backend = await startHttp2Backend(grpcEcho);
+    await using harness = await startHarness({
+      backends: [{ name: 'v1', port: backend.port }],
+      protocol: 'GRPC',
+    });
+    const session = connectHttp2(`http://127.0.0.1:${harness.port}`);
+    const recorded: unknown[] = [];
+    for (const sent of ['16', 'abc', '1e300', '123', '-1']) {
+      const { trailers } = await askHttp2(session, { ...GRPC, 'x-status': sent }, 'x');
+      assert.equal(trailers?.['grpc-status'], sent, 'the client gets what the backend sent');
+      recorded.push((await harness.nextRequest()).grpcStatus);
+    }
+    assert.deepEqual(recorded, [16, undefined, undefined, undefined, undefined]);
     session.close();
   });
 

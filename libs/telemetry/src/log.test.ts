@@ -33,19 +33,22 @@ describe('createLogger', () => {
 
   it('writes fields that are text already as it writes others', () => {
     const fields = { path: '/a"\\\u2028\n', n: -1.5, none: undefined, list: ['a', '"'], empty: '' };
+    const noNumbers = { nan: Number.NaN, infinite: Number.NEGATIVE_INFINITY };
     const text = new JsonFields()
       .add('path', fields.path)
       .add('n', fields.n)
       .add('none', undefined)
       .add('list', fields.list)
-      .add('empty', '').text;
+      .add('empty', '')
+      .add('nan', noNumbers.nan)
+      .add('infinite', noNumbers.infinite).text;
     for (const at of [0, 999, 1_000, 1_700_000_000_001.9, 1_699_999_999_999, -1]) {
       const lines: string[] = [];
       const sink = { write: (line: string) => void lines.push(line) };
       const log = createLogger({
         ...{ scope: 'a"b', levels: new LogLevels('info'), sink, wallNow: () => at },
       });
-      log.info('said "so"', fields);
+      log.info('said "so"', { ...fields, ...noNumbers });
       log.line('info', 'said "so"', text);
       log.line('debug', 'not seen', text);
       assert.equal(lines.length, 2);

@@ -112,6 +112,9 @@ export interface LoggerOptions {
   readonly wallNow: () => number;
 }
 
+/** JSON has no NaN and no infinity. */
+const numberText = (value: number): string => (Number.isFinite(value) ? String(value) : 'null');
+
 /** The inside of a JSON object as text, field after field. What is undefined is left out. */
 export class JsonFields {
   #text: string;
@@ -128,7 +131,7 @@ export class JsonFields {
   /** `name` needs no escape. */
   add(name: string, value: string | number | readonly string[] | undefined): this {
     if (value !== undefined) {
-      const encoded = typeof value === 'number' ? String(value) : JSON.stringify(value);
+      const encoded = typeof value === 'number' ? numberText(value) : JSON.stringify(value);
       this.#text += `${this.#text === '' ? '' : ','}"${name}":${encoded}`;
     }
     return this;

@@ -11,6 +11,8 @@ import type { TryResponse } from '../upstream/try.ts';
 import { variablesOf } from './variables.ts';
 
 const NOTHING = new Uint8Array(0);
+/** It becomes a label of metrics, which a backend must not choose freely. */
+const GRPC_STATUS = /^\d{1,2}$/;
 
 /** An answer of this proxy's own, whole. Throws a MeshError when it cannot be written. */
 export function sendReply(tx: Transaction, reply: Reply, context: EngineContext): void {
@@ -143,7 +145,7 @@ export class ResponseRelay implements BodySink {
 
   #setGrpcStatus(text: string | undefined): void {
     if (text !== undefined && this.#tx.isGrpc) {
-      this.#tx.grpcStatus = Number(text);
+      this.#tx.grpcStatus = GRPC_STATUS.test(text) ? Number(text) : undefined;
     }
   }
 }
