@@ -13,12 +13,35 @@ import {
   ROUTE,
   reasons,
 } from './mesh.testing.ts';
-import { gateway, httpRoute, modelOf, networking, parsed, policy } from './objects.testing.ts';
+import {
+  gateway,
+  httpRoute,
+  modelOf,
+  namespace,
+  networking,
+  parsed,
+  policy,
+} from './objects.testing.ts';
 
 const CAPTURE = {
   hosts: ['reviews.shop.svc.cluster.local'],
   http: [{ route: [{ destination: { host: 'reviews.shop.svc.cluster.local' } }] }],
 };
+/** Callers in `shop` are sent to the waypoint of `other`. */
+const AT_OTHER = namespace('shop', {
+  'istio.io/use-waypoint': 'waypoint',
+  'istio.io/use-waypoint-namespace': 'other',
+});
+/** For callers of its own namespace alone. */
+const CONSUMER = parsed({
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'HTTPRoute',
+  metadata: { name: 'consumer', namespace: 'other' },
+  spec: {
+    parentRefs: [{ group: '', kind: 'Service', name: 'reviews', namespace: 'shop' }],
+    rules: [{ backendRefs: [] }],
+  },
+});
 
 describe('conditions', () => {
   const cases: readonly (readonly [string, readonly MeshObject[], string, string])[] = [
@@ -78,14 +101,48 @@ describe('conditions', () => {
       'Attached=False NamespaceForeign',
     ],
     [
-      'a VirtualService in the namespace of a waypoint',
+      'a VirtualService in the namespace of the waypoint of the service',
       [
+        AT_OTHER,
+        REVIEWS_SERVICE,
+        gateway('waypoint', { namespace: 'other', from: 'All' }),
+        networking('VirtualService', 'v', CAPTURE, 'other'),
+      ],
+      'VirtualService/other/v',
+      'Attached=True AtWaypoint',
+    ],
+    [
+      'a VirtualService in the namespace of a waypoint that serves others',
+      [
+        REVIEWS_SERVICE,
+        gateway('waypoint', { namespace: 'other', from: 'All' }),
+        networking('VirtualService', 'v', CAPTURE, 'other'),
+      ],
+      'VirtualService/other/v',
+      'Attached=False NamespaceForeign',
+    ],
+    [
+      'a VirtualService in the namespace of a waypoint that does not admit the service',
+      [
+        AT_OTHER,
         REVIEWS_SERVICE,
         gateway('waypoint', { namespace: 'other' }),
         networking('VirtualService', 'v', CAPTURE, 'other'),
       ],
       'VirtualService/other/v',
+      'Attached=False NamespaceForeign',
+    ],
+    [
+      'a VirtualService beside a route of callers elsewhere',
+      [AMBIENT, REVIEWS_SERVICE, ROUTE, CONSUMER],
+      'VirtualService/shop/reviews',
       'Attached=True AtWaypoint',
+    ],
+    [
+      'the waypoint of a VirtualService beside a route of callers elsewhere',
+      [AMBIENT, REVIEWS_SERVICE, ROUTE, CONSUMER],
+      'VirtualService/shop/reviews',
+      'WaypointReady=False WaypointNotReady',
     ],
     [
       'a route without its parent',

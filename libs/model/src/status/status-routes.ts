@@ -6,7 +6,7 @@ import { byAge, hostBuckets, keyOf, resolveHost, selects } from '../objects/keys
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
-import { destinationRulesFor } from '../waypoint/routes.ts';
+import { destinationRulesFor, ownersOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
 import {
@@ -55,27 +55,20 @@ function attachedTo(
     return condition('Attached', 'False', 'TargetNotFound', message, generation);
   }
   const { namespace } = object.metadata;
-  const isForeign =
-    services.every((service) => service.namespace !== namespace) &&
-    !hasWaypoint(namespace, derived);
-  if (isForeign) {
+  const heard = services.filter((service) =>
+    ownersOf(service.namespace, derived.serviceBindings.get(service.key)).includes(namespace),
+  );
+  if (heard.length === 0) {
     const message = `only namespace "${services[0]?.namespace}", and that of its waypoint, say where its calls go`;
     return condition('Attached', 'False', 'NamespaceForeign', message, generation);
   }
-  const key = keyOf(object);
-  const taken = services.filter(({ key: service }) =>
-    derived.routings.get(service)?.shadowed.includes(key),
-  );
-  if (taken.length === services.length) {
+  const routed = heard.filter(({ key }) => derived.routings.get(key)?.hasOwnRoutes !== true);
+  if (routed.length === 0) {
     const message = 'a Gateway API route is bound to the same service and goes before it';
     return condition('Attached', 'False', 'Conflicted', message, generation);
   }
-  const names = listKeys(services.map((service) => service.key));
+  const names = listKeys(routed.map((service) => service.key));
   return condition('Attached', 'True', 'AtWaypoint', `routes ${names} at the waypoint`, generation);
-}
-
-function hasWaypoint(namespace: string, { waypoints }: Derived): boolean {
-  return [...waypoints.all.values()].some((waypoint) => waypoint.namespace === namespace);
 }
 
 /** Hosts that nobody serves, and hosts that an older VirtualService has too. */

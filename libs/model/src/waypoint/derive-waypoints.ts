@@ -10,10 +10,11 @@ import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { destinationHosts } from '../objects/destinations.ts';
-import { hostBuckets, objectKey } from '../objects/keys.ts';
+import { hostBuckets, keyOf, objectKey } from '../objects/keys.ts';
 import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
 import type { WaypointSpec } from '../types.ts';
-import { destinationRulesFor } from './routes.ts';
+import type { ServiceBinding } from './needs.ts';
+import { destinationRulesFor, ownersOf, virtualServicesOf } from './routes.ts';
 import { ON_DEMAND_CLASS } from './waypoints.ts';
 
 /** One service or workload behind a waypoint. */
@@ -47,7 +48,7 @@ export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoint
 function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
   const ofServices = graph.flatMap('waypoint-services', derived.serviceBindings, (binding, key) =>
     binding.reason === 'Bound' && binding.waypoint !== undefined
-      ? [[`service:${key}`, serviceUser(key, binding.waypoint, binding.because, derived)]]
+      ? [[`service:${key}`, serviceUser(key, binding.waypoint, binding, derived)]]
       : [],
   );
   const ofWorkloads = graph.flatMap(
@@ -79,24 +80,28 @@ function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
 function serviceUser(
   key: string,
   waypoint: string,
-  because: readonly ObjectKey[],
+  binding: ServiceBinding,
   derived: Derived,
 ): WaypointUser {
   const { sources, services, routings } = derived;
   const service = services.get(key);
   const routing = routings.get(key);
+  const virtualServices =
+    service === undefined
+      ? []
+      : virtualServicesOf(service, ownersOf(service.namespace, binding), sources).map(keyOf);
   const objects = new Set<ObjectKey>([
     ...(routing?.routes ?? []),
-    ...(routing?.virtualServices ?? []),
+    ...virtualServices,
     ...(routing?.destinationRules ?? []),
     ...(service === undefined ? [] : sources.requests.keysOf(BY_TARGET, service.object)),
     ...(service === undefined ? [] : sources.policies.keysOf(BY_TARGET, service.object)),
   ]);
   const namespaces = new Set(service === undefined ? [] : [service.namespace]);
-  for (const object of [...(routing?.routes ?? []), ...(routing?.virtualServices ?? [])]) {
+  for (const object of [...(routing?.routes ?? []), ...virtualServices]) {
     addDestinations(object, { objects, namespaces }, derived);
   }
-  return { waypoint, because, objects, namespaces };
+  return { waypoint, because: binding.because, objects, namespaces };
 }
 
 /** The rules and the namespaces of everything that a routing object sends to. */

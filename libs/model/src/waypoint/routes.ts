@@ -9,54 +9,63 @@ import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 import { byAge, hostBuckets, isExportedTo, keyOf } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
+import type { Binding } from './waypoints.ts';
 
 export interface ServiceRouting {
   readonly routes: readonly ObjectKey[];
-  readonly virtualServices: readonly ObjectKey[];
   readonly destinationRules: readonly ObjectKey[];
   /** Objects without which the service could do without a waypoint. */
   readonly needing: readonly ObjectKey[];
-  /** VirtualServices without effect here, because a Gateway API route is bound. */
-  readonly shadowed: readonly ObjectKey[];
+  /** A Gateway API route of its own namespace is bound: VirtualServices are without effect, whoever calls. */
+  readonly hasOwnRoutes: boolean;
 }
 
 export function routingOf(service: ServiceSpec, sources: Sources): ServiceRouting {
   const routes = sources.routes.lookup(BY_TARGET, service.object);
-  const virtualServices = virtualServicesOf(service, sources);
   const rules = destinationRulesFor(service, sources);
-  const hasRoutes = routes.length > 0;
-  const policyRules = rules.filter(changesTraffic);
+  // One of another namespace is for callers there alone; all others still meet the VirtualServices.
+  const hasOwnRoutes = routes.some(({ metadata }) => metadata.namespace === service.namespace);
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
-    ...(hasRoutes
-      ? routes
-      : virtualServices.filter((object) => mayRoute(object, [service.namespace]))),
-    ...policyRules,
+    ...routes,
+    ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)),
+    ...rules.filter(changesTraffic),
   ];
   return {
     routes: routes.map(keyOf),
-    virtualServices: virtualServices.map(keyOf),
     destinationRules: rules.map(keyOf),
     needing: needing.map(keyOf),
-    shadowed: hasRoutes ? virtualServices.map(keyOf) : [],
+    hasOwnRoutes,
   };
 }
 
+/** Namespaces whose VirtualServices say where calls of a service go: its own, and that of the waypoint it is bound to. */
+export function ownersOf(namespace: string, binding: Binding | undefined): readonly string[] {
+  const waypoint = binding?.reason === 'Bound' ? binding.waypoint : undefined;
+  return waypoint === undefined ? [namespace] : [namespace, waypoint.split('/')[0] ?? ''];
+}
+
 /**
- * Whether it may say where calls of a service go: by its namespace, which is the service's or the waypoint's. Whoever writes in
+ * Whether it may say where calls of a service go: by its namespace, which is one of the owners'. Whoever writes in
  * another one could route away what is not theirs. What has no hosts is a part of another one, which names it.
  */
 export function mayRoute({ metadata, spec }: VirtualService, owners: readonly string[]): boolean {
   return spec.hosts.length === 0 || owners.includes(metadata.namespace);
 }
 
-/** Of the most specific host that any of them names; older first. */
+/**
+ * Of the most specific host that any of the owners' names; older first. The others are left out before that:
+ * one without a say does not put aside those that have it.
+ */
 export function virtualServicesOf(
-  service: Pick<ServiceSpec, 'hostname' | 'namespace'>,
+  { hostname }: Pick<ServiceSpec, 'hostname'>,
+  owners: readonly string[],
   sources: Sources,
 ): readonly VirtualService[] {
-  for (const bucket of hostBuckets(service.hostname)) {
+  for (const bucket of hostBuckets(hostname)) {
     // To whom each is exported is decided for every caller, at the waypoint.
-    const found = sources.virtualServices.lookup(BY_HOST, bucket);
+    const found = sources.virtualServices
+      .lookup(BY_HOST, bucket)
+      .filter((object) => mayRoute(object, owners));
     if (found.length > 0) return [...found].sort(byAge);
   }
   return [];

@@ -1,0 +1,101 @@
+/** VirtualServices of whose namespace has no say over a service: they do not stand before those that have it. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshObject } from '@ambit/api';
+
+import { AMBIENT, REVIEWS, REVIEWS_SERVICE } from '../mesh.testing.ts';
+import { gateway, modelOf, namespace, networking, policy, service } from '../objects.testing.ts';
+
+const HOST = 'reviews.shop.svc.cluster.local';
+const OWN = networking('VirtualService', 'own', {
+  hosts: ['*.shop.svc.cluster.local'],
+  http: [
+    { match: [{ uri: { prefix: '/admin' } }], directResponse: { status: 403 } },
+    { route: [{ destination: { host: HOST } }] },
+  ],
+});
+const LABELLED = namespace('shop', {
+  'istio.io/dataplane-mode': 'ambient',
+  'istio.io/use-waypoint': 'waypoint',
+});
+/** The namespace of the waypoint is neither the service's nor `other`. */
+const AT_INFRA = namespace('shop', {
+  'istio.io/use-waypoint': 'waypoint',
+  'istio.io/use-waypoint-namespace': 'infra',
+});
+
+function capture(spec: object = {}, space = 'other', to = HOST): MeshObject {
+  const all = { hosts: [HOST], http: [{ route: [{ destination: { host: to } }] }], ...spec };
+  return networking('VirtualService', 'capture', all, space);
+}
+
+function scopeOf(waypoint: string, ...objects: readonly MeshObject[]): readonly string[] {
+  return [...(modelOf(...objects).outputs.scopes.get(waypoint) ?? [])];
+}
+
+describe('a VirtualService of a namespace without a say', () => {
+  const captures = [
+    ['with the very host', capture()],
+    ['with the very host, for its own callers', capture({ exportTo: ['.'] })],
+    ['with a wildcard as narrow', capture({ hosts: ['*.shop.svc.cluster.local'] })],
+  ] as const;
+  for (const [title, foreign] of captures) {
+    it(`takes none of the owner's from the waypoint: ${title}`, () => {
+      const world = [LABELLED, REVIEWS, REVIEWS_SERVICE, gateway('waypoint'), OWN, foreign];
+      assert.deepEqual(scopeOf('shop/waypoint', ...world), ['VirtualService/shop/own']);
+    });
+  }
+
+  it('does not take away the waypoint that is made for the owner', () => {
+    const { outputs } = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, OWN, capture());
+    assert.deepEqual(outputs.waypoints.get('shop/waypoint')?.because, ['VirtualService/shop/own']);
+  });
+
+  it('brings no policies and rules of where it sends to', () => {
+    const world = [
+      LABELLED,
+      REVIEWS_SERVICE,
+      gateway('waypoint'),
+      service('vault', '10.3.0.1', { namespace: 'third' }),
+      policy('secret', {}, { namespace: 'third' }),
+      networking('DestinationRule', 'vault', { host: 'vault' }, 'third'),
+      capture({}, 'other', 'vault.third.svc.cluster.local'),
+    ];
+    assert.deepEqual(scopeOf('shop/waypoint', ...world), []);
+  });
+
+  it('takes nothing from the namespace of the waypoint, which has a say', () => {
+    const world = [
+      AT_INFRA,
+      REVIEWS_SERVICE,
+      gateway('waypoint', { namespace: 'infra', from: 'All' }),
+    ];
+    const infra = capture({ hosts: ['*.shop.svc.cluster.local'] }, 'infra');
+    assert.deepEqual(scopeOf('infra/waypoint', ...world, infra, capture()), [
+      'VirtualService/infra/capture',
+    ]);
+    assert.deepEqual(
+      scopeOf('infra/waypoint', ...world, OWN, capture({}, 'infra')),
+      ['VirtualService/infra/capture'],
+      'the more specific of the two that have a say',
+    );
+  });
+
+  it('is judged anew when the service moves to a waypoint of its namespace', () => {
+    const at = gateway('waypoint', { namespace: 'other', from: 'All' });
+    const model = modelOf(LABELLED, REVIEWS_SERVICE, gateway('waypoint'), at, OWN, capture());
+    model.apply({
+      upserts: [
+        namespace('shop', {
+          'istio.io/use-waypoint': 'waypoint',
+          'istio.io/use-waypoint-namespace': 'other',
+        }),
+      ],
+    });
+    assert.deepEqual(
+      [...(model.outputs.scopes.get('other/waypoint') ?? [])],
+      ['VirtualService/other/capture'],
+    );
+  });
+});
