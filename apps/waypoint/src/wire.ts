@@ -83,7 +83,11 @@ export function buildWaypoint(config: WaypointConfig, around: Surroundings): Way
       ...(config.nodeName === '' ? {} : { NODE_NAME: config.nodeName }),
       [VERSION_METADATA]: around.version,
     },
-    subscriptions: subscriptionsOf(state, async (change) => await workers.apply(change)),
+    subscriptions: subscriptionsOf(
+      state,
+      async (change) => await workers.apply(change),
+      config.className,
+    ),
     onConnected: () => manager.retryFailed(),
   });
   const rootsLog = log.scoped('roots');

@@ -27,10 +27,14 @@ function rulesOf(object: MeshObject | undefined): string | undefined {
 function setUp(refuse: Rejections = []) {
   const state = new MeshState();
   const applied: Change[] = [];
-  const subscriptions = subscriptionsOf(state, (change) => {
-    applied.push(change);
-    return Promise.resolve(refuse);
-  });
+  const subscriptions = subscriptionsOf(
+    state,
+    (change) => {
+      applied.push(change);
+      return Promise.resolve(refuse);
+    },
+    'istio-waypoint',
+  );
   const [objects] = subscriptions;
   assert.ok(objects !== undefined);
   const push = async (
@@ -88,7 +92,7 @@ describe('subscriptionsOf', () => {
     assert.equal(rulesOf(state.object('AuthorizationPolicy/shop/a')), 'ALLOW nobody');
   });
 
-  it('refuses everybody in the namespace of a policy that it cannot read', async () => {
+  it('refuses everybody in place of a policy that it cannot read', async () => {
     const { state, subscriptions } = setUp();
     const [objects] = subscriptions;
     assert.ok(objects !== undefined);

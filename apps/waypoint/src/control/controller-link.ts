@@ -23,12 +23,14 @@ import { standInForLater, standInForUnreadable } from './stand-in.ts';
 export function subscriptionsOf(
   state: MeshState,
   apply: (change: Change) => Promise<Rejections>,
+  /** The GatewayClass of this waypoint. */
+  className: string,
 ): readonly Subscription[] {
   return [
     subscribeTo<ObjectResource>({
       typeUrl: TYPE_URL.object,
       decode: decodeObject,
-      standIn: standInForUnreadable,
+      standIn: (name) => standInForUnreadable(name, className),
       apply: async ({ changed, removed }) => {
         const later: Rejection[] = [];
         const objects = new Map<string, MeshObject>();
@@ -37,7 +39,7 @@ export function subscriptionsOf(
             const { semanticsVersion } = resource;
             const reason = `written in version ${semanticsVersion} of the semantics, this waypoint knows ${SEMANTICS_VERSION}`;
             later.push({ name, reason });
-            const standIn = standInForLater(resource.object, state.object(name));
+            const standIn = standInForLater(resource.object, state.object(name), className);
             if (standIn !== undefined) {
               objects.set(name, standIn);
             }

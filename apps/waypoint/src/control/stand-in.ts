@@ -1,55 +1,83 @@
 /**
  * What is in force in place of a policy that this waypoint cannot read: a refusal of everybody in its scope, because what it says
  * could be a refusal. Other objects that it cannot read open nothing, and have no stand-in.
+ *
+ * Where the scope is not known it is all that the waypoint serves. The policy's namespace would be less: what targets the Gateway, or a
+ * service with a route to another namespace, decides for workloads of other namespaces.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type MeshObject, parseObject } from '@ambit/api';
+import { type AuthorizationPolicy, type MeshObject, parseObject } from '@ambit/api';
 import { SEMANTICS_VERSION, STAND_IN } from '@ambit/model';
 import type { ObjectResource } from '@ambit/xds';
 
 const POLICY = /^AuthorizationPolicy\/([^/]+)\/([^/]+)$/;
 
-/** For content that cannot be read: its name tells the namespace, and nothing tells more. */
-export function standInForUnreadable(key: string): ObjectResource | undefined {
+/** What a policy that is only tried out carries. */
+const DRY_RUN = 'istio.io/dry-run';
+
+/** For content that cannot be read: its name tells the policy, and nothing tells where it holds. */
+export function standInForUnreadable(key: string, className: string): ObjectResource | undefined {
   const [, namespace, name] = POLICY.exec(key) ?? [];
   const object =
-    namespace === undefined || name === undefined ? undefined : refusal({ namespace, name }, {});
+    namespace === undefined || name === undefined
+      ? undefined
+      : everywhere(refusal({ namespace, name }, {}), className);
   return object && { key, semanticsVersion: SEMANTICS_VERSION, object };
 }
 
 /**
  * For content in a later version of the semantics. Undefined: none is needed, or `held` says the same and was read by
- * rules that this waypoint knows.
+ * rules that this waypoint knows. `className`: of this waypoint.
  */
 export function standInForLater(
   object: MeshObject,
   held: MeshObject | undefined,
+  className: string,
 ): MeshObject | undefined {
   if (object.kind !== 'AuthorizationPolicy') {
     return undefined;
   }
-  const { metadata, spec } = object;
-  const before = held?.kind === 'AuthorizationPolicy' ? held.spec : undefined;
-  if (isDeepStrictEqual(before, spec)) {
+  const before = held?.kind === 'AuthorizationPolicy' ? held : undefined;
+  if (before !== undefined && isDeepStrictEqual(saidBy(before), saidBy(object))) {
     return undefined;
   }
-  const { selector, targetRefs } = spec;
-  const scope = { selector, targetRefs };
-  const hasMoved =
-    before !== undefined &&
-    !isDeepStrictEqual({ selector: before.selector, targetRefs: before.targetRefs }, scope);
   // Where it was in force before, nothing may be open now either.
-  return (hasMoved ? undefined : refusal(metadata, scope)) ?? refusal(metadata, {});
+  const hasMoved = before !== undefined && !isDeepStrictEqual(scopeOf(before), scopeOf(object));
+  return (
+    (hasMoved ? undefined : refusal(object.metadata, scopeOf(object))) ??
+    everywhere(refusal(object.metadata, {}), className)
+  );
+}
+
+/** All that decides what a policy does. */
+function saidBy({ metadata, spec }: AuthorizationPolicy): unknown {
+  return { spec, dryRun: metadata.annotations[DRY_RUN] ?? 'false' };
+}
+
+function scopeOf({ spec: { selector, targetRefs } }: AuthorizationPolicy): object {
+  return { selector, targetRefs };
+}
+
+/** Every decision of a waypoint asks for what targets its class. Not parsed again: no name of a class may keep it from closing. */
+function everywhere(
+  object: AuthorizationPolicy | undefined,
+  className: string,
+): AuthorizationPolicy | undefined {
+  const targetRefs = [
+    { group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: className },
+  ];
+  return object && { ...object, spec: { ...object.spec, targetRefs } };
 }
 
 function refusal(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   scope: object,
-): MeshObject | undefined {
-  return parseObject({
+): AuthorizationPolicy | undefined {
+  const { object } = parseObject({
     apiVersion: 'security.istio.io/v1',
     kind: 'AuthorizationPolicy',
     metadata: { namespace, name, annotations: { [STAND_IN]: 'true' } },
     spec: { action: 'DENY', rules: [{}], ...scope },
-  }).object;
+  });
+  return object?.kind === 'AuthorizationPolicy' ? object : undefined;
 }
