@@ -144,6 +144,19 @@ describe('RevocationLists', () => {
     assert.equal(lists(crl(before, [])).problemOf(links, NOW)?.kind, 'revocation_unknown');
   });
 
+  it('finds a list that its CA has signed, whatever the list calls it', () => {
+    const { privateKey } = issuing;
+    const otherCase = { certificate: ca('ISSUING', { key: privateKey }).certificate, privateKey };
+    for (const one of [
+      lists(crl(otherCase, [bad])),
+      lists(crl(issuing, [bad], { keyId: Buffer.alloc(20, 7) })),
+    ]) {
+      assert.equal(kindOf(one, bad), 'revoked');
+      assert.equal(kindOf(one, good), undefined);
+      assert.equal(kindOf(one, good, NOW + HOUR_MS), 'revocation_unknown');
+    }
+  });
+
   it('knows nothing where it is to stand for lists that cannot be read', () => {
     assert.equal(kindOf(RevocationLists.unusable('bad'), good), 'revocation_unknown');
     const state: RevocationState = { kind: 'lists', file: Buffer.from('garbage') };

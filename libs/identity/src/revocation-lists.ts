@@ -2,7 +2,8 @@
  * The lists of revocations of a mesh's CAs, and what they say about a chain.
  *
  * Rule: fail closed, but only below the CA that a list speaks for. A CA without a list revokes nobody. Where a CA has one, it must be
- * signed by that CA and not be out of date: otherwise nobody knows who is revoked, and nobody new below it is taken.
+ * signed by that CA and not be out of date: otherwise nobody knows who is revoked, and nobody new below it is taken. A list is a CA's if the CA
+ * has signed it, whatever issuer it names: names have several spellings, and key ids are what somebody wrote.
  */
 import type { X509Certificate } from 'node:crypto';
 
@@ -24,15 +25,13 @@ export interface CrlSummary {
 }
 
 export class RevocationLists implements Revocations {
-  readonly #lists = new Map<string, Crl[]>();
+  /** As many as a PEM file may have blocks: each is asked of once for every CA. */
+  readonly #lists: readonly Crl[];
   readonly #unusable: string | undefined;
 
   private constructor(lists: readonly Crl[], unusable?: string) {
+    this.#lists = lists;
     this.#unusable = unusable;
-    for (const list of lists) {
-      const { issuerName } = list.fields;
-      this.#lists.set(issuerName, [...(this.#lists.get(issuerName) ?? []), list]);
-    }
   }
 
   /**
@@ -63,7 +62,7 @@ export class RevocationLists implements Revocations {
   }
 
   get summaries(): readonly CrlSummary[] {
-    return [...this.#lists.values()].flat().map(({ fields }) => ({
+    return this.#lists.map(({ fields }) => ({
       thisUpdateMs: fields.thisUpdateMs,
       nextUpdateMs: fields.nextUpdateMs,
       revoked: fields.revoked.size,
@@ -86,13 +85,10 @@ export class RevocationLists implements Revocations {
   }
 
   #ofLink({ serial, issuer }: ChainLink, nowMs: number): RevocationProblem | undefined {
-    const candidates = (this.#lists.get(subjectNameKey(issuer)) ?? []).filter((list) =>
-      mayBeOf(list, issuer),
-    );
-    if (candidates.length === 0) {
+    const lists = this.#lists.filter((list) => list.isSignedBy(issuer));
+    if (lists.length === 0 && !this.#lists.some((list) => isNamedAfter(list, issuer))) {
       return undefined;
     }
-    const lists = candidates.filter((list) => list.isSignedBy(issuer));
     const name = JSON.stringify(issuer.subject.replaceAll('\n', ', ').slice(0, 80));
     if (lists.length === 0) {
       const reason = `the revocation list of CA ${name} is not signed by it`;
@@ -110,8 +106,11 @@ export class RevocationLists implements Revocations {
 }
 
 /** A CA may have another of its name with another key, and a list that says which one it is of. */
-function mayBeOf({ fields }: Crl, issuer: X509Certificate): boolean {
-  const { authorityKeyId } = fields;
+function isNamedAfter({ fields }: Crl, issuer: X509Certificate): boolean {
+  const { authorityKeyId, issuerName } = fields;
+  if (issuerName !== subjectNameKey(issuer)) {
+    return false;
+  }
   const own = authorityKeyId === undefined ? undefined : keyIdOf(issuer);
   return own === undefined || own === authorityKeyId;
 }
