@@ -328,7 +328,8 @@ describe('evaluate, hosts and headers', () => {
     const rule: RuleParts = { to: [{ hosts: ['a.b:80', '[::1]', '*.c'] }] };
     for (const [host, denied] of [
       ['a.b.:80', true],
-      ['a.b', false],
+      ['a.b', true],
+      ['a.b:81', false],
       ['[::1]:80', true],
       ['[::2]:80', false],
       ['x.c:1', true],
@@ -337,6 +338,28 @@ describe('evaluate, hosts and headers', () => {
       assert.equal(matches(rule, http({ host })).deny, denied, host);
     }
   });
+
+  for (const [named, sent] of [
+    ['a.b:80', 'a.b'],
+    ['a.b:80', 'a.b.'],
+    ['a.b:8080', 'a.b'],
+    ['*.b:8080', 'a.b'],
+    ['a.b.', 'a.b'],
+    ['a.b.:80', 'a.b'],
+    ['a.b:80', 'a.b:080'],
+    ['[fd00::1]', '[fd00:0::1]'],
+    ['[fd00::1]', '[FD00:0::0001]:80'],
+    ['[fd00::1]:80', '[fd00:0::1]'],
+    ['[fd00:0::1]', '[fd00::1]'],
+    ['10.0.0.1', '[::ffff:10.0.0.1]'],
+  ] as const) {
+    it(`refuses ${sent} to port 8080 where ${named} is refused, and allows no more`, () => {
+      const some = matches({ to: [{ hosts: [named] }] }, http({ host: sent }));
+      const none = matches({ to: [{ notHosts: [named] }] }, http({ host: sent }));
+      assert.deepEqual([some.allow, some.deny], [false, true]);
+      assert.deepEqual([none.allow, none.deny], [false, true]);
+    });
+  }
 
   it('compares what is no ASCII by its bytes', () => {
     const inLatin1 = (text: string): string => Buffer.from(text).toString('latin1');

@@ -6,6 +6,7 @@
  */
 import { cidrContains } from '@ambit/api';
 import type { EvaluationContext } from './evaluation-context.ts';
+import { otherSpellings, withOneSpelling } from './host-spellings.ts';
 import type { PathIndex } from './path-index.ts';
 import { compilePatterns, octetsOf } from './pattern.ts';
 import { indexRules } from './rule-paths.ts';
@@ -297,9 +298,12 @@ function requestChecks(l7: L7Match): RequestCheck[] {
     { some: l7.hosts.map(lowerCase), none: l7.notHosts.map(lowerCase) },
     (patterns, wanted) => {
       const test = compilePatterns(patterns);
+      const strictTest = compilePatterns(withOneSpelling(patterns));
       // A DENY that asks for a host, and an ALLOW that forbids one, hold however it is written.
-      return (_request, { host }, broad) =>
-        (test(host) || (broad === wanted && otherSpellings(host).some(test))) === wanted;
+      return (_request, { host, connection }, broad) =>
+        (test(host) ||
+          (broad === wanted &&
+            otherSpellings(host, connection.destinationPort).some(strictTest))) === wanted;
     },
   );
   addChecks(checks, { some: l7.headers, none: l7.notHeaders }, (headers, wanted) => {
@@ -309,17 +313,6 @@ function requestChecks(l7: L7Match): RequestCheck[] {
       tests.some((test) => test(request, broad === wanted)) === wanted;
   });
   return checks;
-}
-
-const PORT = /:\d+$/;
-const NO_SPELLINGS: readonly string[] = [];
-
-/** A port leads no server to another host, and a dot behind a name makes no other name (RFC 3986 §3.2.2). */
-function otherSpellings(host: string): readonly string[] {
-  const port = PORT.exec(host)?.[0] ?? '';
-  const name = host.slice(0, host.length - port.length);
-  const bare = name.endsWith('.') ? name.slice(0, -1) : name;
-  return bare === host ? NO_SPELLINGS : [name, bare, `${bare}${port}`];
 }
 
 function lowerCase<Pattern extends PathPattern>(pattern: Pattern): Pattern {

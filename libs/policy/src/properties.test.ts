@@ -27,6 +27,13 @@ const pattern = fc.oneof(
   fc.record({ kind: fc.constantFrom('exact', 'prefix', 'suffix'), value: word }),
   fc.constant({ kind: 'presence' as const }),
 );
+const host = fc.oneof(
+  pattern,
+  fc.record({
+    kind: fc.constantFrom('exact', 'prefix', 'suffix'),
+    value: fc.constantFrom('a:80', 'a:2', 'ab:1'),
+  }),
+);
 const path = fc.oneof(
   pattern,
   fc.record({
@@ -73,8 +80,8 @@ const l4Match: fc.Arbitrary<L4Match> = fc.record({
   notDestinationPorts: list(port),
 });
 const l7Match: fc.Arbitrary<L7Match> = fc.record({
-  hosts: list(pattern),
-  notHosts: list(pattern),
+  hosts: list(host),
+  notHosts: list(host),
   methods: list(pattern),
   notMethods: list(pattern),
   paths: list(path),
@@ -175,10 +182,11 @@ function kind<T>(
 }
 
 /** All that a server takes for the same host, where a rule is read to the stricter side. */
-function spellings(host: string, isStrict: boolean): readonly string[] {
+function spellings(host: string, toPort: number, isStrict: boolean): readonly string[] {
   const [, name = '', port = ''] = /^(.*?)(:\d+)?$/s.exec(host) ?? [];
   const bare = name.replace(/\.$/, '');
-  return isStrict ? [host, name, bare, bare + port] : [host];
+  const ports = port === '' ? [':80', `:${toPort}`] : [port];
+  return isStrict && bare !== '' ? [host, name, bare, ...ports.map((one) => bare + one)] : [host];
 }
 
 function slowMatch(
@@ -216,7 +224,7 @@ function slowMatch(
             kind(l7.methods, l7.notMethods, text(r.method)),
             kind(l7.paths, l7.notPaths, text(r.path)),
             kind(l7.hosts, l7.notHosts, (h) =>
-              spellings(r.host, l7.hosts.includes(h) !== allow).some((host) =>
+              spellings(r.host, c.destinationPort, l7.hosts.includes(h) !== allow).some((host) =>
                 new RegExp(toRegExp(h).source, 'i').test(host),
               ),
             ),

@@ -117,7 +117,7 @@ export interface ConnectionAttributes {
 }
 
 export interface RequestAttributes {
-  /** As sent, with port if sent. Compared without case; see `otherSpellings` of prepare.ts. */
+  /** As sent, with port if sent. Compared without case; see host-spellings.ts. */
   readonly host: string;
   readonly method: string;
   /** After normalisation, without query. */

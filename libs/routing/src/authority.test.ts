@@ -23,6 +23,19 @@ describe('parseAuthority', () => {
     fc.assert(fc.property(fc.string(), (text) => void parseAuthority(text)));
   });
 
+  it('takes a name with one dot behind it, and no empty label', () => {
+    assert.deepEqual(parseAuthority('a.b.:80'), { host: 'a.b', port: 80, kind: 'name' });
+    for (const text of ['a..', 'a..:80', 'a..b', '.a', '.', '..']) {
+      assert.equal(parseAuthority(text), undefined, text);
+    }
+  });
+
+  it('takes a port in its one spelling', () => {
+    for (const text of ['a:080', '10.0.0.1:080', '[fd00::1]:080', 'a:0', 'a:00', 'a:65536', 'a:']) {
+      assert.equal(parseAuthority(text), undefined, text);
+    }
+  });
+
   it('is bounded', () => {
     assert.equal(parseAuthority(`${'a'.repeat(600)}:80`), undefined);
   });

@@ -14,7 +14,9 @@ export interface ParsedAuthority {
 }
 
 const AUTHORITY_CHARS_MAX = 512;
-const NAME = /^[a-z0-9_][a-z0-9._-]*\.?$/;
+const NAME = /^[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*\.?$/;
+/** One spelling a port: servers read `080` as 80, and policy compares text. */
+const PORT = /^[1-9]\d{0,4}$/;
 
 /** `undefined`: not an authority. The empty string is none either. */
 export function parseAuthority(text: string): ParsedAuthority | undefined {
@@ -48,7 +50,7 @@ function withPort(
   text: string | undefined,
 ): ParsedAuthority | undefined {
   if (text === undefined) return parsed;
-  if (!/^\d{1,5}$/.test(text)) return undefined;
+  if (!PORT.test(text)) return undefined;
   const port = Number(text);
-  return port >= 1 && port <= 65535 ? { ...parsed, port } : undefined;
+  return port <= 65535 ? { ...parsed, port } : undefined;
 }

@@ -3,7 +3,7 @@
  * once a destination and change, because every request asks.
  */
 import { parseIp } from '@ambit/api';
-import type { L4Match } from '@ambit/policy';
+import { asksForPort, type L4Match, type Match } from '@ambit/policy';
 import { serviceKey } from '@ambit/routing';
 
 import type { Workload } from '../types.ts';
@@ -135,13 +135,17 @@ function dependsOnEndpoint(set: PolicySet): boolean {
   let depends = dependence.get(set);
   if (depends === undefined) {
     depends = set.policies.some((policy) =>
-      policy.rules.some((rule) =>
-        rule.clauses.some((clause) =>
-          clause.matches.some(({ l4 }) => ADDRESS_KINDS.some((kind) => l4[kind].length > 0)),
-        ),
-      ),
+      policy.rules.some((rule) => rule.clauses.some((clause) => clause.matches.some(asksForPlace))),
     );
     dependence.set(set, depends);
   }
   return depends;
+}
+
+/** A host with a port may be one that was sent without: then the endpoint's counts. */
+function asksForPlace({ l4, l7 }: Match): boolean {
+  return (
+    ADDRESS_KINDS.some((kind) => l4[kind].length > 0) ||
+    (l7 !== undefined && (l7.hosts.some(asksForPort) || l7.notHosts.some(asksForPort)))
+  );
 }

@@ -15,6 +15,7 @@ import {
 } from '../objects.testing.ts';
 import type { Workload } from '../types.ts';
 import { MeshIndex } from './mesh-index.ts';
+import { authorizeAtWaypoint } from './waypoint-authorization.ts';
 import { WaypointView } from './waypoint-view.ts';
 
 const GET = [{ to: [{ operation: { methods: ['GET'] } }] }];
@@ -83,6 +84,27 @@ describe('WaypointView.target', () => {
       assert.equal(`${target.kind}${name}`, expected);
     });
   }
+});
+
+describe('authorizeAtWaypoint', () => {
+  it('decides for each port of an endpoint where a rule names a host with a port', () => {
+    for (const hosts of [['x:9090'], ['*:9090'], ['*90'], ['x:90*']]) {
+      const rules = [{ to: [{ operation: { hosts } }] }];
+      const { view, index } = viewOf(policy('no-x', { action: 'DENY', rules }));
+      const authorization = authorizeAtWaypoint({
+        view,
+        index,
+        caller: { trustDomain: 't', namespace: 'shop', serviceAccount: 'client', ip: '10.0.0.9' },
+        destination: { service: reviews(index), port: 80 },
+        request: { host: 'x', method: 'GET', path: '/', header: () => undefined },
+      });
+      const allowed = [8080, 9090].map((targetPort) => {
+        const place = { workload: workload(index, 'v1'), targetPort };
+        return authorization.forEndpoint(place).verdict.allowed;
+      });
+      assert.deepEqual(allowed, [true, false], String(hosts));
+    }
+  });
 });
 
 describe('WaypointView.policies', () => {

@@ -1,0 +1,72 @@
+/**
+ * What else a server may take a host for: with a port or without, a dot behind the name, an address in another spelling.
+ *
+ * Only for the strict side, where more spellings refuse more: a DENY of a host, and an ALLOW that forbids one.
+ */
+import { canonicalIp } from '@ambit/api';
+import type { PathPattern } from './types.ts';
+
+const PORT = /:(\d+)$/;
+const DEFAULT_PORT = 80;
+const NONE: readonly string[] = [];
+
+interface HostParts {
+  /** As written, without port. */
+  readonly name: string;
+  /** Without a final dot; an address in its one spelling. */
+  readonly bare: string;
+  /** With its colon, without leading zeros; empty where none was written. */
+  readonly port: string;
+}
+
+/**
+ * A port leads no server to another host, and a dot behind a name makes no other name (RFC 3986 §3.2.2). Who leaves the port out
+ * means the default one (RFC 9110 §4.2.1) or, with clients that never write it, the one that the connection goes to.
+ */
+export function otherSpellings(host: string, destinationPort: number): readonly string[] {
+  const { name, bare, port } = partsOf(host);
+  if (bare === '') {
+    return NONE;
+  }
+  return port === ''
+    ? [bare, `${bare}:${DEFAULT_PORT}`, `${bare}:${destinationPort}`]
+    : [name, bare, `${bare}${port}`];
+}
+
+/** The port that a connection goes to may decide whether it fits. */
+export function asksForPort(host: PathPattern): boolean {
+  return (
+    'value' in host &&
+    (host.value.includes(':') || (host.kind === 'suffix' && /\d$/.test(host.value)))
+  );
+}
+
+/** With the one spelling of each host that is written out, which `otherSpellings` has for what is sent. */
+export function withOneSpelling(patterns: readonly PathPattern[]): readonly PathPattern[] {
+  const more = patterns.flatMap((pattern): readonly PathPattern[] => {
+    if (pattern.kind !== 'exact') {
+      return [];
+    }
+    const { bare, port } = partsOf(pattern.value);
+    const value = `${bare}${port}`;
+    return value === pattern.value ? [] : [{ kind: 'exact', value }];
+  });
+  return more.length === 0 ? patterns : [...patterns, ...more];
+}
+
+function partsOf(host: string): HostParts {
+  const [written = '', digits = ''] = PORT.exec(host) ?? [];
+  const name = host.slice(0, host.length - written.length);
+  return { name, bare: bareOf(name), port: written === '' ? '' : `:${Number(digits)}` };
+}
+
+function bareOf(name: string): string {
+  if (name.startsWith('[') && name.endsWith(']')) {
+    const ip = canonicalIp(name.slice(1, -1));
+    if (ip === undefined) {
+      return name;
+    }
+    return ip.includes(':') ? `[${ip}]` : ip;
+  }
+  return name.endsWith('.') ? name.slice(0, -1) : name;
+}
