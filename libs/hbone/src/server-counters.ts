@@ -13,6 +13,8 @@ export class HboneServerCounters {
   /** Clients that were not taken, in the handshake or right after it, by reason. */
   readonly refusedPeers: PeerRefusalCounts = newPeerRefusalCounts();
   refusedAtBound = 0;
+  /** Gone before, or in the handshake: the address is not known any more. */
+  withoutAddress = 0;
   noCertificate = 0;
   badRequests = 0;
   refusals = 0;

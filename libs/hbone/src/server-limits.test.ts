@@ -1,5 +1,7 @@
 /** Hostile and broken peers against the server: each has a bound, an answer and a counter. */
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
+import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import { type ConnectionOptions, connect } from 'node:tls';
 
@@ -76,6 +78,36 @@ describe('HboneServer limits', () => {
       assert.equal(floods + h2.protocolErrors, 1);
     });
   }
+
+  it('serves nobody whose address is not known', async () => {
+    await using rig = await start({ onConnect: () => assert.fail() });
+    rig.server.accept(new Socket());
+    assert.equal(rig.server.counters.withoutAddress, 1);
+    assert.equal(rig.server.live, 0);
+  });
+
+  it('serves nobody whose address is lost in the handshake', async () => {
+    let asked = 0;
+    await using rig = await start({
+      onConnect: () => {
+        asked += 1;
+        return { status: 403, reason: 'heard' };
+      },
+    });
+    const connecting = RawPeer.connect(rig.port, rig.clientIdentity);
+    while (rig.sockets.length === 0) await new Promise(setImmediate);
+    // What a socket answers whose peer has reset it.
+    const handle = Reflect.get(rig.sockets[0] as Socket, '_handle') as object;
+    Reflect.set(handle, 'getpeername', () => constants.errno.ENOTCONN * -1);
+    const peer = await connecting;
+    peer.greet();
+    peer.send(connectFrame(1));
+    await peer.next(({ type, stream }) => type === 'HEADERS' && stream === 1);
+    assert.ok(peer.isClosed, 'nothing is answered');
+    assert.equal(asked, 0);
+    assert.equal(rig.server.counters.withoutAddress, 1);
+    while (rig.server.live > 0) await new Promise(setImmediate);
+  });
 
   it('ends a session that never ends its headers', async () => {
     await using rig = await start();

@@ -2,7 +2,8 @@
  * The accepting end of tunnels: TLS handshake, peer identity, then one HTTP/2 session per connection.
  *
  * Rule: no stream is looked at before the peer is known, and the certificate is asked for at every
- * handshake, so that a rotation, or the loss of a certificate, counts for the next connection.
+ * handshake, so that a rotation, or the loss of a certificate, counts for the next connection. Nobody is served whose address is not
+ * known.
  */
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
@@ -105,6 +106,12 @@ export class HboneServer {
       socket.resetAndDestroy();
       return;
     }
+    // The bytes of a peer that has reset its connection can still be read.
+    if (socket.destroyed || socket.remoteAddress === undefined) {
+      this.counters.withoutAddress += 1;
+      socket.destroy();
+      return;
+    }
     if (this.live >= this.#limits.sessionsMax) {
       this.counters.refusedAtBound += 1;
       socket.resetAndDestroy();
@@ -191,6 +198,12 @@ export class HboneServer {
 
   #secured(socket: TLSSocket): void {
     socket.on('error', ignoreAfterClose);
+    // Asked now, the socket keeps it.
+    if (socket.remoteAddress === undefined) {
+      this.counters.withoutAddress += 1;
+      socket.destroy();
+      return;
+    }
     let peer: KnownPeer;
     try {
       peer = this.#identify(socket);

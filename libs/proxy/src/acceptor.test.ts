@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { Acceptor } from './acceptor.ts';
@@ -37,6 +37,7 @@ describe('Acceptor', () => {
       waiting: 1,
       accepted: 3,
       resetAtBound: 1,
+      withoutAddress: 0,
       errors: 0,
     });
     const freed = closed(live[0] as Socket);
@@ -48,6 +49,17 @@ describe('Acceptor', () => {
     second.destroy();
     await ended;
     acceptor.close();
+  });
+
+  it('serves nobody whose address is not known', () => {
+    for (const liveMax of [0, 1]) {
+      const acceptor = new Acceptor({ liveMax, waitingMax: 1, onSocket: () => assert.fail() });
+      const socket = new Socket();
+      acceptor.inject(socket);
+      assert.ok(socket.destroyed);
+      const { live, waiting, withoutAddress } = acceptor.counters;
+      assert.deepEqual([live, waiting, withoutAddress], [0, 0, 1]);
+    }
   });
 
   it('forgets a waiting connection that goes', async () => {

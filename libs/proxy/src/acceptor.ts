@@ -3,6 +3,7 @@
  *
  * Rule: Node cannot stop accepting without closing the listener. So at the bound of live connections
  * an accepted socket waits, unread, and at the bound of waiting ones a new socket is reset and counted.
+ * Nobody is served whose address is not known.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 
@@ -24,6 +25,8 @@ export interface AcceptorCounters {
   readonly waiting: number;
   readonly accepted: number;
   readonly resetAtBound: number;
+  /** Reset by the peer before anybody could ask for its address. */
+  readonly withoutAddress: number;
   readonly errors: number;
 }
 
@@ -44,6 +47,7 @@ export class Acceptor {
   readonly #waiting = new Set<Socket>();
   #accepted = 0;
   #resetAtBound = 0;
+  #withoutAddress = 0;
   #errors = 0;
 
   constructor(options: AcceptorOptions) {
@@ -62,6 +66,7 @@ export class Acceptor {
       waiting: this.#waiting.size,
       accepted: this.#accepted,
       resetAtBound: this.#resetAtBound,
+      withoutAddress: this.#withoutAddress,
       errors: this.#errors,
     };
   }
@@ -114,7 +119,11 @@ export class Acceptor {
   #accept(socket: Socket): void {
     socket.on('error', ignoreUntilOwned);
     this.#accepted += 1;
-    if (this.#live.size < this.#options.liveMax) {
+    // Asked now, the socket keeps it. What was received before a reset could still be read, as of nobody.
+    if (socket.remoteAddress === undefined) {
+      this.#withoutAddress += 1;
+      socket.destroy();
+    } else if (this.#live.size < this.#options.liveMax) {
       this.#run(socket);
     } else if (this.#waiting.size < this.#options.waitingMax) {
       this.#waiting.add(socket);

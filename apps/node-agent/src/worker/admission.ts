@@ -2,7 +2,7 @@
  * May this inbound connection pass? Guard and policy together, by the functions that `meshctl why` calls.
  *
  * Rule: the answer is a function of what is known of the connection and of the mesh now, so asking again
- * after a change tells whether an open connection may stay.
+ * after a change tells whether an open connection may stay. An address that cannot be read is refused; none stands in for it.
  */
 import { parseIp } from '@ambit/api';
 import type { PeerIdentity } from '@ambit/hbone';
@@ -54,8 +54,6 @@ export type Admission =
       readonly policy?: RuleRef | undefined;
     };
 
-const NO_ADDRESS = new Uint8Array(4);
-
 export function admit(connection: InboundConnection, mesh: MeshState, log: Logger): Admission {
   const local = mesh.workloadOf(connection.pod) ?? connection.local;
   const decision = decide(connection, local, mesh);
@@ -76,6 +74,11 @@ export function admit(connection: InboundConnection, mesh: MeshState, log: Logge
     ...(decision.service && { service: decision.service }),
     ...(decision.proxied && { proxied: decision.proxied }),
   };
+  const ips = [connection.sourceIp, decision.ip] as const;
+  const [sourceIp, destinationIp] = [parseIp(ips[0]), parseIp(ips[1])];
+  if (sourceIp === undefined || destinationIp === undefined) {
+    return unreadable(ips);
+  }
   if (decision.isPolicyDecided) {
     return admitted;
   }
@@ -83,7 +86,13 @@ export function admit(connection: InboundConnection, mesh: MeshState, log: Logge
     namespace: local.namespace,
     names: local.authorizationPolicies,
   });
-  const attributes = attributesOf(connection, decision);
+  const { tunnel } = connection;
+  const attributes: ConnectionAttributes = {
+    sourceIp,
+    destinationIp,
+    destinationPort: decision.port,
+    ...(tunnel && { source: tunnel.peer }),
+  };
   const input = { connection: attributes };
   const verdict = evaluate(selection.policies, input, { missing: selection.missing });
   note(verdict, connection, log);
@@ -105,16 +114,10 @@ function decide(connection: InboundConnection, local: Workload, mesh: MeshState)
   }) as ReturnType<typeof resolveInbound<Workload, MeshService>>;
 }
 
-function attributesOf(
-  { sourceIp, tunnel }: InboundConnection,
-  { ip, port }: { readonly ip: string; readonly port: number },
-): ConnectionAttributes {
-  return {
-    sourceIp: parseIp(sourceIp) ?? NO_ADDRESS,
-    destinationIp: parseIp(ip) ?? NO_ADDRESS,
-    destinationPort: port,
-    ...(tunnel && { source: tunnel.peer }),
-  };
+function unreadable([source, destination]: readonly [string, string]): Admission {
+  const text = `no address to judge by: from "${source.slice(0, 80)}" to "${destination.slice(0, 80)}"`;
+  const error = new WorkerError('WORKER_BAD_REQUEST', text, { side: 'downstream' });
+  return { kind: 'refused', status: 400, error };
 }
 
 function denied(verdict: Verdict, reason: string): Admission {

@@ -133,6 +133,7 @@ export class PodProxy {
       socketsOpen: sum(all.map(({ live }) => live)),
       waiting: sum(all.map(({ waiting }) => waiting)),
       resetAtBound: sum(all.map(({ resetAtBound }) => resetAtBound)),
+      withoutAddress: sum(all.map(({ withoutAddress }) => withoutAddress)),
       acceptErrors: sum(all.map(({ errors }) => errors)),
       refusedAtBound: sum(trackers.map(({ refusedAtBound }) => refusedAtBound)),
       closedByPolicy: sum(trackers.map(({ closedByChange }) => closedByChange)),

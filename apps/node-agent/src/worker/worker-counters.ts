@@ -15,6 +15,7 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_connections_reset_at_bound_total: (pod) => pod.resetAtBound,
   ambit_connections_refused_at_bound_total: (pod) => pod.refusedAtBound,
   ambit_connections_closed_by_policy_total: (pod) => pod.closedByPolicy,
+  ambit_connections_without_address_total: (pod) => pod.withoutAddress + pod.server.withoutAddress,
   ambit_accept_errors_total: (pod) => pod.acceptErrors,
   ambit_tunnels_open: (pod) => pod.tunnels,
   ambit_tunnel_dials_total: (pod) => pod.pool.dials,

@@ -267,6 +267,8 @@ export class ProxyWorker {
       ambit_tunnel_handshakes_resumed_total: server.resumed + pool.resumed,
       ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,
+      ambit_connections_without_address_total:
+        this.#acceptor.counters.withoutAddress + server.withoutAddress,
     };
     const refused = refusedPeersFamily({ servers: [server], pools: [pool] });
     return this.#metrics.snapshot(plain, [refused]);
