@@ -6,7 +6,7 @@
 import { Duplex } from 'node:stream';
 
 import type { ErrorSide } from '@ambit/core';
-import type { ByteConn } from './conn.ts';
+import { type ByteConn, writeBorrowed } from './conn.ts';
 import { fromIoError } from './errors.ts';
 import { type ConnAddresses, StreamConn } from './stream-conn.ts';
 
@@ -22,25 +22,30 @@ class ConnDuplex extends Duplex {
     super({ allowHalfOpen: true });
     this.#conn = conn;
     conn.start({
-      onData: (chunk) => {
-        if (!this.push(chunk)) {
-          conn.pause();
-        }
-      },
+      // Not within the call: a TLS socket in here would read into the memory that the carrier is still being read from.
+      onData: (chunk) => queueMicrotask(() => this.#deliver(chunk)),
       onEnd: () => {
         this.#peerEnded = true;
-        this.push(null);
+        queueMicrotask(() => this.push(null));
       },
       onDrain: () => this.#release(),
-      onClose: (error) => {
-        this.#isClosed = true;
-        this.#release();
-        // Ended both ways, it destroys itself once the reader has seen the end.
-        if (error !== undefined || !this.#peerEnded || !this.writableEnded) {
-          this.destroy(error);
-        }
-      },
+      onClose: (error) => queueMicrotask(() => this.#close(error)),
     });
+  }
+
+  #deliver(chunk: Uint8Array): void {
+    if (!this.destroyed && !this.push(chunk)) {
+      this.#conn.pause();
+    }
+  }
+
+  #close(error: Error | undefined): void {
+    this.#isClosed = true;
+    this.#release();
+    // Ended both ways, it destroys itself once the reader has seen the end.
+    if (error !== undefined || !this.#peerEnded || !this.writableEnded) {
+      this.destroy(error);
+    }
   }
 
   override _read(): void {
@@ -48,7 +53,10 @@ class ConnDuplex extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: Done): void {
-    if (this.#conn.write(chunk)) {
+    // Whoever writes may use the chunk again after `done`.
+    if (this.#conn.writeTracked !== undefined) {
+      this.#conn.writeTracked(chunk, done);
+    } else if (writeBorrowed(this.#conn, chunk)) {
       done();
     } else {
       this.#waiting = done;

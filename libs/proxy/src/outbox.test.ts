@@ -95,6 +95,24 @@ describe('Outbox', () => {
     );
   });
 
+  it('holds little more than the bytes that trickle in while nothing is taken', async (t) => {
+    t.mock.method(performance, 'now', () => 1_000);
+    const stream = new SlowWritable();
+    const outbox = new Outbox(stream);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let n = 0; n < 1_000; n += 1) {
+      outbox.write(Buffer.from('x'));
+      await turn();
+    }
+    const grown = process.memoryUsage().arrayBuffers - before;
+    assert.ok(grown < 2 * 1024 * 1024, `${grown} bytes for 1000`);
+    for (let n = 0; n < 10; n += 1) {
+      stream.proceed();
+      await turn();
+    }
+    assert.equal(stream.calls.join(''), 'x'.repeat(1_000));
+  });
+
   it('tells writers to wait, and the stream says when not to', async () => {
     const stream = new SlowWritable();
     const outbox = new Outbox(stream);

@@ -16,7 +16,8 @@ const BURST_MS = 1;
 /** Copies of so little cost less than a slab. */
 const COPIED_BYTES_MAX = 2_048;
 /** Of the thread: 4 MiB at the most while nobody writes. */
-const slabs = new SlabPool({ slabBytes: 64 * 1024, idleMax: 64 });
+const SLAB_BYTES = 64 * 1024;
+const slabs = new SlabPool({ slabBytes: SLAB_BYTES, idleMax: 64 });
 
 export class Outbox {
   readonly #stream: Writable;
@@ -24,9 +25,14 @@ export class Outbox {
   #waiting = 0;
   #writtenAt = Number.NEGATIVE_INFINITY;
   #isScheduled = false;
+  /** Writes of ours that the stream is at. */
+  #underWay = 0;
   readonly #turn = (): void => {
     this.#isScheduled = false;
-    this.flush();
+    // While the peer takes nothing, bytes that trickle in fill one slab and not one each.
+    if (this.#underWay === 0 || this.#waiting >= SLAB_BYTES) {
+      this.flush();
+    }
   };
 
   constructor(stream: Writable) {
@@ -36,7 +42,7 @@ export class Outbox {
   /** The chunk may change after the call. False: wait for the stream's `drain`. */
   write(chunk: Uint8Array): boolean {
     const now = performance.now();
-    const isBurst = this.#waiting > 0 || now - this.#writtenAt < BURST_MS;
+    const isBurst = this.#waiting + this.#underWay > 0 || now - this.#writtenAt < BURST_MS;
     this.#writtenAt = now;
     if (!isBurst && chunk.length <= COPIED_BYTES_MAX) {
       return this.#stream.write(Buffer.from(chunk));
@@ -62,9 +68,16 @@ export class Outbox {
     }
     this.#slabs = [];
     this.#waiting = 0;
+    this.#underWay += waiting.length;
     this.#stream.cork();
     for (const slab of waiting) {
-      this.#stream.write(slab.content, slab.onWritten);
+      this.#stream.write(slab.content, (error) => {
+        slab.onWritten(error);
+        this.#underWay -= 1;
+        if (this.#underWay === 0 && !this.#stream.destroyed) {
+          this.flush();
+        }
+      });
     }
     this.#stream.uncork();
   }

@@ -48,6 +48,8 @@ export class StreamConn implements ByteConn {
   #closeDelivered = false;
   /** What came before `start`, or while nobody wanted it. */
   #held: Uint8Array[] = [];
+  /** The sink has a chunk, and what comes meanwhile is held: it may pause and resume within. */
+  #isDelivering = false;
   #outbox: Outbox | undefined;
 
   constructor(stream: Duplex, options: StreamConnOptions) {
@@ -94,7 +96,7 @@ export class StreamConn implements ByteConn {
       if (this.#destroyed) {
         return;
       }
-      if (this.#paused || this.#held.length > 0) {
+      if (this.#paused || this.#held.length > 0 || this.#isDelivering) {
         // Records of TLS that were decrypted when `pause` was called still come.
         this.#held.push(Buffer.from(bytes));
       } else {
@@ -117,11 +119,19 @@ export class StreamConn implements ByteConn {
   }
 
   #deliverHeld(): void {
-    while (this.#held.length > 0 && !this.#paused && !this.#destroyed) {
-      const chunk = this.#held.shift();
-      if (chunk !== undefined) {
-        this.#sink?.onData(chunk);
+    if (this.#isDelivering) {
+      return;
+    }
+    this.#isDelivering = true;
+    try {
+      while (this.#held.length > 0 && !this.#paused && !this.#destroyed) {
+        const chunk = this.#held.shift();
+        if (chunk !== undefined) {
+          this.#sink?.onData(chunk);
+        }
       }
+    } finally {
+      this.#isDelivering = false;
     }
     if (this.#held.length === 0 && this.#stream.readableEnded) {
       this.#onEnd();
@@ -206,6 +216,10 @@ export class StreamConn implements ByteConn {
   }
 
   destroy(reason?: MeshError): void {
+    if (this.#closed && !this.#closeDelivered) {
+      this.#held = [];
+      this.#deliverClose();
+    }
     if (this.#destroyed || this.#closed) {
       return;
     }
@@ -247,6 +261,7 @@ export class StreamConn implements ByteConn {
     }
     if (this.#sink !== undefined && !this.#closeDelivered) {
       this.#closeDelivered = true;
+      this.#held = [];
       this.#sink.onClose(this.#error);
     }
   }

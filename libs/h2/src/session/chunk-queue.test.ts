@@ -68,6 +68,20 @@ describe('ChunkQueue', () => {
     );
   });
 
+  it('holds little more than its bytes where they trickle in and out', () => {
+    const queue = new ChunkQueue();
+    queue.copy(Buffer.alloc(49_152));
+    const before = process.memoryUsage().arrayBuffers;
+    for (let n = 0; n < 2_000; n += 1) {
+      queue.copy(Buffer.alloc(1));
+      queue.take(2);
+      queue.done();
+      queue.copy(Buffer.alloc(1));
+    }
+    const grown = process.memoryUsage().arrayBuffers - before;
+    assert.ok(grown < 4 * 1024 * 1024, `${grown} bytes for ${queue.bytes}`);
+  });
+
   it('leaves memory that somebody may read when it is cleared', () => {
     const queue = new ChunkQueue();
     queue.copy(Buffer.alloc(60_000, 'a'));

@@ -47,7 +47,8 @@ export class ChunkQueue {
 
   /** Keeps nothing of the chunk itself. */
   copy(chunk: Uint8Array): void {
-    if (chunk.length >= SLAB_CHUNK_BYTES || this.#bytes >= LARGE_FROM_BYTES) {
+    const room = this.#lastSlab()?.room ?? 0;
+    if (chunk.length >= SLAB_CHUNK_BYTES || chunk.length <= room) {
       this.#copyIntoSlabs(chunk);
     } else {
       this.coalesce(chunk.length < SMALL_BYTES ? chunk : Buffer.from(chunk));

@@ -270,6 +270,7 @@ export class Writer {
     for (const slab of slabs) {
       transport.writeTracked(slab.content, (error) => {
         slab.onWritten(error);
+        this.#flushes += 1;
         this.#untaken -= 1;
         if (this.#untaken === 0) {
           this.#onTaken();
@@ -320,6 +321,9 @@ export class Writer {
   #mayTake(stream: Sender): boolean {
     if (!stream.canSend) {
       stream.isQueued = false;
+      if (stream.isStarved) {
+        this.#options.onStall();
+      }
       return false;
     }
     if (this.#window <= 0 && stream.pendingBytes > 0) {

@@ -67,6 +67,7 @@ export class HandedConn implements ByteConn {
   }
 
   destroy(reason?: MeshError): void {
+    this.#held = [];
     this.#conn.destroy(reason);
   }
 
