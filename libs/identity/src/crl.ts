@@ -4,7 +4,7 @@
  * Rule: a list that does not speak for all certificates of its issuer is refused whole: a delta, a part, one for other issuers, or one with
  * a critical extension that is not known here. Whoever is named is revoked, whatever the date beside the name.
  */
-import { type KeyObject, verify, type X509Certificate } from 'node:crypto';
+import { verify, type X509Certificate } from 'node:crypto';
 
 import { DerReader, type DerValue, integerText, oidText, TAG, timeOf } from './der-reader.ts';
 import { IdentityError } from './errors.ts';
@@ -79,20 +79,23 @@ export class Crl {
     return new Crl(fields, { bytes: signed.bytes, digest, signature: signature[0] });
   }
 
-  /** By its signature, and by the use that the issuer's key is for. Cached: issuers are few. */
+  /**
+   * By its signature, and by the use that the issuer's key is for, unless that cannot be read: whoever is on such a list is revoked all the
+   * same. Cached: issuers are few.
+   */
   isSignedBy(issuer: X509Certificate): boolean {
     const key = issuer.fingerprint256;
     let known = this.#verified.get(key);
     if (known === undefined) {
-      known = maySign(issuer) && this.#verify(issuer.publicKey);
+      known = signsLists(issuer) !== false && this.#verify(issuer);
       this.#verified.set(key, known);
     }
     return known;
   }
 
-  #verify(key: KeyObject): boolean {
+  #verify({ publicKey }: X509Certificate): boolean {
     try {
-      return verify(this.#digest, this.#signed, key, this.#signature);
+      return verify(this.#digest, this.#signed, publicKey, this.#signature);
     } catch {
       // A key of another kind than the signature.
       return false;
@@ -132,13 +135,14 @@ export function subjectKeyIdOf(certificate: X509Certificate): string | undefined
   return undefined;
 }
 
-function maySign(issuer: X509Certificate): boolean {
+/** Undefined: its certificate cannot be read. */
+export function signsLists(issuer: X509Certificate): boolean | undefined {
   try {
     const { keyUsage } = readLeaf(issuer.raw);
     return keyUsage === undefined || keyUsage.has('cRLSign');
   } catch (error) {
     if (error instanceof IdentityError) {
-      return false;
+      return undefined;
     }
     throw error;
   }

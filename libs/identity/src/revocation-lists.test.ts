@@ -1,7 +1,7 @@
 /** Lists made here and by openssl, what they say about chains, and the file that they come from. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject, type X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -155,6 +155,21 @@ describe('RevocationLists', () => {
       assert.equal(kindOf(one, good), undefined);
       assert.equal(kindOf(one, good, NOW + HOUR_MS), 'revocation_unknown');
     }
+  });
+
+  it('does not throw for a CA that it cannot read, and knows nobody below it but who is revoked', () => {
+    const der = issuing.certificate.raw.toString('hex');
+    const odd = der.replace('0603551d0f0101ff', '0603551d0f010100');
+    assert.notEqual(odd, der);
+    const issuer = new X509Certificate(Buffer.from(odd, 'hex'));
+    const kindBelow = (of: RevocationLists, leaf: X509Certificate): string | undefined =>
+      of.problemOf(chainLinks([leaf, issuer]), NOW)?.kind;
+    const own = lists(crl(issuing, [bad]));
+    assert.equal(kindBelow(own, bad), 'revoked');
+    assert.equal(kindBelow(own, good), 'revocation_unknown');
+    const namesake = crl(ca('issuing'), [], { keyId: Buffer.alloc(20, 7) });
+    assert.equal(kindBelow(lists(namesake), good), 'revocation_unknown');
+    assert.equal(kindBelow(lists(crl(root, [])), good), undefined);
   });
 
   it('knows nothing where it is to stand for lists that cannot be read', () => {

@@ -7,7 +7,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 
-import { Crl, subjectKeyIdOf, subjectNameKey } from './crl.ts';
+import { Crl, signsLists, subjectKeyIdOf, subjectNameKey } from './crl.ts';
 import { IdentityError, reasonOf } from './errors.ts';
 import { decodePem } from './pem.ts';
 import type { ChainLink, RevocationProblem, Revocations } from './revocation-status.ts';
@@ -86,16 +86,21 @@ export class RevocationLists implements Revocations {
 
   #ofLink({ serial, issuer }: ChainLink, nowMs: number): RevocationProblem | undefined {
     const lists = this.#lists.filter((list) => list.isSignedBy(issuer));
-    if (lists.length === 0 && !this.#lists.some((list) => isNamedAfter(list, issuer))) {
+    const isNamed = this.#lists.some((list) => isNamedAfter(list, issuer) !== false);
+    if (lists.length === 0 && !isNamed) {
       return undefined;
     }
     const name = JSON.stringify(issuer.subject.replaceAll('\n', ', ').slice(0, 80));
+    if (lists.some(({ fields }) => fields.revoked.has(serial))) {
+      return { kind: 'revoked', reason: `CA ${name} has revoked serial ${serial}` };
+    }
+    if (signsLists(issuer) === undefined) {
+      const reason = `the certificate of CA ${name} cannot be read`;
+      return { kind: 'revocation_unknown', reason };
+    }
     if (lists.length === 0) {
       const reason = `the revocation list of CA ${name} is not signed by it`;
       return { kind: 'revocation_unknown', reason };
-    }
-    if (lists.some(({ fields }) => fields.revoked.has(serial))) {
-      return { kind: 'revoked', reason: `CA ${name} has revoked serial ${serial}` };
     }
     if (!lists.some((list) => isCurrent(list, nowMs))) {
       const reason = `the revocation list of CA ${name} is out of date`;
@@ -105,14 +110,24 @@ export class RevocationLists implements Revocations {
   }
 }
 
-/** A CA may have another of its name with another key, and a list that says which one it is of. */
-function isNamedAfter({ fields }: Crl, issuer: X509Certificate): boolean {
+/**
+ * A CA may have another of its name with another key, and a list that says which one it is of. Undefined: the CA's certificate cannot be
+ * read.
+ */
+function isNamedAfter({ fields }: Crl, issuer: X509Certificate): boolean | undefined {
   const { authorityKeyId, issuerName } = fields;
-  if (issuerName !== subjectNameKey(issuer)) {
-    return false;
+  try {
+    if (issuerName !== subjectNameKey(issuer)) {
+      return false;
+    }
+    const own = authorityKeyId === undefined ? undefined : keyIdOf(issuer);
+    return own === undefined || own === authorityKeyId;
+  } catch (error) {
+    if (error instanceof IdentityError) {
+      return undefined;
+    }
+    throw error;
   }
-  const own = authorityKeyId === undefined ? undefined : keyIdOf(issuer);
-  return own === undefined || own === authorityKeyId;
 }
 
 const keyIds = new WeakMap<X509Certificate, string | undefined>();
