@@ -23,7 +23,7 @@ import {
 import { disposeLate, raceAbort } from './race-abort.ts';
 import { settled } from './session.ts';
 import { requireValid, type TlsIdentity } from './tls.ts';
-import { type KnownPeer, trustOf } from './trust.ts';
+import { endOf, type KnownPeer, trustOf } from './trust.ts';
 import { keyText, type TunnelKey } from './tunnel-key.ts';
 
 /** One key's tunnels. */
@@ -102,9 +102,8 @@ export class HbonePool {
     const revocations = this.#options.revocations?.();
     for (const session of [...this.#live]) {
       const peer = this.#peers.get(session);
-      const problem = peer && revocations?.problemOf(peer.links, this.#options.clock.wallNow());
-      // A list that ran out says nothing new of those who were let in by it.
-      if (problem?.kind === 'revoked') {
+      const problem = peer && endOf(peer, revocations, this.#options.clock.wallNow());
+      if (problem !== undefined) {
         this.counters.endedByRecheck += 1;
         this.counters.refusedPeers[problem.kind] += 1;
         const why = `the certificate of ${session.peer.uri}: ${problem.reason}`;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { RevocationLists, type Revocations } from '@ambit/identity';
+import { RevocationLists, type RevocationProblem, type Revocations } from '@ambit/identity';
 import { Recorder } from '@ambit/proxy/testing';
 import { TestCa, type TestIdentity } from '@ambit/testkit';
 
@@ -59,6 +59,34 @@ describe('a session with a peer that is revoked', () => {
       assert.equal(rig[end].counters.refusedPeers.revoked, 1);
       await assert.rejects(rig.pool.connect(rig.key(), TARGET));
       assert.equal(rig[end].counters.refusedPeers.revoked, 2, role);
+    });
+  }
+
+  for (const end of ['server', 'pool'] as const) {
+    it(`is ended by the ${end} if it cannot be judged, and the next is judged all the same`, async () => {
+      const answers: (() => RevocationProblem)[] = [];
+      await using rig = await TunnelRig.start({
+        server: SERVER,
+        client: CLIENT,
+        onConnect: () => echo,
+        revocations: () => ({ problemOf: () => answers.shift()?.() }),
+      });
+      const ended: Promise<unknown>[] = [];
+      for (const sourcePod of ['pod-1', 'pod-2']) {
+        const { conn } = await rig.pool.connect({ ...rig.key(), sourcePod }, TARGET);
+        ended.push(Recorder.on(conn).closed);
+      }
+      answers.push(
+        () => {
+          throw new Error('of another library');
+        },
+        () => ({ kind: 'revoked', reason: 'it is on the list' }),
+      );
+      rig[end].recheck();
+      assert.ok((await Promise.all(ended)).every((reason) => reason instanceof Error));
+      assert.equal(rig[end].counters.endedByRecheck, 2);
+      assert.equal(rig[end].counters.refusedPeers.revocation_unknown, 1);
+      assert.equal(rig[end].counters.refusedPeers.revoked, 1);
     });
   }
 

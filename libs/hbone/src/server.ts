@@ -16,7 +16,7 @@ import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
 import { newTicketKeys, TICKET_MS } from './tickets.ts';
 import { ALPN, requireValid, type TlsIdentity, tlsContextOptions } from './tls.ts';
-import { type KnownPeer, type Trust, trustOf } from './trust.ts';
+import { endOf, type KnownPeer, type Trust, trustOf } from './trust.ts';
 
 export interface HboneServerLimits {
   /** Handshakes and sessions together; beyond, a connection is reset. */
@@ -168,9 +168,8 @@ export class HboneServer {
   recheck(): void {
     const revocations = this.#options.revocations?.();
     for (const [session, peer] of [...this.#sessions]) {
-      const problem = revocations?.problemOf(peer.links, this.#options.clock.wallNow());
-      // A list that ran out says nothing new of those who were let in by it.
-      if (problem?.kind === 'revoked') {
+      const problem = endOf(peer, revocations, this.#options.clock.wallNow());
+      if (problem !== undefined) {
         this.counters.endedByRecheck += 1;
         this.counters.refusedPeers[problem.kind] += 1;
         const why = `the certificate of ${peer.identity.uri}: ${problem.reason}`;

@@ -15,6 +15,7 @@ import {
   type PeerRole,
   parseCertificates,
   parseSpiffeId,
+  type RevocationProblem,
   type Revocations,
   verifyChain,
   workloadOfLeaf,
@@ -155,6 +156,22 @@ export class Trust {
       }
       this.#peers.delete(oldest);
     }
+  }
+}
+
+/** Why an open session with `peer` is over now that the lists are these. One that cannot be judged is. */
+export function endOf(
+  peer: KnownPeer,
+  revocations: Revocations | undefined,
+  nowMs: number,
+): RevocationProblem | undefined {
+  try {
+    const problem = revocations?.problemOf(peer.links, nowMs);
+    // A list that ran out says nothing new of those who were let in by it.
+    return problem?.kind === 'revoked' ? problem : undefined;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'revocation_unknown', reason: `it cannot be judged: ${why.slice(0, 200)}` };
   }
 }
 
