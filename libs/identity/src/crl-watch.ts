@@ -99,11 +99,11 @@ export class CrlWatch {
   }
 
   #missing(): void {
-    if (this.#lists !== undefined) {
-      this.#tell('the file of revocation lists is gone', { isInUse: true });
-    } else if (this.#state?.kind !== 'none') {
-      this.#problem = undefined;
+    if (this.#state === undefined) {
       this.#use({ kind: 'none' });
+    } else if (this.#state.kind !== 'none') {
+      const isInUse = this.#lists !== undefined;
+      this.#tell('the file of revocation lists is gone', { isInUse });
     }
   }
 

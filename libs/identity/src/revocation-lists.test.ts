@@ -346,8 +346,24 @@ describe('CrlWatch', () => {
     assert.deepEqual(rig.states, ['none']);
     await rig.next(Buffer.from('bad'));
     assert.deepEqual(rig.states, ['none', 'unusable']);
-    await rig.next(undefined);
+    await rig.next(Buffer.from(''));
     assert.deepEqual(rig.states, ['none', 'unusable', 'none']);
+    assert.equal(rig.watch.status.problem, undefined);
+  });
+
+  it('goes on to trust nobody when a bad file goes, and says so', async () => {
+    await using rig = new Rig(Buffer.from('bad'));
+    await rig.watch.start();
+    await rig.next(undefined);
+    await rig.next(undefined);
+    assert.deepEqual(rig.states, ['unusable']);
+    assert.equal(rig.problems.length, 2);
+    assert.match(rig.problems[1] ?? '', /^none: .*gone/);
+    assert.match(rig.watch.status.problem ?? '', /gone/);
+    await rig.next(one);
+    await rig.next(Buffer.from(''));
+    await rig.next(undefined);
+    assert.deepEqual(rig.states, ['unusable', 'lists', 'none']);
     assert.equal(rig.watch.status.problem, undefined);
   });
 });
