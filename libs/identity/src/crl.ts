@@ -22,6 +22,8 @@ const DIGESTS: ReadonlyMap<string, string> = new Map([
 ]);
 /** What may be critical: it is read here, or changes nothing. */
 const UNDERSTOOD: ReadonlySet<string> = new Set([OID.authorityKeyId, OID.crlNumber]);
+/** A list with one of these is not whole. They have to be critical (§5.2.4, §5.2.5), and count if they are not. */
+const PARTIAL = [OID.deltaCrlIndicator, OID.issuingDistributionPoint];
 const EXPLICIT_EXTENSIONS = 0xa0;
 const KEY_ID_TAG = 0x80;
 const SUBJECT_FIELD = 4;
@@ -170,6 +172,10 @@ function readFields({ content }: DerValue, algorithm: DerValue): CrlFields {
   fields.end();
   const found =
     extensions === undefined ? undefined : readExtensions(extensions.content, requireUnderstood);
+  const partial = PARTIAL.find((id) => found?.has(id));
+  if (partial !== undefined) {
+    throw invalid(`it has the extension ${partial}, so it does not speak for all of its issuer`);
+  }
   const keyId = found?.get(OID.authorityKeyId);
   return {
     issuerName,

@@ -197,6 +197,8 @@ describe('RevocationLists', () => {
     ],
     ['a delta', pem(crl(root, [], { critical: { list: '2.5.29.27' } }))],
     ['a part', pem(crl(root, [], { critical: { list: '2.5.29.28' } }))],
+    ['a delta that says so in passing', pem(crl(root, [], { inPassing: '2.5.29.27' }))],
+    ['a part that says so in passing', pem(crl(root, [], { inPassing: '2.5.29.28' }))],
     ['one for other issuers', pem(crl(root, [good], { critical: { entry: '2.5.29.29' } }))],
     ['what is too long', Buffer.alloc(CRL_FILE_BYTES_MAX + 1, 0x20)],
   ] as const) {

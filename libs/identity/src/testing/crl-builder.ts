@@ -17,6 +17,8 @@ export interface CrlOptions {
   readonly keyId?: Uint8Array;
   /** Object identifiers of critical extensions, of the list or of its entries. */
   readonly critical?: { readonly list?: string; readonly entry?: string };
+  /** Object identifier of an extension of the list that is not critical. */
+  readonly inPassing?: string;
 }
 
 /** PEM. */
@@ -39,17 +41,22 @@ export function buildCrl(options: CrlOptions): string {
   return encodePem('X509 CRL', encodeDer(sequence(tbs, algorithm, bits(signature))));
 }
 
-function listExtensions({ keyId, critical }: CrlOptions): Asn1[] {
+function listExtensions({ keyId, critical, inPassing }: CrlOptions): Asn1[] {
   const number = extension(OID.crlNumber, integer(Uint8Array.of(1)), { critical: false });
-  return [number, ...(keyId === undefined ? [] : [authorityKeyId(keyId)]), ...odd(critical?.list)];
+  return [
+    number,
+    ...(keyId === undefined ? [] : [authorityKeyId(keyId)]),
+    ...odd(critical?.list),
+    ...odd(inPassing, false),
+  ];
 }
 
 function entryExtensions({ critical }: CrlOptions): Asn1[] {
   return critical?.entry === undefined ? [] : [sequence(...odd(critical.entry))];
 }
 
-function odd(id: string | undefined): Asn1[] {
-  return id === undefined ? [] : [extension(id, integer(Uint8Array.of(0)), { critical: true })];
+function odd(id: string | undefined, critical = true): Asn1[] {
+  return id === undefined ? [] : [extension(id, integer(Uint8Array.of(0)), { critical })];
 }
 
 /** Positive, in its shortest form. */
