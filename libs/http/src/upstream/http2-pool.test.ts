@@ -142,14 +142,49 @@ describe('Http2Pool: sessions', () => {
     );
   });
 
-  it('refuses where there is no place for a connection, and none that ends', async () => {
-    const { ask, server, peer } = http2Rig();
-    ask({}, server.endpoint.link(limited(1), 'a'));
+  it('waits for a place that other callers have, first come first served', async () => {
+    const { ask, server, pool, peer } = http2Rig();
+    const link = (key: string) => server.endpoint.link(limited(1), key);
+    const answers = ['a', 'b', 'c'].map((key) => ask({}, link(key)).answer);
+    const gone = ask({}, link('d'));
     await settled();
-    peer(0);
-    const { answer } = ask({}, server.endpoint.link(limited(1), 'b'));
+    assert.deepEqual([server.conns.length, link('a').cluster.breaker.held('pending')], [1, 3]);
+    gone.attempt.abort(new HttpError('HTTP_TIMEOUT', 'too late', { side: 'upstream' }));
+    // The first is idle then, the second is over.
+    peer(0).send(headers(1, OK, END));
     await settled();
-    assert.equal(answer.summary, 'HTTP_OVERFLOW 503 UO unsent');
+    assert.equal(server.conns.length, 2);
+    peer(1).send(headers(1, OK));
+    await settled();
+    assert.equal(server.conns.length, 2);
+    peer(1).end();
+    await settled();
+    peer(2).send(headers(1, OK, END));
+    await settled();
+    assert.deepEqual(
+      answers.map(({ summary }) => summary.slice(0, 4)),
+      ['200 ', '200 ', '200 '],
+    );
+    const { breaker } = link('a').cluster;
+    assert.deepEqual([pool.size, breaker.held('connections'), breaker.held('pending')], [1, 1, 0]);
+  });
+
+  it('refuses who would wait for such a place where nobody may wait, or nobody has one', async () => {
+    const { ask, server } = http2Rig();
+    const pooled = { ...limited(1), http: { http1MaxPendingRequests: 1 } };
+    ask({}, server.endpoint.link(pooled, 'a'));
+    await settled();
+    const waits = ask({}, server.endpoint.link(pooled, 'b')).answer;
+    const refused = ask({}, server.endpoint.link(pooled, 'c')).answer;
+    const alone = http2Rig();
+    const held = alone.server.endpoint.link(limited(1));
+    assert.ok(held.cluster.breaker.hold('connections'));
+    const unplaced = alone.ask({}, held).answer;
+    await settled();
+    assert.deepEqual(
+      [waits, refused, unplaced].map(({ summary }) => summary),
+      ['nothing', 'HTTP_OVERFLOW 503 UO unsent', 'HTTP_OVERFLOW 503 UO unsent'],
+    );
   });
 
   it('takes the place of an idle session, of the cluster or of all', async () => {

@@ -2,7 +2,8 @@
  * Requests over HTTP/2 sessions to endpoints.
  *
  * A session takes as many streams as the peer and the cluster allow; beyond, another one is opened, one at a time for each
- * endpoint and caller. One that got GOAWAY takes no more and ends with its last stream.
+ * endpoint and caller. One that got GOAWAY takes no more and ends with its last stream. Where other callers have all places of
+ * the cluster's `maxConnections`, a request waits until a session of theirs is idle or over.
  */
 import type { Clock } from '@ambit/core';
 import { type H2Counters, type H2Limits, MESH_LIMITS, newH2Counters } from '@ambit/h2';
@@ -16,7 +17,7 @@ import { type Http2Host, Http2Try } from './http2-try.ts';
 import type { UpstreamLink } from './message.ts';
 import { isOverdue, sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
-import { hold, release } from './waiting-line.ts';
+import { hold, release, WaitingLine } from './waiting-line.ts';
 
 const MIB = 1024 * 1024;
 
@@ -60,8 +61,11 @@ export class Http2Pool implements TryPool, Http2Host {
   readonly #groups = new Map<string, Group>();
   /** That hold a place, also those that take no more requests. */
   readonly #live = new Set<PooledSession>();
+  /** For a place of their cluster, not for a session of their own. */
+  readonly #placeless = new WaitingLine<Http2Try>();
+  /** Dials, each with a place of the cluster. */
+  readonly #opening = new Map<Group, ClusterState>();
   readonly #stop = new AbortController();
-  #opening = 0;
 
   constructor(options: Http2PoolOptions) {
     this.#clock = options.clock;
@@ -82,7 +86,8 @@ export class Http2Pool implements TryPool, Http2Host {
     const attempt = new Http2Try({ host: this, link, request, sink });
     const group = this.#groups.get(link.key);
     if (group === undefined || group.waiting.size > 0 || !this.#begin(group, attempt)) {
-      this.#wait(group ?? this.#newGroup(link.key), attempt);
+      // The group may have been forgotten with its last session, which had other settings.
+      this.#wait(this.#groups.get(link.key) ?? this.#newGroup(link.key), attempt);
     }
     return attempt;
   }
@@ -111,10 +116,16 @@ export class Http2Pool implements TryPool, Http2Host {
 
   leave(attempt: Http2Try): void {
     const group = this.#groups.get(attempt.link.key);
-    if (group?.waiting.delete(attempt) === true) {
-      release(attempt);
+    if (group?.waiting.has(attempt) === true) {
+      this.#waitsNoMore(group, attempt);
       this.#forgetIfEmpty(group);
     }
+  }
+
+  #waitsNoMore(group: Group, attempt: Http2Try): void {
+    group.waiting.delete(attempt);
+    this.#placeless.delete(attempt);
+    release(attempt);
   }
 
   #newGroup(key: string): Group {
@@ -172,8 +183,7 @@ export class Http2Pool implements TryPool, Http2Host {
     group.isServing = true;
     for (const attempt of group.waiting) {
       if (this.#begin(group, attempt)) {
-        group.waiting.delete(attempt);
-        release(attempt);
+        this.#waitsNoMore(group, attempt);
       } else if (!this.#mayWait(group, attempt)) {
         break;
       }
@@ -188,8 +198,8 @@ export class Http2Pool implements TryPool, Http2Host {
       return false;
     }
     const { cluster } = attempt.link;
-    const refusal = this.#holdPlace(cluster);
-    if (refusal === undefined) {
+    const lack = this.#holdPlace(cluster);
+    if (lack === undefined) {
       void this.#open(group, attempt.link);
       return false;
     }
@@ -199,31 +209,61 @@ export class Http2Pool implements TryPool, Http2Host {
         return false;
       }
     }
-    group.waiting.delete(attempt);
-    release(attempt);
-    attempt.failLater(refusal);
+    if (lack === 'connections' && this.#hasPlaces(cluster)) {
+      this.#placeless.add(attempt);
+      return false;
+    }
+    this.#waitsNoMore(group, attempt);
+    attempt.failLater(overflow(lack));
     return true;
   }
 
-  /** Why there is no place for a new session. Undefined: there is one, and it is held. */
-  #holdPlace(cluster: ClusterState): HttpError | undefined {
-    if (this.#live.size + this.#opening >= this.#sessionsMax && !this.#evictIdle()) {
+  /** Some session of the cluster, of whatever caller, will give its place up. */
+  #hasPlaces(cluster: ClusterState): boolean {
+    for (const session of this.#live) {
+      if (session.link.cluster === cluster) {
+        return true;
+      }
+    }
+    return [...this.#opening.values()].includes(cluster);
+  }
+
+  /** A place of the cluster may have become free. Not within a call of the session. */
+  #servePlaceless(cluster: ClusterState): void {
+    if (this.#placeless.has(cluster)) {
+      queueMicrotask(() => this.#placeless.serve(cluster, this.#serveOne));
+    }
+  }
+
+  /** False: there is still no place. */
+  readonly #serveOne = (attempt: Http2Try): boolean => {
+    const group = this.#groups.get(attempt.link.key);
+    if (group === undefined) {
+      return true;
+    }
+    this.#serve(group);
+    return group.dial !== undefined || !group.waiting.has(attempt);
+  };
+
+  /** Of what there is too little for a new session. Undefined: its place is held. */
+  #holdPlace(cluster: ClusterState): 'upstream sessions' | 'connections' | undefined {
+    if (this.#live.size + this.#opening.size >= this.#sessionsMax && !this.#evictIdle()) {
       this.sessionsRefused += 1;
-      return overflow('upstream sessions');
+      return 'upstream sessions';
     }
     const { breaker } = cluster;
     if (breaker.hold('connections')) {
       return undefined;
     }
     const hasPlace = this.#evictIdle(cluster) && breaker.hold('connections');
-    return hasPlace ? undefined : overflow('connections');
+    return hasPlace ? undefined : 'connections';
   }
 
   /** For all that wait: the place is held. Never rejects. */
   async #open(group: Group, link: UpstreamLink): Promise<void> {
     const dial = new AbortController();
     group.dial = dial;
-    this.#opening += 1;
+    this.#opening.set(group, link.cluster);
     let session: PooledSession | undefined;
     let failure: unknown = new Error('the connection was over before any request');
     try {
@@ -233,7 +273,7 @@ export class Http2Pool implements TryPool, Http2Host {
       link.cluster.breaker.release('connections');
     }
     group.dial = undefined;
-    this.#opening -= 1;
+    this.#opening.delete(group);
     if (session?.isOpen === true) {
       group.sessions.add(session);
     }
@@ -243,6 +283,7 @@ export class Http2Pool implements TryPool, Http2Host {
       this.#refuse(group, waiting, connectFailure(failure));
     }
     this.#serve(group);
+    this.#servePlaceless(link.cluster);
   }
 
   #adopt(conn: ByteConn, link: UpstreamLink): PooledSession {
@@ -252,7 +293,10 @@ export class Http2Pool implements TryPool, Http2Host {
       clock: this.#clock,
       limits: this.#limits,
       counters: this.counters,
-      onRoom: ({ link: { key } }) => this.#serveLater(key),
+      onRoom: () => {
+        this.#serveLater(link.key);
+        this.#servePlaceless(link.cluster);
+      },
       onGoaway: (ending) => this.#retire(ending),
       onClosed: (ended) => {
         this.#free(ended);
@@ -280,8 +324,7 @@ export class Http2Pool implements TryPool, Http2Host {
 
   #refuse(group: Group, attempts: readonly Http2Try[], error: HttpError): void {
     for (const attempt of attempts) {
-      group.waiting.delete(attempt);
-      release(attempt);
+      this.#waitsNoMore(group, attempt);
       attempt.broke(error);
     }
   }
@@ -301,6 +344,7 @@ export class Http2Pool implements TryPool, Http2Host {
   #free(session: PooledSession): void {
     if (this.#live.delete(session)) {
       session.link.cluster.breaker.release('connections');
+      this.#servePlaceless(session.link.cluster);
     }
   }
 
