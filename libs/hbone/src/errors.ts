@@ -128,3 +128,11 @@ export function fromH2Error(error: MeshError, side: ErrorSide): MeshError {
     cause: error,
   });
 }
+
+export function poolClosed(): HboneError {
+  return new HboneError('HBONE_CLOSED', 'the pool is closed', { side: 'local', retryable: true });
+}
+
+export function poolLimit(what: string): HboneError {
+  return new HboneError('HBONE_LIMIT', `refused: ${what}`, { side: 'local', retryable: true });
+}

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { MeshError } from '@ambit/core';
+import { MeshError, systemClock } from '@ambit/core';
 import { TestCa } from '@ambit/testkit';
 
+import { HbonePool } from './pool.ts';
 import { TunnelRig } from './testing/index.ts';
 
 const CA = new TestCa();
@@ -18,6 +19,16 @@ async function start(waitingPerKeyMax: number): Promise<TunnelRig> {
     onConnect: () => ({ status: 200, serve: () => undefined }),
     poolLimits: { waitingPerKeyMax },
   });
+}
+
+/** Keys that the pool keeps something for: it asks of each. */
+function slotsOf(pool: HbonePool): number {
+  let slots = 0;
+  pool.retire(() => {
+    slots += 1;
+    return false;
+  });
+  return slots;
 }
 
 describe('callers that wait for a tunnel', () => {
@@ -38,5 +49,25 @@ describe('callers that wait for a tunnel', () => {
     const refused = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
     assert.equal(refused.length, 1);
     assert.ok(refused[0] instanceof MeshError && refused[0].code === 'HBONE_LIMIT');
+  });
+
+  it('leave nothing behind when they go before the dial fails', async () => {
+    await using rig = await start(BURST);
+    const failing = Promise.withResolvers<never>();
+    const pool = new HbonePool({
+      clock: systemClock,
+      identity: () => rig.clientIdentity,
+      dial: async () => await failing.promise,
+    });
+    const caller = new AbortController();
+    const connecting = assert.rejects(pool.connect(rig.key(), { ...TO, signal: caller.signal }));
+    while (pool.counters.dials === 0) await new Promise(setImmediate);
+    caller.abort();
+    await connecting;
+    assert.equal(slotsOf(pool), 1, 'the dial is under way');
+    failing.reject(new Error('nobody there'));
+    while (pool.counters.dialFailures === 0) await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    assert.equal(slotsOf(pool), 0);
   });
 });

@@ -3,16 +3,16 @@
  *
  * Rule: a tunnel is shared only by callers with the same identity, the same expectations of the server,
  * the same address and the same pod. One connect is in flight per key; its outcome is everybody's who
- * waits for that key, and nobody else waits.
+ * waits for that key, and nobody else waits. Nothing new goes to a server whose certificate has ended or is revoked.
  */
 
 import { type Cancellation, MeshError } from '@ambit/core';
 import { Deadlines, FINISHED, fromIoError } from '@ambit/proxy';
-import { secureClient } from './client-handshake.ts';
+import { type SecuredClient, secureClient } from './client-handshake.ts';
 import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
 import { isUnreached } from './connect-effort.ts';
 import { DialBackoff } from './dial-backoff.ts';
-import { HboneError, refusedPeer } from './errors.ts';
+import { HboneError, poolClosed, poolLimit, refusedPeer } from './errors.ts';
 import {
   HBONE_POOL_LIMITS,
   type HbonePoolCounters,
@@ -114,14 +114,14 @@ export class HbonePool {
 
   /** No new tunnels; open ones go on until their streams end. */
   close(): void {
-    this.#closed.abort(closedError());
+    this.#closed.abort(poolClosed());
     for (const session of [...this.#live]) {
       session.retire();
     }
   }
 
   destroy(reason?: MeshError): void {
-    this.#closed.abort(reason ?? closedError());
+    this.#closed.abort(reason ?? poolClosed());
     for (const session of [...this.#live]) {
       session.destroy(reason);
     }
@@ -158,14 +158,13 @@ export class HbonePool {
   async #session(key: TunnelKey, signal: Cancellation | undefined): Promise<ClientSession> {
     for (;;) {
       if (this.#closed.signal.aborted) {
-        throw closedError();
+        throw poolClosed();
       }
       // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
       const own = await this.#identity(key);
       const slot = this.#slot(key);
       const ready = firstOf(slot.sessions);
-      if (ready !== undefined && this.#identities.get(ready) !== own) {
-        // Our certificate was renewed: a tunnel does not outlive the trust it was made under for long.
+      if (ready !== undefined && !this.#isCurrent(ready, own)) {
         ready.retire();
       } else if (ready?.reserve()) {
         this.#askedAt.set(ready, this.#options.clock.now());
@@ -187,11 +186,17 @@ export class HbonePool {
     }
   }
 
+  /** A tunnel does not outlive the trust it was made under for long: until our certificate is renewed, or the server's ends. */
+  #isCurrent(session: ClientSession, own: TlsIdentity): boolean {
+    const endsMs = this.#peers.get(session)?.notAfterMs ?? 0;
+    return this.#identities.get(session) === own && this.#options.clock.wallNow() < endsMs;
+  }
+
   /** For the connect of a key that is under way, or begins. Whoever waits is counted once. */
   async #waitIn(slot: Slot, signal: Cancellation | undefined): Promise<ClientSession> {
     if (slot.waiting >= this.#limits.waitingPerKeyMax) {
       this.counters.refusedAtBound += 1;
-      throw limit(`${slot.waiting} connections wait for this tunnel`);
+      throw poolLimit(`${slot.waiting} connections wait for this tunnel`);
     }
     slot.waiting += 1;
     try {
@@ -213,10 +218,7 @@ export class HbonePool {
     const isAlone = slot.sessions.size <= 1 && slot.connecting === undefined;
     if (isFilling && isAlone && this.#live.size < this.#limits.sessionsMax) {
       // Whoever needs it joins in, and hears why it failed.
-      this.#connecting(slot).then(
-        () => this.#sweep(slot),
-        () => this.#sweep(slot),
-      );
+      void this.#connecting(slot);
     }
   }
 
@@ -224,6 +226,7 @@ export class HbonePool {
     if (slot.connecting === undefined) {
       slot.connecting = this.#open(slot).finally(() => {
         slot.connecting = undefined;
+        this.#sweep(slot);
       });
       // Every waiter has its own handler; this one is for the case that all of them have gone.
       slot.connecting.catch(() => undefined);
@@ -234,7 +237,7 @@ export class HbonePool {
   async #open(slot: Slot): Promise<ClientSession> {
     if (this.#live.size >= this.#limits.sessionsMax) {
       this.counters.refusedAtBound += 1;
-      throw limit(`${this.#live.size} tunnels are open`);
+      throw poolLimit(`${this.#live.size} tunnels are open`);
     }
     const over = new AbortController();
     const deadline = this.#deadline(over);
@@ -244,7 +247,7 @@ export class HbonePool {
       const session = await this.#establish(slot, over.signal);
       if (this.#closed.signal.aborted) {
         session.destroy();
-        throw closedError();
+        throw poolClosed();
       }
       return session;
     } catch (error) {
@@ -278,18 +281,33 @@ export class HbonePool {
   }
 
   async #establish(slot: Slot, signal: AbortSignal): Promise<ClientSession> {
-    const { clock, dial } = this.#options;
+    const { clock, dial, revocations } = this.#options;
     const { key } = slot;
     const own = await this.#identity(key);
     const raw = await raceAbort(disposeLate(dial(key, signal), signal), signal);
-    raw.setNoDelay(true);
-    const { socket, peer, isResumed } = await secureClient(raw, {
-      trust: trustOf(own, this.#options.revocations?.()),
-      expectedIdentities: key.expectedIdentities,
-      ticketKey: keyText(key),
-      nowMs: () => clock.wallNow(),
-      signal,
-    });
+    let socket = raw;
+    try {
+      raw.setNoDelay(true);
+      const secured = await secureClient(raw, {
+        trust: trustOf(own, revocations?.()),
+        expectedIdentities: key.expectedIdentities,
+        ticketKey: keyText(key),
+        nowMs: () => clock.wallNow(),
+        signal,
+      });
+      socket = secured.socket;
+      // The lists may have changed in the handshake. From here on, in the same turn, `recheck` sees the session.
+      trustOf(own, revocations?.()).check(secured.peer, 'server', clock.wallNow());
+      return this.#begin(slot, own, secured);
+    } catch (error) {
+      socket.destroy();
+      raw.destroy();
+      throw error;
+    }
+  }
+
+  #begin(slot: Slot, own: TlsIdentity, { socket, peer, isResumed }: SecuredClient): ClientSession {
+    const { clock } = this.#options;
     this.counters.resumed += isResumed ? 1 : 0;
     const session = new ClientSession({
       socket,
@@ -378,12 +396,4 @@ function firstOf(sessions: ReadonlySet<ClientSession>): ClientSession | undefine
     return session;
   }
   return undefined;
-}
-
-function closedError(): HboneError {
-  return new HboneError('HBONE_CLOSED', 'the pool is closed', { side: 'local', retryable: true });
-}
-
-function limit(what: string): HboneError {
-  return new HboneError('HBONE_LIMIT', `refused: ${what}`, { side: 'local', retryable: true });
 }
