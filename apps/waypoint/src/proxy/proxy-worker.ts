@@ -12,10 +12,16 @@ import {
   refusedPeersFamily,
 } from '@ambit/hbone';
 import { HttpEngine, HttpError } from '@ambit/http';
-import { revocationsOf } from '@ambit/identity';
+import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
 import { MeshIndex, WaypointView } from '@ambit/model';
 import { Acceptor, formatAddress } from '@ambit/proxy';
-import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
+import {
+  createLogger,
+  describeError,
+  type Logger,
+  LogLevels,
+  type LogSink,
+} from '@ambit/telemetry';
 import { AccessLog } from './access-log.ts';
 import { callerOf } from './caller.ts';
 import { CertificateSlot } from './certificate-slot.ts';
@@ -50,6 +56,7 @@ export class ProxyWorker {
   readonly #engine: HttpEngine;
   readonly #server: HboneServer;
   readonly #acceptor: Acceptor;
+  readonly #log: Logger;
   readonly #access: AccessLog;
   readonly #metrics = new RequestMetrics();
   #isServing = false;
@@ -63,6 +70,7 @@ export class ProxyWorker {
       sink,
       wallNow: () => clock.wallNow(),
     });
+    this.#log = log;
     this.#access = new AccessLog(log.scoped('access'));
     this.#index = new MeshIndex({ network: config.network });
     this.#view = new WaypointView(this.#index, config);
@@ -139,9 +147,7 @@ export class ProxyWorker {
         this.#certificate.setUnavailable(message.reason);
         return;
       case 'revocations':
-        this.#certificate.revocations = revocationsOf(message.state);
-        this.#server.recheck();
-        this.#dialer.pool.recheck();
+        this.#revoked(message.state);
         return;
       case 'serve':
         this.#background(this.#serve(message.at));
@@ -165,6 +171,25 @@ export class ProxyWorker {
     this.#server.destroy();
     this.#engine.destroy();
     this.#dialer.pool.destroy();
+  }
+
+  /** What fails here stops neither the thread nor the next step, and nobody new is taken. */
+  #revoked(state: RevocationState): void {
+    for (const step of [
+      () => {
+        this.#certificate.revocations = revocationsOf(state);
+      },
+      () => this.#server.recheck(),
+      () => this.#dialer.pool.recheck(),
+    ]) {
+      try {
+        step();
+      } catch (cause) {
+        const error = describeError(cause);
+        this.#certificate.revocations = RevocationLists.unusable(error);
+        this.#log.error('the revocation lists cannot be applied', { error });
+      }
+    }
   }
 
   /** Everything that was open under the configuration before is looked at again. */

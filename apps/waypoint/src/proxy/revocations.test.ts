@@ -42,6 +42,18 @@ describe('a waypoint that is told of revocations', () => {
     assert.match(text, /ambit_tunnel_sessions_revoked_total 1/);
   });
 
+  it('goes on where they cannot be applied, and takes nobody', async () => {
+    await using rig = await startRig();
+    tellOfReviews(rig);
+    const mine = Recorder.on(await rig.tunnel(client));
+    rig.worker.receive({ kind: 'revocations', state: undefined as never });
+    await assert.rejects(rig.tunnel(stranger));
+    assert.match(JSON.stringify(rig.lines), /the revocation lists cannot be applied/);
+    rig.worker.receive(list([client]));
+    await mine.closed;
+    assert.equal((await ask(await rig.tunnel(stranger))).status, 200);
+  });
+
   it('asks no endpoint whose status nobody knows', async () => {
     await using rig = await startRig();
     tellOfReviews(rig);
