@@ -210,6 +210,9 @@ function findingOf(error: unknown): Finding {
   return { code: 'OBJECT_UNUSABLE', severity: 'error', path: '', message };
 }
 
+/** Nothing of it is known, nor where it was to hold. */
+const UNREADABLE = { action: 'unreadable', scope: 'unreadable' };
+
 function writtenOf(object: MeshObject): Readonly<Record<string, unknown>> {
   try {
     return serializeObject(object);
@@ -217,7 +220,7 @@ function writtenOf(object: MeshObject): Readonly<Record<string, unknown>> {
     // What it meant cannot be read either: the strictest.
     const { apiVersion, kind, metadata } = object;
     const { name, namespace, uid } = metadata;
-    return { apiVersion, kind, metadata: { name, namespace, uid }, spec: { action: 'unreadable' } };
+    return { apiVersion, kind, metadata: { name, namespace, uid }, spec: UNREADABLE };
   }
 }
 

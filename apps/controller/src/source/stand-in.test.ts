@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { type MeshObject, parseObject } from '@ambit/api';
-import { MeshModel } from '@ambit/model';
+import { authorizeAtWaypoint, keyOf, MeshIndex, MeshModel, WaypointView } from '@ambit/model';
 
 import { standInFor } from './stand-in.ts';
 
@@ -87,6 +87,13 @@ describe('a refused policy of which no version was ever accepted', () => {
     assert.ok(found, JSON.stringify(findings));
     return found;
   }
+  const OPTIONS = {
+    trustDomain: 'cluster.local',
+    rootNamespace: 'istio-system',
+    clusterDomain: 'cluster.local',
+    clusterId: 'Kubernetes',
+    network: '',
+  };
   const AMBIENT = object({
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -97,17 +104,16 @@ describe('a refused policy of which no version was ever accepted', () => {
     kind: 'Pod',
     metadata: { namespace: 'shop', name: 'reviews', labels: { app: 'reviews' } },
     spec: { nodeName: 'n', containers: [] },
-    status: { phase: 'Running', podIP: '10.0.0.1' },
+    status: {
+      phase: 'Running',
+      podIP: '10.0.0.1',
+      podIPs: [{ ip: '10.0.0.1' }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
   });
 
   it('closes its scope in the model, and says why', () => {
-    const model = new MeshModel({
-      trustDomain: 'cluster.local',
-      rootNamespace: 'istio-system',
-      clusterDomain: 'cluster.local',
-      clusterId: 'Kubernetes',
-      network: '',
-    });
+    const model = new MeshModel(OPTIONS);
     const standIn = standInFor(policy({ selector: SELECTOR, action: 'DENY', rules: 1 }));
     assert.ok(standIn);
     const key = 'AuthorizationPolicy/shop/p';
@@ -124,4 +130,107 @@ describe('a refused policy of which no version was ever accepted', () => {
     assert.equal(condition?.status, 'False');
     assert.match(condition?.message ?? '', /no version was accepted yet, so until it is fixed/);
   });
+
+  const GATEWAY = {
+    group: 'gateway.networking.k8s.io',
+    kind: 'Gateway',
+    name: 'waypoint',
+  };
+  for (const [title, scope] of [
+    ['beside a selector', { selector: SELECTOR, targetRefs: [GATEWAY] }],
+    ['with a field that nobody knows', { targetRefs: [{ ...GATEWAY, section: 'x' }] }],
+    ['among what is no target', { targetRefs: [GATEWAY, { kind: 'Servis', name: 'x' }] }],
+    ['by a misspelt name', { targetRef5: [GATEWAY] }],
+  ] as const) {
+    it(`closes what its waypoint serves of other namespaces, where it targets that ${title}`, () => {
+      const standIn = standInFor({
+        ...policy({ ...scope, action: 'DENY', rules: [{}] }),
+        metadata: { namespace: 'gw', name: 'p', uid: 'u1' },
+      });
+      assert.ok(standIn);
+      assert.deepEqual(throughWaypoint(), {
+        isAllowed: true,
+        isRouteOpen: true,
+        because: undefined,
+      });
+      const because = ['AuthorizationPolicy/gw/p'];
+      assert.deepEqual(throughWaypoint(standIn), {
+        isAllowed: false,
+        isRouteOpen: false,
+        because,
+      });
+    });
+  }
+
+  it('leaves open what the waypoint of its namespace serves of others where it names no target', () => {
+    const metadata = { namespace: 'gw', name: 'p', uid: 'u1' };
+    const standIn = standInFor({ ...policy({ action: 'DENY', rules: 1 }), metadata });
+    assert.ok(standIn);
+    assert.equal(throughWaypoint(standIn).isAllowed, true);
+  });
+
+  /** Whether a caller comes through gw/waypoint to a service of shop, and for what nobody comes around it. */
+  function throughWaypoint(...policies: readonly MeshObject[]) {
+    const labels = {
+      'istio.io/dataplane-mode': 'ambient',
+      'istio.io/use-waypoint': 'waypoint',
+      'istio.io/use-waypoint-namespace': 'gw',
+    };
+    const listener = { name: 'mesh', port: 15008, protocol: 'HBONE' };
+    const listeners = [{ ...listener, allowedRoutes: { namespaces: { from: 'All' } } }];
+    const model = new MeshModel(OPTIONS);
+    model.apply({
+      upserts: [
+        object({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } }),
+        object({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'gw' } }),
+        REVIEWS,
+        object({
+          apiVersion: 'v1',
+          kind: 'Service',
+          metadata: { namespace: 'shop', name: 'reviews' },
+          spec: { clusterIP: '10.1.0.1', ports: [{ port: 80 }], selector: { app: 'reviews' } },
+        }),
+        object({
+          apiVersion: 'gateway.networking.k8s.io/v1',
+          kind: 'Gateway',
+          metadata: { namespace: 'gw', name: 'waypoint' },
+          spec: { gatewayClassName: 'istio-waypoint', listeners },
+        }),
+        ...policies,
+      ],
+    });
+    const { addresses, scopes } = model.outputs;
+    const index = new MeshIndex({ network: '' });
+    index.apply({ changed: addresses.values(), removed: [] });
+    const self = { namespace: 'gw', name: 'waypoint', className: 'istio-waypoint' };
+    const view = new WaypointView(index, { ...OPTIONS, ...self });
+    const sent = policies.filter((one) => scopes.get('gw/waypoint')?.has(keyOf(one)));
+    view.apply({ changed: sent, removed: [] });
+    const service = index.service('shop', 'reviews.shop.svc.cluster.local');
+    assert.ok(service);
+    const { beforeRoute } = authorizeAtWaypoint({
+      view,
+      index,
+      caller: {
+        trustDomain: 'cluster.local',
+        namespace: 'shop',
+        serviceAccount: 'client',
+        ip: '10.0.0.9',
+      },
+      destination: { service, port: 80 },
+    });
+    // As where a route of gw leads to shop.
+    const hostname = 'front.gw.svc.cluster.local';
+    const front = { ...service, namespace: 'gw', name: 'front', hostname };
+    const [workload] = index.endpoints('shop/reviews.shop.svc.cluster.local');
+    assert.ok(workload);
+    const atFront = new WaypointView(index, { ...OPTIONS, ...self, namespace: 'shop' });
+    atFront.apply({ changed: policies, removed: [] });
+    const routed = atFront.policies({ workload, targetPort: 80, service: front });
+    return {
+      isAllowed: beforeRoute.verdict.allowed,
+      isRouteOpen: routed.policies.length === 0,
+      because: workload.guard?.because,
+    };
+  }
 });

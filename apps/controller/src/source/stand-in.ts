@@ -2,10 +2,11 @@
  * What is in force instead of a security object that is refused and of which no version was ever accepted.
  *
  * The cluster, or a folder, took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
- * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace.
+ * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace, and whatever goes
+ * through the namespace's waypoints and services.
  */
 import { type MeshObject, parseObject } from '@ambit/api';
-import { STAND_IN } from '@ambit/model';
+import { ANYWHERE, STAND_IN } from '@ambit/model';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -13,6 +14,14 @@ type Json = Readonly<Record<string, unknown>>;
 export const STOOD_IN =
   'a policy is refused and was never accepted; what it could refuse in its scope is refused until it is fixed';
 
+/** Of a spec that say nothing of where it holds. */
+const FIELDS: ReadonlySet<string> = new Set([
+  'action',
+  'provider',
+  'rules',
+  'mtls',
+  'portLevelMtls',
+]);
 /** Annotations of stand-ins. */
 const MADE = new WeakSet<object>();
 const YES: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
@@ -31,8 +40,14 @@ export function standInsFor(written: Json): readonly MeshObject[] {
   const { selector, targetRef, targetRefs } = spec;
   const isPolicy = written['kind'] === 'AuthorizationPolicy';
   const scope = isPolicy ? { selector, targetRef, targetRefs } : { selector };
-  for (const metadata of metadataOf(recordOf(written['metadata']))) {
-    for (const where of [scope, {}]) {
+  const isRead = Object.values(scope).some((one) => one !== undefined) || isAllRead(spec);
+  const places = [
+    ...(isRead ? [{ where: scope, mark: {} }] : []),
+    { where: {}, mark: { [ANYWHERE]: 'true' } },
+  ];
+  for (const one of metadataOf(recordOf(written['metadata']))) {
+    for (const { where, mark } of places) {
+      const metadata = { ...one, annotations: { [STAND_IN]: 'true', ...mark } };
       const { apiVersion, kind } = written;
       const { object } = parseObject({
         apiVersion,
@@ -68,8 +83,13 @@ function meaningOf(written: Json, spec: Json): Json | undefined {
 /** As written where that can be read; else what names the object. */
 function metadataOf({ name, namespace, uid, ...rest }: Json): readonly Json[] {
   const { creationTimestamp, generation } = rest;
-  const named = { name, namespace, uid, annotations: { [STAND_IN]: 'true' } };
+  const named = { name, namespace, uid };
   return [{ ...named, creationTimestamp, generation }, named];
+}
+
+/** A scope could have been meant by a field that nobody knows. */
+function isAllRead(spec: Json): boolean {
+  return Object.keys(spec).every((field) => FIELDS.has(field));
 }
 
 function recordOf(value: unknown): Json {

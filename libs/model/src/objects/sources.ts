@@ -27,6 +27,7 @@ import type {
 
 import type { Graph, Source } from '../graph/graph.ts';
 import { type Labels, type ModelOptions, objectKey, resolveHost, selectorBucket } from './keys.ts';
+import { ANYWHERE } from './labels.ts';
 
 export type Route = GRPCRoute | HTTPRoute | TCPRoute;
 
@@ -153,8 +154,21 @@ export function targetBucket(
     : objectKey(ref.kind, ref.namespace ?? own, ref.name);
 }
 
+/** The name of whatever can be named, in the place of a name. */
+export function anyTarget(kind: string, namespace: string): ObjectKey {
+  return objectKey(kind, namespace, '*');
+}
+
+/** What a policy is attached to by name. */
+export function targetsOf({ metadata, spec }: Targeting): readonly ObjectKey[] {
+  const { annotations, namespace } = metadata;
+  return annotations[ANYWHERE] === 'true' && spec.targetRefs.length === 0
+    ? ['Gateway', 'Service', 'ServiceEntry'].map((kind) => anyTarget(kind, namespace))
+    : spec.targetRefs.map((ref) => targetBucket(ref, namespace));
+}
+
 interface Selecting {
-  readonly metadata: { readonly namespace: string };
+  readonly metadata: { readonly namespace: string; readonly annotations: Labels };
   readonly spec: { readonly selector?: { readonly matchLabels: Labels } };
 }
 
@@ -183,9 +197,7 @@ function withSelector<V extends Selecting>(source: Source<V>): Source<V> {
 
 function withScopes<V extends Targeting>(source: Source<V>): Source<V> {
   withSelector(source);
-  source.addIndex(BY_TARGET, (object) =>
-    object.spec.targetRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
-  );
+  source.addIndex(BY_TARGET, (object) => targetsOf(object));
   return source;
 }
 

@@ -6,6 +6,7 @@
 import type { ObjectKey } from '@ambit/api';
 import { serviceKey } from '@ambit/routing';
 
+import { anyTarget } from '../objects/sources.ts';
 import type { MeshService, Workload } from '../types.ts';
 import type { MeshIndex } from './mesh-index.ts';
 import type { PolicySet, ScopedPolicies } from './scoped-policies.ts';
@@ -112,9 +113,13 @@ export class PolicySets {
       ...services.flatMap((service) => {
         const isCluster = service.hostname.endsWith(`.svc.${this.#options.clusterDomain}`);
         const kinds = isCluster ? ['Service', 'ServiceEntry'] : ['ServiceEntry'];
-        return kinds.map((kind) => `${kind}/${service.namespace}/${service.name}`);
+        return kinds.flatMap((kind) => [
+          `${kind}/${service.namespace}/${service.name}`,
+          anyTarget(kind, service.namespace),
+        ]);
       }),
       `Gateway/${namespace}/${name}`,
+      anyTarget('Gateway', namespace),
       `GatewayClass/${className}`,
     ];
   }

@@ -8,7 +8,7 @@ import type { AuthorizationPolicy, ObjectKey } from '@ambit/api';
 import { type CompiledPolicy, compileAuthorizationPolicy, PolicyError } from '@ambit/policy';
 
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
-import { targetBucket } from '../objects/sources.ts';
+import { targetsOf } from '../objects/sources.ts';
 
 interface Entry {
   readonly key: ObjectKey;
@@ -16,6 +16,8 @@ interface Entry {
   readonly namespace: string;
   readonly selector?: Labels;
   readonly targets: readonly ObjectKey[];
+  /** At its targets alone, and not in its namespace. */
+  readonly isTargeted: boolean;
   /** Absent: it did not compile. */
   readonly compiled?: CompiledPolicy;
 }
@@ -57,7 +59,8 @@ export class ScopedPolicies {
       name: `${metadata.namespace}/${metadata.name}`,
       namespace: metadata.namespace,
       ...(spec.selector === undefined ? {} : { selector: spec.selector.matchLabels }),
-      targets: spec.targetRefs.map((ref) => targetBucket(ref, metadata.namespace)),
+      targets: targetsOf(policy),
+      isTargeted: spec.targetRefs.length > 0,
     };
     try {
       const { compiled } = compileAuthorizationPolicy(policy, this.#options);
@@ -103,7 +106,7 @@ export class ScopedPolicies {
 
   #add(entry: Entry): void {
     this.#entries.set(entry.key, entry);
-    if (entry.targets.length === 0) addTo(this.#byNamespace, entry.namespace, entry);
+    if (!entry.isTargeted) addTo(this.#byNamespace, entry.namespace, entry);
     for (const target of entry.targets) addTo(this.#byTarget, target, entry);
   }
 }

@@ -8,7 +8,7 @@ import type { ObjectKey } from '@ambit/api';
 
 import type { Collection } from '../graph/collection.ts';
 import { objectKey } from '../objects/keys.ts';
-import { BY_TARGET, type Sources } from '../objects/sources.ts';
+import { anyTarget, BY_TARGET, type Sources } from '../objects/sources.ts';
 import type { Attachment, PolicyInfo } from '../policy/policies.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { FallbackChoice } from './fallback.ts';
@@ -93,7 +93,9 @@ export function gatewayPolicies(
   const gateway = objectKey('Gateway', definition.namespace, definition.name);
   const own = targetingPolicies(gateway, sources, policies);
   const ofClass = targetingPolicies(`GatewayClass/${definition.className}`, sources, policies);
-  return { hard: [...own.hard, ...ofClass.hard], soft: [...own.soft, ...ofClass.soft] };
+  const ofAny = targetingPolicies(anyTarget('Gateway', definition.namespace), sources, policies);
+  const all = [own, ofClass, ofAny];
+  return { hard: all.flatMap(({ hard }) => hard), soft: all.flatMap(({ soft }) => soft) };
 }
 
 export function combineBinding(input: {
