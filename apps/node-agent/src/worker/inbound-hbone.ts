@@ -149,10 +149,12 @@ export class InboundHbone {
       return { status: 401, reason: admission.error.message };
     }
     try {
+      // Whatever may throw comes before the dial: from then on nobody else owns the application's socket.
+      const headers = { baggage: baggageHeader(tunnel.local) };
       const application = await this.#dial(tunnel, admission);
       return {
         status: 200,
-        headers: { baggage: baggageHeader(tunnel.local) },
+        headers,
         serve: (conn) => copy(conn, application, { life, record, entry, clock }),
       };
     } catch (error) {
@@ -170,19 +172,21 @@ export class InboundHbone {
     { request, life }: Tunnel,
     admission: Extract<Admission, { kind: 'admitted' }>,
   ): Promise<ByteConn> {
+    const { ip, port, proxied } = admission;
+    const header = proxied && headerFor(request, proxied);
     const onGone = (): void => life.abort(clientGone());
     request.signal.addEventListener('abort', onGone, { once: true });
     try {
       const socket = await dialApplication(this.#context.sockets, {
-        ip: admission.proxied === undefined ? admission.ip : loopbackFor(admission.ip),
-        port: admission.port,
+        ip: proxied === undefined ? ip : loopbackFor(ip),
+        port,
         clientIp: request.remoteAddress,
         signal: life,
       });
       // Within one host nobody vanishes in silence.
       const conn = new SocketConn(socket, { side: 'upstream', keepAlive: false });
-      if (admission.proxied !== undefined) {
-        conn.write(headerFor(request, admission.proxied));
+      if (header !== undefined) {
+        conn.write(header);
       }
       return conn;
     } finally {

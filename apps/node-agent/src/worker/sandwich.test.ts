@@ -1,8 +1,12 @@
 /** A waypoint that stands behind its pod's agent: the tunnel ends in the agent, and PROXY protocol tells whose it was. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { workload } from './testing/fixtures.ts';
+import { HbonePool } from '@ambit/hbone';
+
+import { service, workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const CLIENT = 'spiffe://cluster.local/ns/shop/sa/client';
@@ -40,5 +44,44 @@ describe('a proxy behind its agent', () => {
     assert.equal(heard[28], 0xd0);
     assert.equal(heard.subarray(31, HEADER_BYTES).toString(), CLIENT);
     assert.equal(heard.subarray(HEADER_BYTES).toString(), 'hello');
+  });
+
+  it('is not dialled where it could not be told', async () => {
+    await using rig = new WorkerRig();
+    const port = await rig.serve('loopback', () => undefined);
+    const odd = service('odd', { addresses: [{ network: '', address: 'nowhere' }] });
+    rig.resources({ addresses: [{ kind: 'service', service: odd }] });
+    rig.workloads(
+      workload('waypoint', {
+        addresses: [rig.address(2)],
+        applicationTunnel: { protocol: 'PROXY', port },
+      }),
+    );
+    rig.certify('waypoint');
+    await rig.addPod(2, 'waypoint');
+    const pool = new HbonePool({
+      clock: rig.clock,
+      identity: () => rig.ca.workload('shop', 'client'),
+      dial: async () => {
+        const socket = connect({
+          host: rig.address(2),
+          port: 15_008,
+          localAddress: rig.address(1),
+        });
+        await once(socket, 'connect');
+        return socket;
+      },
+    });
+    const key = {
+      sourceIdentity: CLIENT,
+      expectedIdentities: ['spiffe://cluster.local/ns/shop/sa/waypoint'],
+      address: rig.address(2),
+      port: 15_008,
+      sourcePod: 'uid-client',
+    };
+    const asked = pool.connect(key, { authority: `${odd.hostname}:80` });
+    await assert.rejects(asked, { status: 503 });
+    assert.deepEqual(rig.dialled, []);
+    pool.destroy();
   });
 });
