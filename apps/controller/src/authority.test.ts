@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,11 +7,24 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
-import { buildCa, type ServingCertificate } from '@ambit/identity';
+import {
+  buildCa,
+  type CaTexts,
+  CertificateAuthority,
+  createOwnRoot,
+  type ServingCertificate,
+} from '@ambit/identity';
+import { buildCrl } from '@ambit/identity/testing';
 import type { AdminCertificate } from '@ambit/model';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 
-import { IssuedCertificates, openAuthority, ServingRenewal, tokenVerifier } from './authority.ts';
+import {
+  IssuedCertificates,
+  openAuthority,
+  ServingRenewal,
+  tokenVerifier,
+  warnOfStrangeCrls,
+} from './authority.ts';
 import { type ControllerConfig, parseConfig } from './config.ts';
 import { StateFile } from './status/state-file.ts';
 
@@ -38,6 +51,43 @@ describe('the authority', () => {
     assert.equal(root().trim(), first.rootBundlePem.trim());
     const second = await openAuthority(config(), systemClock);
     assert.equal(second.rootBundlePem, first.rootBundlePem);
+  });
+
+  it('warns of revocation lists that none of its CAs has signed, now and after a change', () => {
+    const nowMs = systemClock.wallNow();
+    const [ours, other] = ['one', 'two'].map((commonName) =>
+      createOwnRoot({ trustDomain: 't', nowMs, commonName }),
+    );
+    assert.ok(ours && other);
+    const listOf = ({ certificate, key }: CaTexts): string =>
+      buildCrl({
+        issuer: {
+          certificate: new X509Certificate(certificate),
+          privateKey: createPrivateKey(key),
+        },
+        thisUpdateMs: nowMs,
+        nextUpdateMs: undefined,
+        revoked: [],
+      });
+    const lines: string[] = [];
+    const log = createLogger({
+      scope: 'ca',
+      levels: new LogLevels('warn'),
+      sink: { write: (line) => lines.push(line) },
+      wallNow: () => 0,
+    });
+    const authority = CertificateAuthority.fromTexts({
+      trustDomain: 't',
+      clock: systemClock,
+      defaultTtlSeconds: 60,
+      texts: { ...ours, crl: listOf(ours) },
+    });
+    warnOfStrangeCrls(authority, log);
+    assert.deepEqual(lines, []);
+    authority.use({ ...ours, crl: listOf(ours) + listOf(other) });
+    assert.match(lines.join(''), /"lists":1\b/);
+    authority.use({ ...ours, roots: ours.roots + other.roots, crl: listOf(ours) + listOf(other) });
+    assert.equal(lines.length, 1);
   });
 
   it('publishes the roots of a cacerts folder, and signs below them', async () => {

@@ -57,6 +57,24 @@ export async function publishRoot(
   }
 }
 
+/**
+ * Now and after every change of the CA. Such a list is handed out all the same: it may be of an intermediate CA of another cluster, which
+ * is not known here.
+ */
+export function warnOfStrangeCrls(authority: CertificateAuthority, log: Logger): void {
+  const look = (): void => {
+    if (authority.isOpen && authority.strangeCrls > 0) {
+      const effect = 'they revoke nobody below the CAs that are known here';
+      log.warn('revocation lists are signed by no CA of the chain and the roots', {
+        lists: authority.strangeCrls,
+        effect,
+      });
+    }
+  };
+  look();
+  authority.onChange(look);
+}
+
 async function replace(path: string, text: string): Promise<void> {
   await writeFile(`${path}.new`, text, { mode: 0o644 });
   await rename(`${path}.new`, path);

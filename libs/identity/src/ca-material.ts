@@ -31,6 +31,8 @@ export interface CaMaterial {
   readonly roots: readonly X509Certificate[];
   /** Revocation lists of the mesh's CAs; undefined: there are none. Empty takes those away that proxies have. */
   readonly crlPem: string | undefined;
+  /** Lists of it that none of the CAs here has signed: of a CA elsewhere in the mesh, or there by mistake. */
+  readonly strangeCrls: number;
 }
 
 export interface CaTexts {
@@ -140,15 +142,15 @@ export function parseCaMaterial(texts: CaTexts, { nowMs }: { readonly nowMs: num
       .map((one) => encodePem('CERTIFICATE', one.raw)),
     rootBundlePem: roots.map((root) => encodePem('CERTIFICATE', root.raw)).join(''),
     roots,
-    crlPem: texts.crl === undefined ? undefined : checkedCrl(texts.crl),
+    crlPem: texts.crl,
+    strangeCrls: crlsOf(texts)?.strangersTo([certificate, ...given, ...roots]) ?? 0,
   };
 }
 
 /** Proxies would refuse everybody for a list that they cannot read. */
-function checkedCrl(crl: string): string {
+function crlsOf({ crl = '' }: CaTexts): RevocationLists | undefined {
   try {
-    RevocationLists.parse(Buffer.from(crl));
-    return crl;
+    return RevocationLists.parse(Buffer.from(crl));
   } catch (cause) {
     throw new IdentityError('IDENTITY_CA_INVALID', `ca-crl.pem: ${reasonOf(cause)}`, { cause });
   }

@@ -126,6 +126,11 @@ export class CertificateAuthority implements CertificateIssuer {
     return this.#material.crlPem;
   }
 
+  /** How many of those lists none of the CAs that came with it has signed. */
+  get strangeCrls(): number {
+    return this.#material.strangeCrls;
+  }
+
   /**
    * Signs with this from now on. True if it was new. Throws IDENTITY_CA_INVALID, IDENTITY_PEM_INVALID or
    * IDENTITY_CHAIN_INVALID when it cannot be used; then the old stays in use.

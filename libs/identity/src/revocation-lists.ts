@@ -69,6 +69,11 @@ export class RevocationLists implements Revocations {
     }));
   }
 
+  /** How many are signed by none of these CAs. */
+  strangersTo(authorities: readonly X509Certificate[]): number {
+    return this.#lists.filter((list) => !authorities.some((ca) => list.isSignedBy(ca))).length;
+  }
+
   problemOf(links: readonly ChainLink[], nowMs: number): RevocationProblem | undefined {
     if (this.#unusable !== undefined) {
       return { kind: 'revocation_unknown', reason: this.#unusable };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { CertificateAuthority } from '@ambit/identity';
 
 import { describeFixed, fixedCa } from '../admin/ca-routes.ts';
-import { openAuthority, publishRoot, tokenVerifier } from '../authority.ts';
+import { openAuthority, publishRoot, tokenVerifier, warnOfStrangeCrls } from '../authority.ts';
 import type { ControllerConfig } from '../config.ts';
 import type { Parts, Surroundings } from '../parts.ts';
 import type { KeptName, Platform } from '../platform.ts';
@@ -27,6 +27,7 @@ export async function openStandalone(
       log: log.scoped('state'),
     });
   const authority = await openAuthority(config, clock);
+  warnOfStrangeCrls(authority, log.scoped('ca'));
   return {
     source: new DirectorySource({
       folders: config.configDirs,

@@ -5,7 +5,7 @@
 import type { CertificateAuthority, CertificateIssuer } from '@ambit/identity';
 
 import { type CaRotation, describeFixed, fixedCa } from '../../admin/ca-routes.ts';
-import { openAuthority } from '../../authority.ts';
+import { openAuthority, warnOfStrangeCrls } from '../../authority.ts';
 import type { ControllerConfig } from '../../config.ts';
 import type { ProxyTable } from '../../serve/proxy-table.ts';
 import type { KubernetesContext } from '../context.ts';
@@ -61,6 +61,7 @@ export class ClusterTrust {
     } else {
       this.authority = folder;
     }
+    warnOfStrangeCrls(this.authority, context.log);
     const { certManagerIssuer: issuer } = settings;
     if (issuer === undefined) {
       this.issuer = this.authority;
