@@ -56,7 +56,7 @@ export function acceptedCondition(object: MeshObject, text = 'valid'): Condition
 export function targetExists(
   ref: LocalTargetRef,
   own: string,
-  { sources, waypoints }: Derived,
+  { sources, waypoints, options }: Derived,
 ): boolean {
   const key = targetBucket(ref, own);
   switch (ref.kind) {
@@ -67,7 +67,8 @@ export function targetExists(
     case 'Gateway':
       return waypoints.get(`${ref.namespace ?? own}/${ref.name}`) !== undefined;
     default:
-      return ref.kind === 'GatewayClass';
+      // Only the root namespace decides for all waypoints of a class.
+      return ref.kind === 'GatewayClass' && own === options.rootNamespace;
   }
 }
 

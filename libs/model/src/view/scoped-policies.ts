@@ -8,6 +8,7 @@ import type { AuthorizationPolicy, ObjectKey } from '@ambit/api';
 import { type CompiledPolicy, compileAuthorizationPolicy, PolicyError } from '@ambit/policy';
 
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
+import { STAND_IN } from '../objects/labels.ts';
 import { targetsOf } from '../objects/sources.ts';
 
 interface Entry {
@@ -59,7 +60,7 @@ export class ScopedPolicies {
       name: `${metadata.namespace}/${metadata.name}`,
       namespace: metadata.namespace,
       ...(spec.selector === undefined ? {} : { selector: spec.selector.matchLabels }),
-      targets: targetsOf(policy),
+      targets: targetsOf(policy).filter((target) => this.#mayTarget(policy, target)),
       isTargeted: spec.targetRefs.length > 0,
     };
     try {
@@ -71,6 +72,16 @@ export class ScopedPolicies {
       this.#add(common);
       return error.message;
     }
+  }
+
+  /**
+   * A class of waypoints is everybody's: only the root namespace decides for it, or any tenant could open another's services.
+   * What stands in for a policy refuses, and holds there too.
+   */
+  #mayTarget({ metadata, spec }: AuthorizationPolicy, target: ObjectKey): boolean {
+    const standsIn = metadata.annotations[STAND_IN] === 'true' && spec.action === 'DENY';
+    const isOfRoot = metadata.namespace === this.#options.rootNamespace;
+    return !target.startsWith('GatewayClass/') || isOfRoot || standsIn;
   }
 
   remove(key: ObjectKey): void {

@@ -61,6 +61,49 @@ function workload(index: MeshIndex, name: string): Workload {
   return found;
 }
 
+describe('a policy for a class of waypoints', () => {
+  const ofClass = (where: string) =>
+    parsed({
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: 'of-class', namespace: where },
+      spec: {
+        targetRefs: [
+          { group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: 'istio-waypoint' },
+        ],
+        rules: [{}],
+      },
+    });
+  const verdictWith = (...objects: readonly MeshObject[]): boolean => {
+    const onlyBob = policy('only-bob', {
+      targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
+      rules: [{ from: [{ source: { namespaces: ['bob'] } }] }],
+    });
+    const { view, index } = viewOf(onlyBob, ...objects);
+    const destination = { service: reviews(index), port: 80 };
+    const caller = {
+      trustDomain: 'cluster.local',
+      namespace: 'shop',
+      serviceAccount: 'c',
+      ip: '10.0.0.9',
+    };
+    const request = { host: 'reviews', method: 'GET', path: '/', header: () => undefined };
+    return authorizeAtWaypoint({ view, index, caller, destination, request } as never).beforeRoute
+      .verdict.allowed;
+  };
+
+  for (const [where, allows] of [
+    ['istio-system', true],
+    ['other', false],
+    ['shop', false],
+  ] as const) {
+    it(`${allows ? 'decides' : 'decides nothing'} from ${where}`, () => {
+      assert.equal(verdictWith(), false);
+      assert.equal(verdictWith(ofClass(where)), allows);
+    });
+  }
+});
+
 describe('WaypointView.target', () => {
   const { view } = viewOf();
   const cases: readonly (readonly [string, string])[] = [
@@ -68,7 +111,7 @@ describe('WaypointView.target', () => {
     ['reviews.shop.svc.cluster.local:80', 'service reviews'],
     ['10.0.0.1:8080', 'workload v1'],
     ['10.9.9.9:80', 'unknown'],
-    ['nobody.example:80', 'unknown'],
+    ['onlyBob.example:80', 'unknown'],
     ['10.1.0.1', 'unknown'],
     ['', 'unknown'],
   ];
@@ -209,7 +252,7 @@ describe('WaypointView routes', () => {
       ['v2'],
     );
     assert.equal(view.cluster({ ...ref, subset: 'v9' }), undefined);
-    assert.equal(view.cluster({ host: 'nobody.example', port: 80 }), undefined);
+    assert.equal(view.cluster({ host: 'onlyBob.example', port: 80 }), undefined);
     view.apply({ changed: [], removed: ['DestinationRule/shop/reviews'] });
     assert.equal(view.cluster(ref), undefined, 'the subset went with its rule');
   });
