@@ -103,7 +103,7 @@ export class StreamConn implements ByteConn {
         sink.onData(sink.borrows === true ? bytes : Buffer.from(bytes));
       }
     };
-    const isShared = readShared(stream, onRead, { isKept: sink.borrows !== true });
+    const isShared = readShared(stream, onRead);
     if (!isShared) {
       stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
     }
