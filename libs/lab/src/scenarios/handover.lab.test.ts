@@ -78,6 +78,8 @@ describe('an agent that is killed', () => {
   it('costs only the connections that were on it: new ones wait for the next one', async () => {
     const { lab } = bed;
     assert.ok((await client.hold('on-it', 'server.shop', 9000)).ok);
+    // Connected to its own agent alone, it would be one of those that wait.
+    assert.deepEqual(await client.ping('on-it'), { ok: true });
     await client.startLoad('new', { url: URL }, 20);
     const restarts = (): number =>
       lab.status().components.find(({ name }) => name === 'agent/node1')?.restarts ?? 0;
