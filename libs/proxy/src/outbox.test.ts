@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
 
+import { heldBytes } from '@ambit/core/fuzzing';
 import { Outbox } from './outbox.ts';
 
 /** Takes one call at a time, when it is told to. */
@@ -111,6 +112,32 @@ describe('Outbox', () => {
       await turn();
     }
     assert.equal(stream.calls.join(''), 'x'.repeat(1_000));
+  });
+
+  it('holds little more than the bytes that come slowly, each alone, while nothing is taken', async (t) => {
+    let now = 0;
+    const clock = t.mock.method(performance, 'now', () => {
+      now += 5;
+      return now;
+    });
+    const stream = new SlowWritable();
+    const outbox = new Outbox(stream);
+    const bytes = 20_000;
+    const before = await heldBytes();
+    for (let n = 0; n < bytes; n += 1) {
+      outbox.write(Buffer.from('x'));
+      if (n % 100 === 0) {
+        await turn();
+      }
+    }
+    clock.mock.resetCalls();
+    const grown = (await heldBytes()) - before;
+    assert.ok(grown < 1_000_000, `${grown} bytes for ${bytes}`);
+    for (let n = 0; n < 10; n += 1) {
+      stream.proceed();
+      await turn();
+    }
+    assert.equal(stream.calls.join('').length, bytes);
   });
 
   it('tells writers to wait, and the stream says when not to', async () => {

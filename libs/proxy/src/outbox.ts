@@ -1,8 +1,8 @@
 /**
  * Copies what is written to a socket while others write to it too, so that it leaves with few calls.
  *
- * Rule: what comes alone leaves at once; what comes in quick succession leaves together at the end of the turn of the
- * event loop. The memory is the pool's: it is lent for as long as the socket reads it and never longer, and memory of
+ * Rule: what comes alone leaves at once; what comes in quick succession, or while the stream still holds something, leaves
+ * together at the end of the turn of the event loop. The memory is the pool's: it is lent for as long as the socket reads it and never longer, and memory of
  * a write that failed is not used again, because nobody says what still reads it.
  */
 import type { Writable } from 'node:stream';
@@ -42,7 +42,10 @@ export class Outbox {
   /** The chunk may change after the call. False: wait for the stream's `drain`. */
   write(chunk: Uint8Array): boolean {
     const now = performance.now();
-    const isBurst = this.#waiting + this.#underWay > 0 || now - this.#writtenAt < BURST_MS;
+    // Whatever the stream still holds, it takes nothing more at once: bytes would each wait as a write of their own.
+    const isBurst =
+      this.#waiting + this.#underWay + this.#stream.writableLength > 0 ||
+      now - this.#writtenAt < BURST_MS;
     this.#writtenAt = now;
     if (!isBurst && chunk.length <= COPIED_BYTES_MAX) {
       return this.#stream.write(Buffer.from(chunk));
