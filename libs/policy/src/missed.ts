@@ -1,9 +1,11 @@
 /**
  * Where nothing allowed: at which clauses each rule failed. For people (logs, `meshctl why`); it costs
  * an evaluation a clause, so it is called for refusals only.
+ *
+ * Rule: who is refused may ask again as fast as he likes, so nothing is compiled here twice.
  */
 import { evaluate } from './evaluate.ts';
-import type { CompiledPolicy, PolicyInput } from './types.ts';
+import type { Clause, CompiledPolicy, PolicyInput } from './types.ts';
 
 export interface MissedRule {
   /** `namespace/name` */
@@ -12,6 +14,18 @@ export interface MissedRule {
   readonly rule: number;
   /** Origins of the clauses that did not hold, joined by `and`; empty for a policy without rules. */
   readonly failedAt: string;
+}
+
+const alone = new WeakMap<Clause, readonly CompiledPolicy[]>();
+
+/** A policy of that clause and nothing else. Kept as long as the clause lives: `evaluate` prepares a policy once. */
+function policyOf(clause: Clause, policy: CompiledPolicy): readonly CompiledPolicy[] {
+  let policies = alone.get(clause);
+  if (policies === undefined) {
+    policies = [{ ...policy, rules: [{ clauses: [clause] }] }];
+    alone.set(clause, policies);
+  }
+  return policies;
 }
 
 /** Each rule of each enforced ALLOW policy, in order, at most `limit`; `evaluate` answers each clause alone. */
@@ -29,10 +43,7 @@ export function missedRules(
     }
     for (const [index, { clauses }] of policy.rules.entries()) {
       if (missed.length >= limit) return missed;
-      const failed = clauses.filter((clause) => {
-        const alone: CompiledPolicy = { ...policy, rules: [{ clauses: [clause] }] };
-        return !evaluate([alone], input).allowed;
-      });
+      const failed = clauses.filter((clause) => !evaluate(policyOf(clause, policy), input).allowed);
       const failedAt = failed.map(({ origin }) => origin || 'a condition').join(' and ');
       missed.push({ policy: name, rule: index, failedAt: failedAt || 'all of it' });
     }
