@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { type MeshObject, parseObject } from '@ambit/api';
 import { authorizeAtWaypoint, keyOf, MeshIndex, MeshModel, WaypointView } from '@ambit/model';
 
-import { standInFor } from './stand-in.ts';
+import { isStandIn, standInFor } from './stand-in.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -64,6 +64,17 @@ describe('standInFor', () => {
       assert.equal(standInFor(object), undefined);
     });
   }
+
+  it('is marked by whoever makes it, and not by what it stands for', () => {
+    const marks = { 'ambit.io/stand-in': 'true', 'ambit.io/stand-in-anywhere': 'true' };
+    const claimed = policy({ selector: SELECTOR, action: 'DENY', rules: [{}] }, marks);
+    assert.equal(parseObject(claimed).object, undefined);
+    const object = standInFor(claimed);
+    assert.ok(object !== undefined && isStandIn(object));
+    assert.deepEqual(object.metadata.annotations, { 'ambit.io/stand-in': 'true' });
+    const anywhere = standInFor(policy({ action: 'DENY', targetRef5: 1 }));
+    assert.deepEqual(anywhere?.metadata.annotations, marks);
+  });
 
   it('demands identities where a PeerAuthentication cannot be read', () => {
     const object = standInFor(

@@ -5,8 +5,7 @@
  * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace, and whatever goes
  * through the namespace's waypoints and services.
  */
-import { type MeshObject, parseObject } from '@ambit/api';
-import { ANYWHERE, STAND_IN } from '@ambit/model';
+import { ANYWHERE, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -45,9 +44,8 @@ export function standInsFor(written: Json): readonly MeshObject[] {
     ...(isRead ? [{ where: scope, mark: {} }] : []),
     { where: {}, mark: { [ANYWHERE]: 'true' } },
   ];
-  for (const one of metadataOf(recordOf(written['metadata']))) {
+  for (const metadata of metadataOf(recordOf(written['metadata']))) {
     for (const { where, mark } of places) {
-      const metadata = { ...one, annotations: { [STAND_IN]: 'true', ...mark } };
       const { apiVersion, kind } = written;
       const { object } = parseObject({
         apiVersion,
@@ -55,12 +53,17 @@ export function standInsFor(written: Json): readonly MeshObject[] {
         metadata,
         spec: { ...where, ...meaning },
       });
-      if (object === undefined) continue;
-      MADE.add(object.metadata.annotations);
-      found.push(object);
+      if (object !== undefined) found.push(marked(object, mark));
     }
   }
   return found;
+}
+
+/** Only afterwards: no object that is read may say so of itself. */
+function marked(object: MeshObject, mark: Readonly<Record<string, string>>): MeshObject {
+  const annotations = { [STAND_IN]: 'true', ...mark };
+  MADE.add(annotations);
+  return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
 /** Made here, or a copy of that with the same annotations; what an object says of itself, anybody can write. */

@@ -29,6 +29,15 @@ const withMeta = (object: object, metadata: object) => ({
   metadata: { name: 'reviews', namespace: 'shop', ...metadata },
 });
 
+const standsIn = (
+  namespace: string,
+  annotations: object = { 'ambit.io/stand-in': 'true' },
+  labels: object = {},
+) => ({
+  ...inGroup('security.istio.io', 'AuthorizationPolicy', { action: 'DENY', rules: [{}] }),
+  metadata: { name: 'x', namespace, annotations, labels },
+});
+
 describe('judge', () => {
   const ROWS: readonly (readonly [
     title: string,
@@ -43,6 +52,24 @@ describe('judge', () => {
       'a new label on what is wrong already',
       withMeta(BAD, { labels: { a: 'b' } }),
       { operation: 'UPDATE', oldObject: BAD },
+      'true unchanged',
+    ],
+    [
+      'a policy that says that it stands in for one',
+      standsIn('shop'),
+      { group: 'security.istio.io' },
+      'false invalid_resource',
+    ],
+    [
+      'a change of that alone',
+      standsIn('shop'),
+      { group: 'security.istio.io', operation: 'UPDATE', oldObject: standsIn('shop', {}) },
+      'false invalid_resource',
+    ],
+    [
+      'a new label where it was said already',
+      standsIn('shop', undefined, { a: 'b' }),
+      { group: 'security.istio.io', operation: 'UPDATE', oldObject: standsIn('shop') },
       'true unchanged',
     ],
     [

@@ -6,7 +6,13 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 
-import { type Finding, formatFinding, parseObject, WAYPOINT_CLASSES } from '@ambit/api';
+import {
+  type Finding,
+  formatFinding,
+  type ParseResult,
+  parseObject,
+  WAYPOINT_CLASSES,
+} from '@ambit/api';
 
 import type { AdmissionRequest, Verdict, VerdictReason } from './admission-review.ts';
 
@@ -34,9 +40,7 @@ export function judge(request: AdmissionRequest): Verdict {
   if (metadataOf(object)['deletionTimestamp'] !== undefined) return allow('deleting');
   const isMesh = MESH_GROUPS.includes(group);
   if (!isMesh && !(group === GATEWAY_GROUP && concernsMesh(object))) return allow('foreign');
-  const { findings } = parseObject(prepare(object), {
-    ...(request.namespace === '' ? {} : { defaultNamespace: request.namespace }),
-  });
+  const { findings } = parse(request, object);
   const errors = findings.filter(({ severity }) => severity === 'error');
   const notes = findings.filter(
     ({ severity, code }) => severity === 'warning' || TOLD_NOTES.includes(code),
@@ -44,13 +48,17 @@ export function judge(request: AdmissionRequest): Verdict {
   const warnings = [...errors, ...notes].map(sentence);
   if (errors.length === 0) return allow('valid', warnings);
   if (!isMesh) return allow('valid', warnings);
-  if (isUnchanged(request)) return allow('unchanged', warnings);
+  if (isUnchanged(request, errors)) return allow('unchanged', warnings);
   return {
     allowed: false,
     reason: 'invalid_resource',
     causes: errors.map((finding) => ({ field: finding.path, message: sentence(finding) })),
     warnings: notes.map(sentence),
   };
+}
+
+function parse({ namespace }: AdmissionRequest, object: JsonObject): ParseResult {
+  return parseObject(prepare(object), namespace === '' ? {} : { defaultNamespace: namespace });
 }
 
 function allow(reason: VerdictReason, warnings: readonly string[] = []): Verdict {
@@ -64,11 +72,16 @@ function sentence(finding: Finding): string {
 
 /**
  * An object that is stored already, wrong as it is, must stay open to changes of other things: labels,
- * finalizers, owner references. It has a condition that says what is wrong.
+ * finalizers, owner references. It has a condition that says what is wrong. What is newly wrong in its metadata is no such change.
  */
-function isUnchanged({ operation, object, oldObject }: AdmissionRequest): boolean {
+function isUnchanged(request: AdmissionRequest, errors: readonly Finding[]): boolean {
+  const { operation, object, oldObject } = request;
   if (operation !== 'UPDATE' || object === undefined || oldObject === undefined) return false;
-  return isDeepStrictEqual(meaning(object), meaning(oldObject));
+  if (!isDeepStrictEqual(meaning(object), meaning(oldObject))) return false;
+  const inMetadata = errors.filter(({ path }) => path.startsWith('metadata.'));
+  if (inMetadata.length === 0) return true;
+  const before = new Set(parse(request, oldObject).findings.map(({ path }) => path));
+  return inMetadata.every(({ path }) => before.has(path));
 }
 
 function meaning(object: JsonObject): unknown {

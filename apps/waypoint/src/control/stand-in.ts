@@ -6,8 +6,8 @@
  * service with a route to another namespace, decides for workloads of other namespaces.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type AuthorizationPolicy, type MeshObject, parseObject } from '@ambit/api';
-import { SEMANTICS_VERSION, STAND_IN } from '@ambit/model';
+import { type AuthorizationPolicy, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
+import { SEMANTICS_VERSION } from '@ambit/model';
 import type { ObjectResource } from '@ambit/xds';
 
 const POLICY = /^AuthorizationPolicy\/([^/]+)\/([^/]+)$/;
@@ -76,8 +76,10 @@ function refusal(
   const { object } = parseObject({
     apiVersion: 'security.istio.io/v1',
     kind: 'AuthorizationPolicy',
-    metadata: { namespace, name, annotations: { [STAND_IN]: 'true' } },
+    metadata: { namespace, name },
     spec: { action: 'DENY', rules: [{}], ...scope },
   });
-  return object?.kind === 'AuthorizationPolicy' ? object : undefined;
+  if (object?.kind !== 'AuthorizationPolicy') return undefined;
+  // Only afterwards: no object that is read may say so of itself.
+  return { ...object, metadata: { ...object.metadata, annotations: { [STAND_IN]: 'true' } } };
 }

@@ -9,6 +9,7 @@ import {
   referenceGrantRules,
   tcpRouteRules,
 } from './gateway.ts';
+import { reservedAnnotationRules } from './reserved-annotations.ts';
 import { peerAuthenticationRules, requestAuthenticationRules } from './security.ts';
 import { serviceEntryRules, workloadEntryRules } from './service-entry.ts';
 import { View } from './view.ts';
@@ -32,6 +33,8 @@ const RULES: ReadonlyMap<string, (root: View) => void> = new Map([
 /** Findings on the object of `kind`; tolerant of any shape, since the schema reports shapes. */
 export function semanticFindings(kind: string, root: Record<string, unknown>): readonly Finding[] {
   const findings: Finding[] = [];
-  RULES.get(kind)?.(new View(root, findings, [], root));
+  const view = new View(root, findings, [], root);
+  reservedAnnotationRules(view);
+  RULES.get(kind)?.(view);
   return findings;
 }

@@ -18,11 +18,6 @@ export const SERVICE_ACCOUNT = 'gateway.istio.io/service-account';
 export const TUNNEL = 'networking.istio.io/tunnel';
 export const TRAFFIC_DISTRIBUTION = 'networking.istio.io/traffic-distribution';
 export const DRY_RUN = 'istio.io/dry-run';
-/** On what is in force instead of a security object that is refused and was never accepted. */
-export const STAND_IN = 'ambit.io/stand-in';
-
-/** On one of which nobody knows where it was to hold: it does in its namespace, and at whatever it could have named there. */
-export const ANYWHERE = 'ambit.io/stand-in-anywhere';
 
 export const WAYPOINT_CLASSES: ReadonlySet<string> = new Set(['istio-waypoint', 'ambit-waypoint']);
 

@@ -1,33 +1,33 @@
 /**
  * The objects that people and the cluster wrote, by key, with the indexes that the derivations read.
  */
-import type {
-  AuthorizationPolicy,
-  DestinationRule,
-  EndpointSlice,
-  Finding,
-  Gateway,
-  GRPCRoute,
-  HTTPRoute,
-  LocalTargetRef,
-  MeshObject,
-  Namespace,
-  Node,
-  ObjectKey,
-  PeerAuthentication,
-  Pod,
-  ReferenceGrant,
-  RequestAuthentication,
-  Service,
-  ServiceEntry,
-  TCPRoute,
-  VirtualService,
-  WorkloadEntry,
+import {
+  ANYWHERE,
+  type AuthorizationPolicy,
+  type DestinationRule,
+  type EndpointSlice,
+  type Finding,
+  type Gateway,
+  type GRPCRoute,
+  type HTTPRoute,
+  type LocalTargetRef,
+  type MeshObject,
+  type Namespace,
+  type Node,
+  type ObjectKey,
+  type PeerAuthentication,
+  type Pod,
+  type ReferenceGrant,
+  type RequestAuthentication,
+  type Service,
+  type ServiceEntry,
+  type TCPRoute,
+  type VirtualService,
+  type WorkloadEntry,
 } from '@ambit/api';
 
 import type { Graph, Source } from '../graph/graph.ts';
 import { type Labels, type ModelOptions, objectKey, resolveHost, selectorBucket } from './keys.ts';
-import { ANYWHERE } from './labels.ts';
 
 export type Route = GRPCRoute | HTTPRoute | TCPRoute;
 

@@ -1,12 +1,17 @@
 /**
  * What the model says about each object: accepted or not, what it attaches to, what it lacks.
  */
-import type { Finding, MeshObject, Namespace, ObjectKey } from '@ambit/api';
+import {
+  type Finding,
+  type MeshObject,
+  type Namespace,
+  type ObjectKey,
+  STAND_IN,
+} from '@ambit/api';
 import { isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
-import { STAND_IN } from '../objects/labels.ts';
 import { DEFAULT_REVISION } from '../objects/revision.ts';
 import type { ObjectStatus } from '../types.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';

@@ -4,11 +4,10 @@
  * A policy that does not compile stays known by name: whoever it may concern is refused while it is
  * here, because what it says could be a refusal.
  */
-import type { AuthorizationPolicy, ObjectKey } from '@ambit/api';
+import { type AuthorizationPolicy, type ObjectKey, STAND_IN } from '@ambit/api';
 import { type CompiledPolicy, compileAuthorizationPolicy, PolicyError } from '@ambit/policy';
 
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
-import { STAND_IN } from '../objects/labels.ts';
 import { targetsOf } from '../objects/sources.ts';
 
 interface Entry {

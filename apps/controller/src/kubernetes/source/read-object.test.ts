@@ -79,6 +79,20 @@ describe('readObject', () => {
     const other = read(of('2', { spec: 1 }), now);
     assert.ok(other.kind === 'refused' && other.inForce === undefined);
   });
+
+  it('takes no policy that says of itself that it stands in, or where', () => {
+    for (const name of ['ambit.io/stand-in', 'ambit.io/stand-in-anywhere']) {
+      const found = read({
+        apiVersion: 'security.istio.io/v1',
+        kind: 'AuthorizationPolicy',
+        metadata: { name: 'p', namespace: 'n', uid: '1', annotations: { [name]: 'true' } },
+        spec: { selector: { matchLabels: { app: 'a' } }, action: 'DENY', rules: [{}] },
+      } as unknown as KubeObject);
+      assert.ok(found.kind === 'refused' && found.isStandIn);
+      const made = { 'ambit.io/stand-in': 'true' };
+      assert.deepEqual(found.inForce?.metadata.annotations, made, 'its scope can be read');
+    }
+  });
 });
 
 /** As the API server gives it. */

@@ -51,6 +51,25 @@ describe('what DirectorySource keeps of objects', () => {
     assert.equal(view.refused.size, 0);
   });
 
+  it('takes no policy that says of itself that it stands in', async () => {
+    const key = 'AuthorizationPolicy/n/p';
+    const claim = (spec: string): string =>
+      policy(spec).replace(
+        'namespace: n',
+        'namespace: n, annotations: {ambit.io/stand-in: "true"}',
+      );
+    const allow = '{rules: [{from: [{source: {namespaces: [a]}}]}]}';
+    write('a/p.yaml', policy(allow));
+    const view = await start('a');
+    write('a/p.yaml', claim('{action: DENY, rules: [{}, {}]}'));
+    await view.waitFor(() => view.refused.has(key), 'refused');
+    assert.equal(view.objects.get(key), 'ALLOW 1', 'the version before it');
+    rmSync(at('a/p.yaml'));
+    await view.waitFor(() => !view.objects.has(key), 'gone');
+    write('a/p.yaml', claim(allow));
+    await view.waitFor(() => view.objects.get(key) === 'stand-in ALLOW 0', 'stood in for');
+  });
+
   it('stands in for a policy that was never accepted, until it is right, or gone, or refuses nothing', async () => {
     const key = 'AuthorizationPolicy/n/p';
     write('a/p.yaml', policy('{action: DENY, rulez: []}'));
