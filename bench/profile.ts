@@ -19,6 +19,7 @@ import { startOrigin } from './peers/nginx.ts';
 import { type BenchLab, MESH } from './suites/bench-lab.ts';
 import { startBenchLab } from './suites/mesh-start.ts';
 import type { SuiteOptions } from './suites/suite.ts';
+import { CONNECTING } from './suites/tunnel-measures.ts';
 import { SERVER_PORTS } from './suites/tunnel-subjects.ts';
 import { TUNNEL_MESH_YAML, TUNNEL_PLAIN_YAML } from './suites/tunnel-world.ts';
 import { checkMesh } from './suites/waypoint.ts';
@@ -27,8 +28,8 @@ import { WAYPOINT_MESH_YAML, WAYPOINT_PLAIN_YAML } from './suites/waypoint-world
 
 const ROOT = dirname(import.meta.dirname);
 const CONNECTIONS = 64;
-/** What is started and warmed up first is of no interest. */
-const WARM_SECONDS = 2;
+/** What is started and compiled first is of no interest. */
+const WARM_SECONDS = 20;
 /** A thread writes some megabytes. */
 const WRITTEN_WITHIN_MS = 30_000;
 /** Of each program in the table's file; the flame graph has them all. */
@@ -71,6 +72,13 @@ const requested = (title: string, run: typeof runWrk): Profiled => ({
   },
 });
 
+const wrkOver =
+  (connections: number, headers: Readonly<Record<string, string>>) =>
+  async (lab: BenchLab, address: string, seconds: number) => {
+    const load = { url: `http://${address}:${SERVER_PORTS.web}/`, connections, headers, seconds };
+    return await runWrk(lab.place(`${MESH}/client`).netns, load);
+  };
+
 const PROFILED: readonly Profiled[] = [
   tunnelled('Agents: bytes over 8 connections', async (lab, address, seconds) => {
     const client = lab.place(`${MESH}/client`).netns;
@@ -86,11 +94,11 @@ const PROFILED: readonly Profiled[] = [
       seconds,
     });
   }),
-  tunnelled('Agents: requests of 1 KB over 64 connections', async (lab, address, seconds) => {
-    const url = `http://${address}:${SERVER_PORTS.web}/`;
-    const load = { url, connections: CONNECTIONS, headers: {}, seconds };
-    return await runWrk(lab.place(`${MESH}/client`).netns, load);
-  }),
+  tunnelled('Agents: requests of 1 KB over 64 connections', wrkOver(CONNECTIONS, {})),
+  tunnelled(
+    'Agents: new connections, one request each',
+    wrkOver(CONNECTING, { Connection: 'close' }),
+  ),
   requested('Waypoint: HTTP/1.1, mTLS on both sides', runWrk),
   requested('Waypoint: HTTP/2, mTLS on both sides', runH2load),
 ];
@@ -144,8 +152,9 @@ async function profileOne(
     }
     const origin = { folder: folder.path, name: 'origin', port: SERVER_PORTS.web };
     await using _origin = await startOrigin(lab.place(`${MESH}/server`).netns, origin);
-    const loaded = load(lab, WARM_SECONDS + seconds + 1);
-    await systemClock.sleep(WARM_SECONDS * 1_000);
+    const warmSeconds = options.quick ? 2 : WARM_SECONDS;
+    const loaded = load(lab, warmSeconds + seconds + 1);
+    await systemClock.sleep(warmSeconds * 1_000);
     writeFileSync(join(profiles, 'start'), String(seconds * 1_000));
     await loaded;
     await written(profiles);

@@ -154,6 +154,28 @@ describe('runRounds', () => {
     );
   });
 
+  it('counts nothing of the rounds before the first', async () => {
+    const order: string[] = [];
+    const { samples, failures } = await runRounds({
+      ...{ rounds: 1, warmUpRounds: 1, cases: ['a', 'b'], subjectsOf: () => ['x', 'y'] },
+      measure: async (name, subject) => {
+        order.push(name + subject);
+        if (order.length === 1) {
+          throw new Error('cold');
+        }
+        return { ms: order.length };
+      },
+      onProgress: () => undefined,
+      signal: new AbortController().signal,
+    });
+    assert.equal(order.join(' '), 'ax ay bx by ax ay bx by');
+    assert.deepEqual(
+      samples.map(({ round, values }) => [round, values['ms']]),
+      [5, 6, 7, 8].map((ms) => [0, ms]),
+    );
+    assert.deepEqual(failures, []);
+  });
+
   it('rotates an empty list too', () => {
     assert.deepEqual(rotated([], 3), []);
   });

@@ -7,6 +7,8 @@ import type { Failure, Sample } from './result.ts';
 
 export interface RoundsOptions {
   readonly rounds: number;
+  /** Before the first, and not counted: a program that runs for days has compiled what it does often. */
+  readonly warmUpRounds?: number;
   readonly cases: readonly string[];
   /** Names of those that can do the case. */
   readonly subjectsOf: (caseName: string) => readonly string[];
@@ -21,20 +23,25 @@ export async function runRounds(
 ): Promise<{ readonly samples: Sample[]; readonly failures: Failure[] }> {
   const samples: Sample[] = [];
   const failures: Failure[] = [];
-  for (let round = 0; round < options.rounds; round += 1) {
+  for (let round = -(options.warmUpRounds ?? 0); round < options.rounds; round += 1) {
     for (const caseName of options.cases) {
-      for (const subject of rotated(options.subjectsOf(caseName), round)) {
+      for (const subject of rotated(options.subjectsOf(caseName), Math.max(0, round))) {
         options.signal.throwIfAborted();
         const at = { case: caseName, subject, round };
-        const label = `round ${round + 1}/${options.rounds} ${caseName} ${subject}`;
+        const which = round < 0 ? 'warm-up' : `round ${round + 1}/${options.rounds}`;
+        const label = `${which} ${caseName} ${subject}`;
         const end = watchConditions();
         try {
           const values = await options.measure(caseName, subject);
-          samples.push({ ...at, values, conditions: end() });
+          if (round >= 0) {
+            samples.push({ ...at, values, conditions: end() });
+          }
           options.onProgress(`${label}: ${valuesLine(values)}`);
         } catch (error) {
           const reason = error instanceof Error ? error.message : String(error);
-          failures.push({ ...at, reason: reason.slice(0, 2_000) });
+          if (round >= 0) {
+            failures.push({ ...at, reason: reason.slice(0, 2_000) });
+          }
           options.onProgress(`${label}: FAILED ${reason}`);
         }
       }

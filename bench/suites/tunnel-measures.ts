@@ -28,6 +28,9 @@ export type TunnelCase = (typeof TUNNEL_CASES)[number];
 export interface TunnelSettings {
   /** Of each HAProxy, and workers of each agent. */
   readonly threads: number;
+  /** Whole rounds before the first that counts. */
+  readonly warmUpRounds: number;
+  /** Before each sample. */
   readonly warmUpSeconds: number;
   readonly seconds: number;
   readonly idleConnections: number;

@@ -67,6 +67,7 @@ export const runWaypoint: Suite = async (options) => {
   ];
   const seconds = options.quick ? 1 : 3;
   const warmUpSeconds = 1;
+  const warmUpRounds = options.quick ? 0 : 1;
   await using _subjects = {
     [Symbol.asyncDispose]: async () => {
       await Promise.all(subjects.map(async (one) => await one.close?.()));
@@ -74,6 +75,7 @@ export const runWaypoint: Suite = async (options) => {
   };
   const measured = await runRounds({
     rounds: options.rounds,
+    warmUpRounds,
     cases: chosenCases([...HTTP_CASES.keys()], options),
     subjectsOf: (name) =>
       subjects.filter((one) => one.canDo(caseOf(name))).map(({ subject }) => subject.name),
@@ -89,7 +91,7 @@ export const runWaypoint: Suite = async (options) => {
   });
   return {
     settings: {
-      ...{ seconds, warmUpSeconds, connections: CONNECTIONS },
+      ...{ seconds, warmUpSeconds, warmUpRounds, connections: CONNECTIONS },
       ...{ ratePerSecond: RATE_PER_SECOND, rateConnections: RATE_CONNECTIONS },
       congestionControl: `${CONGESTION}, by route`,
       waypointNode: waypoint?.node.name ?? 'none',
