@@ -361,6 +361,39 @@ describe('evaluate, hosts and headers', () => {
     });
   }
 
+  for (const [named, sent, asked, to, allow, deny] of [
+    // What the rule names, what is sent, the port that the caller asked for, the endpoint's.
+    ['x:80', 'x:80', 80, 8080, true, true],
+    ['x:80', 'x:81', 80, 80, false, true],
+    ['x:80', 'x:81', 80, 8080, false, true],
+    ['x:8080', 'x:81', 80, 8080, false, true],
+    ['x:81', 'x:81', 80, 80, false, true],
+    ['x:81', 'x:81', 80, 81, false, true],
+    ['x:81', 'x:81', 81, 8080, true, true],
+    ['x:*', 'x:81', 80, 80, true, true],
+    ['*:80', 'x:81', 80, 80, false, true],
+    ['*:81', 'x.:81', 80, 80, false, true],
+    ['*:81', 'x:81', 81, 80, true, true],
+    ['*', 'x:81', 80, 80, true, true],
+    ['[::1]:80', '[::1]:81', 80, 80, false, true],
+    ['x:80', 'x:8080', 8080, 8080, false, false],
+    ['x:80', 'x:9090', 9090, 8080, false, false],
+    ['x:80', 'y:81', 80, 80, false, false],
+    ['x:80', 'x:81', undefined, 80, false, true],
+    ['x:81', 'x:81', undefined, 80, false, true],
+    ['x:81', 'x:81', undefined, 81, true, true],
+  ] as const) {
+    const place = `port ${asked ?? '-'}, which is ${to} of the endpoint`;
+    it(`judges ${named} by ${sent} at ${place}: ${allow} and ${deny}`, () => {
+      const parts = { destinationPort: to, ...(asked === undefined ? {} : { askedPort: asked }) };
+      const point = { ...http({ host: sent }), connection: connection(parts) };
+      const some = matches({ to: [{ hosts: [named] }] }, point);
+      const none = matches({ to: [{ notHosts: [named] }] }, point);
+      assert.deepEqual([some.allow, some.deny], [allow, deny]);
+      assert.deepEqual([none.allow, none.deny], [!deny, !allow]);
+    });
+  }
+
   it('compares what is no ASCII by its bytes', () => {
     const inLatin1 = (text: string): string => Buffer.from(text).toString('latin1');
     const rule: RuleParts = { when: [{ key: 'request.headers[a]', values: ['é*', 'x'] }] };

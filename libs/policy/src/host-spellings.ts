@@ -1,10 +1,13 @@
 /**
  * What else a server may take a host for: with a port or without, a dot behind the name, an address in another spelling.
  *
- * Only for the strict side, where more spellings refuse more: a DENY of a host, and an ALLOW that forbids one.
+ * The one rule: a port that is written is the caller's word. More spellings only ever refuse more: a DENY of a host, and an ALLOW that
+ * forbids one, hold for any of them; an ALLOW of a host, and a DENY that spares one, do not hold by a port that nobody connected to.
  */
 import { canonicalIp } from '@ambit/api';
-import type { PathPattern } from './types.ts';
+import type { ConnectionAttributes, PathPattern } from './types.ts';
+
+type Ports = Pick<ConnectionAttributes, 'askedPort' | 'destinationPort'>;
 
 const PORT = /:(\d+)$/;
 const DEFAULT_PORT = 80;
@@ -20,17 +23,33 @@ interface HostParts {
 }
 
 /**
- * A port leads no server to another host, and a dot behind a name makes no other name (RFC 3986 §3.2.2). Who leaves the port out
- * means the default one (RFC 9110 §4.2.1) or, with clients that never write it, the one that the connection goes to.
+ * A port leads no server to another host, so whichever is written, the one that the connection goes to is served; and a dot behind a
+ * name makes no other name (RFC 3986 §3.2.2). Who leaves the port out means the default one (RFC 9110 §4.2.1) or that of the connection.
  */
-export function otherSpellings(host: string, destinationPort: number): readonly string[] {
+export function otherSpellings(
+  host: string,
+  { askedPort, destinationPort }: Ports,
+): readonly string[] {
   const { name, bare, port } = partsOf(host);
   if (bare === '') {
     return NONE;
   }
+  const served = [`${bare}:${destinationPort}`, `${bare}:${askedPort ?? destinationPort}`];
   return port === ''
-    ? [bare, `${bare}:${DEFAULT_PORT}`, `${bare}:${destinationPort}`]
-    : [name, bare, `${bare}${port}`];
+    ? [bare, `${bare}:${DEFAULT_PORT}`, ...served]
+    : [name, bare, `${bare}${port}`, ...served];
+}
+
+/** `host` with the port that the caller connected to, where it wrote another; undefined: it wrote none, or that one. */
+export function withAskedPort(
+  host: string,
+  { askedPort, destinationPort }: Ports,
+): string | undefined {
+  const [written = ''] = PORT.exec(host) ?? [];
+  const asked = `:${askedPort ?? destinationPort}`;
+  return written === '' || written === asked
+    ? undefined
+    : `${host.slice(0, host.length - written.length)}${asked}`;
 }
 
 /** The port that a connection goes to may decide whether it fits. */

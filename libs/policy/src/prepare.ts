@@ -6,7 +6,7 @@
  */
 import { cidrContains } from '@ambit/api';
 import type { EvaluationContext } from './evaluation-context.ts';
-import { otherSpellings, withOneSpelling } from './host-spellings.ts';
+import { otherSpellings, withAskedPort, withOneSpelling } from './host-spellings.ts';
 import type { PathIndex } from './path-index.ts';
 import { compilePatterns, octetsOf } from './pattern.ts';
 import { indexRules } from './rule-paths.ts';
@@ -293,19 +293,7 @@ function requestChecks(l7: L7Match): RequestCheck[] {
     { some: l7.paths, none: l7.notPaths },
     text((request) => request.path),
   );
-  addChecks(
-    checks,
-    { some: l7.hosts.map(lowerCase), none: l7.notHosts.map(lowerCase) },
-    (patterns, wanted) => {
-      const test = compilePatterns(patterns);
-      const strictTest = compilePatterns(withOneSpelling(patterns));
-      // A DENY that asks for a host, and an ALLOW that forbids one, hold however it is written.
-      return (_request, { host, connection }, broad) =>
-        (test(host) ||
-          (broad === wanted &&
-            otherSpellings(host, connection.destinationPort).some(strictTest))) === wanted;
-    },
-  );
+  addChecks(checks, { some: l7.hosts.map(lowerCase), none: l7.notHosts.map(lowerCase) }, hostCheck);
   addChecks(checks, { some: l7.headers, none: l7.notHeaders }, (headers, wanted) => {
     const tests = headers.map(headerTest);
     // A DENY that asks for a value, and an ALLOW that forbids one, hold for any of several.
@@ -313,6 +301,23 @@ function requestChecks(l7: L7Match): RequestCheck[] {
       tests.some((test) => test(request, broad === wanted)) === wanted;
   });
   return checks;
+}
+
+function hostCheck(hosts: readonly PathPattern[], wanted: boolean): RequestCheck {
+  const test = compilePatterns(hosts);
+  const strictTest = compilePatterns(withOneSpelling(hosts));
+  return (_request, { host, connection }, broad) => {
+    // A DENY that asks for a host, and an ALLOW that forbids one, hold however it is written.
+    if (broad === wanted) {
+      const isHeld = test(host) || otherSpellings(host, connection).some(strictTest);
+      return isHeld === wanted;
+    }
+    if (!test(host)) {
+      return !wanted;
+    }
+    const asked = withAskedPort(host, connection);
+    return (asked === undefined || test(asked)) === wanted;
+  };
 }
 
 function lowerCase<Pattern extends PathPattern>(pattern: Pattern): Pattern {

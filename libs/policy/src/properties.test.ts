@@ -124,13 +124,17 @@ const policy: fc.Arbitrary<CompiledPolicy> = fc.record({
   rules,
 });
 const identity = fc.record({ trustDomain: word, namespace: word, serviceAccount: word });
+const place = { sourceIp: address, destinationIp: address, destinationPort: port };
 const connection: fc.Arbitrary<ConnectionAttributes> = fc.oneof(
-  fc.record({ sourceIp: address, destinationIp: address, destinationPort: port, source: identity }),
-  fc.record({ sourceIp: address, destinationIp: address, destinationPort: port }),
+  fc.record({ ...place, source: identity }),
+  fc.record({ ...place, source: identity, askedPort: fc.constantFrom(1, 2, 80) }),
+  fc.record(place),
 );
 const request: fc.Arbitrary<RequestAttributes> = fc
   .record({
-    host: fc.tuple(word, fc.constantFrom('', '.', ':80', '.:80')).map((parts) => parts.join('')),
+    host: fc
+      .tuple(word, fc.constantFrom('', '.', ':80', '.:80', ':1', ':2', ':9'))
+      .map((parts) => parts.join('')),
     method: word,
     path: word,
     headers: fc.dictionary(fc.constantFrom('x', 'y'), word),
@@ -181,12 +185,20 @@ function kind<T>(
   return (some.length === 0 || some.filter(hit).length > 0) && none.filter(hit).length === 0;
 }
 
-/** All that a server takes for the same host, where a rule is read to the stricter side. */
-function spellings(host: string, toPort: number, isStrict: boolean): readonly string[] {
+/** Whether one of `hosts` is meant: by anything that a server may take it for, or by all that it says. */
+function isHost(
+  hosts: readonly PathPattern[],
+  host: string,
+  { destinationPort: to, askedPort: asked = to }: ConnectionAttributes,
+  isWide: boolean,
+): boolean {
   const [, name = '', port = ''] = /^(.*?)(:\d+)?$/s.exec(host) ?? [];
   const bare = name.replace(/\.$/, '');
-  const ports = port === '' ? [':80', `:${toPort}`] : [port];
-  return isStrict && bare !== '' ? [host, name, bare, ...ports.map((one) => bare + one)] : [host];
+  const hits = (one: string): boolean =>
+    hosts.some((item) => new RegExp(toRegExp(item).source, 'i').test(one));
+  if (!isWide) return [host, ...(port === '' ? [] : [`${name}:${asked}`])].every(hits);
+  const ports = [`:${to}`, `:${asked}`, port === '' ? ':80' : port];
+  return [host, ...(bare === '' ? [] : [name, bare, ...ports.map((one) => bare + one)])].some(hits);
 }
 
 function slowMatch(
@@ -223,11 +235,8 @@ function slowMatch(
             l7.undecidable.length > 0 ? !allow : undefined,
             kind(l7.methods, l7.notMethods, text(r.method)),
             kind(l7.paths, l7.notPaths, text(r.path)),
-            kind(l7.hosts, l7.notHosts, (h) =>
-              spellings(r.host, c.destinationPort, l7.hosts.includes(h) !== allow).some((host) =>
-                new RegExp(toRegExp(h).source, 'i').test(host),
-              ),
-            ),
+            l7.hosts.length === 0 ? undefined : isHost(l7.hosts, r.host, c, !allow),
+            l7.notHosts.length === 0 ? undefined : !isHost(l7.notHosts, r.host, c, allow),
             kind(l7.headers, l7.notHeaders, (h) => {
               const value = r.header(h.name);
               return value !== undefined && h.values.some((v) => toRegExp(v).test(value));

@@ -108,6 +108,8 @@ export interface ConnectionAttributes {
   readonly destinationIp: Uint8Array;
   /** The final (target) port, never 15008. */
   readonly destinationPort: number;
+  /** The port that the caller asked for, where it may be another than the final one: that of a service. */
+  readonly askedPort?: number;
   /** SPIFFE id of the verified peer; absent for plaintext. */
   readonly source?: {
     readonly trustDomain: string;

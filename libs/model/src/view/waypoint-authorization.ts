@@ -127,11 +127,12 @@ class Authorization implements WaypointAuthorization {
   }
 
   #decideSet(set: PolicySet, ip: Uint8Array, port: number): PolicyDecision {
-    const { caller, request } = this.#question;
+    const { caller, request, destination } = this.#question;
     const connection: ConnectionAttributes = {
       sourceIp: this.#sourceIp,
       destinationIp: ip,
       destinationPort: port,
+      askedPort: destination.port,
       source: caller,
     };
     const input = request === undefined ? { connection } : { connection, request };

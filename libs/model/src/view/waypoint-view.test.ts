@@ -148,6 +148,29 @@ describe('authorizeAtWaypoint', () => {
       assert.deepEqual(allowed, [true, false], String(hosts));
     }
   });
+
+  it('takes nobody who writes another port for one of another port', () => {
+    const deny = (hosts: readonly string[]) =>
+      policy('p', { action: 'DENY', rules: [{ to: [{ operation: { hosts } }] }] });
+    const allow = (hosts: readonly string[]) =>
+      policy('p', { rules: [{ to: [{ operation: { hosts } }] }] });
+    for (const [object, host, expected] of [
+      [deny(['x:80']), 'x:81', false],
+      [deny(['x:81']), 'x:80', true],
+      [allow(['x:81']), 'x:81', false],
+      [allow(['x:80']), 'x:80', true],
+    ] as const) {
+      const { view, index } = viewOf(object);
+      const { beforeRoute } = authorizeAtWaypoint({
+        view,
+        index,
+        caller: { trustDomain: 't', namespace: 'shop', serviceAccount: 'client', ip: '10.0.0.9' },
+        destination: { service: reviews(index), port: 80 },
+        request: { host, method: 'GET', path: '/', header: () => undefined },
+      });
+      assert.equal(beforeRoute.verdict.allowed, expected, host);
+    }
+  });
 });
 
 describe('WaypointView.policies', () => {
