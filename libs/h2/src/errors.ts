@@ -54,8 +54,24 @@ export function protocolError(number: ErrorNumber, message: string, side: ErrorS
   return new H2Error(code, message, { side, number });
 }
 
-/** RST_STREAM from the peer. */
+/** By side and code of RST_STREAM; as many as RFC 9113 knows. */
+const resets = new Map<string, MeshError>();
+
+/**
+ * RST_STREAM from the peer. One error for all streams that are reset so: a peer may reset thousands a second, and each
+ * error of its own would cost a stack.
+ */
 export function resetByPeer(number: ErrorNumber, side: ErrorSide): MeshError {
+  if (number > ERROR.HTTP_1_1_REQUIRED) {
+    return newReset(number, side);
+  }
+  const key = `${side} ${number}`;
+  const error = resets.get(key) ?? newReset(number, side);
+  resets.set(key, error);
+  return error;
+}
+
+function newReset(number: ErrorNumber, side: ErrorSide): MeshError {
   if (number === ERROR.REFUSED_STREAM) {
     const message = 'the peer refused the stream';
     return new H2Error('H2_REFUSED', message, { side, number, retryable: true });

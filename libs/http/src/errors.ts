@@ -123,6 +123,19 @@ export function toHttpError(error: unknown, side: ErrorSide = 'local'): HttpErro
   return new HttpError('HTTP_INTERNAL', message.slice(0, 200), { side, cause: error });
 }
 
+const gone = new WeakMap<MeshError, HttpError>();
+
+/** The client is not there any more. One error for all that share a cause: clients may go by the thousand. */
+export function clientGone(cause: MeshError): HttpError {
+  let error = gone.get(cause);
+  if (error === undefined) {
+    const message = `the client went away: ${cause.message}`.slice(0, 200);
+    error = new HttpError('HTTP_CLIENT_GONE', message, { side: 'downstream', cause });
+    gone.set(cause, error);
+  }
+  return error;
+}
+
 /** gRPC status of an answer that this proxy made, by HTTP status (the reference's mapping). */
 export function grpcStatusOf(status: number): number {
   switch (status) {

@@ -5,7 +5,7 @@
  * throws gets out of here.
  */
 import type { MeshError, RosterMember } from '@ambit/core';
-import { HttpError, toHttpError } from './errors.ts';
+import { clientGone, HttpError, toHttpError } from './errors.ts';
 import { errorReply, type Reply } from './local-reply.ts';
 import type { Exchange, ExchangeListener } from './message.ts';
 import { isForbiddenNow } from './phases/authorise.ts';
@@ -72,12 +72,7 @@ export class RequestRun implements ExchangeListener, ForwardListener, AbortListe
   }
 
   onGone(error: MeshError): void {
-    this.abort(
-      new HttpError('HTTP_CLIENT_GONE', `the client went away: ${error.message}`.slice(0, 200), {
-        side: 'downstream',
-        cause: error,
-      }),
-    );
+    this.abort(clientGone(error));
   }
 
   onResponse(response: TryResponse): void {

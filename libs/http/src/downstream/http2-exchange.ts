@@ -224,7 +224,7 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink, RosterMe
     this.#awaited.delete(this);
     const listener = this.#listener;
     this.#listener = undefined;
-    listener?.onGone(error ?? gone());
+    listener?.onGone(error ?? GONE);
     // What came whole before is still read to its end.
     if (!this.#stream.peerEnded) {
       this.#fail(error);
@@ -235,16 +235,15 @@ export class Http2Exchange implements Exchange, BodySource, StreamSink, RosterMe
     const sink = this.#sink;
     this.#sink = undefined;
     sink?.onFailed(
-      error instanceof ProxyError || error === undefined ? gone() : (error as MeshError),
+      error instanceof ProxyError || error === undefined ? GONE : (error as MeshError),
     );
   }
 }
 
-function gone(): ProxyError {
-  return new ProxyError('PROXY_PEER_GONE', 'the client took the stream back', {
-    side: 'downstream',
-  });
-}
+/** One for all: streams are taken back by the thousand. */
+const GONE = new ProxyError('PROXY_PEER_GONE', 'the client took the stream back', {
+  side: 'downstream',
+});
 
 /** Without Host, which the head has. */
 function withoutHost(fields: FieldLines): FieldLines {

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { ConnectionPoolSettings } from '@ambit/api';
 import { MeshError } from '@ambit/core';
 import type { ByteConn, ByteSink } from '@ambit/proxy';
+import { HttpError } from '../errors.ts';
 import { exchange, http1Rig, OK } from '../fixtures/http1-rig.ts';
 import { Answer, requestOf, settle } from '../fixtures/upstream.ts';
 
@@ -89,6 +90,25 @@ describe('Http1Pool: limits of a cluster', () => {
     server.say(OK);
     await settle();
     assert.equal(second.summary, '200 ab');
+  });
+
+  it('dials for nobody who took the request back within the read that brought it', async () => {
+    const { server, ask, pool } = http1Rig();
+    const link = server.endpoint.link(limited(1));
+    let dials = 0;
+    const dial = async (signal: AbortSignal): Promise<ByteConn> => {
+      dials += 1;
+      return await link.dial(signal);
+    };
+    const { attempt } = ask({}, { ...link, dial });
+    attempt.abort(new HttpError('HTTP_CLIENT_GONE', 'gone', { side: 'downstream' }));
+    await settle();
+    assert.deepEqual([dials, pool.size, link.cluster.breaker.held('connections')], [0, 0, 0]);
+    const next = ask({}, { ...link, dial });
+    await settle();
+    server.say(OK);
+    await settle();
+    assert.deepEqual([next.answer.summary, dials], ['200 ab', 1]);
   });
 
   for (const [usesMax, opened, closes] of [

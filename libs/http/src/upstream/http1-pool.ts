@@ -5,7 +5,7 @@
  * `http1MaxPendingRequests` allows. An idle connection of another endpoint of the cluster gives its place up.
  */
 import type { Clock } from '@ambit/core';
-import type { ByteConn } from '@ambit/proxy';
+import { type ByteConn, FINISHED } from '@ambit/proxy';
 import type { HttpError } from '../errors.ts';
 import { H1ClientConnection } from '../h1/connection/client-connection.ts';
 import { H1Refusals } from '../h1/errors.ts';
@@ -118,7 +118,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
 
   leave(attempt: Http1Try): void {
     this.#waiting.delete(attempt);
-    attempt.dial?.abort();
+    attempt.dial?.abort(FINISHED);
     release(attempt);
   }
 
@@ -171,7 +171,11 @@ export class Http1Pool implements UpgradePool, Http1Host {
     let pooled: Pooled | undefined;
     let failure: HttpError | undefined;
     try {
-      pooled = this.#adopt(await link.dial(dial.signal), link, wantsNew);
+      // A request that is taken back by the very read that brought it costs no connection.
+      await Promise.resolve();
+      if (!dial.signal.aborted) {
+        pooled = this.#adopt(await link.dial(dial.signal), link, wantsNew);
+      }
     } catch (error) {
       failure = connectFailure(error);
     }
