@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@ambit/core';
 import { CertificateAuthority, PodTokenIssuer } from '@ambit/identity';
-import type { Address, Enrolment, MeshService, Workload } from '@ambit/model';
+import type { Address, Enrolment, Workload } from '@ambit/model';
+import { service as anyService, workload as anyWorkload } from '@ambit/model/testing';
 import {
   addressResource,
   ControlPlaneServer,
@@ -251,46 +252,16 @@ export async function until(check: () => boolean | Promise<boolean>, what: strin
 export function workload(name: string, address: string, extra: Partial<Workload> = {}): Address {
   return {
     kind: 'workload',
-    workload: {
-      uid: `Kubernetes//Pod/shop/${name}`,
-      name,
-      namespace: 'shop',
-      addresses: [address],
-      network: '',
-      tunnelProtocol: 'HBONE',
-      trustDomain: 'cluster.local',
-      serviceAccount: name,
-      node: NODE,
-      canonicalName: name,
-      canonicalRevision: 'latest',
-      workloadType: 'POD',
-      workloadName: name,
-      nativeTunnel: false,
-      authorizationPolicies: [],
-      status: 'HEALTHY',
-      clusterId: 'Kubernetes',
-      hostname: '',
-      services: {},
-      networkMode: 'STANDARD',
-      capacity: 1,
-      labels: {},
-      ...extra,
-    },
+    workload: anyWorkload(name, { addresses: [address], node: NODE, ...extra }),
   };
 }
 
 export function service(name: string, addresses: readonly string[]): Address {
-  const meshService: MeshService = {
-    name,
-    namespace: 'shop',
-    hostname: `${name}.shop.svc.cluster.local`,
+  const meshService = anyService(name, {
     addresses: addresses.map((address) => ({ network: '', address })),
     ports: [{ servicePort: 80, targetPort: 8080, appProtocol: 'TCP' }],
-    subjectAltNames: [],
-    ipFamilies: 'AUTOMATIC',
     canonical: true,
-    ingressUseWaypoint: false,
-  };
+  });
   return { kind: 'service', service: meshService };
 }
 

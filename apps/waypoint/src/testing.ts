@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '@ambit/core';
 import { HbonePool } from '@ambit/hbone';
 import type { AppProtocol, MeshService, Workload } from '@ambit/model';
+import { service as anyService, workload as anyWorkload } from '@ambit/model/testing';
 import { type ByteConn, duplexFromConn } from '@ambit/proxy';
 import { FakeControlPlane } from '@ambit/testkit';
 
@@ -29,54 +30,25 @@ export function workload(
   targetPort: number,
   parts: Partial<Workload> = {},
 ): Workload {
-  return {
-    uid: `Kubernetes//Pod/shop/${name}`,
-    name,
-    namespace: 'shop',
+  return anyWorkload(name, {
     addresses: ['127.0.0.1'],
-    network: '',
-    tunnelProtocol: 'HBONE',
-    trustDomain: 'cluster.local',
     serviceAccount: 'reviews',
-    node: 'n1',
-    canonicalName: name,
-    canonicalRevision: 'v1',
-    workloadType: 'POD',
-    workloadName: name,
-    nativeTunnel: false,
-    authorizationPolicies: [],
-    status: 'HEALTHY',
-    clusterId: 'Kubernetes',
-    hostname: '',
     services: { [KEY]: [{ servicePort: PORT, targetPort, appProtocol: 'HTTP11' }] },
-    networkMode: 'STANDARD',
-    capacity: 1,
     labels: { app: name },
-    guard: {
-      waypointIdentities: [WAYPOINT_ID],
-      ports: [],
-      exclusive: true,
-      because: [],
-    },
+    guard: { waypointIdentities: [WAYPOINT_ID], ports: [], exclusive: true, because: [] },
     ...parts,
-  };
+  });
 }
 
 /** `reviews`, bound to the waypoint. */
 export function service(protocol: AppProtocol, parts: Partial<MeshService> = {}): MeshService {
-  return {
-    name: 'reviews',
-    namespace: 'shop',
-    hostname: HOST,
+  return anyService('reviews', {
     addresses: [{ network: '', address: VIP }],
     ports: [{ servicePort: PORT, targetPort: 0, appProtocol: protocol }],
-    subjectAltNames: [],
     waypoint: WAYPOINT_ADDRESS,
-    ipFamilies: 'AUTOMATIC',
     canonical: true,
-    ingressUseWaypoint: false,
     ...parts,
-  };
+  });
 }
 
 /** What a whole waypoint needs around it: controller, token, a backend that echoes, a client. */

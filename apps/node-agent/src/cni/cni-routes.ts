@@ -4,9 +4,8 @@
  * 200 to `add` means that the pod may start. 503: not now, ask again; 400: the question is wrong and stays so. An
  * answer of the agent is final for the plugin: only silence lets it decide by itself.
  */
-import { MeshError } from '@ambit/core';
-import { type AdminResponse, type AdminRoute, describeError, jsonResponse } from '@ambit/telemetry';
-import { AgentError } from '../errors.ts';
+import { type AdminRoute, jsonResponse } from '@ambit/telemetry';
+import { jsonAnswer, parseJson } from '../admin/json-answer.ts';
 import type { CniPods } from './cni-pods.ts';
 import { parseAdd, parseAttachment, parseCollect } from './cni-request.ts';
 
@@ -46,27 +45,6 @@ function post(
     method: 'POST',
     path,
     summary,
-    handle: async ({ body }): Promise<AdminResponse> => {
-      try {
-        return jsonResponse(await answer(parseJson(body)));
-      } catch (error) {
-        if (!(error instanceof MeshError)) {
-          throw error;
-        }
-        const status = error.retryable ? 503 : 400;
-        return jsonResponse({ code: error.code, error: describeError(error) }, status);
-      }
-    },
+    handle: ({ body }) => jsonAnswer(async () => await answer(parseJson(body))),
   };
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch (error) {
-    throw new AgentError('AGENT_POD_INVALID', 'the body is not JSON', {
-      retryable: false,
-      cause: error,
-    });
-  }
 }

@@ -3,8 +3,8 @@
  *
  * Rule: 200 to a POST means that the pod is safe to start: it is captured, or it is decided that it is not to be.
  */
-import { MeshError } from '@ambit/core';
-import { type AdminResponse, type AdminRoute, describeError, jsonResponse } from '@ambit/telemetry';
+import { type AdminRoute, jsonResponse } from '@ambit/telemetry';
+import { jsonAnswer, parseJson } from '../admin/json-answer.ts';
 import { AgentError } from '../errors.ts';
 import { isRecord, parsePod } from './pod.ts';
 import type { PodRegistry } from './pod-registry.ts';
@@ -25,14 +25,14 @@ export function podRoutes(registry: PodRegistry): readonly AdminRoute[] {
       method: 'POST',
       path: '/v1/pods',
       summary: 'a pod is about to start; answers when it may',
-      handle: ({ body }) => answer(() => put(registry, body)),
+      handle: ({ body }) => jsonAnswer(async () => await put(registry, parseJson(body))),
     },
     {
       method: 'PUT',
       path: `${PREFIX}*`,
       summary: 'labels or annotations of a pod changed',
       handle: ({ path, body }) =>
-        answer(async () => {
+        jsonAnswer(async () => {
           const uid = uidOf(path);
           const value: unknown = parseJson(body);
           if (!isRecord(value) || value['uid'] !== uid) {
@@ -40,7 +40,7 @@ export function podRoutes(registry: PodRegistry): readonly AdminRoute[] {
               retryable: false,
             });
           }
-          return await put(registry, body);
+          return await put(registry, value);
         }),
     },
     {
@@ -48,41 +48,16 @@ export function podRoutes(registry: PodRegistry): readonly AdminRoute[] {
       path: `${PREFIX}*`,
       summary: 'a pod is gone',
       handle: ({ path }) =>
-        answer(async () => {
+        jsonAnswer(async () => {
           await registry.remove(uidOf(path));
-          return jsonResponse({});
+          return {};
         }),
     },
   ];
 }
 
-async function put(registry: PodRegistry, body: string): Promise<AdminResponse> {
-  const captured = await registry.put(parsePod(parseJson(body)), ANSWER_MS);
-  return jsonResponse({ captured });
-}
-
-/** 400: the request is wrong and stays so. 503: not now. */
-async function answer(run: () => Promise<AdminResponse>): Promise<AdminResponse> {
-  try {
-    return await run();
-  } catch (error) {
-    if (!(error instanceof MeshError)) {
-      throw error;
-    }
-    const status = error.retryable ? 503 : 400;
-    return jsonResponse({ code: error.code, error: describeError(error) }, status);
-  }
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch (error) {
-    throw new AgentError('AGENT_POD_INVALID', 'the body is not JSON', {
-      retryable: false,
-      cause: error,
-    });
-  }
+async function put(registry: PodRegistry, pod: unknown): Promise<{ readonly captured: boolean }> {
+  return { captured: await registry.put(parsePod(pod), ANSWER_MS) };
 }
 
 function uidOf(path: string): string {

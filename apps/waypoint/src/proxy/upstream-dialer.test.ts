@@ -8,7 +8,8 @@ import { MeshError } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 import { HboneServer } from '@ambit/hbone';
 import type { Caller, MeshEndpoint } from '@ambit/http';
-import { MeshIndex, type Workload } from '@ambit/model';
+import { MeshIndex } from '@ambit/model';
+import { workload } from '@ambit/model/testing';
 import { TestCa } from '@ambit/testkit';
 import { UpstreamDialer } from './upstream-dialer.ts';
 
@@ -25,31 +26,8 @@ const CALLER: Caller = {
 };
 
 function endpoint(name: string, address: string): MeshEndpoint {
-  const workload: Workload = {
-    uid: `Kubernetes//Pod/shop/${name}`,
-    name,
-    namespace: 'shop',
-    addresses: [address],
-    network: '',
-    tunnelProtocol: 'HBONE',
-    trustDomain: 'cluster.local',
-    serviceAccount: 'reviews',
-    node: 'node-1',
-    canonicalName: name,
-    canonicalRevision: 'v1',
-    workloadType: 'DEPLOYMENT',
-    workloadName: name,
-    nativeTunnel: false,
-    authorizationPolicies: [],
-    status: 'HEALTHY',
-    clusterId: 'Kubernetes',
-    hostname: '',
-    services: {},
-    networkMode: 'STANDARD',
-    capacity: 1,
-    labels: {},
-  };
-  return { key: workload.uid, workload, targetPort: 80, weight: 1 };
+  const found = workload(name, { addresses: [address], serviceAccount: 'reviews' });
+  return { key: found.uid, workload: found, targetPort: 80, weight: 1 };
 }
 
 const ONE = endpoint('one', '127.0.0.1');
