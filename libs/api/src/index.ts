@@ -115,9 +115,16 @@ export { formatDuration, parseDuration } from './value/duration.ts';
 export { grpcMethodPath } from './value/grpc-method.ts';
 export { compareHostSpecificity, completeHost, hostMatches, isHostname } from './value/host.ts';
 export {
+  INBOUND_BINDING,
+  INBOUND_BINDINGS,
+  type InboundBinding,
+  parseInboundBinding,
+} from './value/inbound-binding.ts';
+export {
   type Cidr,
   canonicalIp,
   cidrContains,
+  endsInNumber,
   formatCidr,
   formatIp,
   type IpBytes,

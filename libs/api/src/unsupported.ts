@@ -4,6 +4,7 @@
  */
 import { findingAt } from './schema/issues.ts';
 import type { Finding } from './types/finding.ts';
+import { INBOUND_BINDING } from './value/inbound-binding.ts';
 import { isRecord, type Path, valueAt } from './value/path.ts';
 import { expandPattern } from './value/pattern.ts';
 
@@ -17,7 +18,7 @@ export interface UnsupportedField {
   readonly isCarried: boolean;
   /** What happens now. */
   readonly says: string;
-  readonly when?: (value: unknown) => boolean;
+  readonly when?: (value: unknown, object: Readonly<Record<string, unknown>>) => boolean;
 }
 
 /** Where a DestinationRule has a traffic policy. */
@@ -149,9 +150,12 @@ export const UNSUPPORTED_FIELDS: readonly UnsupportedField[] = [
   ...rows('Gateway', {
     'spec.gatewayClassName': {
       ...carried(
-        'only waypoints (istio-waypoint, ambit-waypoint) are served: nothing listens for this Gateway',
+        'only waypoints (istio-waypoint, ambit-waypoint) are served: nothing listens for this Gateway, unless its class has ambient.istio.io/waypoint-inbound-binding',
       ),
-      when: (value) => typeof value === 'string' && !WAYPOINT_CLASSES.includes(value),
+      when: (value, object) =>
+        typeof value === 'string' &&
+        !WAYPOINT_CLASSES.includes(value) &&
+        valueAt(object, ['metadata', 'annotations', INBOUND_BINDING]) === undefined,
     },
     'spec.listeners[].tls': ignored(
       'the waypoint always speaks mTLS with the identities of the mesh',
@@ -213,7 +217,7 @@ export function setAsideUnsupported(
     if (!field.kinds.includes(kind)) continue;
     for (const path of expandPattern(value, field.path)) {
       const found = valueAt(value, path);
-      if (field.when !== undefined && !field.when(found)) continue;
+      if (field.when !== undefined && !field.when(found, value)) continue;
       const effect =
         field.effect === 'ignored'
           ? 'is not supported yet and ignored'

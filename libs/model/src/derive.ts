@@ -16,7 +16,13 @@ import {
 } from './address/derive-addresses.ts';
 import type { Collection } from './graph/collection.ts';
 import type { Graph } from './graph/graph.ts';
-import { hostBuckets, type ModelOptions, objectKey, selectorBucket } from './objects/keys.ts';
+import {
+  classKey,
+  hostBuckets,
+  type ModelOptions,
+  objectKey,
+  selectorBucket,
+} from './objects/keys.ts';
 import { TRAFFIC_DISTRIBUTION } from './objects/labels.ts';
 import { isOwnedBy } from './objects/revision.ts';
 import { ANY, BY_ANY, type Sources } from './objects/sources.ts';
@@ -92,7 +98,7 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
     const { labels, namespace } = gateway.metadata;
     const around = sources.namespaces.get(objectKey('Namespace', '', namespace))?.metadata.labels;
     return isOwnedBy(options.revision, labels, around ?? {})
-      ? waypointFromGateway(gateway, options)
+      ? waypointFromGateway(gateway, sources.gatewayClasses.get(classKey(gateway)), options)
       : undefined;
   });
   const waypointsByName = graph.flatMap('waypoints-by-name', waypoints, (definition) => [

@@ -26,6 +26,7 @@ import {
 } from './objects.testing.ts';
 import type { MeshOutputs } from './types.ts';
 
+const BINDING = 'ambient.istio.io/waypoint-inbound-binding';
 const HEARING = { ...OPTIONS, hearsAgents: true };
 const SPACES = ['shop', 'infra'] as const;
 const METHODS = [{ to: [{ operation: { methods: ['GET'] } }] }];
@@ -34,6 +35,17 @@ const CALLER = [{ from: [{ source: { principals: ['cluster.local/ns/shop/sa/a'] 
 function peer(name: string, spec: unknown, space: string): MeshObject {
   const metadata = { name, namespace: space };
   return parsed({ apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata, spec });
+}
+
+function gatewayClass(name: string, binding: string): MeshObject {
+  const metadata = { name, annotations: { [BINDING]: binding } };
+  const spec = { controllerName: 'example.com/proxies' };
+  return parsed({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GatewayClass',
+    metadata,
+    spec,
+  });
 }
 
 /** Every object that an operation may write; several share a key and differ in content. */
@@ -45,8 +57,23 @@ function universe(): readonly MeshObject[] {
       labels: { 'istio.io/waypoint-for': 'all' },
     }),
     gateway('shared', { namespace: 'infra', from: 'Same' }),
+    gateway('shared', {
+      namespace: 'infra',
+      from: 'All',
+      addresses: ['10.9.0.2'],
+      annotations: { [BINDING]: 'PROXY/15088' },
+    }),
+    gateway('shared', { namespace: 'infra', className: 'other', annotations: {} }),
+    gatewayClass('other', 'NONE/8080'),
+    gatewayClass('other', 'nonsense'),
+    gatewayClass('istio-waypoint', 'PROXY'),
     waypointPod('shared', 'infra'),
     waypointPod('shared', 'infra', false),
+    pod('shared-0', '10.0.9.9', {
+      namespace: 'infra',
+      account: 'shared',
+      labels: { 'gateway.networking.k8s.io/gateway-name': 'shared' },
+    }),
     policy('mesh', { rules: METHODS }, { namespace: 'istio-system' }),
     policy('mesh', { action: 'DENY', rules: CALLER }, { namespace: 'istio-system' }),
     policy(

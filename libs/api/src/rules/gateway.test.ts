@@ -81,6 +81,63 @@ describe('names of what is made for a waypoint', () => {
   }
 });
 
+describe('the inbound binding of a waypoint', () => {
+  const ANNOTATION = 'ambient.istio.io/waypoint-inbound-binding';
+  const PATH = `metadata.annotations["${ANNOTATION}"]`;
+  const addresses = [{ type: 'IPAddress', value: '10.96.0.9' }];
+  const bound = { name: 'mesh', port: 15088, protocol: 'istio.io/PROXY' };
+  const say = (binding: string, spec: object, gatewayClassName = 'istio-waypoint') =>
+    parseObject({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'Gateway',
+      metadata: { name: 'mine', namespace: 'shop', annotations: { [ANNOTATION]: binding } },
+      spec: { gatewayClassName, listeners: [listener], ...spec },
+    }).findings.filter(({ severity }) => severity === 'error');
+  const rows: readonly (readonly [string, string, object, readonly string[]])[] = [
+    ['a proxy that somebody else runs', 'PROXY/15088', { addresses }, []],
+    ['one that reads on the port that is asked for', 'PROXY', { addresses }, []],
+    ['one with a listener of its own port', 'PROXY/15088', { addresses, listeners: [bound] }, []],
+    ['one without PROXY protocol', 'NONE/8080', { addresses }, []],
+    ['what it is without the annotation', 'NONE', {}, []],
+    ['no port', 'PROXY/', { addresses }, [`INVALID_VALUE ${PATH}`]],
+    ['a port that is none', 'PROXY/99999', { addresses }, [`INVALID_VALUE ${PATH}`]],
+    ['the port of the agent', 'PROXY/15008', { addresses }, [`INVALID_VALUE ${PATH}`]],
+    ['an unknown protocol', 'HTTP/80', { addresses }, [`INVALID_VALUE ${PATH}`]],
+    ['nothing', '', { addresses }, [`INVALID_VALUE ${PATH}`]],
+    ['a waypoint that is made here', 'PROXY/15088', {}, [`WAYPOINT_BINDING ${PATH}`]],
+    [
+      'a listener of a proxy for one that is made here',
+      'NONE',
+      { listeners: [bound] },
+      ['WAYPOINT_LISTENER spec.listeners'],
+    ],
+    [
+      'a listener of another port',
+      'PROXY/15088',
+      { addresses, listeners: [{ ...listener, port: 80 }] },
+      ['WAYPOINT_LISTENER spec.listeners'],
+    ],
+  ];
+  for (const [title, binding, spec, expected] of rows) {
+    it(`${expected.length === 0 ? 'takes' : 'refuses'} ${title}`, () => {
+      const found = say(binding, spec);
+      assert.deepEqual(
+        found.map(({ code, path }) => `${code} ${path}`),
+        expected,
+      );
+      if (binding === 'PROXY/99999') assert.equal(found[0]?.found, '"PROXY/99999"');
+      for (const { code, allowed, fix } of found) {
+        if (code !== 'WAYPOINT_LISTENER') assert.ok(fix, 'says what to write');
+        if (code === 'INVALID_VALUE') assert.match(allowed ?? '', /PROXY\/PORT/);
+      }
+    });
+  }
+
+  it('is left to whoever reads it on a Gateway of another class', () => {
+    assert.deepEqual(say('whatever', {}, 'kgateway-waypoint'), []);
+  });
+});
+
 const parentRefs = [{ group: '', kind: 'Service', name: 'a' }];
 const httpRoute = (more: object) => ({
   parentRefs,

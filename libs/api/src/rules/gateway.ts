@@ -3,6 +3,11 @@ import { isHeaderName } from '../schema/values.ts';
 import { WAYPOINT_CLASSES } from '../unsupported.ts';
 import { parseDuration } from '../value/duration.ts';
 import { grpcMethodPath } from '../value/grpc-method.ts';
+import {
+  INBOUND_BINDING,
+  INBOUND_BINDINGS,
+  parseInboundBinding,
+} from '../value/inbound-binding.ts';
 import { compileRegex } from '../value/regex.ts';
 import { filterRules, filterShapeRules } from './route-filters.ts';
 import { complainDuplicates, type View } from './view.ts';
@@ -42,15 +47,7 @@ export function gatewayRules(root: View): void {
     }
   }
   if (!WAYPOINT_CLASSES.includes(spec.at('gatewayClassName').text ?? '')) return;
-  const isHbone = (listener: View) =>
-    listener.at('port').number === 15_008 && listener.at('protocol').text === 'HBONE';
-  if (listeners.isSaid && !listeners.items.some(isHbone)) {
-    listeners.complain({
-      code: 'WAYPOINT_LISTENER',
-      message: 'a waypoint listens for HBONE on port 15008 and nothing else',
-      fix: 'write listeners: [{name: mesh, port: 15008, protocol: HBONE}]',
-    });
-  }
+  bindingRules(root);
   const parameters = spec.at('infrastructure', 'parametersRef');
   const kind = parameters.at('kind').text ?? 'ConfigMap';
   const group = parameters.at('group').text ?? '';
@@ -82,6 +79,48 @@ export function gatewayRules(root: View): void {
     root.at('metadata', 'name').complain({
       code: 'INVALID_NAME',
       message: '"none" is reserved: as a label it means no waypoint',
+    });
+  }
+}
+
+/** The listener of `spec.listeners` that stands for a proxy behind its agent, where no port is said. */
+const PROXY_PROTOCOL = 'istio.io/PROXY';
+
+/** Where a waypoint takes its tunnels: itself, or its agent for it, which only somebody else's waypoint wants. */
+function bindingRules(root: View): void {
+  const spec = root.at('spec');
+  const listeners = spec.at('listeners');
+  const written = root.at('metadata', 'annotations', INBOUND_BINDING);
+  const binding = written.text === undefined ? undefined : parseInboundBinding(written.text);
+  const isBound = (listener: View) =>
+    listener.at('protocol').text === PROXY_PROTOCOL ||
+    (binding !== undefined && listener.at('port').number === binding.port);
+  const isHbone = (listener: View) =>
+    listener.at('port').number === 15_008 && listener.at('protocol').text === 'HBONE';
+  const isRunElsewhere = spec.at('addresses').isSaid;
+  const isListening = listeners.items.some(
+    (one) => isHbone(one) || (isRunElsewhere && isBound(one)),
+  );
+  if (listeners.isSaid && !isListening) {
+    listeners.complain({
+      code: 'WAYPOINT_LISTENER',
+      message: 'a waypoint listens for HBONE on port 15008 and nothing else',
+      fix: 'write listeners: [{name: mesh, port: 15008, protocol: HBONE}]',
+    });
+  }
+  if (written.exists && binding === undefined) {
+    written.complain({
+      code: 'INVALID_VALUE',
+      message: 'does not say how the proxy takes what comes through tunnels',
+      allowed: INBOUND_BINDINGS,
+      fix: 'write PROXY/15088, with the port on which the proxy reads PROXY protocol',
+    });
+  } else if (binding !== undefined && binding.protocol !== 'NONE' && !isRunElsewhere) {
+    written.complain({
+      code: 'WAYPOINT_BINDING',
+      message:
+        'is for a proxy that somebody else runs: the waypoint that is made here ends its tunnels itself',
+      fix: 'write spec.addresses with the address of the proxy, or remove the annotation',
     });
   }
 }

@@ -7,7 +7,14 @@ import type { Attachment } from '../policy/policies.ts';
 import type { Memberships } from '../service/memberships.ts';
 import { servicePorts } from '../service/memberships.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import type { GatewayAddress, Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
+import type {
+  ApplicationTunnel,
+  GatewayAddress,
+  Guard,
+  MeshService,
+  NetworkAddress,
+  Workload,
+} from '../types.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
 import type { WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
@@ -21,6 +28,8 @@ export interface WorkloadParts {
   readonly isCaptured: boolean;
   readonly waypoint?: GatewayAddress;
   readonly guard?: Guard;
+  /** Of a pod of a waypoint behind its agent. */
+  readonly applicationTunnel?: ApplicationTunnel;
   /** Names of the policies that let a foreign agent keep the guard. */
   readonly guardPolicies: readonly string[];
 }
@@ -54,6 +63,9 @@ export function buildWorkload(parts: WorkloadParts, options: ModelOptions): Work
     ...(spec.locality === undefined ? {} : { locality: spec.locality }),
     capacity: spec.capacity,
     ...(parts.guard === undefined ? {} : { guard: parts.guard }),
+    ...(parts.applicationTunnel === undefined
+      ? {}
+      : { applicationTunnel: parts.applicationTunnel }),
     labels: spec.labels,
   };
 }
@@ -96,11 +108,12 @@ export interface GuardRequest {
  * Refusing policies guard: those on the workload or on its waypoint every port, those on a service the ports of that
  * service, or every port where the service has no address of its own and callers come by the pod's.
  * One guard has one meaning, so a port that is only routed is guarded too while another is by policy.
+ * A waypoint behind its agent is never the one that may pass: it decides nothing, and agents judge what comes from it.
  */
 export function guardOf(request: GuardRequest): Guard | undefined {
   const { attachment, services } = request;
   const targeted = services.filter((binding) => binding.targeted.length > 0);
-  const routed = services.filter((binding) => binding.isActive);
+  const routed = services.filter((binding) => binding.isActive && !isBehindAgent(binding, request));
   const because: readonly ObjectKey[] = [
     ...attachment.hard,
     ...request.targeted,
@@ -130,14 +143,24 @@ export function guardOf(request: GuardRequest): Guard | undefined {
 
 function identitiesOf(
   services: readonly ServiceBinding[],
-  { own, definition }: GuardRequest,
+  request: GuardRequest,
 ): readonly string[] {
-  const identities = new Set(own === undefined ? [] : [own.identity]);
-  for (const { reason, waypoint } of services) {
-    const found = reason === 'Bound' && waypoint !== undefined ? definition(waypoint) : undefined;
-    if (found !== undefined) identities.add(found.identity);
-  }
-  return [...identities].sort();
+  const definitions = [request.own, ...services.map((binding) => boundTo(binding, request))];
+  const identities = definitions.flatMap((found) =>
+    found === undefined || found.behindAgent !== undefined ? [] : [found.identity],
+  );
+  return [...new Set(identities)].sort();
+}
+
+function isBehindAgent(binding: ServiceBinding, request: GuardRequest): boolean {
+  return boundTo(binding, request)?.behindAgent !== undefined;
+}
+
+function boundTo(
+  { reason, waypoint }: ServiceBinding,
+  { definition }: GuardRequest,
+): WaypointDefinition | undefined {
+  return reason === 'Bound' && waypoint !== undefined ? definition(waypoint) : undefined;
 }
 
 function portsOf(services: readonly ServiceBinding[], memberships: Memberships): readonly number[] {

@@ -112,6 +112,7 @@ export function deriveAddresses(graph: Graph, inputs: AddressInputs): DerivedAdd
     const guard = guards.get(spec.uid);
     const request = guarded.get(spec.uid);
     const waypoint = activeAddress(binding, inputs);
+    const applicationTunnel = behindAgentOf(spec, inputs)?.tunnel;
     return buildWorkload(
       {
         spec,
@@ -122,6 +123,7 @@ export function deriveAddresses(graph: Graph, inputs: AddressInputs): DerivedAdd
         isCaptured: isInMesh(spec, inputs) ? !isPending(spec, inputs) : spec.isTunnelled,
         ...(waypoint === undefined ? {} : { waypoint }),
         ...(guard === undefined ? {} : { guard }),
+        ...(applicationTunnel === undefined ? {} : { applicationTunnel }),
         guardPolicies: request === undefined ? [] : [...guardPolicies(request).keys()],
       },
       inputs.options,
@@ -237,25 +239,28 @@ function guardFor(
   own: WorkloadBinding | undefined,
 ): Guard | undefined {
   const attachment = inputs.attachments.get(workload.uid);
-  const isOutside = isGatewayProxy(workload, inputs) || !isInMesh(workload, inputs);
-  if (attachment === undefined || isOutside) return undefined;
+  if (attachment === undefined || !isInMesh(workload, inputs)) return undefined;
+  const definition = (key: string): WaypointDefinition | undefined => definitionFor(key, inputs);
+  if (isGatewayProxy(workload, inputs)) {
+    if (behindAgentOf(workload, inputs) === undefined) return undefined;
+    // Its agent stands before it, and what needs the request nobody decides there: nobody gets in.
+    return guardOf({ attachment, memberships: {}, services: [], targeted: [], definition });
+  }
   const memberships = inputs.memberships.get(workload.uid) ?? {};
   const services = ownMemberships(workload, memberships).flatMap((key) => {
     const binding = serviceBindings.get(key);
     const isHeadless = inputs.services.get(key)?.isHeadless === true;
     return binding === undefined ? [] : [{ ...binding, isHeadless }];
   });
-  const definition =
-    own?.isActive === true && own.waypoint !== undefined
-      ? definitionFor(own.waypoint, inputs)
-      : undefined;
+  const ownDefinition =
+    own?.isActive === true && own.waypoint !== undefined ? definition(own.waypoint) : undefined;
   return guardOf({
     attachment,
     memberships,
     services,
     targeted: own?.targeted ?? [],
-    ...(definition === undefined ? {} : { own: definition }),
-    definition: (key) => definitionFor(key, inputs),
+    ...(ownDefinition === undefined ? {} : { own: ownDefinition }),
+    definition,
   });
 }
 
@@ -302,6 +307,14 @@ function isGatewayProxy(workload: WorkloadSpec, inputs: AddressInputs): boolean 
   const [namespace = '', name = ''] = workload.gateway.split('/');
   const object = inputs.sources.gateways.get(objectKey('Gateway', namespace, name));
   return object !== undefined || !isInMesh(workload, inputs);
+}
+
+/** Of a pod of a waypoint whose tunnels end in its agent. */
+function behindAgentOf(
+  { gateway }: WorkloadSpec,
+  { waypoints }: AddressInputs,
+): WaypointDefinition['behindAgent'] {
+  return gateway === undefined ? undefined : waypoints.get(gateway)?.behindAgent;
 }
 
 function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean {

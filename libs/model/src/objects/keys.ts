@@ -4,7 +4,7 @@
  * A selector is indexed under one of its label pairs, and an object is looked up by each of its own
  * pairs; so an object meets exactly the selectors that could match it, and `selects` decides.
  */
-import type { MeshObject, ObjectKey } from '@ambit/api';
+import type { Gateway, MeshObject, ObjectKey } from '@ambit/api';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -34,6 +34,10 @@ export function keyOf(object: MeshObject): ObjectKey {
 
 export function objectKey(kind: string, namespace: string, name: string): ObjectKey {
   return namespace === '' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`;
+}
+
+export function classKey({ spec }: Gateway): ObjectKey {
+  return objectKey('GatewayClass', '', spec.gatewayClassName);
 }
 
 /** Kind, namespace ('' when cluster-scoped) and name of a key. */

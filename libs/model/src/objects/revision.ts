@@ -25,6 +25,7 @@ const OF_THE_CLUSTER: ReadonlySet<MeshObject['kind']> = new Set<MeshObject['kind
   'Service',
   'EndpointSlice',
   'Gateway',
+  'GatewayClass',
 ]);
 
 /**

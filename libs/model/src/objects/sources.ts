@@ -8,6 +8,7 @@ import {
   type EndpointSlice,
   type Finding,
   type Gateway,
+  type GatewayClass,
   type GRPCRoute,
   type HTTPRoute,
   type LocalTargetRef,
@@ -45,6 +46,7 @@ export interface Sources {
   readonly virtualServices: Source<VirtualService>;
   readonly destinationRules: Source<DestinationRule>;
   readonly gateways: Source<Gateway>;
+  readonly gatewayClasses: Source<GatewayClass>;
   readonly routes: Source<Route>;
   readonly grants: Source<ReferenceGrant>;
   /** Refused versions of objects: what is wrong with them. */
@@ -102,6 +104,7 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
       (object) => [resolveHost(object.spec.host, object.metadata.namespace, clusterDomain)],
     ),
     gateways: graph.source('gateways'),
+    gatewayClasses: graph.source('gateway-classes'),
     routes: withIndex(graph.source<Route>('routes'), BY_TARGET, (object) =>
       object.spec.parentRefs.map((ref) => targetBucket(ref, object.metadata.namespace)),
     ),
@@ -136,6 +139,7 @@ export function sourceOf(sources: Sources, kind: MeshObject['kind']): Source<nev
     VirtualService: sources.virtualServices,
     DestinationRule: sources.destinationRules,
     Gateway: sources.gateways,
+    GatewayClass: sources.gatewayClasses,
     GRPCRoute: sources.routes,
     HTTPRoute: sources.routes,
     TCPRoute: sources.routes,

@@ -40,6 +40,9 @@ export type ConditionReason =
   | 'WaypointOptedOut'
   | 'AttachmentDenied'
   | 'UnsupportedTrafficType'
+  | 'WaypointBehindAgent'
+  | 'InvalidBinding'
+  | 'InstanceNotFound'
   | 'Programmed'
   | 'Pending'
   | 'AddressNotFound'
@@ -68,6 +71,7 @@ export const BINDING_REASONS: Readonly<
   NamespaceForeign: 'NamespaceForeign',
   AttachmentDenied: 'AttachmentDenied',
   UnsupportedTrafficType: 'UnsupportedTrafficType',
+  BehindAgent: 'WaypointBehindAgent',
 };
 
 export function bindingText(reason: BindingReason, waypoint: string, subject: string): string {
@@ -87,6 +91,8 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
       return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
     case 'UnsupportedTrafficType':
       return `waypoint ${waypoint} does not take this kind of traffic (istio.io/waypoint-for), needed by ${subject}`;
+    case 'BehindAgent':
+      return `waypoint ${waypoint} for ${subject} is a proxy behind its agent, which gets neither policies nor routes of this mesh: where a policy needs the request, callers are refused`;
   }
 }
 

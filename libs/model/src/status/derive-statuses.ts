@@ -195,11 +195,13 @@ function causeOf(
   subject: string,
   { readyGateways, waypoints }: Derived,
 ): readonly (readonly [string, WaypointStanding & { readonly because: readonly string[] }])[] {
-  const { reason, waypoint = '', because } = binding;
+  const { waypoint = '', because } = binding;
   if (because.length === 0) return [];
+  const definition = waypoints.get(waypoint);
+  const isBound = binding.reason === 'Bound';
+  const reason = isBound && definition?.behindAgent !== undefined ? 'BehindAgent' : binding.reason;
   const isReady =
-    reason === 'Bound' &&
-    (readyGateways.get(waypoint) === true || waypoints.get(waypoint)?.isUnmanaged === true);
+    isBound && (readyGateways.get(waypoint) === true || definition?.isUnmanaged === true);
   return [[id, { waypoint, reason, subject, isReady, because }]];
 }
 

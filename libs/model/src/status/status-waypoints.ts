@@ -7,23 +7,23 @@ import type { Condition } from '../types.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
 import { BINDING_REASONS, bindingText, condition, listKeys, warning } from './conditions.ts';
+import { runElsewhere, unusedBinding } from './run-elsewhere.ts';
 import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
-import { foundByAddress } from './waypoint-address.ts';
 import { labelFindings } from './waypoint-labels.ts';
 
 export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): StatusParts {
   const { metadata, spec } = gateway;
   const { generation, namespace, name } = metadata;
-  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) {
+  const definition = derived.waypoints.get(`${namespace}/${name}`);
+  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName) && definition === undefined) {
     const message = `class "${spec.gatewayClassName}" is not served yet; waypoints are of class ${[...WAYPOINT_CLASSES].join(' or ')}`;
     return {
       conditions: [condition('Accepted', 'False', 'UnsupportedClass', message, generation)],
       findings: [],
     };
   }
-  const definition = derived.waypoints.get(`${namespace}/${name}`);
   if (definition?.isUnmanaged === true) {
-    const { programmed, findings } = foundByAddress(definition, generation, derived);
+    const { programmed, findings } = runElsewhere(definition, generation, derived);
     return {
       conditions: [acceptedCondition(gateway), programmed],
       findings: [...findings, ...fallbackFindings(gateway)],
@@ -37,7 +37,7 @@ export function gatewayStatus(gateway: Gateway, { derived }: StatusContext): Sta
         ? condition('Programmed', 'True', 'Programmed', 'it has a ready instance', generation)
         : condition('Programmed', 'False', 'Pending', 'it has no ready instance yet', generation),
     ],
-    findings: fallbackFindings(gateway),
+    findings: [...unusedBinding(gateway, derived), ...fallbackFindings(gateway)],
   };
 }
 

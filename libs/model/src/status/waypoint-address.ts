@@ -11,7 +11,7 @@ import type { WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { type ConditionReason, condition, listKeys, warning } from './conditions.ts';
 
-interface FoundByAddress {
+export interface FoundByAddress {
   readonly programmed: Condition;
   readonly findings: readonly Finding[];
 }

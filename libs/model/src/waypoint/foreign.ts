@@ -2,15 +2,18 @@
  * Waypoints of another mesh in the same cluster: Gateways of a waypoint's class whose revision is not ours. Callers that a label
  * sends there are sent there, as the other mesh sends its callers to ours; everything else about them is the other mesh's.
  */
-import type { Gateway } from '@ambit/api';
+import type { Gateway, GatewayClass } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
-import { type ModelOptions, objectKey } from '../objects/keys.ts';
+import { classKey, type ModelOptions, objectKey } from '../objects/keys.ts';
 import { HBONE_PORT } from '../objects/labels.ts';
 import type { GatewayAddress } from '../types.ts';
 import { type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
 
 export interface KnownWaypoints {
-  readonly sources: { readonly gateways: Collection<Gateway> };
+  readonly sources: {
+    readonly gateways: Collection<Gateway>;
+    readonly gatewayClasses: Collection<GatewayClass>;
+  };
   readonly options: ModelOptions;
   /** Ours, by `namespace/name`. */
   readonly waypoints: Collection<WaypointDefinition>;
@@ -25,7 +28,9 @@ export function foreignWaypoint(
   const slash = key.indexOf('/');
   const name = objectKey('Gateway', key.slice(0, slash), key.slice(slash + 1));
   const gateway = sources.gateways.get(name);
-  return gateway === undefined ? undefined : waypointFromGateway(gateway, options);
+  if (gateway === undefined) return undefined;
+  const gatewayClass = sources.gatewayClasses.get(classKey(gateway));
+  return waypointFromGateway(gateway, gatewayClass, options);
 }
 
 /**

@@ -5,7 +5,13 @@
  * waypoint of its namespace, which is made when it is missing. What is bound to nothing although policy
  * needs it is refused at the agent: the reason says why.
  */
-import type { Gateway, GatewayInfrastructure, Namespace, ObjectKey } from '@ambit/api';
+import type {
+  Gateway,
+  GatewayClass,
+  GatewayInfrastructure,
+  Namespace,
+  ObjectKey,
+} from '@ambit/api';
 
 import { keyOf, type Labels, type ModelOptions, selects } from '../objects/keys.ts';
 import {
@@ -19,6 +25,7 @@ import {
 } from '../objects/labels.ts';
 import { parseAddress } from '../service/services.ts';
 import type { GatewayAddress } from '../types.ts';
+import { type BehindAgent, boundListener, inboundBindingOf } from './behind-agent.ts';
 import { type WaypointFallback, writtenFallback } from './fallback.ts';
 
 /** The name of the waypoint that is made on demand. */
@@ -37,8 +44,10 @@ export interface WaypointDefinition {
   readonly address: GatewayAddress;
   readonly takesServices: boolean;
   readonly takesWorkloads: boolean;
-  /** Somebody else runs it: `spec.addresses` is set. */
+  /** Somebody else runs it: `spec.addresses` is set, or it is of another class. */
   readonly isUnmanaged: boolean;
+  /** Somebody else's proxy, whose tunnels end in the agent of its pods. It decides nothing for this mesh. */
+  readonly behindAgent?: BehindAgent;
   readonly allowed: Gateway['spec']['listeners'][number]['allowedRoutes']['namespaces'];
   readonly infrastructure?: GatewayInfrastructure;
   /** Of its Service and Deployment, where it is not the Gateway's. */
@@ -55,7 +64,8 @@ export type BindingReason =
   | 'WaypointNotFound'
   | 'WaypointForeign'
   | 'AttachmentDenied'
-  | 'UnsupportedTrafficType';
+  | 'UnsupportedTrafficType'
+  | 'BehindAgent';
 
 export interface Binding {
   readonly reason: BindingReason;
@@ -70,7 +80,11 @@ export interface Binding {
 /** That a waypoint runs as; undefined for a Gateway that is none. */
 export function waypointAccount({ metadata, spec }: Gateway): string | undefined {
   if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) return undefined;
-  return metadata.annotations[SERVICE_ACCOUNT] ?? metadata.name;
+  return accountOf(metadata);
+}
+
+function accountOf({ annotations, name }: Gateway['metadata']): string {
+  return annotations[SERVICE_ACCOUNT] ?? name;
 }
 
 /** That of a waypoint (`namespace/name`) that nobody wrote a Gateway for; undefined: none is made of that name. */
@@ -78,17 +92,21 @@ export function onDemandAccount(waypoint: string): string | undefined {
   return waypoint.endsWith(`/${ON_DEMAND_NAME}`) ? ON_DEMAND_NAME : undefined;
 }
 
-/** `undefined` for a Gateway that is no waypoint. */
+/** `undefined` for a Gateway that is no waypoint: one of another class is, where it or the class says how its pods take tunnels. */
 export function waypointFromGateway(
   gateway: Gateway,
+  gatewayClass: GatewayClass | undefined,
   options: ModelOptions,
 ): WaypointDefinition | undefined {
   const { metadata, spec } = gateway;
-  const serviceAccount = waypointAccount(gateway);
-  if (serviceAccount === undefined) return undefined;
-  const traffic = metadata.labels[WAYPOINT_FOR] ?? 'service';
-  const listener = spec.listeners.find(({ protocol }) => protocol === 'HBONE') ?? spec.listeners[0];
   const [external] = spec.addresses;
+  const isUnmanaged = external !== undefined || !WAYPOINT_CLASSES.has(spec.gatewayClassName);
+  const behindAgent = isUnmanaged ? inboundBindingOf(gateway, gatewayClass) : undefined;
+  const serviceAccount = behindAgent === undefined ? waypointAccount(gateway) : accountOf(metadata);
+  if (serviceAccount === undefined) return undefined;
+  const traffic =
+    metadata.labels[WAYPOINT_FOR] ?? gatewayClass?.metadata.labels[WAYPOINT_FOR] ?? 'service';
+  const listener = boundListener(gateway, behindAgent);
   const partName = metadata.annotations[NAME_OVERRIDE] ?? metadata.name;
   const definition = definitionOf(metadata, { serviceAccount, partName }, options);
   const fallback = writtenFallback(metadata);
@@ -108,7 +126,8 @@ export function waypointFromGateway(
     className: spec.gatewayClassName,
     takesServices: traffic === 'service' || traffic === 'all',
     takesWorkloads: traffic === 'workload' || traffic === 'all',
-    isUnmanaged: external !== undefined,
+    isUnmanaged,
+    ...(behindAgent === undefined ? {} : { behindAgent }),
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
     ...(partName === metadata.name ? {} : { partName }),
     ...(spec.infrastructure === undefined ? {} : { infrastructure: spec.infrastructure }),

@@ -9,7 +9,7 @@ import { byAge, keyOf, objectKey, selects } from '../../objects/keys.ts';
 import { WAYPOINT_CLASSES } from '../../objects/labels.ts';
 import { BY_NAMESPACE, BY_TARGET, type Route, targetBucket } from '../../objects/sources.ts';
 import type { ObjectStatus } from '../../types.ts';
-import { foundByAddress } from '../waypoint-address.ts';
+import { runElsewhere } from '../run-elsewhere.ts';
 import { gatewayApiStatus } from './gateway-status.ts';
 import { routeParentStatuses } from './route-status.ts';
 import type {
@@ -151,7 +151,7 @@ function stateOf({ metadata, spec }: Gateway, derived: Derived): GatewayState {
     const definition = derived.waypoints.get(key);
     const isProgrammed =
       definition !== undefined &&
-      foundByAddress(definition, metadata.generation, derived).programmed.status === 'True';
+      runElsewhere(definition, metadata.generation, derived).programmed.status === 'True';
     const addresses = spec.addresses.map(({ type, value }): GatewayState['addresses'][number] => ({
       type: type === 'Hostname' ? 'Hostname' : 'IPAddress',
       value,

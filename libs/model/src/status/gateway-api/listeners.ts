@@ -18,6 +18,8 @@ const KINDS_BY_PROTOCOL: Readonly<Record<string, readonly RouteKind[]>> = {
   TCP: ['TCPRoute'],
   // Tunnels of the mesh; routes are bound to the services behind.
   HBONE: [],
+  // What comes out of them, for a waypoint behind its agent.
+  'istio.io/PROXY': [],
 };
 
 export interface ListenerKinds {
