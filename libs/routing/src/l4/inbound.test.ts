@@ -171,6 +171,7 @@ describe('resolveInboundPlaintext', () => {
     [9000, guarded, 'forward'],
     [15008, local, 'refuse'],
     [15006, local, 'refuse'],
+    [15088, local, 'forward'],
   ] as const) {
     it(`${kind}s port ${port}${workload === guarded ? ' of a guarded workload' : ''}`, () => {
       const decision = resolveInboundPlaintext({
@@ -179,6 +180,22 @@ describe('resolveInboundPlaintext', () => {
         port,
       });
       assert.equal(decision.kind, kind);
+    });
+  }
+
+  for (const [protocol, own, port, code] of [
+    ['PROXY', 15088, 15088, 'ROUTING_PROXY_PORT'],
+    ['PROXY', 15088, 8080, undefined],
+    ['PROXY', 0, 8080, 'ROUTING_PROXY_PORT'],
+    ['NONE', 15088, 15088, undefined],
+    ['NONE', 0, 8080, undefined],
+  ] as const) {
+    it(`${code ?? 'forwards'}: port ${port} of a proxy with ${protocol}/${own}`, () => {
+      const workload = { ...local, applicationTunnel: { protocol, port: own } };
+      const query = { local: workload, destinationIp: '10.0.0.2', port };
+      const decision = resolveInboundPlaintext(query);
+      assert.equal(decision.kind === 'refuse' ? decision.code : undefined, code);
+      if (decision.kind === 'refuse') assert.equal(decision.status, 401);
     });
   }
 });

@@ -2,8 +2,9 @@
  * What the destination's agent does with a tunnel or a plaintext connection, before policy.
  *
  * The rule that must hold: a guarded port is reached only from the waypoint that the workload is bound
- * to, recognised by its certificate; nothing that the request says counts. The answer of a refusal is an
- * HTTP status for tunnels (400 authority, 401 not allowed, 503 unresolved) and a close for plaintext.
+ * to, recognised by its certificate; nothing that the request says counts. Where a proxy believes a header of PROXY protocol, nobody
+ * but the agent writes one. The answer of a refusal is an HTTP status for tunnels (400 authority, 401 not allowed, 503 unresolved)
+ * and a close for plaintext.
  */
 
 import { canonicalIp } from '@ambit/api';
@@ -19,6 +20,7 @@ export type InboundRefusalCode =
   | 'ROUTING_SERVICE_UNKNOWN'
   | 'ROUTING_PORT_UNKNOWN'
   | 'ROUTING_ILLEGAL_PORT'
+  | 'ROUTING_PROXY_PORT'
   | 'ROUTING_GUARDED';
 
 export interface Address {
@@ -108,13 +110,20 @@ export interface PlaintextInboundQuery<W extends ViewWorkload = ViewWorkload> {
   readonly port: number;
 }
 
-/** For plaintext on 15006; there is no peer identity, so a guarded port is always refused. */
+/**
+ * For plaintext on 15006; there is no peer identity, so a guarded port is always refused, and so is one on which a proxy takes the first
+ * bytes for what the agent says of a client.
+ */
 export function resolveInboundPlaintext<
   W extends ViewWorkload,
   S extends ViewService = ViewService,
 >(query: PlaintextInboundQuery<W>): InboundDecision<S> {
   const { local, port } = query;
   if (ILLEGAL_PORTS.has(port)) return illegalPort(port);
+  if (believesHeaders(local, port)) {
+    const text = `port ${port} of workload "${local.uid}" is for PROXY protocol of its agent, and a plaintext client could claim to be anybody`;
+    return refuse(401, 'ROUTING_PROXY_PORT', text);
+  }
   if (isGuarded(local, port)) return guardedRefusal(local, port, 'a plaintext client');
   return {
     kind: 'forward',
@@ -151,6 +160,12 @@ function toProxy<W extends ViewWorkload, S extends ViewService>(
     },
     view,
   );
+}
+
+/** Without a port of its own the proxy may believe them on any. */
+function believesHeaders({ applicationTunnel }: ViewWorkload, port: number): boolean {
+  if (applicationTunnel?.protocol !== 'PROXY') return false;
+  return applicationTunnel.port === 0 || applicationTunnel.port === port;
 }
 
 /** Of this network and IPv4 rather than others. */
