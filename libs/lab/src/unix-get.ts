@@ -4,9 +4,13 @@ import { request } from 'node:http';
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /** The JSON of the answer, or its text where it is none. Rejects when nobody answers. */
-export async function unixGet(socketPath: string, path: string): Promise<unknown> {
+export async function unixGet(
+  socketPath: string,
+  path: string,
+  timeoutMs = ANSWER_TIMEOUT_MS,
+): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
+  const signal = AbortSignal.timeout(timeoutMs);
   const outgoing = request({ socketPath, path, signal }, (response) => {
     let text = '';
     response.setEncoding('utf8').on('data', (chunk: string) => {

@@ -12,6 +12,11 @@ import { type LabOptions, labStart } from '../start.ts';
 import { unixGet } from '../unix-get.ts';
 import { Caller } from './caller.ts';
 
+/** Of a world whose programs start on a machine that others use too. */
+const READY_MS_MAX = 90_000;
+
+const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+
 export const PROGRAMS = join(import.meta.dirname, 'programs');
 
 /** A namespace; `mode` is its `istio.io/dataplane-mode`, none by default. */
@@ -144,7 +149,7 @@ export async function makeBed(text: string, options: LabOptions = {}): Promise<B
   };
   try {
     lab.apply(text);
-    await lab.ready();
+    await lab.ready(READY_MS_MAX);
   } catch (error) {
     process.stderr.write(tailOfLogs(lab));
     await dispose();
@@ -161,19 +166,29 @@ export async function makeBed(text: string, options: LabOptions = {}): Promise<B
   };
 }
 
-/** The ends of the mesh's logs, for a test that fails. */
+/** The ends of the mesh's logs, without single requests, for a test that fails. */
 export function tailOfLogs(lab: Lab, lines = 30): string {
-  const names = [...(lab.mesh?.components.keys() ?? [])];
-  return names
-    .map(
-      (name) => `--- ${name}\n${lab.logs(name).trimEnd().split('\n').slice(-lines).join('\n')}\n`,
-    )
-    .join('');
+  const waypoints = lab.cluster.pods.all.filter(({ plan }) => GATEWAY_NAME in plan.labels);
+  const names = [...(lab.mesh?.components.keys() ?? []), ...waypoints.map(({ key }) => key)];
+  const tail = (name: string): string =>
+    lab
+      .logs(name)
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !line.includes('"scope":"access"'))
+      .slice(-lines)
+      .join('\n');
+  return names.map((name) => `--- ${name}\n${tail(name)}\n`).join('');
 }
 
 /** The JSON of an admin path: `controller`, `agent/node1`, `waypoint/ns/name`. */
-export async function admin(lab: Lab, component: string, path: string): Promise<unknown> {
-  return await unixGet(adminSocket(lab, component), path);
+export async function admin(
+  lab: Lab,
+  component: string,
+  path: string,
+  timeoutMs?: number,
+): Promise<unknown> {
+  return await unixGet(adminSocket(lab, component), path, timeoutMs);
 }
 
 function adminSocket(lab: Lab, component: string): string {

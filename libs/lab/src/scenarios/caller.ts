@@ -61,7 +61,7 @@ export interface LoadReport {
   readonly sent: number;
   readonly ok: number;
   readonly errors: Readonly<Record<string, number>>;
-  /** The first hundred. */
+  /** The first ten thousand. */
   readonly failures: readonly LoadFailure[];
   /** The longest time without a good answer. */
   readonly gapMs: number;
@@ -133,8 +133,13 @@ export class Caller implements AsyncDisposable {
     return (await this.#ask('http2', call)) as HttpAnswer;
   }
 
-  async many(request: HttpCall, count: number, parallel = 16): Promise<Tally> {
-    return (await this.#ask('many', { request, count, parallel })) as Tally;
+  async many(
+    request: HttpCall,
+    count: number,
+    parallel = 16,
+    protocol: 'http' | 'http2' = 'http',
+  ): Promise<Tally> {
+    return (await this.#ask('many', { request, count, parallel, protocol })) as Tally;
   }
 
   async tcp(call: TcpCall): Promise<TcpAnswer> {

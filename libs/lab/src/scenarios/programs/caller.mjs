@@ -54,17 +54,38 @@ function http(call, kept = keepAlive) {
   });
 }
 
-/** HTTP/2 with prior knowledge; `grpc` sends one empty message and reads the trailers. */
-function http2({ url, method = 'GET', headers = {}, grpc = false }) {
+/** Sessions of HTTP/2 that stay, by origin and turn. */
+const sessions = new Map();
+const SESSIONS_OF_ORIGIN = 8;
+let turn = 0;
+
+function keptSession(origin) {
+  turn += 1;
+  const key = `${origin} ${turn % SESSIONS_OF_ORIGIN}`;
+  let session = sessions.get(key);
+  if (session === undefined || session.closed || session.destroyed) {
+    session = connectHttp2(origin);
+    // Its streams say what went wrong.
+    session.on('error', () => session.destroy());
+    session.on('goaway', () => session.close());
+    sessions.set(key, session);
+  }
+  return session;
+}
+
+/** HTTP/2 with prior knowledge; `grpc` sends one empty message and reads the trailers; `reuse` over sessions that stay. */
+function http2({ url, method = 'GET', headers = {}, grpc = false, reuse = false }) {
   return new Promise((resolve) => {
     const { origin, pathname, search } = new URL(url);
-    const session = connectHttp2(origin);
+    const session = reuse ? keptSession(origin) : connectHttp2(origin);
     const none = (error) => {
-      session.destroy();
+      if (!reuse) session.destroy();
       resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
     };
-    session.on('error', none);
-    session.setTimeout(TIMEOUT_MS, () => none({ code: 'TIMEOUT' }));
+    if (!reuse) {
+      session.on('error', none);
+      session.setTimeout(TIMEOUT_MS, () => none({ code: 'TIMEOUT' }));
+    }
     const stream = session.request({
       ':method': grpc ? 'POST' : method,
       ':path': pathname + search,
@@ -84,8 +105,14 @@ function http2({ url, method = 'GET', headers = {}, grpc = false }) {
       body += chunk;
     });
     stream.on('error', none);
+    if (reuse) {
+      stream.setTimeout(TIMEOUT_MS, () => {
+        none({ code: 'TIMEOUT' });
+        stream.close();
+      });
+    }
     stream.on('close', () => {
-      session.close();
+      if (!reuse) session.close();
       resolve({ ...answer, body, trailers });
     });
     stream.end(grpc ? Buffer.from([0, 0, 0, 0, 0]) : undefined);
@@ -220,7 +247,9 @@ function podOf(body) {
 
 /** Requests at a steady rate until `stop`; then the tally, the first that failed, and the longest gap between two good answers. */
 const loads = new Map();
-const FAILURES_MAX = 100;
+const FAILURES_MAX = 10_000;
+/** Of a load, under way at a time: a machine that cannot keep up is asked for no more. */
+const RUNNING_MAX = 256;
 async function load({ name, request, everyMs = 20 }) {
   const state = { isOn: true, sent: 0, ok: 0, errors: {}, failures: [], gapMs: 0, connections: 0 };
   const kept = new Agent({ keepAlive: true, maxSockets: 64 });
@@ -248,6 +277,7 @@ async function load({ name, request, everyMs = 20 }) {
       });
       running.add(one);
       await new Promise((resolve) => setTimeout(resolve, everyMs));
+      if (running.size >= RUNNING_MAX) await Promise.race(running);
       const open = [...Object.values(kept.sockets), ...Object.values(kept.freeSockets)].flat();
       state.connections = Math.max(state.connections, open.length);
     }

@@ -1,0 +1,183 @@
+/** What the tests under fire share: a lab for a suite, kills over and over, and lines through memory. Imported by tests only. */
+import assert from 'node:assert/strict';
+import { after, before, type TestContext } from 'node:test';
+import type { Lab } from '../lab.ts';
+import { admin, type Bed, makeBed, tailOfLogs } from './bed.ts';
+import type { Caller, HttpCall, LoadReport } from './caller.ts';
+import { CONNECT_MS, isExplained, type Kill, killAgent } from './loads.ts';
+
+export const SOAK_MS = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 1) * 60_000;
+export const URL = 'http://web.shop/';
+
+const KILL_EVERY_MS = 10_000;
+/** From then until its pods are served again. */
+const BACK_MS_MAX = 60_000;
+
+export const REQUESTS = 1_000_000;
+const BATCH = 10_000;
+const PARALLEL = 32;
+const BATCHES_MIN = 4;
+/** A line through few points says nothing. */
+const REQUESTS_TO_JUDGE = REQUESTS / 4;
+const SNAPSHOT_MS_MAX = 120_000;
+const MEGABYTE = 1_024 * 1_024;
+
+export interface World {
+  readonly bed: () => Bed;
+  readonly client: () => Caller;
+}
+
+/** A lab with this YAML for the tests of a suite; `shop/client` is in it and reaches `URL`. */
+export function world(text: string, options: Parameters<typeof makeBed>[1] = {}): World {
+  let bed: Bed | undefined;
+  let client: Caller | undefined;
+  before(async () => {
+    bed = await makeBed(text, options);
+    client = bed.caller('shop/client');
+    await client.echo(URL);
+  });
+  after(async () => await bed?.[Symbol.asyncDispose]());
+  const need = <T>(value: T | undefined): T => {
+    assert.ok(value !== undefined);
+    return value;
+  };
+  return { bed: () => need(bed), client: () => need(client) };
+}
+
+/**
+ * Kills an agent every so often under a load, each request on a connection of its own; says what was seen. Each that failed
+ * must have been under way when the agent was killed, or have been given up after the time for a connection. Asserts that all
+ * are served again after each.
+ */
+export async function killOverAndOver(
+  context: TestContext,
+  { bed, client }: World,
+  component: string,
+): Promise<LoadReport> {
+  const { lab } = bed();
+  const kills: Kill[] = [];
+  await client().startLoad('new', { url: URL, timeoutMs: 2 * CONNECT_MS }, 50);
+  const isServed = async (): Promise<boolean> => (await client().http({ url: URL })).status === 200;
+  const until = performance.now() + SOAK_MS;
+  while (performance.now() < until) {
+    kills.push(await killAgent(lab, component));
+    await lab.clock.sleep(KILL_EVERY_MS);
+    // On a machine that others use an agent takes its time to start, and what was never there cannot be missed.
+    await lab.waitFor(isServed, {
+      what: `service after a kill of ${component}`,
+      timeoutMs: BACK_MS_MAX,
+    });
+  }
+  const report = await client().stopLoad('new');
+  const { sent, ok, errors, failures, gapMs } = report;
+  context.diagnostic(
+    `report: ${kills.length} kills of ${component}: ${ok} of ${sent} requests answered, longest gap ${gapMs.toFixed(0)} ms, errors ${JSON.stringify(errors)}`,
+  );
+  assert.equal(failures.length, sent - ok, 'more failures than are told');
+  for (const failure of failures) {
+    const { begunAtMs, tookMs, error } = failure;
+    const what = `${error} at ${begunAtMs} after ${tookMs} ms, kills at ${kills.map(({ fromMs }) => fromMs).join()}`;
+    assert.ok(isExplained(failure, kills), what);
+  }
+  return report;
+}
+
+/** A kind of request, and how many of a batch are such. */
+export interface Share {
+  readonly of: number;
+  readonly request: HttpCall;
+  readonly protocol?: 'http' | 'http2';
+}
+
+/** Something whose memory is looked at, after every batch if nothing else is said. */
+export interface Held {
+  readonly name: string;
+  readonly megabytes: () => number | Promise<number>;
+  readonly everyRequests?: number;
+  /** By a line through the second half of a run, for each million of requests. Undefined: it is only told. */
+  readonly growthMax: number | undefined;
+}
+
+/** Sends a million of requests, or as many as there is time for, and draws the lines. */
+export async function sendMillion(
+  context: TestContext,
+  { bed, client }: World,
+  shares: readonly Share[],
+  held: readonly Held[],
+): Promise<void> {
+  const points: (readonly [requests: number, megabytes: number])[][] = held.map(() => []);
+  const begunAt = performance.now();
+  const until = begunAt + SOAK_MS;
+  let requests = 0;
+  while (requests < REQUESTS && (performance.now() < until || requests < BATCHES_MIN * BATCH)) {
+    await sendBatch(client(), shares, bed().lab);
+    requests += BATCH;
+    for (const [index, { megabytes, everyRequests = BATCH }] of held.entries()) {
+      if (requests % everyRequests === 0) {
+        points[index]?.push([requests, await megabytes()]);
+      }
+    }
+  }
+  const seconds = (performance.now() - begunAt) / 1_000;
+  context.diagnostic(`report: ${requests} requests, ${(requests / seconds).toFixed(0)} a second`);
+  for (const [index, { name, growthMax }] of held.entries()) {
+    const all = points[index] ?? [];
+    const perMillion = slopeOf(all.slice(all.length / 2)) * REQUESTS;
+    const seen = [all[0], all.at(-1)].map((point) => point?.[1].toFixed(1)).join(' to ');
+    context.diagnostic(`report: ${name}: ${seen} MB, slope ${perMillion.toFixed(2)} MB a million`);
+    if (growthMax !== undefined && requests >= REQUESTS_TO_JUDGE) {
+      assert.ok(perMillion < growthMax, `${name}: ${perMillion} MB a million`);
+    }
+  }
+}
+
+/** Of all shares at a time, so that they meet. */
+async function sendBatch(client: Caller, shares: readonly Share[], lab: Lab): Promise<void> {
+  const whole = shares.reduce((sum, share) => sum + share.of, 0);
+  const errors = await Promise.all(
+    shares.map(async ({ of, request, protocol }) => {
+      const parallel = Math.ceil((PARALLEL * of) / whole);
+      const count = Math.round((BATCH * of) / whole);
+      return (await client.many(request, count, parallel, protocol)).errors;
+    }),
+  );
+  if (errors.some((one) => Object.keys(one).length > 0)) {
+    process.stderr.write(tailOfLogs(lab));
+    assert.fail(`by share: ${JSON.stringify(errors)}`);
+  }
+}
+
+/** Of a process of the mesh. */
+export async function residentMegabytes(lab: Lab, component: string): Promise<number> {
+  const text = String(await admin(lab, component, '/metrics'));
+  const bytes = Number(/^process_resident_memory_bytes\S* (\S+)/m.exec(text)?.[1]);
+  assert.ok(bytes > 0, `${component} tells no memory`);
+  return bytes / MEGABYTE;
+}
+
+interface HeapSnapshot {
+  readonly snapshot: { readonly meta: { readonly node_fields: readonly string[] } };
+  readonly nodes: readonly number[];
+}
+
+/** What a program's main thread holds after a full collection, which a snapshot begins with. */
+export async function heldMegabytes(lab: Lab, component: string): Promise<number> {
+  const answer = await admin(lab, component, '/debug/pprof/heap', SNAPSHOT_MS_MAX);
+  const { snapshot, nodes } = answer as HeapSnapshot;
+  const fields = snapshot.meta.node_fields;
+  let bytes = 0;
+  for (let at = fields.indexOf('self_size'); at < nodes.length; at += fields.length) {
+    bytes += nodes[at] ?? 0;
+  }
+  return bytes / MEGABYTE;
+}
+
+/** Of the line of least squares. */
+function slopeOf(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (pick: 0 | 1): number =>
+    points.reduce((sum, point) => sum + point[pick], 0) / Math.max(1, points.length);
+  const [x, y] = [mean(0), mean(1)];
+  const above = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0);
+  const below = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  return below === 0 ? 0 : above / below;
+}
