@@ -7,7 +7,7 @@ import {
   octetsOf,
   type RequestAttributes,
 } from '@ambit/policy';
-import { type HttpRequestView, workloadIdentity } from '@ambit/routing';
+import { type HttpRequestView, parseAuthority, workloadIdentity } from '@ambit/routing';
 import { ExplainError } from './errors.ts';
 import type { ExplainQuery } from './types.ts';
 
@@ -32,7 +32,7 @@ export function callerIdentity({ workload }: Caller): string | undefined {
   return workload === undefined ? undefined : workloadIdentity(workload);
 }
 
-/** Throws `EXPLAIN_BAD_PATH` for a path that a waypoint would refuse before anything else. */
+/** Throws `EXPLAIN_BAD_PATH` or `EXPLAIN_BAD_HOST` for what a waypoint would refuse before anything else. */
 export function askedRequest(query: ExplainQuery, authority: string): AskedRequest {
   const normalized = normalizePath(query.path ?? '/');
   if (!normalized.ok) {
@@ -43,12 +43,17 @@ export function askedRequest(query: ExplainQuery, authority: string): AskedReque
   const headers = Object.fromEntries(
     Object.entries(query.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]),
   );
+  const { host } = headers;
+  if (host !== undefined && parseAuthority(host) === undefined) {
+    const message = `Host is refused with 400: "${host.slice(0, 80)}" is no name and no address`;
+    throw new ExplainError('EXPLAIN_BAD_HOST', message, { side: 'local' });
+  }
   return {
     method: query.method ?? 'GET',
     path: normalized.path,
     query: normalized.query.replace(/^\?/, ''),
     headers,
-    authority: headers['host'] ?? authority,
+    authority: host ?? authority,
   };
 }
 

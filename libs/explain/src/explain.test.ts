@@ -179,6 +179,12 @@ describe('explain', () => {
     }
   });
 
+  it('asks nothing of a host that a waypoint refuses', () => {
+    for (const host of ['', 'a..b', 'a:080', '10.0.0.01', '0x0a.0.0.1', '167772161', 'é']) {
+      assert.throws(() => ask(hosts, { headers: { host } }), { code: 'EXPLAIN_BAD_HOST' }, host);
+    }
+  });
+
   it('depends where endpoints have policies of their own', () => {
     const mesh = snapshotOf(SHOP, DENY.replace('{app: reviews}', '{app: reviews, version: v2}'));
     assert.equal(

@@ -36,6 +36,68 @@ describe('parseAuthority', () => {
     }
   });
 
+  it('takes an address in its one spelling, and no name that ends in a number', () => {
+    for (const text of [
+      '10.0.0.01',
+      '010.0.0.1',
+      '0x0a.0.0.1',
+      '10.0.0.0x1',
+      '10.0.0.0X1',
+      '0xa000001',
+      '0x',
+      '167772161',
+      '10.1',
+      '10.0.1',
+      '10.0.0.1.',
+      '10.0.0.256',
+      '1.2.3.4.5',
+      'a.1',
+      'a.b.0x1',
+      'a.1.',
+      '[10.0.0.1]',
+      '[::ffff:10.0.0.01]',
+      '[fe80::1%1]',
+      '[::1',
+    ]) {
+      assert.equal(parseAuthority(text), undefined, text);
+      assert.equal(parseAuthority(`${text}:80`), undefined, text);
+    }
+    for (const [text, host] of [
+      ['10.0.0.1', '10.0.0.1'],
+      ['[::ffff:10.0.0.1]', '10.0.0.1'],
+      ['[FD00:0::1]', 'fd00::1'],
+      ['1.a', '1.a'],
+      ['10.0.0.1.example', '10.0.0.1.example'],
+      ['a.1b', 'a.1b'],
+      ['0xg', '0xg'],
+      ['a1', 'a1'],
+      ['10-0-0-1', '10-0-0-1'],
+    ] as const) {
+      assert.equal(parseAuthority(text)?.host, host, text);
+    }
+  });
+
+  it('says of what is no address what the parser of URLs says', () => {
+    const part = fc.oneof(
+      fc.nat({ max: 300 }).map(String),
+      fc.nat({ max: 300 }).map((n) => `0x${n.toString(16)}`),
+      fc.nat({ max: 300 }).map((n) => `0${n.toString(8)}`),
+      fc.constantFrom('a', '0x', '0xg', '1a'),
+    );
+    const name = fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(name, fc.constantFrom('', '.'), (text, dot) => {
+        const host = `${text}${dot}`;
+        const parsed = parseAuthority(host);
+        // A URL of this host leads to the same text, or is none.
+        const url = URL.parse(`http://${host}/`);
+        if (parsed !== undefined) assert.equal(url?.hostname, host);
+        else assert.notEqual(url?.hostname, host);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('is bounded', () => {
     assert.equal(parseAuthority(`${'a'.repeat(600)}:80`), undefined);
   });

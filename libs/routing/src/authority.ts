@@ -3,7 +3,7 @@
  *
  * A parser of untrusted text: total, linear, and strict. Whatever it does not know is `undefined`.
  */
-import { canonicalIp } from '@ambit/api';
+import { canonicalIp, endsInNumber } from '@ambit/api';
 
 export interface ParsedAuthority {
   /** A canonical address without brackets, or a name in lower case without a final dot. */
@@ -33,7 +33,8 @@ export function parseAuthority(text: string): ParsedAuthority | undefined {
   const port = colon < 0 ? undefined : lower.slice(colon + 1);
   const ip = canonicalIp(written);
   if (ip !== undefined) return withPort({ host: ip, kind: 'ip' }, port);
-  if (!NAME.test(written)) return undefined;
+  // Another spelling of an address: policy compares text, and a server would take it for the address.
+  if (!NAME.test(written) || endsInNumber(written)) return undefined;
   return withPort(
     { host: written.endsWith('.') ? written.slice(0, -1) : written, kind: 'name' },
     port,

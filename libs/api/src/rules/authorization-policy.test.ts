@@ -43,6 +43,25 @@ const AUTHORIZATION_POLICY: readonly RuleRow[] = [
     operation({ methods: ['get'] }),
     ['METHOD_CASE spec.rules[0].to[0].operation.methods[0]'],
   ],
+  [
+    'hosts that requests may have',
+    operation({ hosts: ['10.0.0.1', '10.0.0.1:80', '[fd00::1]:80', 'a.b', '10.*', '*.1', '*'] }),
+    [],
+  ],
+  ...['10.0.0.01', '0x0a.0.0.1', '167772161:80', '10.0.0.1.', 'a.b.1'].flatMap(
+    (host): readonly RuleRow[] => [
+      [
+        `an address in the spelling ${host}`,
+        operation({ hosts: [host] }),
+        ['INVALID_HOST spec.rules[0].to[0].operation.hosts[0]'],
+      ],
+      [
+        `what is not at an address in the spelling ${host}`,
+        operation({ notHosts: ['a', host] }),
+        ['INVALID_HOST spec.rules[0].to[0].operation.notHosts[1]'],
+      ],
+    ],
+  ),
   ['a path template', operation({ paths: ['/a/{*}/b/{**}'] }), []],
   [
     'a template with a bare star',

@@ -1,4 +1,6 @@
 /** Rules of AuthorizationPolicy. */
+
+import { canonicalIp, endsInNumber } from '../value/ip.ts';
 import { serviceAccountRules, whenRules } from './authorization-condition.ts';
 import { attachmentRules } from './export-to.ts';
 import { pathTemplateProblem } from './path-template.ts';
@@ -147,7 +149,23 @@ function toRules(to: View): void {
     for (const field of ['paths', 'notPaths']) {
       for (const path of operation.at(field).items) pathRules(path);
     }
+    for (const field of ['hosts', 'notHosts']) {
+      for (const host of operation.at(field).items) hostRules(host);
+    }
   }
+}
+
+/** A request with such a host is refused before any policy. */
+function hostRules(host: View): void {
+  const value = host.text;
+  if (value === undefined || value.includes('*')) return;
+  const name = value.replace(/:\d*$/, '');
+  if (!endsInNumber(name) || canonicalIp(name) !== undefined) return;
+  host.complain({
+    code: 'INVALID_HOST',
+    message: 'never matches: an address is compared in its one spelling',
+    allowed: 'four numbers from 0 to 255 without leading zeros, with or without a port, or a name',
+  });
 }
 
 function pathRules(path: View): void {

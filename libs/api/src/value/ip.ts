@@ -22,6 +22,9 @@ export function parseIp(text: string): IpBytes | undefined {
   if (text.length > 45 || text.includes('%')) return undefined;
   if (!text.includes(':')) return parseIpv4(text);
   if (!ipaddr.isValid(text)) return undefined;
+  // An IPv4 address in the last place is read as one alone; the library takes zeros before its numbers.
+  const last = text.slice(text.lastIndexOf(':') + 1);
+  if (last.includes('.') && parseIpv4(last) === undefined) return undefined;
   return Uint8Array.from(ipaddr.process(text).toByteArray());
 }
 
@@ -45,6 +48,16 @@ function parseIpv4(text: string): IpBytes | undefined {
     if (part < 3 && text[at++] !== '.') return undefined;
   }
   return at === text.length ? bytes : undefined;
+}
+
+const NUMBER_LAST = /(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?$/;
+
+/**
+ * True for a name whose last label is a number: clients and servers that read URLs take it for an IPv4 address however it is written, as
+ * `10.0.0.01`, `0x0a.1`, `167772161` and `10.0.0.1.` are (WHATWG URL, "ends in a number"). No name of the DNS ends so.
+ */
+export function endsInNumber(name: string): boolean {
+  return NUMBER_LAST.test(name);
 }
 
 /** Text of an address: RFC 5952 for IPv6, dotted for IPv4. */

@@ -146,6 +146,19 @@ row(7, 'CVE-2021-39155: a host in other letters, with a dot or with a port', asy
   for (const host of ['', 'a.example:', 'a.example,b', 'u@a.example', 'a.example:80:80', 'a b']) {
     assertRefused(bed, await bed.ask({ host }), host);
   }
+  bed.decideBy(denyTo({ hosts: ['10.0.0.1', '10.0.0.2:80'] }));
+  for (const host of [
+    '10.0.0.1',
+    '10.0.0.1:81',
+    '[::ffff:10.0.0.1]',
+    '[::FFFF:a00:2]',
+    '10.0.0.2',
+  ]) {
+    assertDenied(bed, await bed.ask({ host }), `deny ${host}`);
+  }
+  for (const host of ['10.0.0.01', '0x0a.0.0.1', '167772161', '10.1:80', '10.0.0.1.', 'a.1']) {
+    assertRefused(bed, await bed.ask({ host }), host);
+  }
 });
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nhost: reviews\r\n\r\n';
