@@ -31,7 +31,9 @@ const GRACE_MS = 8_000;
 const LAST_GRACE_MS = 500;
 const ROOT_CERTIFICATE_WAIT_MS = 20_000;
 const POLL_MS = 50;
-const REPLACE_WAIT_MS = 30_000;
+const REPLACE_WAIT_MS = 60_000;
+/** As `terminationGracePeriodSeconds` of a DaemonSet: an agent that is replaced may take all of its own deadline. */
+const REPLACE_GRACE_MS = 180_000;
 
 export interface MeshExtraEnv {
   readonly controller?: Env;
@@ -136,7 +138,7 @@ export class Mesh {
     while (!(await isTime()) && clock.now() < deadline) {
       await clock.sleep(POLL_MS);
     }
-    await first.stop();
+    await first.stop(REPLACE_GRACE_MS);
   }
 
   async podGone(pod: LabPod): Promise<void> {
