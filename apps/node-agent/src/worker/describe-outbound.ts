@@ -3,7 +3,7 @@ import type { Workload } from '@ambit/model';
 import { formatAddress } from '@ambit/proxy';
 
 import { type ConnectionDescription, identityOf } from './connection-record.ts';
-import type { Way } from './outbound.ts';
+import type { Way } from './outbound-choice.ts';
 
 /** `address`: of the client. */
 export function describeOutbound(

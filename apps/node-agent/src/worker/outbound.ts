@@ -18,24 +18,23 @@ import {
 } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
 import { type ByteConn, Deadlines, formatAddress, SocketConn } from '@ambit/proxy';
-import {
-  formatAuthority,
-  type OutboundDecision,
-  parseAuthority,
-  resolveOutbound,
-} from '@ambit/routing';
 
 import { baggageHeader } from './baggage-of.ts';
 import { type Carried, type Way as CarriedWay, carry, requireWorkload } from './carry.ts';
 import { ConnectionRecord, identityOf } from './connection-record.ts';
 import { describeOutbound } from './describe-outbound.ts';
 import { WorkerError } from './errors.ts';
+import {
+  authorityOf,
+  chosenOf,
+  endpointOf,
+  isTunnel,
+  OutboundChoice,
+  toOf,
+  type Way,
+} from './outbound-choice.ts';
 import type { ConnectionRow, PodContext, Tracked } from './pod-context.ts';
 import { behind, isUnanswered, silentOne, Unanswered } from './unanswered.ts';
-
-type Decision = OutboundDecision<Workload, MeshService>;
-/** Of a connection that is not refused. */
-export type Way = Exclude<Decision, { kind: 'refuse' }>;
 
 /** Endpoints that one connection asks, before it asks any of them again. */
 const TRIES_MAX = 3;
@@ -58,6 +57,7 @@ export class Outbound implements CarriedWay<Tracked> {
   readonly direction = 'outbound';
   readonly #context: PodContext;
   readonly #unanswered: Unanswered;
+  readonly #choice: OutboundChoice;
   readonly #patience: Deadlines;
   readonly pool: HbonePool;
 
@@ -65,6 +65,7 @@ export class Outbound implements CarriedWay<Tracked> {
     this.#context = context;
     const { clock, certificates, sockets, config } = context;
     this.#unanswered = new Unanswered(clock);
+    this.#choice = new OutboundChoice(context.mesh, this.#unanswered);
     this.#patience = new Deadlines(clock, PATIENCE_MS);
     this.pool = new HbonePool({
       clock,
@@ -108,7 +109,7 @@ export class Outbound implements CarriedWay<Tracked> {
     using effort = new ConnectEffort(clock, config.limits.connectTimeoutMs);
     const tried = new Set<string>();
     for (;;) {
-      const decision = this.#decide(carried, source, tried);
+      const decision = this.#choice.decide(carried, source, tried);
       row.protocol = isTunnel(decision) ? 'HBONE' : 'TCP';
       row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
       carried.record ??= new ConnectionRecord(
@@ -134,71 +135,22 @@ export class Outbound implements CarriedWay<Tracked> {
     }
     const uid = chosenOf(decision)?.uid;
     const asksOther =
-      uid !== undefined && tried.size < TRIES_MAX && this.#hasOther(carried, source, tried);
+      uid !== undefined && tried.size < TRIES_MAX && this.#choice.hasOther(carried, source, tried);
     const asksAgain =
-      isTunnel(decision) && isUnreached(error) && this.#leadsToTunnel(carried, source);
+      isTunnel(decision) && isUnreached(error) && this.#choice.leadsToTunnel(carried, source);
     if (!(asksOther || asksAgain) || !effort.goesOn(error)) {
       throw isTunnel(decision) ? effort.failure(error) : error;
     }
     if (!asksOther) {
       tried.clear();
     }
-    if (uid !== undefined && (asksOther || this.#hasOther(carried, source, new Set([uid])))) {
+    if (
+      uid !== undefined &&
+      (asksOther || this.#choice.hasOther(carried, source, new Set([uid])))
+    ) {
       tried.add(uid);
       carried.record?.retried(error, !asksOther || effort.failures >= TRIES_MAX);
       carried.record = undefined;
-    }
-  }
-
-  /** Whom it has asked itself comes last, and before them whoever was silent for others. */
-  #decide(carried: Carried, source: Workload, tried: ReadonlySet<string>): Way {
-    if (tried.size === 0 && this.#unanswered.size === 0) {
-      return this.#resolve(carried, source);
-    }
-    const quick = this.#resolve(carried, source, (uid) => {
-      const isSilent = [uid, behind(uid, toOf(carried))].some((one) => this.#unanswered.has(one));
-      return isSilent || tried.has(uid);
-    });
-    const isAgain = tried.has(chosenOf(quick)?.uid ?? '');
-    return isAgain ? this.#resolve(carried, source, (uid) => tried.has(uid)) : quick;
-  }
-
-  #resolve(carried: Carried, source: Workload, isShunned?: (uid: string) => boolean): Way {
-    const { address, port } = carried.original;
-    const decision = resolveOutbound(
-      {
-        source,
-        destinationIp: address,
-        port,
-        ...(isShunned && { isShunned: ({ uid }) => isShunned(uid) }),
-      },
-      this.#context.mesh.index,
-      Math.random,
-    );
-    if (decision.kind === 'refuse') {
-      throw new WorkerError('WORKER_UNROUTABLE', `${decision.code}: ${decision.text}`, {
-        side: 'control-plane',
-      });
-    }
-    return decision;
-  }
-
-  #hasOther(carried: Carried, source: Workload, tried: ReadonlySet<string>): boolean {
-    try {
-      const uid = chosenOf(this.#decide(carried, source, tried))?.uid;
-      return uid !== undefined && !tried.has(uid);
-    } catch {
-      // Nobody at all is left.
-      return false;
-    }
-  }
-
-  /** Whether the mesh still has who was meant. An address that it does not know any more is not asked: that were in clear. */
-  #leadsToTunnel(carried: Carried, source: Workload): boolean {
-    try {
-      return isTunnel(this.#resolve(carried, source));
-    } catch {
-      return false;
     }
   }
 
@@ -214,7 +166,7 @@ export class Outbound implements CarriedWay<Tracked> {
       );
     }
     const deadline = this.#patience.add(() => {
-      if (tried.size < TRIES_MAX && this.#hasOther(carried, source, tried)) {
+      if (tried.size < TRIES_MAX && this.#choice.hasOther(carried, source, tried)) {
         attempt.abort(noAnswer());
       }
     });
@@ -276,51 +228,6 @@ export class Outbound implements CarriedWay<Tracked> {
       },
     );
     return stream.conn;
-  }
-}
-
-/**
- * The authority of the tunnel, with the `address` that is dialled in place of a name that was looked up:
- * the agent there knows its workload by address. A waypoint is always told the original destination.
- */
-export function authorityOf(
-  {
-    kind,
-    dial,
-    authority,
-  }: Pick<Extract<Way, { authority: string }>, 'kind' | 'dial' | 'authority'>,
-  address: string,
-): string {
-  const port = parseAuthority(authority)?.port;
-  return kind === 'hbone' && dial.kind === 'dns' && port !== undefined
-    ? formatAuthority(address, port)
-    : authority;
-}
-
-function isTunnel({ kind }: Way): boolean {
-  return kind === 'hbone' || kind === 'waypoint';
-}
-
-/** Where the client was going. */
-function toOf({ original }: Carried): string {
-  return formatAddress(original.address, original.port);
-}
-
-/** Who is at the other end of the tunnel. */
-function endpointOf(decision: Extract<Way, { authority: string }>): Workload | undefined {
-  return decision.kind === 'waypoint' ? decision.waypoint : decision.workload;
-}
-
-/** Undefined where nobody else could be asked. */
-function chosenOf(decision: Way): Workload | undefined {
-  switch (decision.kind) {
-    case 'waypoint':
-      return decision.waypoint;
-    case 'hbone':
-    case 'plain':
-      return decision.service === undefined ? undefined : decision.workload;
-    case 'passthrough':
-      return undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { authorityOf } from './outbound.ts';
+import { authorityOf } from './outbound-choice.ts';
 
 describe('authorityOf', () => {
   const cases = [
