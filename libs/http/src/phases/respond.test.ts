@@ -12,7 +12,7 @@ import type { MeshPlane } from '../plane.ts';
 import { type EngineContext, Transaction } from '../transaction.ts';
 import { ResponseRelay } from './respond.ts';
 
-function rig(options: { readonly isEmpty?: boolean } = {}) {
+function rig(options: { readonly isEmpty?: boolean; readonly type?: string } = {}) {
   const calls: string[] = [];
   let takesMore = true;
   const say = (text: string): void => void calls.push(text);
@@ -23,7 +23,7 @@ function rig(options: { readonly isEmpty?: boolean } = {}) {
       scheme: 'http',
       target: '/',
       authority: 'a',
-      fields: [],
+      fields: options.type === undefined ? [] : ['content-type', options.type],
       contentLength: undefined,
       upgrade: undefined,
       neverIndexed: undefined,
@@ -93,6 +93,21 @@ describe('ResponseRelay', () => {
     assert.deepEqual(calls.slice(1), ['write half', 'reset']);
     assert.equal(done[0]?.code, 'HTTP_UPSTREAM_CLOSED');
   });
+
+  for (const [trailers, status] of [
+    [['grpc-status', '0'], 0],
+    [['x', 'y', 'grpc-status', '14'], 14],
+    [['grpc-status', '0x0'], undefined],
+    [['grpc-status', ''], undefined],
+    [['grpc-status', '00'], undefined],
+    [['grpc-status', '14', 'grpc-status', '0'], undefined],
+  ] as const) {
+    it(`notes ${status ?? 'nothing'} of the trailers ${trailers.join(' ')}`, () => {
+      const { source, tx } = rig({ type: 'application/grpc' });
+      source.end([...trailers]);
+      assert.equal(tx.grpcStatus, status);
+    });
+  }
 
   it('tells the upstream when nobody wants the rest', () => {
     const { source, done, relay } = rig();

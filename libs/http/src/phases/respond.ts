@@ -3,16 +3,15 @@ import type { MeshError } from '@ambit/core';
 import { applyHeaderOperations } from '@ambit/routing';
 import type { BodySink, BodySource } from '../body.ts';
 import { HttpError } from '../errors.ts';
+import { readGrpcStatus } from '../grpc-status.ts';
 import { type FieldLines, NO_FIELDS } from '../h1/message.ts';
-import type { HeaderList } from '../headers.ts';
+import { HeaderList } from '../headers.ts';
 import type { Reply } from '../local-reply.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 import type { TryResponse } from '../upstream/try.ts';
 import { variablesOf } from './variables.ts';
 
 const NOTHING = new Uint8Array(0);
-/** It becomes a label of metrics, which a backend must not choose freely. */
-const GRPC_STATUS = /^\d{1,2}$/;
 
 /** An answer of this proxy's own, whole. Throws a MeshError when it cannot be written. */
 export function sendReply(tx: Transaction, reply: Reply, context: EngineContext): void {
@@ -105,10 +104,8 @@ export class ResponseRelay implements BodySink {
       return;
     }
     this.#source = undefined;
-    for (let index = 0; index < trailers.length; index += 2) {
-      if (trailers[index] === 'grpc-status') {
-        this.#setGrpcStatus(trailers[index + 1]);
-      }
+    if (trailers.length > 0) {
+      this.#setGrpcStatus(HeaderList.of(trailers).get('grpc-status'));
     }
     this.#onDone(undefined);
   }
@@ -145,7 +142,7 @@ export class ResponseRelay implements BodySink {
 
   #setGrpcStatus(text: string | undefined): void {
     if (text !== undefined && this.#tx.isGrpc) {
-      this.#tx.grpcStatus = GRPC_STATUS.test(text) ? Number(text) : undefined;
+      this.#tx.grpcStatus = readGrpcStatus(text);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Phase `retry`: whether a try is the last one. All decisions are routing's. */
 import { type RetryPolicy, shouldRetry, type TryOutcome } from '@ambit/routing';
 import type { HttpError } from '../errors.ts';
+import { readGrpcStatus } from '../grpc-status.ts';
 import type { Transaction } from '../transaction.ts';
 import type { ClusterState } from '../upstream/cluster-state.ts';
 import type { TryResponse } from '../upstream/try.ts';
@@ -33,11 +34,11 @@ export function takesRetry(tx: Transaction, outcome: TryOutcome, tried: TriedOnc
 }
 
 export function outcomeOfResponse({ status, headers }: TryResponse): TryOutcome {
-  const grpcStatus = headers.get('grpc-status');
+  const grpcStatus = readGrpcStatus(headers.get('grpc-status'));
   const isRateLimited = headers.has('x-envoy-ratelimited');
   return grpcStatus === undefined
     ? { kind: 'response', status, isRateLimited }
-    : { kind: 'response', status, grpcStatus: Number(grpcStatus), isRateLimited };
+    : { kind: 'response', status, grpcStatus, isRateLimited };
 }
 
 /** Undefined: ends the request, whatever the retry policy says. */
