@@ -10,6 +10,7 @@ import type { ConnectionRecord } from './record.ts';
 import type { EngineContext } from './transaction.ts';
 import type { ClusterState, MeshEndpoint } from './upstream/cluster-state.ts';
 import { connectFailure, overflow, requireNoTls } from './upstream/failure.ts';
+import type { PlaceUser } from './upstream/places.ts';
 
 /** Endpoints that one connection asks. */
 const TRIES_MAX = 3;
@@ -162,15 +163,22 @@ async function connect(
   }
 }
 
+/** Connections of clients that are carried as they are: none waits for a place, and none is idle. */
+const STREAMS: PlaceUser = {
+  isWaiting: () => false,
+  placeFreed: () => undefined,
+  giveUpIdle: () => false,
+};
+
 /** Counts the connection in the limits of its cluster until `release`. Throws an HttpError. */
 function hold(state: ClusterState, endpoint: MeshEndpoint, chosen: Chosen): void {
-  if (!state.breaker.hold('connections')) {
+  if (!state.places.hold(STREAMS)) {
     throw overflow('connections');
   }
   const busy = state.begin(endpoint.key);
   chosen.endpoint = endpoint;
   chosen.release = (): void => {
-    state.breaker.release('connections');
+    state.places.release(STREAMS);
     busy[Symbol.dispose]();
   };
 }

@@ -17,6 +17,7 @@ import {
   pickEndpoint,
 } from '@ambit/routing';
 import { LateEndpoints } from './late-endpoints.ts';
+import { Places } from './places.ts';
 
 /** Clusters remembered; beyond, the oldest begins anew. */
 const CLUSTERS_MAX = 50_000;
@@ -26,6 +27,8 @@ export type MeshEndpoint = Endpoint<Workload>;
 export class ClusterState {
   readonly cluster: Cluster;
   readonly breaker: CircuitBreaker;
+  /** Those of `breaker` for connections: held through here alone. */
+  readonly places: Places;
   readonly late: LateEndpoints;
   readonly #balancer: Balancer;
   readonly #outlier: OutlierState | undefined;
@@ -40,6 +43,7 @@ export class ClusterState {
   constructor(cluster: Cluster, options: { readonly clock: Clock; readonly random: () => number }) {
     this.cluster = cluster;
     this.breaker = new CircuitBreaker(cluster.connectionPool);
+    this.places = new Places(this);
     this.#balancer = createBalancer(cluster.loadBalancer);
     this.#outlier =
       cluster.outlierDetection === undefined

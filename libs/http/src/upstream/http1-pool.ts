@@ -2,7 +2,7 @@
  * Connections to endpoints that carry one request at a time, kept for the next one.
  *
  * A new connection takes a place of the cluster's `maxConnections`; without one a request waits, as far as
- * `http1MaxPendingRequests` allows. An idle connection of another endpoint of the cluster gives its place up.
+ * `http1MaxPendingRequests` allows. An idle connection of another endpoint of the cluster gives its place up, in either pool.
  */
 import type { Clock } from '@ambit/core';
 import { type ByteConn, FINISHED } from '@ambit/proxy';
@@ -16,6 +16,7 @@ import { connectFailure, overflow } from './failure.ts';
 import { type Http1Host, Http1Try } from './http1-try.ts';
 import { type IdleConnection, IdleConnections } from './idle-connections.ts';
 import type { UpstreamLink } from './message.ts';
+import type { PlaceUser } from './places.ts';
 import { SlowHead } from './slow-heads.ts';
 import { isOverdue, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
@@ -46,7 +47,7 @@ interface Pooled extends IdleConnection {
   idleSinceMs: number;
 }
 
-export class Http1Pool implements UpgradePool, Http1Host {
+export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   readonly counters: Http1PoolCounters = { opened: 0, reused: 0, idleClosed: 0, repeated: 0 };
   /** What was wrong with responses. */
   readonly refusals = new H1Refusals();
@@ -146,20 +147,25 @@ export class Http1Pool implements UpgradePool, Http1Host {
       this.#begin(attempt, pooled);
       return true;
     }
-    if (!this.#holdPlace(attempt.link.cluster)) {
+    if (!attempt.link.cluster.places.hold(this)) {
       return false;
     }
     void this.#open(attempt);
     return true;
   };
 
-  #holdPlace(cluster: ClusterState): boolean {
-    if (cluster.breaker.hold('connections')) {
-      return true;
-    }
+  isWaiting(cluster: ClusterState): boolean {
+    return this.#waiting.has(cluster);
+  }
+
+  placeFreed(cluster: ClusterState): void {
+    this.#serve(cluster);
+  }
+
+  giveUpIdle(cluster: ClusterState): boolean {
     const idle = this.#idle.oneOf(cluster);
     idle?.connection.destroy();
-    return idle !== undefined && cluster.breaker.hold('connections');
+    return idle !== undefined;
   }
 
   /** The place is held. Never rejects. */
@@ -183,7 +189,7 @@ export class Http1Pool implements UpgradePool, Http1Host {
     attempt.dial = undefined;
     release(attempt);
     if (pooled === undefined) {
-      this.#release(link.cluster);
+      link.cluster.places.release(this);
       attempt.broke(failure ?? poolClosed());
     } else if (attempt.phase === 'over') {
       this.#give(pooled);
@@ -228,7 +234,8 @@ export class Http1Pool implements UpgradePool, Http1Host {
   /** Between two requests, or never used. */
   #give(pooled: Pooled): void {
     const { connection, link } = pooled;
-    if (!connection.isFree || this.#stop.signal.aborted || this.#idleMax === 0) {
+    const isKept = connection.isFree && !this.#stop.signal.aborted && this.#idleMax > 0;
+    if (!isKept || link.cluster.places.isWantedBesides(this)) {
       connection.destroy();
       return;
     }
@@ -258,20 +265,15 @@ export class Http1Pool implements UpgradePool, Http1Host {
   #closed(pooled: Pooled): void {
     this.#idle.drop(pooled);
     if (!pooled.mayBeHanded) {
-      this.#release(pooled.link.cluster);
+      pooled.link.cluster.places.release(this);
     }
   }
 
   #gone(pooled: Pooled): void {
     this.#all.delete(pooled);
     if (pooled.mayBeHanded) {
-      this.#release(pooled.link.cluster);
+      pooled.link.cluster.places.release(this);
     }
-  }
-
-  #release(cluster: ClusterState): void {
-    cluster.breaker.release('connections');
-    this.#serve(cluster);
   }
 
   #sweep(nowMs: number): void {

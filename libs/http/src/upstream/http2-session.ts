@@ -1,9 +1,10 @@
-/** A session of the pool: how many requests it still takes, and when it had the last one. */
+/** A session of the pool: how many requests it still takes, when it had the last one, and whether the server is there. */
 import type { Clock } from '@ambit/core';
 import { ClientSession, type H2Counters, type H2Limits } from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
 import type { Http2Try } from './http2-try.ts';
 import type { UpstreamLink } from './message.ts';
+import { Silence } from './silence.ts';
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
@@ -24,6 +25,7 @@ export class PooledSession {
   readonly link: UpstreamLink;
   readonly #session: ClientSession;
   readonly #streamsMax: number;
+  readonly #silence: Silence;
   readonly #onStreamClosed: () => void;
   /** Requests that it may still take. */
   #usesLeft: number;
@@ -49,6 +51,9 @@ export class PooledSession {
       onGoaway: () => options.onGoaway(this),
       onClose: () => options.onClosed(this),
     });
+    this.#silence = new Silence(this.#session, () => {
+      counters.pingTimeouts += 1;
+    });
   }
 
   get hasRoom(): boolean {
@@ -73,6 +78,11 @@ export class PooledSession {
   /** Without a stream for so long; 0 with one. */
   idleMs(nowMs: number): number {
     return this.isIdle ? nowMs - this.#idleSinceMs : 0;
+  }
+
+  /** Ends it some time after a server has fallen silent. */
+  look(nowMs: number): void {
+    this.#silence.look(nowMs);
   }
 
   /** False: it takes no more. */

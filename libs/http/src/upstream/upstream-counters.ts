@@ -15,6 +15,8 @@ export interface UpstreamCounters {
   readonly repeated: number;
   /** Sessions of HTTP/2 for which there was no place in this process. */
   readonly sessionsRefused: number;
+  /** Sessions of HTTP/2 ended because the server had something to say and answered no PING. */
+  readonly pingTimeouts: number;
   /** Responses that were no HTTP, or too large, or too slow, of both versions. */
   readonly responsesRefused: number;
   /** Sessions ended because the server sent too much of something. */
@@ -38,6 +40,7 @@ export function upstreamCounters(http1: Http1Pool, http2: Http2Pool): UpstreamCo
     ...http1.counters,
     repeated: http1.counters.repeated + http2.repeated,
     sessionsRefused: http2.sessionsRefused,
+    pingTimeouts: http2.counters.pingTimeouts,
     responsesRefused,
     floods: flooded,
   };

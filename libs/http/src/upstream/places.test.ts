@@ -1,0 +1,148 @@
+/** Places of one cluster, that requests of both versions of HTTP need: none waits for a place that is free. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { MeshError } from '@ambit/core';
+import { headers, settled } from '@ambit/h2/testing';
+import { http1Rig, OK as OK1 } from '../fixtures/http1-rig.ts';
+import { http2Rig } from '../fixtures/http2-rig.ts';
+import type { UpstreamLink } from './message.ts';
+import type { PlaceUser } from './places.ts';
+
+const OK2 = headers(1, [':status', '200'], 0x1);
+
+/** Two pools of one cluster. */
+function rig(maxConnections: number) {
+  const one = http1Rig();
+  const two = http2Rig();
+  const link2 = (key: string): UpstreamLink =>
+    two.server.endpoint.link({ tcp: { maxConnections } }, key);
+  const { cluster } = link2('a');
+  const link1 = (key: string): UpstreamLink => ({ ...one.server.endpoint.link({}, key), cluster });
+  const ask1 = (key = 'a') => one.ask({}, link1(key)).answer;
+  const ask2 = (key = 'a') => two.ask({}, link2(key)).answer;
+  const held = () => cluster.breaker.held('connections');
+  return { one, two, cluster, ask1, ask2, held };
+}
+
+describe('Places: one for two pools', () => {
+  it('goes from an HTTP/2 session to an HTTP/1 request when its last stream ends', async () => {
+    const { one, two, ask1, ask2, held } = rig(1);
+    const second = ask2();
+    await settled();
+    const peer = two.peer(0);
+    await settled();
+    const first = ask1();
+    await settled();
+    assert.deepEqual([one.server.conns.length, held()], [0, 1]);
+    peer.send(OK2);
+    await settled();
+    assert.equal(second.summary, '200 ');
+    one.server.say(OK1);
+    await settled();
+    assert.deepEqual([first.summary, two.pool.size, held()], ['200 ab', 0, 1]);
+  });
+
+  it('goes from an HTTP/1 connection to an HTTP/2 request when its response ends', async () => {
+    const { one, two, ask1, ask2, held } = rig(1);
+    const first = ask1();
+    await settled();
+    const second = ask2();
+    await settled();
+    assert.deepEqual([two.server.conns.length, held()], [0, 1]);
+    one.server.say(OK1);
+    await settled();
+    assert.equal(first.summary, '200 ab');
+    two.peer(0).send(OK2);
+    await settled();
+    assert.deepEqual([second.summary, one.pool.size, held()], ['200 ', 0, 1]);
+  });
+
+  it('is taken from who only keeps it', async () => {
+    const { one, two, ask1, ask2, held } = rig(1);
+    for (let round = 0; round < 2; round += 1) {
+      const first = ask1();
+      await settled();
+      one.server.say(OK1);
+      await settled();
+      const second = ask2();
+      await settled();
+      two.peer(round).send(OK2);
+      await settled();
+      assert.deepEqual([first.summary, second.summary, held()], ['200 ab', '200 ', 1]);
+    }
+  });
+
+  it('is offered to the other one first, so that neither starves', async () => {
+    const { one, two, ask1, ask2, held } = rig(1);
+    ask1();
+    await settled();
+    const again = ask1();
+    const second = ask2();
+    await settled();
+    one.server.say(OK1, 0);
+    await settled();
+    assert.deepEqual([one.server.conns.length, two.server.conns.length], [1, 1]);
+    two.peer(0).send(OK2);
+    await settled();
+    one.server.say(OK1);
+    await settled();
+    assert.deepEqual([second.summary, again.summary, held()], ['200 ', '200 ab', 1]);
+  });
+
+  for (const version of ['HTTP/1', 'HTTP/2'] as const) {
+    it(`is passed on when a dial of ${version} fails`, async () => {
+      const { one, two, ask1, ask2, held } = rig(1);
+      const is1 = version === 'HTTP/1';
+      const gate = Promise.withResolvers<void>();
+      (is1 ? one : two).server.gate = gate.promise;
+      const failed = is1 ? ask1() : ask2();
+      const waits = is1 ? ask2() : ask1();
+      await settled();
+      gate.reject(new MeshError('X', 'nobody there', { side: 'upstream' }));
+      await settled();
+      if (is1) {
+        two.peer(0).send(OK2);
+      } else {
+        one.server.say(OK1);
+      }
+      await settled();
+      assert.match(failed.summary, /^HTTP_CONNECT_FAILURE/);
+      assert.match(waits.summary, /^200/);
+      assert.equal(held(), 1);
+    });
+  }
+
+  it('of a stream of bytes is passed on at its end', async () => {
+    const { one, two, cluster, ask1, ask2 } = rig(1);
+    const stream: PlaceUser = {
+      isWaiting: () => false,
+      placeFreed: () => undefined,
+      giveUpIdle: () => false,
+    };
+    assert.ok(cluster.places.hold(stream));
+    assert.equal(cluster.places.hold(stream), false);
+    const answers = [ask1(), ask2()];
+    await settled();
+    cluster.places.release(stream);
+    await settled();
+    one.server.say(OK1);
+    await settled();
+    two.peer(0).send(OK2);
+    await settled();
+    assert.deepEqual(
+      answers.map(({ summary }) => summary),
+      ['200 ab', '200 '],
+    );
+  });
+
+  it('that nobody else wants is kept', async () => {
+    const { one, two, ask1, ask2, held } = rig(2);
+    ask1();
+    ask2();
+    await settled();
+    one.server.say(OK1);
+    two.peer(0).send(OK2);
+    await settled();
+    assert.deepEqual([one.pool.idle, two.pool.size, held()], [1, 1, 2]);
+  });
+});

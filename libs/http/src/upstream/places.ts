@@ -1,0 +1,93 @@
+/**
+ * Places for connections of one cluster (`maxConnections`), over all pools that make some.
+ *
+ * Rule: a place that becomes free is offered to whoever waits, whichever pool that is, another one's first; and an idle connection
+ * gives its place up to whoever needs one.
+ */
+import type { ClusterState } from './cluster-state.ts';
+
+/** A pool, as its cluster sees it. */
+export interface PlaceUser {
+  /** Somebody of it waits for a place. */
+  isWaiting(cluster: ClusterState): boolean;
+  /** There may be a place now. Not within a call of its own. */
+  placeFreed(cluster: ClusterState): void;
+  /** Ends a connection that nobody uses. False: it has none. */
+  giveUpIdle(cluster: ClusterState): boolean;
+}
+
+export class Places {
+  readonly #cluster: ClusterState;
+  /** Each pool that has ever asked. */
+  readonly #users = new Set<PlaceUser>();
+  #held = 0;
+  /** What is given up now is for who asked. */
+  #isTaking = false;
+
+  constructor(cluster: ClusterState) {
+    this.#cluster = cluster;
+  }
+
+  /** Some are held: who waits for one will be told. */
+  get areHeld(): boolean {
+    return this.#held > 0;
+  }
+
+  /** Until `release`. False: all are in use. */
+  hold(user: PlaceUser): boolean {
+    this.#users.add(user);
+    const isHeld = this.#cluster.breaker.hold('connections') || this.#takeIdle(user);
+    if (isHeld) {
+      this.#held += 1;
+    }
+    return isHeld;
+  }
+
+  release(user: PlaceUser): void {
+    this.#held -= 1;
+    this.#cluster.breaker.release('connections');
+    if (!this.#isTaking && this.#isWanted()) {
+      queueMicrotask(() => {
+        for (const other of this.#users) {
+          if (other !== user) {
+            other.placeFreed(this.#cluster);
+          }
+        }
+        user.placeFreed(this.#cluster);
+      });
+    }
+  }
+
+  /** In another pool somebody waits, so that a connection that this one only keeps is better ended. */
+  isWantedBesides(user: PlaceUser): boolean {
+    if (this.#users.size < 2) {
+      return false;
+    }
+    for (const other of this.#users) {
+      if (other !== user && other.isWaiting(this.#cluster)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #isWanted(): boolean {
+    for (const user of this.#users) {
+      if (user.isWaiting(this.#cluster)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Its own first. */
+  #takeIdle(user: PlaceUser): boolean {
+    this.#isTaking = true;
+    let isGivenUp = user.giveUpIdle(this.#cluster);
+    for (const other of this.#users) {
+      isGivenUp ||= other !== user && other.giveUpIdle(this.#cluster);
+    }
+    this.#isTaking = false;
+    return isGivenUp && this.#cluster.breaker.hold('connections');
+  }
+}
