@@ -38,7 +38,7 @@ the registry is missing.
   by route in every pod, because a machine's BBR ruins bulk figures on virtual wires.
 - Peers are new processes for each sample. Agents and waypoint stay, as they do on a node, and every sample starts with
   a warm-up that is not counted. A whole round before the first is not counted either, for anybody: V8 compiles what runs often
-  during the first minute of a program that runs for weeks. Idle memory of agents is measured on new ones, before that. Ambit's programs
+  during the first minute of a program that runs for weeks. Idle memory is measured on new agents and a new waypoint, before that. Ambit's programs
   are bundles, as images hold them. \`bare Node\` is a Node process with as many idle workers: what it takes at least.
 - At a fixed rate nobody waits for answers: requests are due by a schedule, and a latency counts from when its request was due. What
   is \`added\` is the difference to \`direct\` in the same round; on a machine where much else runs, it can be less than nothing.
