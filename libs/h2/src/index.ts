@@ -15,6 +15,13 @@ export {
 } from './session/limits.ts';
 export type { PeerSettings } from './session/peer-settings.ts';
 export type { KeepAlive } from './session/pings.ts';
+export {
+  type PeerConduct,
+  PROBATION_LIMITS,
+  Probation,
+  type ProbationCounters,
+  type ProbationLimits,
+} from './session/probation.ts';
 export { ServerSession, type ServerSessionOptions } from './session/server-session.ts';
 export type { ServerStream } from './session/server-stream.ts';
 export type { Goaway, SessionOptions } from './session/session-options.ts';

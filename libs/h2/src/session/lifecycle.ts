@@ -74,7 +74,7 @@ export abstract class Lifecycle {
     this.streams = streams;
     this.writer = writer;
     this.pings = new Pings({ clock, alarms, writer, keepAlive: options.keepAlive });
-    this.#floods = new FloodGuard(clock, limits.rates);
+    this.#floods = new FloodGuard(clock, limits.rates, options.conduct);
     this.#alarms = alarms;
     this.#watch = new Watch({
       alarms,
@@ -190,6 +190,7 @@ export abstract class Lifecycle {
     }
     if (code === ERROR.ENHANCE_YOUR_CALM) {
       this.counters.boundsReached += 1;
+      this.options.conduct?.ended(undefined, undefined);
     } else {
       this.counters.protocolErrors += 1;
     }
@@ -203,6 +204,7 @@ export abstract class Lifecycle {
     }
     if (!this.#isOver()) {
       this.counters.floods[flood] += 1;
+      this.options.conduct?.ended(flood, this.limits.rates[flood]);
       const message = `too many at a time: ${flood}`;
       this.#endWith(protocolError(ERROR.ENHANCE_YOUR_CALM, message, this.side));
     }

@@ -6,6 +6,7 @@ import type { H2Counters } from './counters.ts';
 import type { H2Limits } from './limits.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { KeepAlive } from './pings.ts';
+import type { PeerConduct } from './probation.ts';
 
 export interface Goaway {
   readonly lastStreamId: number;
@@ -21,6 +22,8 @@ export interface SessionOptions {
   readonly limits: H2Limits;
   /** Shared by all sessions that are to be counted together. */
   readonly counters?: H2Counters;
+  /** What is known of the peer from sessions before. Without: nothing. */
+  readonly conduct?: PeerConduct;
   /** Without: no PING. */
   readonly keepAlive?: KeepAlive;
   /** The peer's SETTINGS came, the first time or again. */

@@ -8,24 +8,38 @@ export class TokenBucket {
   #tokens: number;
   #at: number;
 
-  constructor(clock: Clock, rate: Rate) {
+  /** `tokens`: what is in it at first. */
+  constructor(clock: Clock, rate: Rate, tokens: number = rate.burst) {
     this.#clock = clock;
     this.#rate = rate;
-    this.#tokens = rate.burst;
+    this.#tokens = tokens;
     this.#at = clock.now();
   }
 
   /** False: too many. */
   take(): boolean {
-    const now = this.#clock.now();
-    const earned = ((now - this.#at) / 1000) * this.#rate.perSecond;
-    this.#at = now;
-    this.#tokens = Math.min(Math.max(this.#tokens, this.#rate.burst), this.#tokens + earned) - 1;
+    this.#refill();
+    this.#tokens -= 1;
     return this.#tokens >= 0;
+  }
+
+  /** What is in it, and leaves nothing. */
+  takeAll(): number {
+    this.#refill();
+    const all = Math.max(0, this.#tokens);
+    this.#tokens = 0;
+    return all;
   }
 
   /** Pays for what is a consequence of our own doing, up to as much again as `burst`. */
   earn(tokens: number): void {
     this.#tokens = Math.min(this.#rate.burst * 2, this.#tokens + tokens);
+  }
+
+  #refill(): void {
+    const now = this.#clock.now();
+    const earned = ((now - this.#at) / 1000) * this.#rate.perSecond;
+    this.#at = now;
+    this.#tokens = Math.min(Math.max(this.#tokens, this.#rate.burst), this.#tokens + earned);
   }
 }

@@ -6,6 +6,7 @@ import { ClientSession } from '../session/client-session.ts';
 import { newH2Counters } from '../session/counters.ts';
 import { type H2Limits, MESH_LIMITS } from '../session/limits.ts';
 import type { KeepAlive } from '../session/pings.ts';
+import type { PeerConduct } from '../session/probation.ts';
 import { ServerSession } from '../session/server-session.ts';
 import type { ServerStream } from '../session/server-stream.ts';
 import { RawPeer } from './raw-peer.ts';
@@ -14,11 +15,14 @@ export interface RigOptions {
   readonly limits?: Partial<H2Limits>;
   readonly keepAlive?: KeepAlive;
   readonly onStream?: (stream: ServerStream) => void;
+  /** Of several sessions. */
+  readonly clock?: FakeClock;
+  readonly conduct?: PeerConduct;
 }
 
 /** What is the same whichever side is ours. */
 function parts(options: RigOptions) {
-  const clock = new FakeClock();
+  const clock = options.clock ?? new FakeClock();
   const counters = newH2Counters();
   const closed: (MeshError | undefined)[] = [];
   const [ours, theirs] = connPair();
@@ -32,6 +36,7 @@ function parts(options: RigOptions) {
       clock,
       limits: { ...MESH_LIMITS, ...options.limits },
       counters,
+      ...(options.conduct === undefined ? {} : { conduct: options.conduct }),
       ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
       onClose: (error: MeshError | undefined) => void closed.push(error),
     },
