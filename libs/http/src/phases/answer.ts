@@ -1,4 +1,5 @@
 /** Phase `answer`: redirects and answers from the rule itself. */
+import { octetsOf } from '@ambit/policy';
 import { redirectLocation } from '@ambit/routing';
 import { HeaderList } from '../headers.ts';
 import type { Reply } from '../local-reply.ts';
@@ -11,7 +12,7 @@ export function answerLocally(tx: Transaction): Reply | undefined {
   switch (decision?.kind) {
     case 'redirect': {
       const headers = new HeaderList();
-      headers.add('location', redirectLocation(decision.action, tx.view));
+      headers.add('location', octetsOf(redirectLocation(decision.action, tx.view)));
       return { status: decision.action.status, headers, bytes: NOTHING };
     }
     case 'direct-response': {

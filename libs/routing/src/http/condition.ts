@@ -7,6 +7,7 @@ import type { PathKey } from '@ambit/policy';
 import type { HttpRequestView } from './request.ts';
 import { queryParam } from './request.ts';
 import {
+  compileFieldMatch,
   compileRegexMatch,
   compileStringMatch,
   compileWithout,
@@ -98,7 +99,9 @@ export function routeMatchConditions(match: HttpRouteMatch): readonly Condition[
     conditions.push({ words: `method "${method}"`, holds: (request) => request.method === method });
   }
   for (const header of firstOfEachName(match.headers, (name) => name.toLowerCase())) {
-    const test = valuePredicate(header);
+    const test = compileFieldMatch(
+      header.type === 'Exact' ? { exact: header.value } : { regex: header.value },
+    );
     const name = header.name.toLowerCase();
     conditions.push({
       words: `header ${name} ${header.type === 'Exact' ? '=' : '~'} "${header.value}"`,
@@ -120,7 +123,7 @@ function headerConditions(match: HttpMatchRequest): readonly Condition[] {
   for (const [written, pattern] of Object.entries(match.headers)) {
     const name = written.toLowerCase();
     if (NOT_HEADERS.has(name)) continue;
-    const test = compileStringMatch(pattern);
+    const test = compileFieldMatch(pattern);
     conditions.push({
       words: `header ${name} ${describe(pattern)}`,
       holds: (request) => test(request.header(name)),

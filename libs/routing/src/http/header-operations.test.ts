@@ -91,6 +91,9 @@ describe('parseHeaderValue', () => {
     ['%UNKNOWN_THING%', '%UNKNOWN_THING%'],
     ['%%PROTOCOL%%', '%PROTOCOL%'],
     ['%START_TIME(%s.%3f)%', '<START_TIME:%s.%3f>'],
+    ['caf\u00e9', 'caf\xc3\xa9'],
+    ['\u65e5%PROTOCOL%\u010d\u010a', '\xe6\x97\xa5<PROTOCOL>\xc4\x8d\xc4\x8a'],
+    ['%\u00e9%', '%\xc3\xa9%'],
   ] as const) {
     it(`writes "${text}" as "${expected}"`, () => {
       assert.equal(formatHeaderValue(parseHeaderValue(text), lookup), expected);
@@ -102,11 +105,16 @@ describe('parseHeaderValue', () => {
     assert.equal(value, 'ax-admin: 1');
   });
 
-  it('never throws and keeps text without % as it is', () => {
+  it('keeps the bytes that a variable stands for', () => {
+    const value = formatHeaderValue(parseHeaderValue('\u00e9%REQ(x)%'), () => '\xc3\xa9\xff');
+    assert.equal(value, '\xc3\xa9\xc3\xa9\xff');
+  });
+
+  it('never throws and writes text without % in UTF-8', () => {
     fc.assert(
-      fc.property(fc.string(), (text) => {
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
         const value = formatHeaderValue(parseHeaderValue(text), () => '?');
-        if (!text.includes('%')) assert.equal(value, text);
+        if (!text.includes('%')) assert.deepEqual(Buffer.from(value, 'latin1'), Buffer.from(text));
       }),
     );
   });

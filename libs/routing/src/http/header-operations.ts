@@ -5,6 +5,7 @@
  * destination's operations run before the rule's, so that the rule wins a `set`.
  */
 import type { HeaderOperations, HttpHeaderFilter } from '@ambit/api';
+import { octetsOf } from '@ambit/policy';
 
 export type HeaderOperation =
   | { readonly kind: 'remove'; readonly name: string }
@@ -72,7 +73,9 @@ export function hostOf(operations: HeaderOperations | undefined): string | undef
   return undefined;
 }
 
-export function parseHeaderValue(text: string): HeaderValue {
+/** Text is sent in UTF-8: here, as in headers, with one character for each byte. */
+export function parseHeaderValue(written: string): HeaderValue {
+  const text = octetsOf(written);
   const parts: (string | { variable: string; argument?: string })[] = [];
   let literal = '';
   let last = 0;

@@ -80,6 +80,20 @@ describe('matchHttp with HTTPRoutes', () => {
       ],
     }),
     routeRule('reviews', {
+      name: 'utf8',
+      matches: [
+        routeMatch(
+          { type: 'PathPrefix', value: '/' },
+          {
+            headers: [
+              { type: 'Exact', name: 'X-U', value: '\u00e9' },
+              { type: 'RegularExpression', name: 'X-R', value: '\u00e9.' },
+            ],
+          },
+        ),
+      ],
+    }),
+    routeRule('reviews', {
       name: 'query',
       matches: [
         routeMatch(
@@ -100,6 +114,8 @@ describe('matchHttp with HTTPRoutes', () => {
     ['short', request({ path: '/a/x.png' })],
     ['method', request({ path: '/a', method: 'POST', headers: { 'x-a': '1' }, query: 'q=1' })],
     ['headers', request({ path: '/a', headers: { 'x-a': '1' }, query: 'q=1' })],
+    ['utf8', request({ path: '/u', headers: { 'x-u': '\xc3\xa9', 'x-r': '\xc3\xa9\xc3\xa9' } })],
+    ['all', request({ path: '/u', headers: { 'x-u': '\xe9', 'x-r': '\xe9\xe9' } })],
     ['query', request({ path: '/a', query: 'q=1' })],
     ['exact', request({ path: '/a/b', method: 'POST' })],
   ] as const) {

@@ -66,6 +66,24 @@ const cases: readonly [string, Partial<HttpMatchRequest>, HttpRequestView, boole
     request({ headers: { canary: 'true' } }),
     true,
   ],
+  [
+    'a header in UTF-8',
+    { headers: { name: { exact: 'caf\u00e9' } } },
+    request({ headers: { name: 'caf\xc3\xa9' } }),
+    true,
+  ],
+  [
+    'a header in another encoding',
+    { headers: { name: { exact: 'caf\u00e9' } } },
+    request({ headers: { name: 'caf\xe9' } }),
+    false,
+  ],
+  [
+    'a header without what it has in UTF-8',
+    { withoutHeaders: { name: { prefix: 'caf\u00e9' } } },
+    request({ headers: { name: 'caf\xc3\xa9s' } }),
+    false,
+  ],
   ['an absent header', { headers: { canary: { exact: 'true' } } }, request(), false],
   ['an absent header, exact ""', { headers: { canary: { exact: '' } } }, request(), false],
   [

@@ -6,6 +6,7 @@
  */
 import type { StringMatch } from '@ambit/api';
 import { compileRegex } from '@ambit/api';
+import { octetsOf } from '@ambit/policy';
 
 /** `undefined`: the value is absent. */
 export type ValuePredicate = (value: string | undefined) => boolean;
@@ -27,6 +28,34 @@ export function compileStringMatch(
   return (value) => value !== undefined && fold(value).startsWith(prefix);
 }
 
+/**
+ * The same for the value of a header, which has one character for each byte that was sent, while what people write is sent in UTF-8.
+ * A regex is about text: a value that is no UTF-8 matches none, as with RE2.
+ */
+export function compileFieldMatch(match: StringMatch): ValuePredicate {
+  if ('exact' in match) return compileStringMatch({ exact: octetsOf(match.exact) });
+  if ('prefix' in match) return compileStringMatch({ prefix: octetsOf(match.prefix) });
+  const test = compileStringMatch(match);
+  if ('present' in match || match.regex === '*') return test;
+  return (value) => {
+    const text = value === undefined ? undefined : textOf(value);
+    return text !== undefined && test(text);
+  };
+}
+
+const NOT_ASCII = /[\x80-\xff]/;
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function textOf(octets: string): string | undefined {
+  if (!NOT_ASCII.test(octets)) return octets;
+  try {
+    return UTF8.decode(Uint8Array.from(octets, (octet) => octet.charCodeAt(0)));
+  } catch {
+    // It is no UTF-8, which is all that is asked.
+    return undefined;
+  }
+}
+
 /** `regex: '*'` means presence, as people write it. */
 export function compileRegexMatch(pattern: string): ValuePredicate {
   if (pattern === '*') return (value) => value !== undefined;
@@ -44,7 +73,7 @@ export function compileWithout(match: StringMatch): ValuePredicate {
   if ('present' in match || ('regex' in match && match.regex === '*')) {
     return (value) => value === undefined;
   }
-  const positive = compileStringMatch(match);
+  const positive = compileFieldMatch(match);
   return (value) => !positive(value ?? '');
 }
 
