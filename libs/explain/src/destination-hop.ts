@@ -107,7 +107,7 @@ function decidePolicy(
     isHidden && selection.policies.length > 0
       ? [
           note(
-            `policy: the caller here is the waypoint, which is another mesh's, whoever calls through it`,
+            `policy: the caller here is the waypoint, which decides nothing for this mesh, whoever calls through it`,
           ),
         ]
       : [];

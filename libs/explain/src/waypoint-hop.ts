@@ -8,6 +8,7 @@ import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
 import { serviceKey } from '@ambit/routing';
 import { foldBranches } from './branches.ts';
 import { callerIdentity } from './caller.ts';
+import { tunnelArrives } from './destination-hop.ts';
 import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import { describeDecision, isSameAnswer } from './policy-steps.ts';
@@ -20,6 +21,9 @@ import {
   type WaypointContext,
 } from './waypoint-endpoint.ts';
 import { routeConnection, routeRequest } from './waypoint-route.ts';
+
+const UNKNOWN = 'what its routes and policies decide is not known here';
+const BEHIND_AGENT = 'its agent hands it over to a proxy that is not of this mesh';
 
 export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Hop {
   const { waypoint, authority, caller } = arrival;
@@ -36,7 +40,17 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   const context: WaypointContext = { ...arrival, view, mesh };
   const target = view.target(authority, caller.workload?.namespace ?? '');
   if (target.kind === 'unknown') return endsRefused(head, { text: target.text, status: 400 });
-  if (!mesh.isOwn(reference)) return throughForeign(head, target, context);
+  if (waypoint.applicationTunnel !== undefined) {
+    const ip = waypoint.addresses[0] ?? '';
+    const atAgent = tunnelArrives({ local: waypoint, authority, ip, peer: caller }, mesh);
+    if (atAgent.end?.outcome !== 'arrives') return atAgent;
+    const steps = [...head.steps, ...atAgent.steps, note(`${BEHIND_AGENT}: ${UNKNOWN}`)];
+    return throughForeign({ ...head, steps }, target, context);
+  }
+  if (!mesh.isOwn(reference)) {
+    const steps = [...head.steps, note(`it is of another mesh: ${UNKNOWN}`)];
+    return throughForeign({ ...head, steps }, target, context);
+  }
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
   return target.kind === 'workload'
@@ -50,15 +64,13 @@ function throughForeign(
   target: Exclude<WaypointTarget, { kind: 'unknown' }>,
   context: WaypointContext,
 ): Hop {
-  const step = note('it is of another mesh: what its routes and policies decide is not known here');
-  const known = { ...head, steps: [...head.steps, step] };
   const endpoints =
     target.kind === 'workload'
       ? [{ workload: target.workload, targetPort: target.port }]
       : endpointsOf(target.service, target.port, context.mesh);
-  if (endpoints.length === 0) return endsRefused(known, { text: 'there is no ready endpoint' });
+  if (endpoints.length === 0) return endsRefused(head, { text: 'there is no ready endpoint' });
   return goesOn(
-    known,
+    head,
     foldBranches(endpoints, (endpoint) => dialEndpoint(endpoint, context)),
   );
 }

@@ -22,7 +22,6 @@ const KINDS: readonly FakeKind[] = [
     ['apps', 'deployments', 'Deployment'],
     ['apps', 'daemonsets', 'DaemonSet'],
     ['coordination.k8s.io', 'leases', 'Lease'],
-    ['gateway.networking.k8s.io', 'gatewayclasses', 'GatewayClass'],
   ].map(([group = '', resource = '', kind = '']) => ({ group, versions: ['v1'], resource, kind })),
 ];
 const LEASE = 'istio-system/ambit-controller';

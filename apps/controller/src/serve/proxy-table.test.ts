@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-
 import { type MeshObject, type ObjectKey, parseObject } from '@ambit/api';
+import { keyOf } from '@ambit/model';
 import { type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import type { RemoteProxy } from '../replicas/remote-book.ts';
@@ -101,6 +101,44 @@ describe('ProxyTable', () => {
     assert.deepEqual(names(), ['Pod/shop/web']);
     gateway();
     assert.deepEqual(names(), []);
+  });
+
+  it('expects no waypoint that leaves its tunnels to its agent, by its Gateway or its class', () => {
+    const { proxies, objects } = table();
+    const labels = { 'gateway.networking.k8s.io/gateway-name': 'front' };
+    objects.set('Pod/shop/front-0', pod('front-0', 'front', labels));
+    proxies.updatePod('Pod/shop/front-0');
+    const binding = { 'ambient.istio.io/waypoint-inbound-binding': 'PROXY/15088' };
+    const expects = (own: object, ofClass: object): boolean => {
+      const apiVersion = 'gateway.networking.k8s.io/v1';
+      const listeners = [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }];
+      for (const object of [
+        {
+          apiVersion,
+          kind: 'Gateway',
+          metadata: { name: 'front', namespace: 'shop', annotations: own },
+          spec: {
+            gatewayClassName: 'istio-waypoint',
+            listeners,
+            addresses: [{ type: 'IPAddress', value: '10.0.0.9' }],
+          },
+        },
+        {
+          apiVersion,
+          kind: 'GatewayClass',
+          metadata: { name: 'istio-waypoint', annotations: ofClass },
+          spec: { controllerName: 'example.com/front' },
+        },
+      ]) {
+        const parsed = parseObject(object).object;
+        assert.ok(parsed);
+        objects.set(keyOf(parsed), parsed);
+      }
+      return proxies.unreachable().length > 0;
+    };
+    assert.equal(expects({}, {}), true);
+    assert.equal(expects(binding, {}), false);
+    assert.equal(expects({}, binding), false);
   });
 
   it('counts of two streams of one proxy the newest', () => {

@@ -10,6 +10,7 @@ import {
   type AdminProxy,
   type AdminProxyKind,
   type AdminSubscription,
+  classKey,
   isOwnedBy,
   onDemandAccount,
   waypointAccount,
@@ -177,7 +178,12 @@ export class ProxyTable {
   #runsAs(name: string, account: string): boolean {
     const gateway = this.#options.objects.get(`Gateway/${name}`);
     if (gateway !== undefined && !this.#isOfRevision(gateway.metadata)) return false;
-    const own = gateway?.kind === 'Gateway' ? waypointAccount(gateway) : onDemandAccount(name);
+    if (gateway?.kind !== 'Gateway') return account === onDemandAccount(name);
+    const gatewayClass = this.#options.objects.get(classKey(gateway));
+    const own = waypointAccount(
+      gateway,
+      gatewayClass?.kind === 'GatewayClass' ? gatewayClass : undefined,
+    );
     return account === own;
   }
 

@@ -312,6 +312,38 @@ describe('Enforcement', () => {
   });
 });
 
+describe('Enforced, where the waypoint leaves its tunnels to its agent', () => {
+  const BEHIND = { type: 'WaypointReady', reason: 'WaypointBehindAgent', message: 'a proxy' };
+  const says = (key: string): string => {
+    const outputs = {
+      statuses: new Map([[key, { key, conditions: [{ type: 'Accepted' }, BEHIND], findings: [] }]]),
+      scopes: new Map(),
+      objects: new Map([[key, {}]]),
+    } as unknown as MeshOutputs;
+    const enforcement = new Enforcement({
+      outputs: () => outputs,
+      generation: () => 1,
+      version: () => 'v2',
+      streams: () => [stream({ pod: 'a', acked: { 'shop/p': 'v2', 'shop/r': 'v2' } })],
+      unreachable: () => [],
+      waypointOf: () => undefined,
+    });
+    enforcement.note(new Set([key]), NO_CHANGE as unknown as MeshDelta);
+    enforcement.evaluate();
+    const found = enforcement.conditions.get(key);
+    return `${found?.status} ${found?.reason}`;
+  };
+
+  it('is said of no route, which nobody follows there', () => {
+    assert.equal(says('HTTPRoute/shop/r'), 'False WaypointBehindAgent');
+    assert.equal(says('VirtualService/shop/r'), 'False WaypointBehindAgent');
+  });
+
+  it('is said of a policy, which agents keep by refusing', () => {
+    assert.equal(says('AuthorizationPolicy/shop/p'), 'True Enforced');
+  });
+});
+
 describe('Enforced of a route', () => {
   const ROUTE = 'VirtualService/shop/r';
   const SERVICE = 'shop/web.shop.svc.cluster.local';

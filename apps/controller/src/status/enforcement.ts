@@ -35,6 +35,7 @@ export type EnforcedReason =
   | 'Unreachable'
   | 'Refused'
   | 'NotEnrolled'
+  | 'WaypointBehindAgent'
   | 'NotCaptured'
   | 'NoProxy'
   | UnjudgedReason;
@@ -196,6 +197,11 @@ export class Enforcement {
     const open = unjudged(findings);
     if (open !== undefined) return this.#say(key, 'False', open.reason, open.message);
     if (!conditions.some(({ type }) => type === 'Accepted')) return undefined;
+    // Agents have a route too, and whoever should follow it never asks for it.
+    const unserved = conditions.find(({ reason }) => reason === 'WaypointBehindAgent');
+    if (unserved !== undefined && isRouted(key)) {
+      return this.#say(key, 'False', 'WaypointBehindAgent', unserved.message);
+    }
     const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
     return this.#conditionOf(key, evaluation, { own, unready });
   }

@@ -213,6 +213,13 @@ describe('a waypoint behind its agent decides nothing', () => {
     }
   }
 
+  it('and is sent neither policies nor routes, so nobody waits until it has them', () => {
+    const scopeOf = (binding: string | undefined) =>
+      modelOf(...WORLD, made(binding), L7_ALLOW).outputs.scopes.get('shop/w');
+    assert.equal(scopeOf('PROXY/15088'), undefined);
+    assert.equal(scopeOf(undefined)?.has('AuthorizationPolicy/shop/get-only'), true);
+  });
+
   it('while one of the mesh decides the same', () => {
     const { guard } = workload(modelOf(...WORLD, made(undefined), L7_ALLOW), 'reviews');
     assert.deepEqual(guard?.waypointIdentities, ['spiffe://cluster.local/ns/shop/sa/w']);

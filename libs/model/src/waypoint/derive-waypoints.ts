@@ -38,8 +38,11 @@ export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoint
   const users = deriveUsers(graph, derived);
   return {
     specs: deriveSpecs(graph, derived, users),
+    // One behind its agent asks for nothing, and nobody waits until it has it.
     scopes: graph.group('scopes', users, BY_WAYPOINT, (members, waypoint) =>
-      scopeOf(waypoint, members, derived),
+      derived.waypoints.get(waypoint)?.behindAgent === undefined
+        ? scopeOf(waypoint, members, derived)
+        : undefined,
     ),
     objects: deriveObjects(graph, derived),
   };

@@ -77,10 +77,26 @@ export interface Binding {
   readonly foreign?: GatewayAddress;
 }
 
-/** That a waypoint runs as; undefined for a Gateway that is none. */
-export function waypointAccount({ metadata, spec }: Gateway): string | undefined {
-  if (!WAYPOINT_CLASSES.has(spec.gatewayClassName)) return undefined;
-  return accountOf(metadata);
+/** That a waypoint which asks for policies and routes runs as; undefined for a Gateway that is none. */
+export function waypointAccount(
+  gateway: Gateway,
+  gatewayClass: GatewayClass | undefined,
+): string | undefined {
+  const isOfClass = WAYPOINT_CLASSES.has(gateway.spec.gatewayClassName);
+  const isAsking = isOfClass && behindAgentOf(gateway, gatewayClass) === undefined;
+  return isAsking ? accountOf(gateway.metadata) : undefined;
+}
+
+/** Of one that somebody else runs; those that are made here end their tunnels themselves. */
+function behindAgentOf(
+  gateway: Gateway,
+  gatewayClass: GatewayClass | undefined,
+): BehindAgent | undefined {
+  return isRunElsewhere(gateway) ? inboundBindingOf(gateway, gatewayClass) : undefined;
+}
+
+function isRunElsewhere({ spec }: Gateway): boolean {
+  return spec.addresses.length > 0 || !WAYPOINT_CLASSES.has(spec.gatewayClassName);
 }
 
 function accountOf({ annotations, name }: Gateway['metadata']): string {
@@ -100,10 +116,10 @@ export function waypointFromGateway(
 ): WaypointDefinition | undefined {
   const { metadata, spec } = gateway;
   const [external] = spec.addresses;
-  const isUnmanaged = external !== undefined || !WAYPOINT_CLASSES.has(spec.gatewayClassName);
-  const behindAgent = isUnmanaged ? inboundBindingOf(gateway, gatewayClass) : undefined;
-  const serviceAccount = behindAgent === undefined ? waypointAccount(gateway) : accountOf(metadata);
-  if (serviceAccount === undefined) return undefined;
+  const behindAgent = behindAgentOf(gateway, gatewayClass);
+  const isWaypoint = WAYPOINT_CLASSES.has(spec.gatewayClassName) || behindAgent !== undefined;
+  if (!isWaypoint) return undefined;
+  const serviceAccount = accountOf(metadata);
   const traffic =
     metadata.labels[WAYPOINT_FOR] ?? gatewayClass?.metadata.labels[WAYPOINT_FOR] ?? 'service';
   const listener = boundListener(gateway, behindAgent);
@@ -126,7 +142,7 @@ export function waypointFromGateway(
     className: spec.gatewayClassName,
     takesServices: traffic === 'service' || traffic === 'all',
     takesWorkloads: traffic === 'workload' || traffic === 'all',
-    isUnmanaged,
+    isUnmanaged: isRunElsewhere(gateway),
     ...(behindAgent === undefined ? {} : { behindAgent }),
     allowed: listener?.allowedRoutes.namespaces ?? { from: 'Same' },
     ...(partName === metadata.name ? {} : { partName }),

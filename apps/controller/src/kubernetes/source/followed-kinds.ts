@@ -18,12 +18,7 @@ export interface FollowedKind {
 }
 
 /** The model reads none of them: accounts are named by pods, and Deployments are the cluster's own. */
-const LEFT_ALONE: ReadonlySet<string> = new Set([
-  '/ServiceAccount',
-  'apps/Deployment',
-  // The controller makes one itself.
-  'gateway.networking.k8s.io/GatewayClass',
-]);
+const LEFT_ALONE: ReadonlySet<string> = new Set(['/ServiceAccount', 'apps/Deployment']);
 
 const NETWORKING = 'networking.istio.io';
 const SECURITY = 'security.istio.io';
@@ -58,6 +53,7 @@ const RESOURCES: Readonly<Record<string, readonly [plural: string, ...versions: 
   'extensions.istio.io/WasmPlugin': ['wasmplugins', 'v1alpha1'],
   'extensions.istio.io/TrafficExtension': ['trafficextensions', 'v1alpha1'],
   [`${GATEWAY}/Gateway`]: ['gateways'],
+  [`${GATEWAY}/GatewayClass`]: ['gatewayclasses'],
   [`${GATEWAY}/HTTPRoute`]: ['httproutes'],
   [`${GATEWAY}/TCPRoute`]: ['tcproutes'],
   [`${GATEWAY}/GRPCRoute`]: ['grpcroutes', 'v1', 'v1alpha2'],
