@@ -3,8 +3,9 @@
  *
  * Plain JavaScript for Node 18 and later, because it runs before `npm ci` brings the pinned one.
  * System tools come first: without them it prints one command and touches nothing. The argument says for what: `test` asks
- * for Go too, which builds the programs that test ours, and for nginx, whose parser ours is compared with; `cluster` for all
- * that `npm run test:cluster` needs, compilers of the programs that run in pods, and of the cluster itself.
+ * for Go too, which builds the programs that test ours, for nginx, whose parser ours is compared with, and for HAProxy, which
+ * is a waypoint of somebody else; `cluster` for all that `npm run test:cluster` needs, compilers of the programs that run in
+ * pods, and of the cluster itself.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -31,7 +32,7 @@ const TOOLS = {
   xz: 'xz-utils',
 };
 
-const TEST_TOOLS = { go: 'golang-go', nginx: 'nginx-light' };
+const TEST_TOOLS = { go: 'golang-go', nginx: 'nginx-light', haproxy: 'haproxy' };
 
 /** For tests on Kubernetes; the second only where no cluster is given and one is built. */
 const CLUSTER_TOOLS = { gcc: 'gcc libc6-dev' };
