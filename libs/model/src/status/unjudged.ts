@@ -1,6 +1,7 @@
 /**
- * Policies that are accepted and do not hold for every caller, because of another mesh beside this one: its waypoint stands between
- * callers and pods, so that agents see the waypoint and not the caller, or nothing of this mesh stands before a target.
+ * Policies that are accepted and do not hold for every caller: a waypoint that decides nothing for this mesh stands between callers and
+ * pods, so that agents see the waypoint and not the caller, or nothing of this mesh stands before a target. Such a waypoint is another
+ * mesh's beside this one, or a proxy behind its agent.
  *
  * Rule: `Enforced` is not True while an object has one of these findings.
  */
@@ -16,7 +17,7 @@ import { DEFAULT_REVISION } from '../objects/revision.ts';
 import { ANY, BY_ANY, BY_NAMESPACE, targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import { foreignWaypoint } from '../waypoint/foreign.ts';
-import type { WaypointDefinition } from '../waypoint/waypoints.ts';
+import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 
@@ -41,14 +42,16 @@ export function unjudged(
   return undefined;
 }
 
-/** A way to a workload that leads through another mesh's waypoint. */
+/** A way to a workload that leads through a waypoint which decides nothing here. */
 interface Door {
   /** The Service, or the workload where its own label says so. */
   readonly subject: ObjectKey;
   readonly waypoint: Pick<WaypointDefinition, 'key' | 'identity' | 'namespace' | 'serviceAccount'>;
+  /** A proxy behind its agent, which sees the callers. */
+  readonly isBehindAgent: boolean;
 }
 
-/** A workload of this mesh behind waypoints of another. */
+/** A workload of this mesh behind waypoints that decide nothing here. */
 export interface BehindForeign {
   readonly namespace: string;
   readonly labels: Labels;
@@ -67,19 +70,31 @@ export function deriveBehindForeign(graph: Graph, derived: Derived): Collection<
     .addIndex(BY_NAMESPACE, ({ namespace }) => [namespace]);
 }
 
-function doorsOf({ uid, object }: WorkloadSpec, derived: Derived): readonly Door[] {
+function doorsOf({ uid, object, gateway }: WorkloadSpec, derived: Derived): readonly Door[] {
   const { memberships, serviceBindings, workloadBindings, services } = derived;
   const ways = Object.keys(memberships.get(uid) ?? {}).map(
     (key) => [services.get(key)?.object ?? key, serviceBindings.get(key)] as const,
   );
   return [...ways, [object, workloadBindings.get(uid)] as const].flatMap(([subject, binding]) => {
-    const { reason, foreign, waypoint: key = '' } = binding ?? {};
-    if (reason !== 'WaypointForeign' || foreign === undefined) return [];
-    const found = foreignWaypoint(key, derived);
-    if (found === undefined) return [];
-    const { identity, namespace, serviceAccount } = found;
-    return [{ subject, waypoint: { key, identity, namespace, serviceAccount } }];
+    const key = binding?.waypoint ?? '';
+    const found = binding === undefined ? undefined : hidingWaypoint(key, binding, derived);
+    // Its own pods' agent stands before the proxy, and sees who comes.
+    if (found === undefined || key === gateway) return [];
+    const { identity, namespace, serviceAccount, behindAgent } = found;
+    const isBehindAgent = behindAgent !== undefined;
+    return [{ subject, waypoint: { key, identity, namespace, serviceAccount }, isBehindAgent }];
   });
+}
+
+/** Undefined: who decides there decides for this mesh, or callers do not go there. */
+function hidingWaypoint(
+  key: string,
+  { reason, foreign }: Binding,
+  derived: Derived,
+): WaypointDefinition | undefined {
+  if (reason === 'WaypointForeign' && foreign !== undefined) return foreignWaypoint(key, derived);
+  const bound = reason === 'Bound' ? derived.waypoints.get(key) : undefined;
+  return bound?.behindAgent === undefined ? undefined : bound;
 }
 
 /** Of a policy that agents decide: the ways on which its rules on the source judge a waypoint. */
@@ -95,19 +110,31 @@ export function hiddenCallers(
     metadata.namespace === derived.options.rootNamespace
       ? behind.lookup(BY_ANY, ANY)
       : behind.lookup(BY_NAMESPACE, metadata.namespace);
-  const ways = new Map<string, ObjectKey>();
+  const ways = new Map<string, Door>();
   for (const { labels, doors } of near) {
     if (!selects(spec.selector?.matchLabels ?? {}, labels)) continue;
-    for (const { subject, waypoint } of doors) {
-      if (!judgesWrongly(info.compiled, waypoint)) continue;
-      ways.set(`${subject} (waypoint ${waypoint.key})`, subject);
+    for (const door of doors) {
+      const { subject, waypoint } = door;
+      if (judgesWrongly(info.compiled, waypoint)) {
+        ways.set(`${subject} (waypoint ${waypoint.key})`, door);
+      }
     }
   }
-  if (ways.size === 0) return [];
-  const message = `callers of ${listKeys([...ways.keys()].sort())} come through a waypoint of another mesh, so its rules on the source judge that waypoint and not them`;
-  const subjects = listKeys([...new Set(ways.values())].sort());
-  const fix = `target ${subjects} by spec.targetRefs, so that the waypoint judges its callers, or take the label ${USE_WAYPOINT} off (it may be the namespace's), so that this mesh does`;
-  return [warning('CALLER_HIDDEN', 'spec.rules', message, fix)];
+  return [false, true].flatMap((isBehindAgent) => {
+    const found = [...ways].filter(([, door]) => door.isBehindAgent === isBehindAgent);
+    return found.length === 0 ? [] : [hiddenFinding(new Map(found), isBehindAgent)];
+  });
+}
+
+function hiddenFinding(ways: ReadonlyMap<string, Door>, isBehindAgent: boolean): Finding {
+  const subjects = listKeys([...new Set([...ways.values()].map(({ subject }) => subject))].sort());
+  const whose = isBehindAgent ? 'that is a proxy behind its agent' : 'of another mesh';
+  const message = `callers of ${listKeys([...ways.keys()].sort())} come through a waypoint ${whose}, so its rules on the source judge that waypoint and not them`;
+  const way = isBehindAgent
+    ? `select the pods of the waypoint by spec.selector, where their agent judges the callers`
+    : `target ${subjects} by spec.targetRefs, so that the waypoint judges its callers`;
+  const fix = `${way}, or take the label ${USE_WAYPOINT} off (it may be the namespace's), so that this mesh does`;
+  return warning('CALLER_HIDDEN', 'spec.rules', message, fix);
 }
 
 function judgesWrongly({ action, rules }: CompiledPolicy, waypoint: Door['waypoint']): boolean {

@@ -241,6 +241,28 @@ describe('a waypoint behind its agent decides nothing', () => {
     );
   });
 
+  for (const [action, principal, isHidden] of [
+    ['DENY', 'client', true],
+    ['ALLOW', 'client', true],
+    ['ALLOW', 'w', false],
+  ] as const) {
+    it(`and ${isHidden ? 'tells' : 'tells nobody'} that it stands for its callers: ${action} of ${principal}`, () => {
+      const rules = [
+        { from: [{ source: { principals: [`cluster.local/ns/shop/sa/${principal}`] } }] },
+      ];
+      const on = (app: string) =>
+        policy('p', { action, selector: { matchLabels: { app } }, rules });
+      const findings = (app: string) =>
+        modelOf(...WORLD, made('PROXY/15088'), on(app)).outputs.statuses.get(
+          'AuthorizationPolicy/shop/p',
+        )?.findings ?? [];
+      const found = findings('reviews').filter(({ code }) => code === 'CALLER_HIDDEN');
+      assert.equal(found.length, isHidden ? 1 : 0);
+      if (isHidden) assert.match(found[0]?.message ?? '', /a proxy behind its agent/);
+      assert.deepEqual(findings('w'), [], 'of its own pods the agent sees who comes');
+    });
+  }
+
   it('and its own agent judges its callers, by what concerns connections', () => {
     const onIt = policy('front', {
       selector: { matchLabels: { app: 'w' } },
