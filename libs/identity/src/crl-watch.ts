@@ -3,6 +3,7 @@
  *
  * Rule: what is known to be revoked stays so. A file that turns bad or vanishes leaves the lists in use that were good; where none ever
  * were, a bad file means that nobody's status is known. Only an empty file takes lists away, and one that was never there has none.
+ * Nothing is in use that could not be handed on; it is tried again with the next look.
  */
 import type { Clock } from '@ambit/core';
 
@@ -16,7 +17,7 @@ export interface CrlWatchOptions {
   readonly clock: Clock;
   /** Undefined: there is no such file. */
   readonly read: () => Promise<Uint8Array | undefined>;
-  /** Also with the first state, before `start` resolves. */
+  /** Also with the first state, before `start` resolves. If it throws, it is called again with what the next look finds. */
   readonly onChange: (state: RevocationState) => void;
   /** Once per reason, until the file is good again. */
   readonly onProblem: (reason: string, options: { readonly isInUse: boolean }) => void;
@@ -26,6 +27,8 @@ export interface CrlStatus {
   readonly summaries: readonly CrlSummary[];
   /** Why the file is not what is in use. */
   readonly problem: string | undefined;
+  /** How often what was found could not be handed on. */
+  readonly failures: number;
 }
 
 export class CrlWatch {
@@ -33,9 +36,15 @@ export class CrlWatch {
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
   #state: RevocationState | undefined;
+  /** `#state` was handed on. */
+  #isTold = false;
+  /** There was a file, or something that could not be read. */
+  #hasSeen = false;
   #lists: RevocationLists | undefined;
+  /** Of what is in use. */
   #text: Buffer | undefined;
   #problem: string | undefined;
+  #failures = 0;
 
   constructor(options: CrlWatchOptions) {
     this.#options = options;
@@ -47,7 +56,8 @@ export class CrlWatch {
   }
 
   get status(): CrlStatus {
-    return { summaries: this.#lists?.summaries ?? [], problem: this.#problem };
+    const summaries = this.#lists?.summaries ?? [];
+    return { summaries, problem: this.#problem, failures: this.#failures };
   }
 
   /** Resolves when the file was looked at once. */
@@ -77,44 +87,54 @@ export class CrlWatch {
   }
 
   async #look(): Promise<void> {
+    let text: Buffer;
+    let lists: RevocationLists | undefined;
     try {
       const file = await this.#options.read();
       if (file === undefined) {
         this.#missing();
         return;
       }
-      const text = Buffer.from(file);
+      this.#hasSeen = true;
+      text = Buffer.from(file);
       if (this.#text?.equals(text)) {
         this.#problem = undefined;
         return;
       }
-      const lists = RevocationLists.parse(text);
+      lists = RevocationLists.parse(text);
+    } catch (error) {
+      this.#hasSeen = true;
+      this.#bad(reasonOf(error));
+      return;
+    }
+    if (this.#use(lists === undefined ? { kind: 'none' } : { kind: 'lists', file: text })) {
       this.#text = text;
       this.#lists = lists;
-      this.#problem = undefined;
-      this.#use(lists === undefined ? { kind: 'none' } : { kind: 'lists', file: text });
-    } catch (error) {
-      this.#bad(reasonOf(error));
     }
   }
 
   #missing(): void {
-    if (this.#state === undefined) {
+    if (this.#state?.kind === 'none') {
+      return;
+    }
+    if (this.#hasSeen) {
+      this.#bad('the file of revocation lists is gone');
+    } else {
       this.#use({ kind: 'none' });
-    } else if (this.#state.kind !== 'none') {
-      const isInUse = this.#lists !== undefined;
-      this.#tell('the file of revocation lists is gone', { isInUse });
     }
   }
 
   #bad(reason: string): void {
     const isInUse = this.#lists !== undefined;
     this.#tell(reason, { isInUse });
-    if (!isInUse && this.#state?.kind !== 'unusable') {
-      // What is read next counts, also if it is what was there before.
-      this.#text = undefined;
-      this.#use({ kind: 'unusable', reason });
+    if (isInUse || (this.#isTold && this.#state?.kind === 'unusable')) {
+      return;
     }
+    // What is read next counts, also if it is what was there before.
+    this.#text = undefined;
+    // Whoever asks is told at once, also if those who should be told cannot be.
+    this.#state = { kind: 'unusable', reason };
+    this.#isTold = this.#handOn(this.#state) === undefined;
   }
 
   #tell(reason: string, options: { readonly isInUse: boolean }): void {
@@ -124,8 +144,29 @@ export class CrlWatch {
     }
   }
 
-  #use(state: RevocationState): void {
+  /** False: what was in use before still is, or nobody's status is known. */
+  #use(state: RevocationState): boolean {
+    const failure = this.#handOn(state);
+    if (failure !== undefined) {
+      // Some may have heard of it: what was in use is handed on again, should it come back.
+      this.#text = undefined;
+      this.#bad(`what is in the file cannot be handed on: ${failure}`);
+      return false;
+    }
     this.#state = state;
-    this.#options.onChange(state);
+    this.#isTold = true;
+    this.#problem = undefined;
+    return true;
+  }
+
+  /** Why it could not be; undefined: it was. */
+  #handOn(state: RevocationState): string | undefined {
+    try {
+      this.#options.onChange(state);
+      return undefined;
+    } catch (error) {
+      this.#failures += 1;
+      return reasonOf(error);
+    }
   }
 }

@@ -274,6 +274,8 @@ describe('CrlWatch', () => {
     readonly states: string[] = [];
     readonly problems: string[] = [];
     file: Buffer | undefined | Error;
+    /** How many of the next changes are heard and not taken. */
+    failing = 0;
     readonly watch = new CrlWatch({
       clock: this.clock,
       read: async () => {
@@ -281,7 +283,9 @@ describe('CrlWatch', () => {
         return await Promise.resolve(this.file);
       },
       onChange: (state) => {
-        this.states.push(state.kind);
+        this.failing -= 1;
+        this.states.push(this.failing >= 0 ? `not ${state.kind}` : state.kind);
+        if (this.failing >= 0) throw new Error('no worker');
       },
       onProblem: (reason, { isInUse }) => {
         this.problems.push(`${isInUse ? 'kept' : 'none'}: ${reason}`);
@@ -332,6 +336,87 @@ describe('CrlWatch', () => {
     await rig.next(two);
     assert.deepEqual(rig.states, ['lists', 'lists']);
     assert.equal(rig.watch.status.problem, undefined);
+  });
+
+  it('takes for in use only what was handed on, and tries again', async () => {
+    await using rig = new Rig(one);
+    await rig.watch.start();
+    rig.failing = 2;
+    await rig.next(two);
+    assert.deepEqual(rig.watch.state, { kind: 'lists', file: one });
+    assert.equal(rig.watch.status.summaries[0]?.revoked, 0);
+    assert.match(rig.watch.status.problem ?? '', /cannot be handed on: no worker/);
+    await rig.next(two);
+    assert.deepEqual([rig.watch.status.failures, rig.problems.length], [2, 1]);
+    await rig.next(two);
+    assert.deepEqual(rig.watch.state, { kind: 'lists', file: two });
+    assert.equal(rig.watch.status.summaries[0]?.revoked, 1);
+    assert.equal(rig.watch.status.problem, undefined);
+    await rig.next(two);
+    assert.deepEqual(rig.states, ['lists', 'not lists', 'not lists', 'lists']);
+    assert.deepEqual(rig.problems, ['kept: what is in the file cannot be handed on: no worker']);
+  });
+
+  it('hands on again what is in use, where some may have heard of another', async () => {
+    await using rig = new Rig(one);
+    await rig.watch.start();
+    for (const file of [two, Buffer.from('')]) {
+      rig.failing = 1;
+      await rig.next(file);
+      assert.deepEqual(rig.watch.state, { kind: 'lists', file: one });
+      await rig.next(one);
+      assert.equal(rig.watch.status.problem, undefined);
+    }
+    assert.deepEqual(rig.states, ['lists', 'not lists', 'lists', 'not none', 'lists']);
+  });
+
+  for (const [title, file, says, then] of [
+    ['the first lists', one, ['not lists', 'not unusable', 'lists'], 'lists'],
+    ['that there is no file', undefined, ['not none', 'not unusable', 'none'], 'none'],
+    ['a bad file', Buffer.from('bad'), ['not unusable', 'not unusable', 'unusable'], 'unusable'],
+    [
+      'a file that cannot be read',
+      new Error('x'),
+      ['not unusable', 'not unusable', 'unusable'],
+      'unusable',
+    ],
+  ] as const) {
+    it(`trusts nobody while it cannot hand on ${title}`, async () => {
+      await using rig = new Rig(file);
+      rig.failing = 2;
+      await rig.watch.start();
+      assert.equal(rig.watch.state.kind, 'unusable');
+      while (rig.states.length < 3) {
+        assert.ok(rig.watch.status.problem !== undefined);
+        await rig.next(file);
+      }
+      assert.deepEqual([rig.states, rig.watch.state.kind], [says, then]);
+      assert.equal(rig.watch.status.failures, 2);
+      await rig.next(file);
+      assert.equal(rig.states.length, 3, 'and tells it once');
+    });
+  }
+
+  it('trusts nobody when lists come where none were, and cannot be handed on', async () => {
+    await using rig = new Rig(undefined);
+    await rig.watch.start();
+    rig.failing = 2;
+    await rig.next(one);
+    assert.equal(rig.watch.state.kind, 'unusable');
+    assert.match(rig.problems[0] ?? '', /^none: .*no worker/);
+    rig.failing = 1;
+    await rig.next(undefined);
+    assert.equal(rig.watch.state.kind, 'unusable', 'also when they go');
+    await rig.next(undefined);
+    await rig.next(one);
+    assert.deepEqual(rig.states, [
+      'none',
+      'not lists',
+      'not unusable',
+      'not unusable',
+      'unusable',
+      'lists',
+    ]);
   });
 
   it('trusts nobody with a bad file where none was ever good', async () => {

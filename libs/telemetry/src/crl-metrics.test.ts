@@ -16,14 +16,16 @@ describe('metrics of revocation lists', () => {
       { nextUpdateMs: 5_000, revoked: 3 },
       { nextUpdateMs: undefined, revoked: 0 },
     ];
-    assert.deepEqual(await text({ summaries, problem: undefined }), [
+    assert.deepEqual(await text({ summaries, problem: undefined, failures: 0 }), [
       'ambit_crl_revoked_certificates 5',
       'ambit_crl_next_update_timestamp_seconds 5',
       'ambit_crl_file_problem 0',
+      'ambit_crl_hand_over_failures_total 0',
     ]);
-    assert.deepEqual(await text({ summaries: [], problem: 'bad' }), [
+    assert.deepEqual(await text({ summaries: [], problem: 'bad', failures: 2 }), [
       'ambit_crl_revoked_certificates 0',
       'ambit_crl_file_problem 1',
+      'ambit_crl_hand_over_failures_total 2',
     ]);
   });
 

@@ -1,5 +1,5 @@
 /** What a proxy's revocation lists are: how many are revoked, when the first ends, whether the file is what is in use. */
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 
 export interface CrlState {
   readonly summaries: readonly {
@@ -7,6 +7,8 @@ export interface CrlState {
     readonly revoked: number;
   }[];
   readonly problem: string | undefined;
+  /** How often what was in the file could not be handed to whoever decides by it. */
+  readonly failures: number;
 }
 
 /** Undefined: no file of lists is followed, and nothing is said of it. */
@@ -30,6 +32,20 @@ export function registerCrlMetrics(registry: Registry, state: () => CrlState | u
     value: () => {
       const now = state();
       return now === undefined ? undefined : Number(now.problem !== undefined);
+    },
+  });
+  new Counter({
+    name: 'ambit_crl_hand_over_failures_total',
+    help: 'Revocation lists that could not be handed to the workers, and are tried again',
+    registers: [registry],
+    collect() {
+      const now = state();
+      this.reset();
+      if (now === undefined) {
+        this.remove();
+      } else {
+        this.inc(now.failures);
+      }
     },
   });
 }

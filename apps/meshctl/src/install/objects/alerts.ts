@@ -74,6 +74,33 @@ const ALERTS: readonly Alert[] = [
     action: 'Compare clocks and roots: meshctl check.',
   },
   {
+    alert: 'AmbitRevocationListEnding',
+    expr: 'min(ambit_crl_next_update_timestamp_seconds) - time() < 6 * 3600',
+    for: '10m',
+    severity: 'warning',
+    summary: 'A revocation list runs out in {{ $value | humanizeDuration }}.',
+    action:
+      'Put the next list of that CA into ca-crl.pem of the CA, before connections to and from what it signed are refused.',
+  },
+  {
+    alert: 'AmbitRevocationListEnded',
+    expr: 'min(ambit_crl_next_update_timestamp_seconds) - time() <= 0',
+    for: '1m',
+    severity: 'critical',
+    summary: 'A revocation list has run out: nobody new below its CA is taken.',
+    action:
+      'Put the next list of that CA into ca-crl.pem of the CA. Open connections go on until their certificates end.',
+  },
+  {
+    alert: 'AmbitRevocationListsUnused',
+    expr: 'max by (pod) (ambit_crl_file_problem) > 0',
+    for: '5m',
+    severity: 'critical',
+    summary: 'The file of revocation lists is not what {{ $labels.pod }} goes by.',
+    action:
+      'Its log says why, and whether the lists before are in use or nobody is taken. Read ca-crl.pem with openssl crl.',
+  },
+  {
     alert: 'AmbitRequestErrors',
     expr: 'sum by (destination_service) (rate(istio_requests_total{reporter="waypoint",response_code=~"5.."}[5m])) / sum by (destination_service) (rate(istio_requests_total{reporter="waypoint"}[5m])) > 0.05',
     for: '10m',
