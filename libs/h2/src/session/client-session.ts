@@ -112,13 +112,6 @@ export class ClientSession {
     return this.#core.request(head, sink, options.endStream ?? false);
   }
 
-  /** Whether anything, answers to PING too, has come from the peer since this was called last. */
-  takeHeard(): boolean {
-    const { hasHeard } = this.#core;
-    this.#core.hasHeard = false;
-    return hasHeard;
-  }
-
   /**
    * Asks by PING whether the peer is there. Calls `onProbed` once: false after `ms` without an answer. Not at all when the
    * session ends before, or while another probe is under way.

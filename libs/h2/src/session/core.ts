@@ -30,8 +30,6 @@ import { QUANTUM_BYTES } from './writer.ts';
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;
   readonly peer: PeerSettings = defaultPeerSettings();
-  /** Something has come from the peer since whoever asks has set it back. */
-  hasHeard = false;
   readonly #decoder: FrameDecoder;
   readonly #fields = new FieldWriter();
 
@@ -62,7 +60,6 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
   }
 
   protected override onBytes(chunk: Uint8Array): void {
-    this.hasHeard = true;
     this.#decoder.push(chunk);
   }
 

@@ -1,7 +1,7 @@
 /** A server of HTTP/2 that falls silent with requests on it: when it is asked, and what becomes of them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { data, goaway, headers, ping, settled } from '@ambit/h2/testing';
+import { data, goaway, headers, ping, settled, windowUpdate } from '@ambit/h2/testing';
 import { http2Rig } from '../fixtures/http2-rig.ts';
 import { PING_TIMEOUT_MS, SELDOM_MS } from './silence.ts';
 
@@ -26,10 +26,13 @@ async function rig() {
       await settled(3);
     }
   };
-  /** Answers each PING. */
+  /** If there is one. */
   const answerLast = async (): Promise<void> => {
-    remote.send(ping(pings().at(-1)?.replace('PING ', '') ?? '', ACK));
-    await settled();
+    const payload = pings().at(-1)?.replace('PING ', '');
+    if (payload !== undefined) {
+      remote.send(ping(payload, ACK));
+      await settled();
+    }
   };
   const end = async (): Promise<void> => {
     pool.destroy();
@@ -42,7 +45,7 @@ describe('Http2Pool: a silent server', () => {
   it('is asked, and when it does not answer the session ends and says why', async () => {
     const { ask, answer, pool, server, clock, pings, sweep, end } = await rig();
     await sweep();
-    assert.deepEqual(pings(), [], 'it has said its SETTINGS meanwhile');
+    assert.deepEqual(pings(), [], 'not silent for long');
     await sweep();
     assert.equal(pings().length, 1);
     const late = ask().answer;
@@ -76,7 +79,7 @@ describe('Http2Pool: a silent server', () => {
     await answerLast();
     remote.send(headers(1, OK));
     await settled();
-    await sweep();
+    await sweep(2);
     assert.equal(pings().length, 3, 'it has spoken');
     await sweep();
     assert.equal(pings().length, 4, 'a silence of its own');
@@ -105,6 +108,18 @@ describe('Http2Pool: a silent server', () => {
       await sweep();
     }
     assert.deepEqual(pings(), []);
+    await end();
+  });
+
+  it('that takes the body and says nothing else is asked no more often', async () => {
+    const { remote, pings, sweep, answerLast, end } = await rig();
+    for (let round = 0; round < 8; round += 1) {
+      remote.send(windowUpdate(0, 1_000));
+      await settled();
+      await sweep();
+      await answerLast();
+    }
+    assert.equal(pings().length, 2);
     await end();
   });
 

@@ -1,19 +1,25 @@
 /**
- * Servers of HTTP/2 that owe something and say nothing: asked by PING whether they are there.
+ * Servers of HTTP/2 that owe an answer and say nothing: asked by PING whether they are there.
  *
- * Rule: one that answers is asked twice in a silence, then seldom, and never without a request on it: servers of gRPC end
- * connections on which they are asked more often than every 5 min between two of their own words, after three times.
+ * Rule: one that answers PING is asked twice in a silence, then seldom, and never without a request on it. Only HEADERS and DATA
+ * end a silence: servers of gRPC end connections on which, between two of those, they were asked more often than every 5 min
+ * for the third time.
  */
 import { type ClientSession, H2Error } from '@ambit/h2';
 
 /** From a PING to the end of the session, as in tunnels. */
 export const PING_TIMEOUT_MS = 20_000;
+/** Looks without an answer until it is asked: between one and two intervals. */
+const QUIET_LOOKS = 2;
 const QUICK_MAX = 2;
 export const SELDOM_MS = 310_000;
 
 export class Silence {
   readonly #session: ClientSession;
   readonly #onGone: () => void;
+  /** HEADERS or DATA came since the last look. */
+  hasAnswered = false;
+  #quietLooks = 0;
   /** In this silence. */
   #asked = 0;
   #askedAtMs = 0;
@@ -25,17 +31,27 @@ export class Silence {
     this.#onGone = onGone;
   }
 
-  /** To be called from time to time: what was said in between breaks the silence. */
+  /** To be called from time to time. */
   look(nowMs: number): void {
-    const session = this.#session;
-    if (session.takeHeard()) {
+    if (this.hasAnswered) {
+      this.hasAnswered = false;
       this.#asked = 0;
-    } else if (session.openStreams > 0 && !this.#isAsking && this.#isTime(nowMs)) {
-      this.#asked += 1;
-      this.#askedAtMs = nowMs;
-      this.#isAsking = true;
-      session.probe(PING_TIMEOUT_MS, (isThere) => this.#onProbed(isThere));
+      this.#quietLooks = 0;
+    } else if (this.#session.openStreams === 0) {
+      this.#quietLooks = 0;
+    } else {
+      this.#quietLooks += 1;
+      if (this.#quietLooks >= QUIET_LOOKS && !this.#isAsking && this.#isTime(nowMs)) {
+        this.#ask(nowMs);
+      }
     }
+  }
+
+  #ask(nowMs: number): void {
+    this.#asked += 1;
+    this.#askedAtMs = nowMs;
+    this.#isAsking = true;
+    this.#session.probe(PING_TIMEOUT_MS, (isThere) => this.#onProbed(isThere));
   }
 
   #isTime(nowMs: number): boolean {
@@ -44,10 +60,7 @@ export class Silence {
 
   #onProbed(isThere: boolean): void {
     this.#isAsking = false;
-    if (isThere) {
-      // The answer itself.
-      this.#session.takeHeard();
-    } else {
+    if (!isThere) {
       this.#onGone();
       this.#session.destroy(
         new H2Error('H2_PING_TIMEOUT', 'the server answered no PING in time', { side: 'upstream' }),
