@@ -33,6 +33,7 @@ const EVERY_MS = 50;
 const URL = 'http://web.shop/';
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/client';
 const BELIEVED = 'of a root that is believed';
+const WENT = 'of the root that went';
 
 interface DumpedIdentity {
   readonly identity: string;
@@ -100,7 +101,7 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
       await impostors.try('of the root to come', papersOf(b, IDENTITY));
     }
     if (step === steps.length - 1 && isSettled) {
-      await impostors.try('of the root that went', papersOf(a, IDENTITY));
+      await impostors.try(WENT, papersOf(a, IDENTITY));
     }
   };
 
@@ -143,7 +144,9 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
     for (const [index, { name, begin }] of steps.entries()) {
       begin();
       const begunAt = clock.now();
-      while (clock.now() - begunAt < stepMs) {
+      const isLast = index === steps.length - 1;
+      // On a machine that others use too, the last kind may come late.
+      while (clock.now() - begunAt < stepMs || (isLast && !impostors.kinds.includes(WENT))) {
         await knock(index, clock.now() - begunAt >= settledMs);
         await look();
         if (clock.now() - reportedAt >= REPORT_EVERY_MS) {
