@@ -1,11 +1,13 @@
 /**
- * What is in force instead of a security object that is refused and of which no version was ever accepted.
+ * What is in force instead of a security object, or a Gateway of a waypoint, that is refused and of which no version was ever accepted.
  *
  * The cluster, or a folder, took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
  * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace, and whatever goes
  * through the namespace's waypoints and services.
  */
-import { ANYWHERE, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
+import { ANYWHERE, INBOUND_BINDING, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
+
+import { gatewayStandIn } from './gateway-stand-in.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -25,13 +27,18 @@ const FIELDS: ReadonlySet<string> = new Set([
 const MADE = new WeakSet<object>();
 const YES: ReadonlySet<unknown> = new Set(['1', 't', 'T', 'true', 'TRUE', 'True']);
 
-/** Undefined where nothing that is refused can open anything: only policies close. */
+/** Undefined where nothing that is refused can open anything: only policies close, and a waypoint that nobody can read. */
 export function standInFor(written: Json): MeshObject | undefined {
   return standInsFor(written)[0];
 }
 
 /** The one to take first, and those for whoever cannot take it: of a wider scope. */
 export function standInsFor(written: Json): readonly MeshObject[] {
+  if (written['kind'] === 'Gateway') {
+    const nobody = gatewayStandIn(written);
+    // Said in no words that are known, so that nothing is taken as decided there.
+    return nobody === undefined ? [] : [marked(nobody, { [INBOUND_BINDING]: '' })];
+  }
   const spec = recordOf(written['spec']);
   const meaning = meaningOf(written, spec);
   if (meaning === undefined) return [];
