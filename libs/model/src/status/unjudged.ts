@@ -80,8 +80,9 @@ function doorsOf({ uid, object, gateway }: WorkloadSpec, derived: Derived): read
     const found = binding === undefined ? undefined : hidingWaypoint(key, binding, derived);
     // Its own pods' agent stands before the proxy, and sees who comes.
     if (found === undefined || key === gateway) return [];
-    const { identity, namespace, serviceAccount, behindAgent } = found;
-    const isBehindAgent = behindAgent !== undefined;
+    const { identity, namespace, serviceAccount } = found;
+    // Of this mesh: to the agent of another's pods nobody here speaks.
+    const isBehindAgent = binding?.reason === 'Bound';
     return [{ subject, waypoint: { key, identity, namespace, serviceAccount }, isBehindAgent }];
   });
 }
