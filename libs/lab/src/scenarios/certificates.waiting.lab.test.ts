@@ -20,7 +20,7 @@ import {
 } from './bed.ts';
 import type { Caller } from './caller.ts';
 import { EXPIRED, Impostors, makeRoot, NOT_YET, papersOf, type Root } from './impostors.ts';
-import { tell } from './loads.ts';
+import { LOADS, TIMEOUT_MS, tell } from './loads.ts';
 
 const SOAK_MINUTES = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 0);
 const TTL_SECONDS = SOAK_MINUTES > 0 ? 60 : 20;
@@ -28,7 +28,7 @@ const DURATION_MS = SOAK_MINUTES > 0 ? SOAK_MINUTES * 60_000 : 120_000;
 const STEPS = 4;
 const TICK_MS = 2_000;
 const REPORT_EVERY_MS = SOAK_MINUTES > 0 ? 60_000 : 30_000;
-const LOADS = ['new', 'kept'] as const;
+const NAMES = ['new', 'kept'] as const;
 const EVERY_MS = 50;
 const URL = 'http://web.shop/';
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/client';
@@ -122,7 +122,7 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
 
   const progress = async (step: string): Promise<void> => {
     const lines: string[] = [];
-    for (const name of LOADS) {
+    for (const name of NAMES) {
       const { sent, ok, errors, failures } = await client.lookAtLoad(name);
       const wrong = failures.length === 0 ? '' : `, ${JSON.stringify(errors)}: ${tell(failures)}`;
       lines.push(`${name} ${ok} of ${sent}${wrong}`);
@@ -135,8 +135,8 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
 
   it(`${DURATION_MS / 1_000} s, from A by A and B to B: no request fails, nobody is let in who must not be`, async () => {
     const { clock } = bed.lab;
-    for (const name of LOADS) {
-      await client.startLoad(name, { url: URL, reuse: name === 'kept' }, EVERY_MS);
+    for (const name of NAMES) {
+      await client.startLoad(name, { url: URL, timeoutMs: TIMEOUT_MS, ...LOADS[name] }, EVERY_MS);
     }
     const stepMs = DURATION_MS / STEPS;
     const settledMs = TTL_SECONDS * 1_000;
@@ -157,11 +157,6 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
       }
     }
     await progress('at the end');
-    for (const name of LOADS) {
-      const { sent, ok, errors, failures } = await client.stopLoad(name);
-      assert.deepEqual([ok, errors], [sent, {}], `${name}, first failures: ${tell(failures)}`);
-      assert.ok(sent > DURATION_MS / EVERY_MS / 4, `${name}: ${sent} requests`);
-    }
     for (const kind of impostors.kinds) {
       const [tried, taken] = impostors.counts(kind);
       assert.ok(tried > 0, kind);
@@ -172,6 +167,11 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
       );
     }
     assert.equal(impostors.kinds.length, 7);
+    for (const name of NAMES) {
+      const { sent, ok, errors, failures } = await client.stopLoad(name);
+      assert.deepEqual([ok, errors], [sent, {}], `${name}, first failures: ${tell(failures)}`);
+      assert.ok(sent > DURATION_MS / EVERY_MS / 4, `${name}: ${sent} requests`);
+    }
     // Two accounts, each with a new one at half of its life.
     assert.ok(serials.size >= DURATION_MS / 1_000 / TTL_SECONDS, `${serials.size} certificates`);
   });

@@ -7,9 +7,10 @@ import type { Caller, LoadFailure } from './caller.ts';
 export type StopLoads = (least: number) => Promise<void>;
 
 /** Far more than a request takes on a machine that others use too. */
-const TIMEOUT_MS = 30_000;
+export const TIMEOUT_MS = 30_000;
 
-const LOADS = { new: {}, kept: { reuse: true } } as const;
+/** By name, what is asked for in a load. */
+export const LOADS = { new: {}, kept: { reuse: true } } as const;
 
 /** A GET every so often, in each load: `new` on a new connection each time, `kept` on connections that stay. */
 export async function startLoads(
