@@ -1,6 +1,7 @@
 /** Rules of what an http rule does to a request: redirect, fault, rewrite, retries, CORS, headers. */
 import { isHeaderName } from '../schema/values.ts';
 import { GRPC_STATUS_NAMES } from './grpc-status.ts';
+import { headerValueRules, pathToSendRules } from './sent-text.ts';
 import type { Complaint, View } from './view.ts';
 
 /** Everything about the actions and modifiers of `rule`. */
@@ -113,6 +114,8 @@ function rewriteRules(rewrite: View): void {
       allowed: 'uri or uriRegexRewrite, authority',
     });
   }
+  pathToSendRules(rewrite.at('uri'));
+  pathToSendRules(rewrite.at('uriRegexRewrite', 'rewrite'));
   if (rewrite.at('uri').exists && rewrite.at('uriRegexRewrite').exists) {
     rewrite.at('uriRegexRewrite').complain({
       code: 'CONFLICTING_FIELDS',
@@ -211,12 +214,7 @@ function headerOperationRules(headers: View, isAuthoritySet: boolean): void {
             fix: 'move it to set',
           });
         else if (!isHeaderName(name)) view.complain(badHeaderName(name));
-        if (view.text !== undefined && /[\r\n\0]/.test(view.text)) {
-          view.complain({
-            code: 'INVALID_VALUE',
-            message: 'has a line break or NUL, which a header cannot carry',
-          });
-        }
+        headerValueRules(view);
       }
     }
     for (const name of headers.at(side, 'remove').items) {

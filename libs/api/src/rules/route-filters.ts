@@ -1,4 +1,5 @@
 /** Rules of the filters of an HTTPRoute: one field a type, and which filters go together. */
+import { headerValueRules, pathToSendRules } from './sent-text.ts';
 import type { View } from './view.ts';
 
 const FILTER_FIELDS: ReadonlyMap<string, string> = new Map([
@@ -28,6 +29,13 @@ export function filterShapeRules(filter: View): void {
   }
   for (const field of ['requestRedirect', 'urlRewrite'])
     pathModifierRules(filter.at(field, 'path'));
+  for (const field of ['replaceFullPath', 'replacePrefixMatch'])
+    pathToSendRules(filter.at('urlRewrite', 'path', field));
+  for (const field of ['requestHeaderModifier', 'responseHeaderModifier']) {
+    for (const operation of ['set', 'add']) {
+      for (const header of filter.at(field, operation).items) headerValueRules(header.at('value'));
+    }
+  }
   mirrorRules(filter.at('requestMirror'));
 }
 

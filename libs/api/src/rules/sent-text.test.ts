@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { errorsOf, parseSpec } from '../testing/rule-table.ts';
+
+const VALUES: readonly (readonly [value: string, isGood: boolean])[] = [
+  ['', true],
+  ['a b', true],
+  ['a\tb', true],
+  ['caf\u00e9 \u65e5', true],
+  ['%REQ(x)%', true],
+  ['a\u0085b', true],
+  [' a', false],
+  ['a ', false],
+  ['\ta', false],
+  [' ', false],
+  ['a\r\nx: y', false],
+  ['a\nb', false],
+  ['a\rb', false],
+  ['a\0b', false],
+  ['a\x08b', false],
+  ['a\x0bb', false],
+  ['a\x1bb', false],
+  ['a\x7fb', false],
+];
+const PATHS: readonly (readonly [path: string, isGood: boolean])[] = [
+  ['/', true],
+  ['/a/b.c-d_e~f', true],
+  ['/caf%C3%A9', true],
+  ['/a?b=c', true],
+  ["/!$&'()*+,;=:@", true],
+  ['/caf\u00e9', false],
+  ['/\u65e5', false],
+  ['/a b', false],
+  ['/a#b', false],
+  ['/a\r\nb', false],
+  ['/\0', false],
+  ['/\x7f', false],
+  ['/\ud800', false],
+];
+const PARENT = { parentRefs: [{ group: '', kind: 'Service', name: 'a' }] };
+const inRoute = (filter: object) => ({ ...PARENT, rules: [{ filters: [filter] }] });
+const inService = (rule: object) => ({
+  hosts: ['a'],
+  http: [{ route: [{ destination: { host: 'a' } }], ...rule }],
+});
+const FILTER = 'spec.rules[0].filters[0]';
+
+describe('text that is sent', () => {
+  for (const [value, isGood] of VALUES) {
+    it(`${isGood ? 'takes' : 'refuses'} the header ${JSON.stringify(value)}`, () => {
+      const says = (path: string) => (isGood ? [] : [`INVALID_VALUE ${path}`]);
+      for (const operation of ['set', 'add']) {
+        for (const side of ['request', 'response']) {
+          const written = inService({ headers: { [side]: { [operation]: { x: value } } } });
+          const path = `spec.http[0].headers.${side}.${operation}.x`;
+          assert.deepEqual(errorsOf('VirtualService', written), says(path));
+          const field = `${side}HeaderModifier`;
+          const type = `${side === 'request' ? 'Request' : 'Response'}HeaderModifier`;
+          const filter = { type, [field]: { [operation]: [{ name: 'x', value }] } };
+          const at = says(`${FILTER}.${field}.${operation}[0].value`);
+          for (const kind of ['HTTPRoute', 'GRPCRoute']) {
+            assert.deepEqual(errorsOf(kind, inRoute(filter)), at, kind);
+          }
+        }
+      }
+    });
+  }
+
+  for (const [path, isGood] of PATHS) {
+    it(`${isGood ? 'takes' : 'refuses'} the path ${JSON.stringify(path)}`, () => {
+      const says = (at: string) => (isGood ? [] : [`INVALID_PATH ${at}`]);
+      const uri = 'spec.http[0].rewrite.uri';
+      assert.deepEqual(
+        errorsOf('VirtualService', inService({ rewrite: { uri: path } })),
+        says(uri),
+      );
+      const rewrite = { uriRegexRewrite: { match: '/(.*)', rewrite: `\\\\${path}` } };
+      const regex = says('spec.http[0].rewrite.uriRegexRewrite.rewrite');
+      assert.deepEqual(errorsOf('VirtualService', inService({ rewrite })), regex);
+      const filter = (type: string, field: string) =>
+        inRoute({ type: 'URLRewrite', urlRewrite: { path: { type, [field]: path } } });
+      for (const [type, field] of [
+        ['ReplaceFullPath', 'replaceFullPath'],
+        ['ReplacePrefixMatch', 'replacePrefixMatch'],
+      ] as const) {
+        const found = errorsOf('HTTPRoute', filter(type, field));
+        assert.deepEqual(found, says(`${FILTER}.urlRewrite.path.${field}`));
+      }
+    });
+  }
+
+  it('says how a path is written', () => {
+    const { findings } = parseSpec(
+      'VirtualService',
+      inService({ rewrite: { uri: '/caf\u00e9 #' } }),
+    );
+    assert.equal(findings[0]?.fix, 'write /caf%C3%A9%20%23');
+  });
+});

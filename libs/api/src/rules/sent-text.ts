@@ -1,0 +1,36 @@
+/**
+ * Rules of text that goes into messages: what a proxy could not write, or two servers could read in two ways, is refused with the object
+ * and not with every request.
+ */
+import type { View } from './view.ts';
+
+/** RFC 9110 §5.5. Anything else than ASCII is sent in UTF-8. */
+export function headerValueRules(value: View): void {
+  const { text } = value;
+  if (text === undefined) return;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
+  if (/[\0-\x08\n-\x1f\x7f]/.test(text)) {
+    value.complain({
+      code: 'INVALID_VALUE',
+      message: 'has a line break or another control character, which a header cannot carry',
+    });
+  } else if (/^[ \t]|[ \t]$/.test(text)) {
+    value.complain({
+      code: 'INVALID_VALUE',
+      message: 'begins or ends with a blank, which no header carries',
+      fix: `write ${JSON.stringify(text.trim())}`,
+    });
+  }
+}
+
+/** A path that a rewrite puts into requests. */
+export function pathToSendRules(path: View): void {
+  const { text } = path;
+  if (text === undefined || /^[!"$-~]*$/.test(text)) return;
+  path.complain({
+    code: 'INVALID_PATH',
+    message: 'has a character that a path in a request cannot have',
+    allowed: 'ASCII without blanks and #; others in percent-encoding',
+    fix: `write ${encodeURI(text.toWellFormed()).replaceAll('#', '%23')}`,
+  });
+}
