@@ -1,5 +1,5 @@
 /** What happened at one server of tunnels. Metrics read it. */
-import { type H2Counters, newH2Counters } from '@ambit/h2';
+import { type H2Counters, newH2Counters, type ProbationCounters } from '@ambit/h2';
 import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
 
 export class HboneServerCounters {
@@ -22,6 +22,12 @@ export class HboneServerCounters {
   idleTimeouts = 0;
   /** Of the sessions of HTTP/2. */
   readonly h2: H2Counters = newH2Counters();
+  /** Of peers that came back after a flood. */
+  readonly probation: Readonly<ProbationCounters>;
+
+  constructor(probation: Readonly<ProbationCounters>) {
+    this.probation = probation;
+  }
 
   /** Sessions that were ended because the peer sent too much of something. */
   get floods(): number {

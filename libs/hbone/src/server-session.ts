@@ -11,6 +11,7 @@ import {
   ERROR,
   type H2Limits,
   ServerSession as H2ServerSession,
+  type PeerConduct,
   type RequestHead,
   type ServerStream,
 } from '@ambit/h2';
@@ -48,6 +49,7 @@ export type OnConnect = (request: ConnectRequest) => ConnectAnswer | Promise<Con
 export interface ServerSessionOptions {
   readonly socket: TLSSocket;
   readonly peer: PeerIdentity;
+  readonly conduct: PeerConduct;
   /** When the certificate that named the peer ends. */
   readonly peerNotAfterMs: number;
   readonly clock: Clock;
@@ -70,7 +72,7 @@ export class ServerSession {
 
   constructor(options: ServerSessionOptions) {
     this.#options = options;
-    const { socket, clock, limits, counters, onClose } = options;
+    const { socket, clock, limits, counters, conduct, onClose } = options;
     const transport = transportOf(socket, 'downstream');
     const { remoteAddress, remotePort, localAddress, localPort } = transport;
     this.#addresses = { remoteAddress, remotePort, localAddress, localPort };
@@ -80,6 +82,7 @@ export class ServerSession {
       clock,
       limits: h2Limits(limits),
       counters: counters.h2,
+      conduct,
       keepAlive: KEEP_ALIVE,
       onStream: (stream) => this.#onStream(stream),
       onClose: () => {

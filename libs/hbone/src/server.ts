@@ -9,8 +9,9 @@ import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 
 import { type Clock, MeshError } from '@ambit/core';
+import { Probation } from '@ambit/h2';
 import type { Revocations } from '@ambit/identity';
-import { canonicalAddress } from '@ambit/proxy';
+import { canonicalAddress, FINISHED } from '@ambit/proxy';
 import { fromTlsError, HboneError, refusedChain, refusedPeer } from './errors.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
@@ -58,6 +59,8 @@ export interface HboneServerOptions {
   readonly revocations?: () => Revocations | undefined;
   readonly onConnect: OnConnect;
   readonly onRejected?: (peer: RejectedPeer) => void;
+  /** A peer (identity and address) was ended for a flood, for the first time in a while. */
+  readonly onProbation?: (peer: string) => void;
   readonly limits?: Partial<HboneServerLimits>;
 }
 
@@ -74,10 +77,13 @@ export class HboneServer {
   #isDestroyed = false;
   /** While a drain waits for handshakes. */
   #quiet: PromiseWithResolvers<void> | undefined;
-  readonly counters = new HboneServerCounters();
+  readonly #probation: Probation;
+  readonly counters: HboneServerCounters;
 
   constructor(options: HboneServerOptions) {
     this.#options = options;
+    this.#probation = new Probation({ clock: options.clock, onBegin: options.onProbation });
+    this.counters = new HboneServerCounters(this.#probation.counters);
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
     this.#tls = createServer({
       requestCert: true,
@@ -117,6 +123,28 @@ export class HboneServer {
       socket.resetAndDestroy();
       return;
     }
+    this.#pending.add(socket);
+    socket.once('close', () => this.#handshakeOver(socket));
+    const gone = new AbortController();
+    const entered = this.#probation.enter(canonicalAddress(socket.remoteAddress), gone.signal);
+    if (entered === undefined) {
+      this.#handshake(socket);
+    } else {
+      socket.once('close', () => gone.abort(FINISHED));
+      this.#enterLater(socket, entered).catch(() => socket.destroy());
+    }
+  }
+
+  /** A peer that was ended for floods waits before it costs a handshake. */
+  async #enterLater(socket: Socket, entered: Promise<boolean>): Promise<void> {
+    if (!(await entered)) {
+      socket.resetAndDestroy();
+    } else if (!socket.destroyed) {
+      this.#handshake(socket);
+    }
+  }
+
+  #handshake(socket: Socket): void {
     try {
       this.#refreshTrust();
     } catch (error) {
@@ -126,8 +154,8 @@ export class HboneServer {
       return;
     }
     socket.setNoDelay(true);
-    this.#pending.add(socket);
-    socket.once('close', () => this.#handshakeOver(socket));
+    // TLS takes it over from the socket: who ends its side before the handshake is over is not waited for.
+    socket.allowHalfOpen = false;
     // Documented: a server that listens nowhere does TLS for the connections it is handed.
     this.#tls.emit('connection', socket);
   }
@@ -212,9 +240,13 @@ export class HboneServer {
       socket.destroy();
       return;
     }
+    // A session is, from here on.
+    socket.allowHalfOpen = true;
     this.counters.resumed += socket.isSessionReused() ? 1 : 0;
+    const address = canonicalAddress(socket.remoteAddress);
     const session = new ServerSession({
       socket,
+      conduct: this.#probation.conductOf(`${peer.identity.uri} ${address}`, address),
       peer: peer.identity,
       peerNotAfterMs: peer.notAfterMs,
       clock: this.#options.clock,

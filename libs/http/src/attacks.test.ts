@@ -43,14 +43,19 @@ describe('the engine under attack', () => {
     await backend[Symbol.asyncDispose]();
   });
 
-  const dial = async (): Promise<Socket> => {
-    const socket = connect(harness.port, '127.0.0.1');
+  /** Each attacker has an address of its own: one that comes back is on probation, which is tested elsewhere. */
+  let attackers = 1;
+  const dial = async (again?: string): Promise<Socket> => {
+    attackers += again === undefined ? 1 : 0;
+    const localAddress = again ?? `127.1.${attackers >> 8}.${attackers & 255}`;
+    const socket = connect({ port: harness.port, host: '127.0.0.1', localAddress });
     socket.on('error', () => undefined);
     sockets.push(socket);
     await once(socket, 'connect');
     return socket;
   };
-  const open = async (): Promise<SocketConn> => new SocketConn(await dial(), { side: 'upstream' });
+  const open = async (again?: string): Promise<SocketConn> =>
+    new SocketConn(await dial(again), { side: 'upstream' });
 
   /** Sends until the connection is closed; what came back. */
   const attackByHttp1 = async ({ begin, more }: H1Attack): Promise<string> => {
@@ -124,9 +129,25 @@ describe('the engine under attack', () => {
     });
   }
 
+  it('who comes back begins with less, and then waits', async () => {
+    const [rapidReset] = H2_ATTACKS;
+    assert.ok(rapidReset);
+    const { counters, probation } = harness.engine;
+    const reached: number[] = [];
+    const waits = probation.counters.waits;
+    for (let time = 0; time < 3; time += 1) {
+      const before = counters.requests;
+      await attackByHttp2(await open('127.2.0.1'), rapidReset, REQUEST);
+      reached.push(counters.requests - before);
+    }
+    const [first = 0, second = 0] = reached;
+    assert.ok(first > 200 && second < 50, `${reached} requests`);
+    assert.equal(probation.counters.waits, waits + 1);
+  });
+
   it(`${SLOW} clients that stop inside of their headers (slowloris) harm nobody`, async (context) => {
     await besideClient(context, async () => {
-      const slow = await Promise.all(Array.from({ length: SLOW }, dial));
+      const slow = await Promise.all(Array.from({ length: SLOW }, () => dial()));
       for (const socket of slow) {
         socket.write('GET / HTTP/1.1\r\nHost: reviews\r\nX-Slow: ');
       }

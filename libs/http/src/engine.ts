@@ -4,7 +4,7 @@
  * Rule: a request passes the phases in their order (`phases/table.ts`) or ends with an answer from the one table of errors.
  */
 import { type Clock, type MeshError, Roster } from '@ambit/core';
-import { type H2Counters, type H2Limits, newH2Counters } from '@ambit/h2';
+import { type H2Counters, type H2Limits, newH2Counters, Probation } from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
 import type { ClientConnection, ClientConnectionHost } from './downstream/client-connection.ts';
 import { serveHttp1 } from './downstream/http1.ts';
@@ -33,6 +33,8 @@ export interface HttpEngineOptions {
   readonly identity: () => string;
   readonly random?: () => number;
   readonly limits?: Partial<HttpLimits>;
+  /** A caller (identity and address) was ended for a flood of HTTP/2, for the first time in a while. */
+  readonly onProbation?: (caller: string) => void;
 }
 
 export class HttpEngine implements RunHost {
@@ -40,6 +42,8 @@ export class HttpEngine implements RunHost {
   readonly http1Refusals = new H1Refusals();
   /** What happened on the sessions of HTTP/2 clients. */
   readonly http2Counters: H2Counters = newH2Counters();
+  /** Callers that come back after a flood. */
+  readonly probation: Probation;
   readonly #context: EngineContext;
   readonly #http1: Http1Pool;
   readonly #http2: Http2Pool;
@@ -57,6 +61,7 @@ export class HttpEngine implements RunHost {
   constructor(options: HttpEngineOptions) {
     const { clock, observer, identity, random = Math.random } = options;
     const limits = { ...HTTP_LIMITS, ...options.limits };
+    this.probation = new Probation({ clock, onBegin: options.onProbation });
     this.#sweeper = new Sweeper(clock);
     this.#sessionLimits = sessionLimits(limits);
     this.#http1 = new Http1Pool({ clock, idleMax: limits.idleUpstreamMax });
@@ -103,6 +108,12 @@ export class HttpEngine implements RunHost {
   /** Takes over a tunnel to an HTTP port, or to one whose protocol nobody declared. */
   async serve(conn: ByteConn, plane: MeshPlane): Promise<void> {
     const { clock, limits } = this.#context;
+    const entered = this.probation.enter(nameOf(plane));
+    if (entered !== undefined && !(await entered)) {
+      const message = 'too many connections of a caller that was ended for floods';
+      conn.destroy(new HttpError('HTTP_OVERLOADED', message, { side: 'downstream' }));
+      return;
+    }
     const isDeclared = plane.destination.protocol !== 'UNKNOWN';
     const sniffed = await sniff(conn, { clock, timeoutMs: limits.sniffTimeoutMs });
     if (sniffed.protocol === 'tcp' && !isDeclared) {
@@ -227,7 +238,7 @@ export class HttpEngine implements RunHost {
         queueMicrotask(() => this.#settle());
       },
     };
-    const client = this.#takeOver(conn, host, isHttp2);
+    const client = isHttp2 ? this.#serveHttp2(conn, plane, host) : this.#serveHttp1(conn, host);
     if (isClosed) {
       return;
     }
@@ -239,18 +250,26 @@ export class HttpEngine implements RunHost {
     }
   }
 
-  #takeOver(conn: ByteConn, host: ClientConnectionHost, isHttp2: boolean): ClientConnection {
-    const sweeper = this.#sweeper;
+  #serveHttp1(conn: ByteConn, host: ClientConnectionHost): ClientConnection {
     const { limits } = this.#context;
-    return isHttp2
-      ? serveHttp2(conn, {
-          sweeper,
-          limits,
-          session: this.#sessionLimits,
-          counters: this.http2Counters,
-          host,
-        })
-      : serveHttp1(conn, { sweeper, limits, refusals: this.http1Refusals, host });
+    return serveHttp1(conn, {
+      sweeper: this.#sweeper,
+      limits,
+      refusals: this.http1Refusals,
+      host,
+    });
+  }
+
+  #serveHttp2(conn: ByteConn, plane: MeshPlane, host: ClientConnectionHost): ClientConnection {
+    const { limits } = this.#context;
+    return serveHttp2(conn, {
+      sweeper: this.#sweeper,
+      limits,
+      session: this.#sessionLimits,
+      counters: this.http2Counters,
+      conduct: this.probation.conductOf(nameOf(plane)),
+      host,
+    });
   }
 
   #onExchange(exchange: Exchange, plane: MeshPlane): void {
@@ -262,4 +281,9 @@ export class HttpEngine implements RunHost {
   #onRefused(error: MeshError, { caller, destination }: MeshPlane): void {
     this.#context.observer.onRefused?.({ caller, destination, error });
   }
+}
+
+/** Under which its conduct is remembered: of what a tunnel says, only what its handshake proved, and the address. */
+function nameOf({ caller }: MeshPlane): string {
+  return `${caller.identity} ${caller.ip}`;
 }

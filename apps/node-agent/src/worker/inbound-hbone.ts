@@ -52,6 +52,11 @@ export class InboundHbone {
       revocations: () => context.certificates.revocations,
       onConnect: async (request) => await this.#connect(request),
       onRejected: (peer) => this.#rejected(peer),
+      onProbation: (peer) =>
+        context.log.warn('a peer was ended for a flood, and begins with less for a minute', {
+          peer,
+          pod: `${context.pod.namespace}/${context.pod.name}`,
+        }),
       limits: { sessionsMax: config.limits.sessionsPerPodMax },
     });
   }

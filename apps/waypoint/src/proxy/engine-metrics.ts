@@ -6,7 +6,11 @@ export function engineMetrics(engine: HttpEngine): Readonly<Record<string, numbe
 }
 
 /** What of clients' bytes was no HTTP, or too much, or too slow. */
-function ofClients({ http1Refusals, http2Counters }: HttpEngine): Record<string, number> {
+function ofClients({
+  http1Refusals,
+  http2Counters,
+  probation,
+}: HttpEngine): Record<string, number> {
   const { floods, boundsReached, protocolErrors, streamErrors } = http2Counters;
   let refused = 0;
   for (const [, count] of http1Refusals) {
@@ -20,6 +24,10 @@ function ofClients({ http1Refusals, http2Counters }: HttpEngine): Record<string,
     ambit_waypoint_http1_refused_total: refused,
     ambit_waypoint_http2_protocol_errors_total: protocolErrors + streamErrors,
     ambit_waypoint_http2_floods_total: flooded,
+    ambit_waypoint_http2_probations_total: probation.counters.begun,
+    ambit_waypoint_http2_probation_waits_total: probation.counters.waits,
+    ambit_waypoint_http2_probation_refused_total: probation.counters.refused,
+    ambit_waypoint_http2_probation_forgotten_total: probation.counters.forgotten,
     ambit_waypoint_http2_headers_too_large_total: http2Counters.oversizeHeaders,
     ambit_waypoint_http2_stalls_total:
       http2Counters.connectionStalls + http2Counters.streamStalls + http2Counters.handshakeTimeouts,

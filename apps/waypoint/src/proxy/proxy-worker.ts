@@ -88,8 +88,11 @@ export class ProxyWorker {
       view: this.#view,
       dial: async (call, signal) => await this.#dialer.dial(call, signal),
     });
+    const onProbation = (peer: string): void =>
+      log.warn('a peer was ended for a flood, and begins with less for a minute', { peer });
     this.#engine = new HttpEngine({
       clock,
+      onProbation,
       identity: () => config.identity,
       ...(options.random === undefined ? {} : { random: options.random }),
       observer: {
@@ -115,6 +118,7 @@ export class ProxyWorker {
       identity: () => this.#certificate.require(),
       revocations: () => this.#certificate.revocations,
       onConnect: async (request) => await this.#connect(request),
+      onProbation,
       onRejected: ({ error, remoteAddress, remotePort }) =>
         this.#access.refused({
           source: formatAddress(remoteAddress, remotePort),
@@ -289,6 +293,11 @@ export class ProxyWorker {
       ambit_hbone_upstream_dial_failures_total: pool.dialFailures,
       ambit_hbone_handshake_failures_total: server.handshakeFailures,
       ambit_hbone_refusals_total: server.refusals,
+      ambit_tunnel_floods_total: server.floods,
+      ambit_tunnel_probations_total: server.probation.begun,
+      ambit_tunnel_probation_waits_total: server.probation.waits,
+      ambit_tunnel_probation_refused_total: server.probation.refused,
+      ambit_tunnel_probation_forgotten_total: server.probation.forgotten,
       ambit_tunnel_handshakes_resumed_total: server.resumed + pool.resumed,
       ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,

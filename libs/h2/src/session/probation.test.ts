@@ -110,11 +110,11 @@ describe('connections of a peer that is ended again and again', () => {
     }
     const gone = new AbortController();
     const first = probation.enter('a', gone.signal);
-    probation.enter('a');
-    probation.enter('a');
+    void probation.enter('a');
+    void probation.enter('a');
     assert.equal(probation.waiting, 2, 'of one peer');
-    probation.enter('b');
-    probation.enter('b');
+    void probation.enter('b');
+    void probation.enter('b');
     assert.deepEqual([probation.waiting, probation.counters.refused], [3, 2]);
     gone.abort();
     assert.equal(await first, false);

@@ -1,6 +1,13 @@
 /** HTTP/2 clients: a session of `@ambit/h2`, its idle and slow ends, and its streams in the one request model. */
 import { type MeshError, Roster } from '@ambit/core';
-import { EDGE_LIMITS, type H2Counters, H2Error, type H2Limits, ServerSession } from '@ambit/h2';
+import {
+  EDGE_LIMITS,
+  type H2Counters,
+  H2Error,
+  type H2Limits,
+  type PeerConduct,
+  ServerSession,
+} from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
 import type { Sweeper, Swept } from '../h1/connection/sweeper.ts';
 import type { HttpLimits } from '../limits.ts';
@@ -32,6 +39,7 @@ export interface Http2Options {
   /** Of `sessionLimits`, made once. */
   readonly session: H2Limits;
   readonly counters: H2Counters;
+  readonly conduct?: PeerConduct;
   readonly host: ClientConnectionHost;
 }
 
@@ -49,7 +57,7 @@ class Http2Connection implements ClientConnection, Swept {
   #busyAt: number;
 
   constructor(conn: ByteConn, options: Http2Options) {
-    const { sweeper, session, counters, host } = options;
+    const { sweeper, session, counters, conduct, host } = options;
     this.#options = options;
     this.#busyAt = sweeper.now();
     const sweeping = sweeper.add(this);
@@ -58,6 +66,7 @@ class Http2Connection implements ClientConnection, Swept {
       clock: sweeper.clock,
       limits: session,
       counters,
+      ...(conduct === undefined ? {} : { conduct }),
       onStream: (stream) => {
         const exchange = new Http2Exchange(stream, this.#awaited);
         if (exchange.body !== undefined) {
