@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { BatchedSink, WAITING_CHARS_MAX } from './batched-sink.ts';
+import { BatchedSink, WAITING_BYTES_MAX } from './batched-sink.ts';
 
 function setUp() {
   const written: string[] = [];
   const scheduled: (() => void)[] = [];
-  const stream = { writableLength: 0, write: (text: string) => written.push(text) };
+  const stream = {
+    writableLength: 0,
+    write: (bytes: Uint8Array) => {
+      assert.equal(bytes.buffer.byteLength, bytes.length);
+      written.push(Buffer.from(bytes).toString());
+    },
+  };
   const sink = new BatchedSink(stream, (flush) => scheduled.push(flush));
   const tick = (): void => {
     for (const flush of scheduled.splice(0)) {
@@ -28,6 +34,19 @@ describe('BatchedSink', () => {
     assert.deepEqual(written, ['1\n2\n3\n', '4\n']);
   });
 
+  it('keeps every byte of lines of all lengths, in order', () => {
+    const { sink, written, tick } = setUp();
+    const lengths = [1, 10_000, 10_900, 3, 40_000, 2, 32_768, 10_922, 10_923, 0];
+    const lines = lengths.flatMap((length) =>
+      ['x', 'é', '語', '😀'].map((text) => `${text.repeat(length)}\n`),
+    );
+    for (const line of lines) {
+      sink.write(line);
+    }
+    tick();
+    assert.ok(written.length === 1 && written[0] === lines.join(''));
+  });
+
   it('writes what there is when told, and nothing twice', () => {
     const { sink, written, tick } = setUp();
     sink.write('1\n');
@@ -39,7 +58,7 @@ describe('BatchedSink', () => {
 
   it('drops beyond its bound, counts it and says so', () => {
     const { sink, written, tick } = setUp();
-    const line = `${'x'.repeat(WAITING_CHARS_MAX / 4 - 1)}\n`;
+    const line = `${'x'.repeat(WAITING_BYTES_MAX / 4 - 1)}\n`;
     for (let count = 0; count < 6; count++) {
       sink.write(line);
     }
@@ -57,7 +76,7 @@ describe('BatchedSink', () => {
 
   it('counts what the stream has not taken yet', () => {
     const { sink, written, stream, tick } = setUp();
-    stream.writableLength = WAITING_CHARS_MAX;
+    stream.writableLength = WAITING_BYTES_MAX;
     sink.write('lost\n');
     tick();
     stream.writableLength = 0;

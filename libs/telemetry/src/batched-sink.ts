@@ -1,24 +1,31 @@
 /**
- * Lines of a worker thread, written together once a tick: each write of a worker is a message to the main thread.
+ * Lines of a worker thread, written together after a while: each write of a worker is a message to the main thread.
  *
- * Bounded: what the stream has not taken yet counts too, and beyond the bound lines are dropped, counted and said.
+ * A line becomes bytes at once: text that waits would outlive a collection of new objects, and a busy worker's lines would make most of
+ * what is copied there. Bounded: what the stream has not taken yet counts too, and beyond the bound lines are dropped, counted and said.
  */
 import type { LogSink } from './log.ts';
 
-/** Characters that wait, here and in the stream; some seconds of a busy worker's lines. */
-export const WAITING_CHARS_MAX = 4 * 1024 * 1024;
+/** Bytes that wait, here and in the stream; some seconds of a busy worker's lines. */
+export const WAITING_BYTES_MAX = 4 * 1024 * 1024;
+const BLOCK_BYTES = 32 * 1024;
+/** Of a character of a string, in UTF-8. */
+const CHARACTER_BYTES_MAX = 3;
 
 /** What is used of a stream. */
 export interface LineStream {
   readonly writableLength: number;
-  write(text: string): unknown;
+  write(bytes: Uint8Array): unknown;
 }
 
 export class BatchedSink implements LogSink {
   readonly #stream: LineStream;
   readonly #schedule: (flush: () => void) => void;
-  #lines: string[] = [];
-  #chars = 0;
+  /** Full blocks, before what is in `#block`. */
+  #full: Uint8Array[] = [];
+  #fullBytes = 0;
+  readonly #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #used = 0;
   #dropped = 0;
   #unsaid = 0;
   #isScheduled = false;
@@ -38,12 +45,12 @@ export class BatchedSink implements LogSink {
   }
 
   write(line: string): void {
-    if (this.#chars + line.length + this.#stream.writableLength > WAITING_CHARS_MAX) {
+    const waiting = this.#fullBytes + this.#used + this.#stream.writableLength;
+    if (waiting + line.length > WAITING_BYTES_MAX) {
       this.#dropped += 1;
       this.#unsaid += 1;
     } else {
-      this.#lines.push(line);
-      this.#chars += line.length;
+      this.#add(line);
     }
     if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -54,18 +61,56 @@ export class BatchedSink implements LogSink {
   /** Now; before a thread ends. */
   flush(): void {
     this.#isScheduled = false;
-    const lines = this.#lines;
     if (this.#unsaid > 0) {
       const count = this.#unsaid;
-      lines.push(
-        `${JSON.stringify({ level: 'warn', message: 'log lines were dropped', count })}\n`,
-      );
       this.#unsaid = 0;
+      this.#add(`${JSON.stringify({ level: 'warn', message: 'log lines were dropped', count })}\n`);
     }
-    if (lines.length > 0) {
-      this.#lines = [];
-      this.#chars = 0;
-      this.#stream.write(lines.join(''));
+    this.#seal();
+    const bytes = joined(this.#full, this.#fullBytes);
+    this.#full = [];
+    this.#fullBytes = 0;
+    if (bytes.length > 0) {
+      this.#stream.write(bytes);
     }
   }
+
+  #add(line: string): void {
+    const bytesMax = line.length * CHARACTER_BYTES_MAX;
+    if (this.#used + bytesMax > BLOCK_BYTES) {
+      this.#seal();
+    }
+    if (bytesMax > BLOCK_BYTES) {
+      this.#keep(Buffer.from(line));
+    } else {
+      this.#used += this.#block.write(line, this.#used);
+    }
+  }
+
+  #seal(): void {
+    if (this.#used > 0) {
+      this.#keep(new Uint8Array(this.#block.subarray(0, this.#used)));
+      this.#used = 0;
+    }
+  }
+
+  #keep(bytes: Uint8Array): void {
+    this.#full.push(bytes);
+    this.#fullBytes += bytes.length;
+  }
+}
+
+/** In memory of its own: a message between threads copies all that lies behind a view. */
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = parts;
+  if (parts.length === 1 && first?.buffer.byteLength === length) {
+    return first;
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }
