@@ -62,6 +62,14 @@ const AUTHORIZATION_POLICY: readonly RuleRow[] = [
       ],
     ],
   ),
+  ['a path in percent-encoding', operation({ paths: ['/caf%C3%A9', '/a%20b*'] }), []],
+  ...['/caf\u00e9', '/a b', '*\u65e5', '/a\n', '/\ud800'].map(
+    (path): RuleRow => [
+      `the path ${JSON.stringify(path)}, which no request has`,
+      operation({ notPaths: [path] }),
+      ['INVALID_PATH spec.rules[0].to[0].operation.notPaths[0]'],
+    ],
+  ),
   ['a path template', operation({ paths: ['/a/{*}/b/{**}'] }), []],
   [
     'a template with a bare star',

@@ -1,9 +1,8 @@
 /** Rules of AuthorizationPolicy. */
 
-import { canonicalIp, endsInNumber } from '../value/ip.ts';
 import { serviceAccountRules, whenRules } from './authorization-condition.ts';
+import { hostRules, pathRules } from './authorization-operation.ts';
 import { attachmentRules } from './export-to.ts';
-import { pathTemplateProblem } from './path-template.ts';
 import type { View } from './view.ts';
 
 const CUSTOM_FORBIDDEN = [
@@ -152,40 +151,6 @@ function toRules(to: View): void {
     for (const field of ['hosts', 'notHosts']) {
       for (const host of operation.at(field).items) hostRules(host);
     }
-  }
-}
-
-/** A request with such a host is refused before any policy. */
-function hostRules(host: View): void {
-  const value = host.text;
-  if (value === undefined || value.includes('*')) return;
-  const name = value.replace(/:\d*$/, '');
-  if (!endsInNumber(name) || canonicalIp(name) !== undefined) return;
-  host.complain({
-    code: 'INVALID_HOST',
-    message: 'never matches: an address is compared in its one spelling',
-    allowed: 'four numbers from 0 to 255 without leading zeros, with or without a port, or a name',
-  });
-}
-
-function pathRules(path: View): void {
-  const value = path.text;
-  if (value === undefined) return;
-  if (value.includes('?')) {
-    path.complain({
-      code: 'INVALID_VALUE',
-      severity: 'warning',
-      message: 'has a query, which paths are compared without',
-      fix: 'remove everything from the ?',
-    });
-  }
-  const problem = pathTemplateProblem(value);
-  if (problem !== undefined) {
-    path.complain({
-      code: 'INVALID_PATH',
-      message: problem,
-      allowed: 'exact, prefix*, *suffix, or a template with {*} for a segment and {**} at the end',
-    });
   }
 }
 

@@ -92,8 +92,8 @@ describe('text that is sent', () => {
   it('says how a path is written', () => {
     const { findings } = parseSpec(
       'VirtualService',
-      inService({ rewrite: { uri: '/caf\u00e9 #' } }),
+      inService({ rewrite: { uri: '/caf\u00e9 #%20' } }),
     );
-    assert.equal(findings[0]?.fix, 'write /caf%C3%A9%20%23');
+    assert.equal(findings[0]?.fix, 'write /caf%C3%A9%20%23%20');
   });
 });

@@ -31,6 +31,11 @@ export function pathToSendRules(path: View): void {
     code: 'INVALID_PATH',
     message: 'has a character that a path in a request cannot have',
     allowed: 'ASCII without blanks and #; others in percent-encoding',
-    fix: `write ${encodeURI(text.toWellFormed()).replaceAll('#', '%23')}`,
+    fix: `write ${percentEncoded(text)}`,
   });
+}
+
+/** What no path can have, in UTF-8 and percent-encoding; what is so already stays. */
+export function percentEncoded(path: string): string {
+  return path.toWellFormed().replace(/[^!"$-~]/gu, encodeURIComponent);
 }
