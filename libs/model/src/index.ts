@@ -31,6 +31,7 @@ export { ModelError, type ModelErrorCode } from './errors.ts';
 export { deepEqual } from './graph/deep-equal.ts';
 export { type MeshBatch, MeshModel } from './mesh-model.ts';
 export { classKey, keyOf, type ModelOptions, objectKey, splitKey } from './objects/keys.ts';
+export { WAYPOINT_FALLBACK } from './objects/labels.ts';
 export { DEFAULT_REVISION, isOwnedBy, REVISION } from './objects/revision.ts';
 export { SEMANTICS_VERSION } from './objects/semantics.ts';
 export type {

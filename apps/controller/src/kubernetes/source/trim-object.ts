@@ -12,6 +12,7 @@ import {
   BYPASS_UNTIL,
   CAPTURE_ANNOTATIONS,
   STATIC_POD_HASH,
+  WAYPOINT_FALLBACK,
 } from '@ambit/model';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -25,6 +26,7 @@ const POD_ANNOTATIONS: ReadonlySet<string> = new Set([
 const NAMESPACE_ANNOTATIONS: ReadonlySet<string> = new Set([
   'ambient.istio.io/dns-capture',
   'networking.istio.io/traffic-distribution',
+  WAYPOINT_FALLBACK,
   BYPASS_UNTIL,
   BYPASS_SINCE,
   BYPASS_BY,
