@@ -63,7 +63,8 @@ const FRONT = [
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'front', namespace: 'shop' },
-    spec: { selector: { app: 'front' }, ports: [{ name: 'mesh', port: 15008 }] },
+    // Callers go to the agent's port, whatever is listed.
+    spec: { selector: { app: 'front' }, ports: [{ name: 'proxy', port: 15088 }] },
   }),
 ].join('');
 
