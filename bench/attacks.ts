@@ -1,16 +1,18 @@
 /**
- * `bench -- attacks`: what a healthy client of the HTTP engine feels of an attack beside it, with the engine, the attacker and the
- * client each in a process of its own. Times with and without the attack are taken in turn, so that what else the machine does
+ * `bench -- attacks`: what a healthy client of the HTTP engine, or of port 15008 of a pod, feels of an attack beside it, and by how
+ * much the memory of what is attacked grows, with that, the attacker and the client each in a process of its own. Times with and without the attack are taken in turn, so that what else the machine does
  * counts on both sides; the medians of the rounds are compared.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { Agent, createServer, request } from 'node:http';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { dirname, join } from 'node:path';
 import { systemClock } from '@ambit/core';
 import { H2_ATTACKS } from '@ambit/h2/testing';
 import { H1_ATTACKS } from '../libs/http/src/fixtures/attacks.ts';
+import type { AttackTarget, TunnelTarget } from './measure/attack-targets.ts';
+import { HttpClient, type Times, TunnelClient } from './measure/healthy-clients.ts';
 import { describeMachine, type Machine } from './measure/machine.ts';
 
 const ROOT = dirname(import.meta.dirname);
@@ -19,20 +21,27 @@ const ROUNDS = 5;
 const WINDOW_MS = 800;
 /** What was under way before belongs to neither. */
 const SETTLE_MS = 150;
-const EVERY_MS = 2;
-
-interface Times {
-  readonly p50: number;
-  readonly p99: number;
-}
+/** For each attack, before the first is measured. */
+const WARM_MS = 300;
 
 export interface AttackRow {
   readonly attack: string;
+  readonly target: AttackTarget['kind'];
   /** Milliseconds; medians of the rounds. */
   readonly calm: Times;
   readonly attacked: Times;
   /** Of the rounds' own ratios, the median. */
   readonly ratio: Times;
+  /** Of what is attacked, from before the first attack to after the last one; resident. */
+  readonly grownBytes: number;
+}
+
+/** What is attacked, who attacks it and who else is there. */
+interface Scene {
+  readonly kind: AttackTarget['kind'];
+  readonly program: ChildProcessWithoutNullStreams;
+  readonly attacker: ChildProcessWithoutNullStreams;
+  readonly client: HttpClient | TunnelClient;
 }
 
 export interface AttacksResult {
@@ -42,45 +51,12 @@ export interface AttacksResult {
   readonly rows: readonly AttackRow[];
 }
 
-const quantile = (values: readonly number[], share: number): number =>
-  values.toSorted((a, b) => a - b)[
-    Math.min(values.length - 1, Math.floor(values.length * share))
-  ] ?? Number.NaN;
-const median = (values: readonly number[]): number => quantile(values, 0.5);
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-class HealthyClient {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  readonly #options: { readonly port: number; readonly path: string };
-
-  constructor(port: number) {
-    this.#options = { port, path: '/' };
-  }
-
-  /** Requests one after the other for `forMs`. Throws when one is not answered. */
-  async times(forMs: number): Promise<Times> {
-    const took: number[] = [];
-    const until = performance.now() + forMs;
-    while (performance.now() < until) {
-      const begunAt = performance.now();
-      await this.#ask();
-      took.push(performance.now() - begunAt);
-      await systemClock.sleep(EVERY_MS);
-    }
-    return { p50: quantile(took, 0.5), p99: quantile(took, 0.99) };
-  }
-
-  async #ask(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const outgoing = request({ ...this.#options, agent: this.#agent, headers: { host: 'app' } });
-    outgoing.on('error', reject);
-    outgoing.on('response', (response) => response.resume().on('end', resolve));
-    outgoing.end();
-    await promise;
-  }
-
-  [Symbol.dispose](): void {
-    this.#agent.destroy();
-  }
+function residentBytes({ pid }: ChildProcessWithoutNullStreams): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
 function start(name: string, argv: readonly string[]): ChildProcessWithoutNullStreams {
@@ -89,14 +65,20 @@ function start(name: string, argv: readonly string[]): ChildProcessWithoutNullSt
   return child;
 }
 
-async function measure(
-  client: HealthyClient,
-  attacker: ChildProcessWithoutNullStreams,
-  attack: string,
-): Promise<AttackRow> {
+/** Code is compiled and pools are filled before anything is compared. */
+async function warmUp({ attacker, client, kind }: Scene): Promise<void> {
+  for (const attack of ['', ...ATTACKS[kind], '']) {
+    attacker.stdin.write(`${attack}\n`);
+    await client.times(WARM_MS);
+  }
+}
+
+async function measure(scene: Scene, attack: string, rounds: number): Promise<AttackRow> {
+  const { attacker, client, program, kind } = scene;
   const calm: Times[] = [];
   const attacked: Times[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
+  const before = residentBytes(program);
+  for (let round = 0; round < rounds; round += 1) {
     for (const [name, times] of [
       ['', calm],
       [attack, attacked],
@@ -106,6 +88,7 @@ async function measure(
       times.push(await client.times(WINDOW_MS));
     }
   }
+  attacker.stdin.write('\n');
   const of = (all: readonly Times[]): Times => ({
     p50: median(all.map(({ p50 }) => p50)),
     p99: median(all.map(({ p99 }) => p99)),
@@ -113,10 +96,9 @@ async function measure(
   const ratio = (pick: keyof Times): number =>
     median(attacked.map((times, round) => times[pick] / (calm[round]?.[pick] ?? Number.NaN)));
   return {
-    attack,
-    calm: of(calm),
-    attacked: of(attacked),
+    ...{ attack, target: kind, calm: of(calm), attacked: of(attacked) },
     ratio: { p50: ratio('p50'), p99: ratio('p99') },
+    grownBytes: residentBytes(program) - before,
   };
 }
 
@@ -129,30 +111,70 @@ async function freePort(): Promise<number> {
   return at !== null && typeof at === 'object' ? at.port : 0;
 }
 
-export async function measureAttacks(onProgress: (line: string) => void): Promise<AttacksResult> {
+const ATTACKS: Readonly<Record<AttackTarget['kind'], readonly string[]>> = {
+  http: [...[...H2_ATTACKS, ...H1_ATTACKS].map(({ name }) => name), 'slowloris'],
+  tunnel: [...H2_ATTACKS.map(({ name }) => name), 'half-open handshakes', 'slow preface'],
+};
+
+export async function measureAttacks(
+  onProgress: (line: string) => void,
+  { rounds = ROUNDS }: { readonly rounds?: number } = {},
+): Promise<AttacksResult> {
   const startedAt = new Date().toISOString();
+  const rows: AttackRow[] = [];
+  for (const kind of ['http', 'tunnel'] as const) {
+    await using scene = await (kind === 'http' ? httpScene() : tunnelScene());
+    await warmUp(scene);
+    for (const attack of ATTACKS[kind]) {
+      const row = await measure(scene, attack, rounds);
+      const { ratio, grownBytes } = row;
+      const grown = `${(grownBytes / 1e6).toFixed(1)} MB`;
+      onProgress(
+        `${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${ratio.p99.toFixed(2)}, ${grown}`,
+      );
+      rows.push(row);
+    }
+  }
+  return { suite: 'attacks', startedAt, machine: describeMachine(ROOT), rows };
+}
+
+async function httpScene(): Promise<Scene & AsyncDisposable> {
   const [port, upstreamPort] = [await freePort(), await freePort()];
   const upstream = createServer((_request, response) => response.end('ok'));
   upstream.listen(upstreamPort, '127.0.0.1');
-  const engine = start('http-engine.ts', [String(port), '127.0.0.1', String(upstreamPort)]);
-  const attacker = start('attacker.ts', [String(port)]);
-  try {
-    await once(engine.stdout, 'data');
-    using client = new HealthyClient(port);
-    await client.times(WINDOW_MS);
-    const rows: AttackRow[] = [];
-    for (const { name } of [...H2_ATTACKS, ...H1_ATTACKS]) {
-      const row = await measure(client, attacker, name);
-      onProgress(`${name}: P50 ${row.ratio.p50.toFixed(2)}, P99 ${row.ratio.p99.toFixed(2)}`);
-      rows.push(row);
-    }
-    return { suite: 'attacks', startedAt, machine: describeMachine(ROOT), rows };
-  } finally {
-    engine.kill('SIGKILL');
-    attacker.kill('SIGKILL');
-    upstream.closeAllConnections();
-    upstream.close();
-  }
+  const program = start('http-engine.ts', [String(port), '127.0.0.1', String(upstreamPort)]);
+  await once(program.stdout, 'data');
+  const target: AttackTarget = {
+    ...{ kind: 'http', host: '127.0.0.1', port, client: '127.0.0.1', attacker: '127.0.0.2' },
+  };
+  const attacker = start('attacker.ts', [JSON.stringify(target)]);
+  const client = new HttpClient(port);
+  return {
+    ...{ kind: 'http', program, attacker, client },
+    [Symbol.asyncDispose]: async () => {
+      client[Symbol.dispose]();
+      attacker.kill('SIGKILL');
+      program.kill('SIGKILL');
+      upstream.closeAllConnections();
+      upstream.close();
+    },
+  };
+}
+
+async function tunnelScene(): Promise<Scene & AsyncDisposable> {
+  const program = start('tunnel-worker.ts', []);
+  const [line] = (await once(program.stdout, 'data')) as [Buffer];
+  const target = JSON.parse(line.toString()) as TunnelTarget;
+  const attacker = start('attacker.ts', [JSON.stringify(target)]);
+  const client = await TunnelClient.connect(target);
+  return {
+    ...{ kind: 'tunnel', program, attacker, client },
+    [Symbol.asyncDispose]: async () => {
+      client[Symbol.dispose]();
+      attacker.kill('SIGKILL');
+      program.kill('SIGKILL');
+    },
+  };
 }
 
 export function writeAttacks(result: AttacksResult, file: string): void {

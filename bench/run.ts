@@ -156,7 +156,8 @@ async function main(): Promise<void> {
   } else if (name === 'profile') {
     await runProfile(values);
   } else if (name === 'attacks') {
-    const result = await measureAttacks(progress);
+    const rounds = values.quick === true ? 1 : undefined;
+    const result = await measureAttacks(progress, rounds === undefined ? {} : { rounds });
     const file = values.out ?? join(RESULTS, `${result.startedAt.slice(0, 10)}-attacks.json`);
     writeAttacks(result, file);
     progress(`written: ${file}`);

@@ -91,15 +91,25 @@ const target = view.target(`${SERVICE_ADDRESS}:${SERVICE_PORT}`, NAMESPACE);
 if (target.kind !== 'service') {
   throw new Error(JSON.stringify(target));
 }
-// One caller, whose connections to the server are shared by all clients.
-const plane = new WaypointPlane(
-  caller,
-  {
-    ...{ kind: 'service', authority: `${SERVICE_ADDRESS}:${SERVICE_PORT}` },
-    ...{ service: target.service, port: SERVICE_PORT, protocol: 'HTTP11' },
-  },
-  mesh,
-);
+const { service: named } = target;
+const planes = new Map<string, WaypointPlane>();
+
+/** One for all clients of an address, so that they share connections to the server. Those of 127.0.0.1 are the client. */
+function planeOf(address: string): WaypointPlane {
+  let plane = planes.get(address);
+  if (plane === undefined) {
+    plane = new WaypointPlane(
+      address === '127.0.0.1' ? caller : { ...caller, ip: address },
+      {
+        ...{ kind: 'service', authority: `${SERVICE_ADDRESS}:${SERVICE_PORT}` },
+        ...{ service: named, port: SERVICE_PORT, protocol: 'HTTP11' },
+      },
+      mesh,
+    );
+    planes.set(address, plane);
+  }
+  return plane;
+}
 const nothing = (): void => undefined;
 const engine = new HttpEngine({
   clock: systemClock,
@@ -108,5 +118,6 @@ const engine = new HttpEngine({
 });
 engine.start();
 createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const plane = planeOf(socket.remoteAddress ?? '');
   engine.serve(new SocketConn(socket, { side: 'downstream' }), plane).catch(() => socket.destroy());
 }).listen({ port: Number(port), host: '0.0.0.0', backlog: 4_096 }, () => console.log('listening'));
