@@ -302,6 +302,7 @@ export abstract class Lifecycle {
 
   #onData(chunk: Uint8Array): void {
     try {
+      this.pings.heard();
       this.onBytes(chunk);
     } catch (error) {
       this.#onCallbackError(error);
@@ -342,6 +343,9 @@ export abstract class Lifecycle {
         this.pings.send('keep-alive');
         return;
       case 'ping-answer':
+        if (this.pings.takesLonger()) {
+          return;
+        }
         counters.pingTimeouts += 1;
         this.destroy(
           new H2Error('H2_PING_TIMEOUT', 'the peer answered no PING in time', { side: this.side }),

@@ -105,7 +105,8 @@ export const MESH_LIMITS: H2Limits = {
   closedStreamsMax: 256,
   handshakeTimeoutMs: 5_000,
   settingsAckTimeoutMs: 10_000,
-  connectionStallMs: 60_000,
+  // What is written at once, half a megabyte, may take so long: 2 KB/s. What is held meanwhile is bounded.
+  connectionStallMs: 300_000,
   streamStallMs: 0,
   closeTimeoutMs: 2_000,
   rates: RATES,

@@ -33,6 +33,7 @@ export class Pings {
   readonly #keepAlive: KeepAlive | undefined;
   readonly #sentAt = new Map<Kind, number>();
   #roundTripMs = ROUND_TRIP_MS_ASSUMED;
+  #isHeard = false;
   #onProbed: ((isThere: boolean) => void) | undefined;
 
   constructor(options: {
@@ -63,8 +64,28 @@ export class Pings {
     this.#writer.out.ping(this.#payloadOf(kind), false);
     this.#writer.schedule();
     if (kind === 'keep-alive' && this.#keepAlive !== undefined) {
+      this.#isHeard = false;
       this.#alarms.set('ping-answer', this.#keepAlive.timeoutMs);
     }
+  }
+
+  /** Something of the peer came. */
+  heard(): void {
+    this.#isHeard = true;
+  }
+
+  /**
+   * The time for the answer to a PING is over. True: the peer has as long again, because it was heard of meanwhile. One that
+   * reads slowly gets the PING behind all that was sent before, and says with each window that it is there.
+   */
+  takesLonger(): boolean {
+    const { timeoutMs } = this.#keepAlive ?? {};
+    if (!this.#isHeard || timeoutMs === undefined) {
+      return false;
+    }
+    this.#isHeard = false;
+    this.#alarms.set('ping-answer', timeoutMs);
+    return true;
   }
 
   /** Calls back once, with false after `ms` without an answer. Does nothing while one is under way. */
