@@ -1,6 +1,7 @@
 /** How the single values of a policy are read, with the path of the one that is wrong. */
 import { parseCidr } from '@ambit/api';
 import { PolicyError } from './errors.ts';
+import { withUpperEscapes } from './normalize-path.ts';
 import { parsePathPattern, parseStringPattern } from './pattern.ts';
 import type { Cidr, PathPattern, ServiceAccountRef, StringPattern } from './types.ts';
 
@@ -55,7 +56,7 @@ export function requirePort(value: string, path: string): number {
 }
 
 export function requirePath(value: string, path: string): PathPattern {
-  const pattern = parsePathPattern(value);
+  const pattern = parsePathPattern(withUpperEscapes(value));
   if (pattern === undefined) {
     throw new PolicyError(path, `"${value.slice(0, 80)}" is not a path template`);
   }

@@ -294,6 +294,18 @@ describe('evaluate, what cannot be decided', () => {
   });
 });
 
+describe('evaluate, percent-encoding', () => {
+  // As `normalizePath` writes it, however it was sent.
+  const caller = http({ path: '/caf%C3%A9' });
+  for (const path of ['/caf%c3%a9', '/caf%C3%A9', '/caf%c3*', '*%a9', '/caf%c3%a9*']) {
+    it(`is one however a policy spells it: ${path}`, () => {
+      assert.deepEqual(matches({ to: [{ paths: [path] }] }, caller), { allow: true, deny: true });
+      const not = { allow: false, deny: false };
+      assert.deepEqual(matches({ to: [{ notPaths: [path] }] }, caller), not);
+    });
+  }
+});
+
 describe('evaluate, hosts and headers', () => {
   it('compares hosts without case and with the port as sent', () => {
     const rule: RuleParts = { to: [{ hosts: ['Reviews.Shop'] }] };

@@ -7,7 +7,12 @@ export { asksForPort } from './host-spellings.ts';
 export { l4Only } from './l4-only.ts';
 export { EMPTY_L4, EMPTY_L7 } from './match-shapes.ts';
 export { describeMissedRule, type MissedRule, missedRules } from './missed.ts';
-export { type NormalizedPath, normalizePath, type PathNormalization } from './normalize-path.ts';
+export {
+  type NormalizedPath,
+  normalizePath,
+  type PathNormalization,
+  withUpperEscapes,
+} from './normalize-path.ts';
 export { PathIndex, type PathKey } from './path-index.ts';
 export { matchesPattern, octetsOf, parsePathPattern, parseStringPattern } from './pattern.ts';
 export {

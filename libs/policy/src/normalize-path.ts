@@ -53,7 +53,7 @@ export function normalizePath(target: string, mode: PathNormalization = 'BASE'):
     return { ok: false, reason: 'path does not begin with a slash' };
   }
   if (mode === 'NONE' || !NEEDS_WORK.test(raw)) {
-    return { ok: true, path: raw, query };
+    return { ok: true, path: withUpperEscapes(raw), query };
   }
   const decoded = decodeUnreserved(raw, mode === 'DECODE_AND_MERGE_SLASHES');
   if (decoded === undefined) {
@@ -87,6 +87,14 @@ function endOfPlainPath(target: string): number {
   return target.length;
 }
 
+/**
+ * Percent-encoding in its one spelling (RFC 3986 §6.2.2.1), as requests are judged, whatever the mode. Also for what people write of
+ * paths: `/caf%c3%a9` in a DENY means what it means in a request.
+ */
+export function withUpperEscapes(path: string): string {
+  return path.includes('%') ? path.replace(/%[0-9a-f]{2}/gi, (octet) => octet.toUpperCase()) : path;
+}
+
 /** Escapes of unreserved characters mean the character; those of slashes only when asked for. */
 function decodeUnreserved(path: string, slashes: boolean): string | undefined {
   let malformed = false;
@@ -99,7 +107,7 @@ function decodeUnreserved(path: string, slashes: boolean): string | undefined {
     if (UNRESERVED.test(char)) {
       return char;
     }
-    return slashes && (char === '/' || char === '\\') ? '/' : escaped;
+    return slashes && (char === '/' || char === '\\') ? '/' : escaped.toUpperCase();
   });
   return malformed ? undefined : decoded;
 }

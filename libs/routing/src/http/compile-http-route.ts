@@ -6,6 +6,7 @@
  */
 import type { HTTPRoute, HttpRouteFilter, HttpRouteMatch, HttpRouteRule } from '@ambit/api';
 import { objectKey } from '@ambit/api';
+import { withUpperEscapes } from '@ambit/policy';
 import { compareAge } from '../objects.ts';
 import type { RouteScope } from './compile.ts';
 import { allHold, describeConditions, pathKeyOf, routeMatchConditions } from './condition.ts';
@@ -66,6 +67,14 @@ const EVERYTHING: HttpRouteMatch = {
   queryParams: [],
 };
 
+/** As requests are judged; see `normalizePath`. */
+function inOneSpelling(match: HttpRouteMatch): HttpRouteMatch {
+  const { path } = match;
+  return path.type === 'RegularExpression'
+    ? match
+    : { ...match, path: { ...path, value: withUpperEscapes(path.value) } };
+}
+
 function compileRoute(
   route: RouteObject,
   ports: readonly number[],
@@ -75,7 +84,7 @@ function compileRoute(
   const invalidStatus = route.kind === 'GRPCRoute' ? 503 : 500;
   return route.spec.rules.flatMap((rule, ruleIndex) => {
     const matches = rule.matches.length === 0 ? [EVERYTHING] : rule.matches;
-    return matches.map((match, matchIndex): RankedEntry => {
+    return matches.map(inOneSpelling).map((match, matchIndex): RankedEntry => {
       const conditions = routeMatchConditions(match);
       const path =
         rule.matches.length === 0

@@ -13,6 +13,7 @@ import {
   hostMatches,
   objectKey,
 } from '@ambit/api';
+import { withUpperEscapes } from '@ambit/policy';
 import { compareAge } from '../objects.ts';
 import { exportedTo } from '../visibility.ts';
 import { ADDRESSED_PORT } from './addressed-port.ts';
@@ -85,7 +86,7 @@ function compileRule(rule: HttpRule, context: RuleContext): readonly HttpRouteRu
   const isMesh = object.spec.gateways.includes(MESH_GATEWAY);
   const blocks = rule.match.flatMap((match, index) => {
     const inMesh = match.gateways.length === 0 ? isMesh : match.gateways.includes(MESH_GATEWAY);
-    return inMesh ? [{ match, path: `${path}.match[${index}]` }] : [];
+    return inMesh ? [{ match: inOneSpelling(match), path: `${path}.match[${index}]` }] : [];
   });
   const all: { match?: HttpMatchRequest; path: string }[] =
     rule.match.length === 0 && isMesh ? [{ path }] : blocks;
@@ -107,6 +108,14 @@ function compileRule(rule: HttpRule, context: RuleContext): readonly HttpRouteRu
       },
     };
   });
+}
+
+/** As requests are judged; see `normalizePath`. */
+function inOneSpelling(match: HttpMatchRequest): HttpMatchRequest {
+  const { uri } = match;
+  if (uri === undefined) return match;
+  if ('exact' in uri) return { ...match, uri: { exact: withUpperEscapes(uri.exact) } };
+  return 'prefix' in uri ? { ...match, uri: { prefix: withUpperEscapes(uri.prefix) } } : match;
 }
 
 function compileAction(

@@ -53,6 +53,19 @@ describe('hasSegmentPrefix', () => {
   });
 });
 
+describe('percent-encoding in an HTTPRoute', () => {
+  for (const type of ['Exact', 'PathPrefix'] as const) {
+    it(`is one however it is spelled: ${type}`, () => {
+      const matches = [routeMatch({ type, value: '/caf%c3%a9' })];
+      const routes = [routeRule('reviews', { name: 'cafe', matches })];
+      assert.equal(
+        nameOf({ httpRoutes: [httpRoute(routes)] }, request({ path: '/caf%C3%A9' })),
+        'cafe',
+      );
+    });
+  }
+});
+
 describe('matchHttp with HTTPRoutes', () => {
   const rules = [
     routeRule('reviews', { name: 'all', matches: [prefix('/')] }),

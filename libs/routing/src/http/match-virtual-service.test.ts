@@ -30,6 +30,8 @@ const cases: readonly [string, Partial<HttpMatchRequest>, HttpRequestView, boole
   ['an exact path, longer', { uri: { exact: '/a' } }, request({ path: '/a/' }), false],
   ['a plain prefix', { uri: { prefix: '/foo' } }, request({ path: '/foobar' }), true],
   ['a prefix of another case', { uri: { prefix: '/foo' } }, request({ path: '/FOO' }), false],
+  ['escapes as they came', { uri: { exact: '/%c3%a9' } }, request({ path: '/%C3%A9' }), true],
+  ['a prefix of escapes', { uri: { prefix: '/%c3' } }, request({ path: '/%C3%A9' }), true],
   [
     'a prefix, case ignored',
     { uri: { prefix: '/foo' }, ignoreUriCase: true },
