@@ -23,11 +23,15 @@ describe('workerHeapBytes', () => {
 describe('workerResourceLimits', () => {
   it('is the heap in both its parts', () => {
     const limits = workerResourceLimits(100 * MIB);
-    assert.deepEqual(limits, { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 88 });
+    assert.deepEqual(limits, { maxYoungGenerationSizeMb: 24, maxOldGenerationSizeMb: 76 });
+    assert.deepEqual(workerResourceLimits(40 * MIB), {
+      maxYoungGenerationSizeMb: 10,
+      maxOldGenerationSizeMb: 30,
+    });
   });
 
   it('leaves all but the room for new objects to V8 without a bound', () => {
-    assert.deepEqual(workerResourceLimits(undefined), { maxYoungGenerationSizeMb: 12 });
+    assert.deepEqual(workerResourceLimits(undefined), { maxYoungGenerationSizeMb: 24 });
   });
 });
 
