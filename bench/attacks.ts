@@ -1,7 +1,7 @@
 /**
- * `bench -- attacks`: what a healthy client of the HTTP engine, or of port 15008 of a pod, feels of an attack beside it, and by how
- * much the memory of what is attacked grows, with that, the attacker and the client each in a process of its own. Times with and without the attack are taken in turn, so that what else the machine does
- * counts on both sides; the medians of the rounds are compared.
+ * `bench -- attacks`: what a healthy client of the HTTP engine, or of port 15008 of a pod, feels of an attack beside it, and how much
+ * more memory is held meanwhile. Engine, attacker and client are processes of their own. Times with and without the attack are taken in
+ * turn, so that what else the machine does counts on both sides; the medians of the rounds are compared.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +32,9 @@ export interface AttackRow {
   readonly attacked: Times;
   /** Of the rounds' own ratios, the median. */
   readonly ratio: Times;
-  /** Of what is attacked, from before the first attack to after the last one; resident. */
+  /** What a full collection leaves of what is attacked, in the midst of the attack, above the same without it; median. */
+  readonly heldBytes: number;
+  /** Resident, from before the first attack to after the last one: also what a collection has not looked at yet. */
   readonly grownBytes: number;
 }
 
@@ -59,6 +61,20 @@ function residentBytes({ pid }: ChildProcessWithoutNullStreams): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
+/** Asks `programs/held-bytes.ts` there. */
+async function heldBytes({
+  stdin,
+  stdout,
+}: Pick<ChildProcessWithoutNullStreams, 'stdin' | 'stdout'>): Promise<number> {
+  stdin.write('held?\n');
+  const [line] = (await once(stdout, 'data')) as [Buffer];
+  const found = /^held (\d+)$/m.exec(line.toString());
+  if (found === null) {
+    throw new Error(`expected "held BYTES", got ${line.toString().slice(0, 80)}`);
+  }
+  return Number(found[1]);
+}
+
 function start(name: string, argv: readonly string[]): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, [join(PROGRAMS, name), ...argv]);
   child.stderr.pipe(process.stderr, { end: false });
@@ -77,15 +93,17 @@ async function measure(scene: Scene, attack: string, rounds: number): Promise<At
   const { attacker, client, program, kind } = scene;
   const calm: Times[] = [];
   const attacked: Times[] = [];
+  const held: Record<'calm' | 'attacked', number[]> = { calm: [], attacked: [] };
   const before = residentBytes(program);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [name, times] of [
-      ['', calm],
-      [attack, attacked],
+    for (const [name, times, bytes] of [
+      ['', calm, held.calm],
+      [attack, attacked, held.attacked],
     ] as const) {
       attacker.stdin.write(`${name}\n`);
       await systemClock.sleep(SETTLE_MS);
       times.push(await client.times(WINDOW_MS));
+      bytes.push(await heldBytes(program));
     }
   }
   attacker.stdin.write('\n');
@@ -98,6 +116,7 @@ async function measure(scene: Scene, attack: string, rounds: number): Promise<At
   return {
     ...{ attack, target: kind, calm: of(calm), attacked: of(attacked) },
     ratio: { p50: ratio('p50'), p99: ratio('p99') },
+    heldBytes: median(held.attacked.map((bytes, round) => bytes - (held.calm[round] ?? 0))),
     grownBytes: residentBytes(program) - before,
   };
 }
@@ -127,8 +146,8 @@ export async function measureAttacks(
     await warmUp(scene);
     for (const attack of ATTACKS[kind]) {
       const row = await measure(scene, attack, rounds);
-      const { ratio, grownBytes } = row;
-      const grown = `${(grownBytes / 1e6).toFixed(1)} MB`;
+      const { ratio, heldBytes: held, grownBytes } = row;
+      const grown = `${(held / 1e6).toFixed(1)} MB held, ${(grownBytes / 1e6).toFixed(1)} resident`;
       onProgress(
         `${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${ratio.p99.toFixed(2)}, ${grown}`,
       );

@@ -20,6 +20,7 @@ import {
   service,
 } from '../../libs/model/src/objects.testing.ts';
 import { allowRules, httpRules, RULE_HEADER } from '../peers/http-rules.ts';
+import { tellHeldBytes } from './held-bytes.ts';
 
 const [port = '', upstreamAddress = '', upstreamPort = '', routeCount = '20'] =
   process.argv.slice(2);
@@ -30,6 +31,7 @@ const SERVICE_PORT = 80;
 const SERVICE_ADDRESS = '10.1.0.1';
 const CLIENT_ADDRESS = '10.0.0.7';
 const rules = httpRules(Number(routeCount));
+tellHeldBytes();
 // For the flags that a program of workers sets.
 workerResourceLimits(undefined);
 

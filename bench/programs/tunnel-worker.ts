@@ -5,6 +5,7 @@
 
 import { workload } from '../../apps/node-agent/src/worker/testing/fixtures.ts';
 import { WorkerRig } from '../../apps/node-agent/src/worker/testing/worker-rig.ts';
+import { tellHeldBytes } from './held-bytes.ts';
 
 const rig = new WorkerRig();
 const { privateKeyPem: key, chainPem: cert, rootsPem: ca } = rig.ca.workload('shop', 'client');
@@ -19,4 +20,9 @@ const target = {
   ...{ kind: 'tunnel', host: rig.address(2), port: 15_008, tls: { key, cert, ca } },
   ...{ authority: `${rig.address(2)}:${port}`, client: rig.address(1), attacker: rig.address(3) },
 };
+tellHeldBytes(() => {
+  // The rig keeps its log and its dials, for tests that read them.
+  rig.lines.length = 0;
+  rig.dialled.length = 0;
+});
 console.log(JSON.stringify(target));
