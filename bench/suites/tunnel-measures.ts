@@ -5,6 +5,7 @@ import { runIperf } from '../generators/iperf.ts';
 import { requireAnswered } from '../generators/load-result.ts';
 import { runOpenLoop } from '../generators/open-loop.ts';
 import { type HttpLoad, runWrk } from '../generators/wrk.ts';
+import type { Capacity } from '../measure/capacity.ts';
 import type { Usage } from '../measure/process-usage.ts';
 import { SERVER_PORTS, type TunnelSubject } from './tunnel-subjects.ts';
 
@@ -13,6 +14,8 @@ export const KEEP_ALIVE_CONNECTIONS = 64;
 /** Clients that open a connection for each request. */
 export const CONNECTING = 16;
 export const RATE = { connections: 4, perSecond: 1_000 } as const;
+/** Of what the slowest proxy takes; over as many connections as that was measured with. */
+export const LOAD_SHARE = 0.6;
 const SETTLE_MS = 1_000;
 
 export const TUNNEL_CASES = [
@@ -20,6 +23,7 @@ export const TUNNEL_CASES = [
   'bytes-1',
   'bytes-8',
   'requests',
+  'load',
   'rate',
   'connections',
 ] as const;
@@ -36,11 +40,18 @@ export interface TunnelSettings {
   readonly idleConnections: number;
 }
 
+/** Connections and a schedule. */
+interface Offered {
+  readonly connections: number;
+  readonly perSecond: number;
+}
+
 /** Values by the keys of the suite's metrics. */
 export async function measureTunnel(
   subject: TunnelSubject,
   name: TunnelCase,
   settings: TunnelSettings,
+  capacity: Capacity,
 ): Promise<Record<string, number>> {
   await subject.prepare({ isFresh: name === 'idle' });
   try {
@@ -49,13 +60,21 @@ export async function measureTunnel(
         return await measureBytes(subject, 1, settings);
       case 'bytes-8':
         return await measureBytes(subject, 8, settings);
-      case 'requests':
-        return await measureRequests(subject, settings, {
-          connections: KEEP_ALIVE_CONNECTIONS,
-          headers: {},
-        });
+      case 'requests': {
+        const how = { connections: KEEP_ALIVE_CONNECTIONS, headers: {} };
+        const values = await measureRequests(subject, settings, how);
+        if (subject.usage() !== undefined) {
+          capacity.note(name, subject.subject.name, values['perSecond'] ?? 0);
+        }
+        return values;
+      }
+      case 'load': {
+        const perSecond = capacity.shareOfLeast('requests', LOAD_SHARE);
+        const offered = { connections: KEEP_ALIVE_CONNECTIONS, perSecond };
+        return { ...(await measureRate(subject, settings, offered)), perSecond };
+      }
       case 'rate':
-        return await measureRate(subject, settings);
+        return await measureRate(subject, settings, RATE);
       case 'connections':
         return await measureRequests(subject, settings, {
           connections: CONNECTING,
@@ -107,9 +126,10 @@ async function measureRequests(
 async function measureRate(
   subject: TunnelSubject,
   { warmUpSeconds, seconds }: TunnelSettings,
+  offered: Offered,
 ): Promise<Record<string, number>> {
   const { address, port } = subject.target('web');
-  const load = { url: `http://${address}:${port}/`, http: 1, headers: {}, ...RATE } as const;
+  const load = { url: `http://${address}:${port}/`, http: 1, headers: {}, ...offered } as const;
   let before: Usage | undefined;
   const result = await runOpenLoop(subject.client, { ...load, seconds, warmUpSeconds }, () => {
     before = subject.usage();

@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { openLoopProgram } from '../generators/open-loop.ts';
+import { Capacity } from '../measure/capacity.ts';
 import { type Program, temporaryFolder } from '../measure/program.ts';
 import type { Metric } from '../measure/result.ts';
 import { runRounds } from '../measure/rounds.ts';
@@ -17,6 +18,7 @@ import { chosenCases, type Suite, type SuiteOptions, type SuiteResult } from './
 import {
   CONNECTING,
   KEEP_ALIVE_CONNECTIONS,
+  LOAD_SHARE,
   measureTunnel,
   RATE,
   TUNNEL_CASES,
@@ -55,6 +57,10 @@ const METRICS: readonly Metric[] = [
   metric('bytes-8', 'gigabitsPerSecond', 'Gb/s, 8 connections', 1, { ...HIGHER, ...goal(1) }),
   metric('requests', 'cpuMsPer1000', 'CPU-ms per 1000 requests of 1 KB', 1, goal(0.75)),
   metric('requests', 'perSecond', 'requests per second', 0, HIGHER),
+  metric('load', 'perSecond', 'requests offered per second at 60 % load', 0),
+  metric('load', 'p50', 'P50 there, added, ms', 2, { ...ADDED, ...goal(1) }),
+  metric('load', 'p90', 'P90 there, added, ms', 2, { ...ADDED, ...goal(1) }),
+  metric('load', 'p99', 'P99 there, added, ms', 2, { ...ADDED, ...goal(1) }),
   metric('rate', 'cpus', 'vCPU at 1000 requests/s, open loop', 3, goal(0.85)),
   metric('rate', 'p50', 'P50 there, added, ms', 2, { ...ADDED, ...goal(1) }),
   metric('rate', 'p90', 'P90 there, added, ms', 2, { ...ADDED, ...goal(1) }),
@@ -97,6 +103,7 @@ export const runTunnel: Suite = async (options) => {
       ...(hasMesh ? [bareNodeSubject(lab, settings.threads)] : []),
       ...(hasMesh ? [ambitSubject(lab, { workers: settings.threads, version: '' })] : []),
     ];
+    const capacity = new Capacity();
     const rounds = {
       rounds: options.rounds,
       subjectsOf: (name: string) =>
@@ -108,7 +115,7 @@ export const runTunnel: Suite = async (options) => {
         if (found === undefined) {
           throw new Error(`no subject ${subject}`);
         }
-        return await measureTunnel(found, name as TunnelCase, settings);
+        return await measureTunnel(found, name as TunnelCase, settings, capacity);
       },
       onProgress: options.onProgress,
       signal: options.signal,
@@ -151,6 +158,7 @@ function describe(settings: TunnelSettings): SuiteResult['settings'] {
     ...settings,
     keepAliveConnections: KEEP_ALIVE_CONNECTIONS,
     connectingClients: CONNECTING,
+    loadShare: LOAD_SHARE,
     ratePerSecond: RATE.perSecond,
     rateConnections: RATE.connections,
     iperf3: toolVersion('iperf3', '--version'),

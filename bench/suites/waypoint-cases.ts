@@ -3,6 +3,8 @@ import type { Goal, Metric } from '../measure/result.ts';
 import type { HttpCase, Way } from './waypoint-subjects.ts';
 
 export const RATE_PER_SECOND = 1_000;
+/** Of what the slowest proxy takes when as much is asked as it can. */
+export const LOAD_SHARE = 0.6;
 
 const WAY_TITLES: Readonly<Record<Way, string>> = {
   clear: 'clear text',
@@ -14,6 +16,7 @@ const saturated = (way: Way, http: 1 | 2): HttpCase => ({
   ...{ way, http, load: 'saturated', routes: 'few' },
 });
 const rate = (way: Way, http: 1 | 2): HttpCase => ({ ...saturated(way, http), load: 'rate' });
+const share = (way: Way, http: 1 | 2): HttpCase => ({ ...saturated(way, http), load: 'share' });
 
 export const HTTP_CASES: ReadonlyMap<string, HttpCase> = new Map<string, HttpCase>([
   ['idle', { way: 'chain', http: 1, load: 'idle', routes: 'few' }],
@@ -23,6 +26,9 @@ export const HTTP_CASES: ReadonlyMap<string, HttpCase> = new Map<string, HttpCas
   ['mtls-http2', saturated('mtls', 2)],
   ['chain-http1', saturated('chain', 1)],
   ['chain-http2', saturated('chain', 2)],
+  ['load-clear-http1', share('clear', 1)],
+  ['load-chain-http1', share('chain', 1)],
+  ['load-chain-http2', share('chain', 2)],
   ['rate-clear-http1', rate('clear', 1)],
   ['rate-chain-http1', rate('chain', 1)],
   ['rate-chain-http2', rate('chain', 2)],
@@ -68,6 +74,15 @@ export const HTTP_METRICS: readonly Metric[] = [...HTTP_CASES].flatMap(([name, w
     const at = `${RATE_PER_SECOND}/s`;
     return [
       metric('cpus', `vCPU at ${at}`, 3, { goals }),
+      metric('p50', `P50 at ${at}, added, ms`, 2, added),
+      metric('p99', `P99 at ${at}, added, ms`, 2, added),
+    ];
+  }
+  if (load === 'share') {
+    const added = { above: 'direct' } as const;
+    const at = `${LOAD_SHARE * 100} % load`;
+    return [
+      metric('perSecond', `requests offered per second at ${at}`, 0),
       metric('p50', `P50 at ${at}, added, ms`, 2, added),
       metric('p99', `P99 at ${at}, added, ms`, 2, added),
     ];

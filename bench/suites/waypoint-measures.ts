@@ -5,8 +5,9 @@ import { requireEnforcing } from '../generators/http-status.ts';
 import { requireAnswered } from '../generators/load-result.ts';
 import { runOpenLoop } from '../generators/open-loop.ts';
 import { runWrk } from '../generators/wrk.ts';
+import type { Capacity } from '../measure/capacity.ts';
 import { MANY_REQUEST, REQUEST } from '../peers/http-rules.ts';
-import { RATE_PER_SECOND } from './waypoint-cases.ts';
+import { LOAD_SHARE, RATE_PER_SECOND } from './waypoint-cases.ts';
 import type { CpuSplit, HttpCase, HttpSubject } from './waypoint-subjects.ts';
 
 export const CONNECTIONS = 64;
@@ -24,6 +25,7 @@ export async function measureHttp(
   subject: HttpSubject,
   what: HttpCase,
   settings: HttpSettings,
+  capacity: Capacity,
 ): Promise<Record<string, number>> {
   try {
     const target = await subject.prepare(what);
@@ -38,9 +40,22 @@ export async function measureHttp(
       const check = { url, http, request, timeoutMs: PEER_START_MS };
       await requireEnforcing(subject.client, check);
     }
-    return what.load === 'rate'
-      ? await measureRate(subject, http, { url, headers: request.headers, ...settings })
-      : await measureSaturated(subject, http, { url, headers: request.headers, ...settings });
+    const load = { url, headers: request.headers, ...settings };
+    const kind = `${what.way} HTTP/${what.http}`;
+    if (what.load === 'rate') {
+      const offered = { connections: RATE_CONNECTIONS, perSecond: RATE_PER_SECOND };
+      return await measureRate(subject, http, load, offered);
+    }
+    if (what.load === 'share') {
+      const perSecond = capacity.shareOfLeast(kind, LOAD_SHARE);
+      const offered = { connections: CONNECTIONS, perSecond };
+      return { ...(await measureRate(subject, http, load, offered)), perSecond };
+    }
+    const values = await measureSaturated(subject, http, load);
+    if (what.routes === 'few' && subject.cpu() !== undefined) {
+      capacity.note(kind, subject.subject.name, values['perSecond'] ?? 0);
+    }
+    return values;
   } finally {
     await subject.release();
   }
@@ -76,8 +91,9 @@ async function measureRate(
   subject: HttpSubject,
   http: 1 | 2,
   { seconds, warmUpSeconds, ...to }: Load,
+  offered: { readonly connections: number; readonly perSecond: number },
 ): Promise<Record<string, number>> {
-  const load = { http, connections: RATE_CONNECTIONS, perSecond: RATE_PER_SECOND };
+  const load = { http, ...offered };
   let before: CpuSplit | undefined;
   const result = await runOpenLoop(
     subject.client,

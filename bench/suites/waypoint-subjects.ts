@@ -33,7 +33,7 @@ export interface HttpCase {
   readonly way: Way;
   readonly http: 1 | 2;
   /** As fast as 64 connections can, so many a second, or nothing. */
-  readonly load: 'saturated' | 'rate' | 'idle';
+  readonly load: 'saturated' | 'share' | 'rate' | 'idle';
   readonly routes: 'few' | 'many';
 }
 

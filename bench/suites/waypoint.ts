@@ -5,6 +5,7 @@
 
 import { requireEnforcing } from '../generators/http-status.ts';
 import { openLoopProgram } from '../generators/open-loop.ts';
+import { Capacity } from '../measure/capacity.ts';
 import { temporaryFolder } from '../measure/program.ts';
 import { runRounds } from '../measure/rounds.ts';
 import { ensureEnvoyPeer } from '../peers/envoy.ts';
@@ -17,7 +18,7 @@ import { ensureTools, toolVersion } from '../peers/tools.ts';
 import { type BenchLab, CONGESTION, holderPod, MESH, PLAIN } from './bench-lab.ts';
 import { startBenchLab } from './mesh-start.ts';
 import { chosenCases, type Suite, type SuiteOptions } from './suite.ts';
-import { HTTP_CASES, HTTP_METRICS, RATE_PER_SECOND } from './waypoint-cases.ts';
+import { HTTP_CASES, HTTP_METRICS, LOAD_SHARE, RATE_PER_SECOND } from './waypoint-cases.ts';
 import { CONNECTIONS, measureHttp, RATE_CONNECTIONS } from './waypoint-measures.ts';
 import { waypointPod } from './waypoint-pod.ts';
 import {
@@ -73,6 +74,7 @@ export const runWaypoint: Suite = async (options) => {
       await Promise.all(subjects.map(async (one) => await one.close?.()));
     },
   };
+  const capacity = new Capacity();
   const rounds = {
     rounds: options.rounds,
     subjectsOf: (name: string) =>
@@ -82,7 +84,7 @@ export const runWaypoint: Suite = async (options) => {
       if (subject === undefined) {
         throw new Error(`no subject ${subjectName}`);
       }
-      return await measureHttp(subject, caseOf(name), { seconds, warmUpSeconds });
+      return await measureHttp(subject, caseOf(name), { seconds, warmUpSeconds }, capacity);
     },
     onProgress: options.onProgress,
     signal: options.signal,
@@ -98,7 +100,11 @@ export const runWaypoint: Suite = async (options) => {
   return {
     settings: {
       ...{ seconds, warmUpSeconds, warmUpRounds, connections: CONNECTIONS },
-      ...{ ratePerSecond: RATE_PER_SECOND, rateConnections: RATE_CONNECTIONS },
+      ...{
+        loadShare: LOAD_SHARE,
+        ratePerSecond: RATE_PER_SECOND,
+        rateConnections: RATE_CONNECTIONS,
+      },
       congestionControl: `${CONGESTION}, by route`,
       waypointNode: waypoint?.node.name ?? 'none',
       wrk: toolVersion('wrk', '-v'),
