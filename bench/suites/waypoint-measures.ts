@@ -7,7 +7,7 @@ import { runOpenLoop } from '../generators/open-loop.ts';
 import { runWrk } from '../generators/wrk.ts';
 import type { Capacity } from '../measure/capacity.ts';
 import { MANY_REQUEST, REQUEST } from '../peers/http-rules.ts';
-import { LOAD_SHARE, RATE_PER_SECOND } from './waypoint-cases.ts';
+import { LOAD, RATE_PER_SECOND } from './waypoint-cases.ts';
 import type { CpuSplit, HttpCase, HttpSubject } from './waypoint-subjects.ts';
 
 export const CONNECTIONS = 64;
@@ -47,8 +47,8 @@ export async function measureHttp(
       return await measureRate(subject, http, load, offered);
     }
     if (what.load === 'share') {
-      const perSecond = capacity.shareOfLeast(kind, LOAD_SHARE);
-      const offered = { connections: CONNECTIONS, perSecond };
+      const perSecond = capacity.shareOfLeast(kind, LOAD.share);
+      const offered = { connections: LOAD.connections, perSecond };
       return { ...(await measureRate(subject, http, load, offered)), perSecond };
     }
     const values = await measureSaturated(subject, http, load);

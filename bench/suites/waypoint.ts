@@ -18,7 +18,7 @@ import { ensureTools, toolVersion } from '../peers/tools.ts';
 import { type BenchLab, CONGESTION, holderPod, MESH, PLAIN } from './bench-lab.ts';
 import { startBenchLab } from './mesh-start.ts';
 import { chosenCases, type Suite, type SuiteOptions } from './suite.ts';
-import { HTTP_CASES, HTTP_METRICS, LOAD_SHARE, RATE_PER_SECOND } from './waypoint-cases.ts';
+import { HTTP_CASES, HTTP_METRICS, LOAD, RATE_PER_SECOND } from './waypoint-cases.ts';
 import { CONNECTIONS, measureHttp, RATE_CONNECTIONS } from './waypoint-measures.ts';
 import { waypointPod } from './waypoint-pod.ts';
 import {
@@ -101,7 +101,8 @@ export const runWaypoint: Suite = async (options) => {
     settings: {
       ...{ seconds, warmUpSeconds, warmUpRounds, connections: CONNECTIONS },
       ...{
-        loadShare: LOAD_SHARE,
+        loadShare: LOAD.share,
+        loadConnections: LOAD.connections,
         ratePerSecond: RATE_PER_SECOND,
         rateConnections: RATE_CONNECTIONS,
       },
