@@ -22,7 +22,8 @@ export const ORIGIN_PORT = 8080;
 export const SERVICE_PORT = 80;
 const ENTRY_PORT = 18_080;
 const WIRE_PORT = 28_080;
-const ENGINE_PORT = 38_080;
+/** Below those that outgoing connections take. */
+const ENGINE_PORT = 18_080;
 const ENGINE_START_MS = 20_000;
 const ENGINE = join(import.meta.dirname, '..', 'programs', 'http-engine.ts');
 
