@@ -6,6 +6,7 @@ import { type RequestHead, requestFields } from '../message.ts';
 import { ClientStream, type ResponseSink } from './client-stream.ts';
 import { SessionCore } from './core.ts';
 import type { PeerSettings } from './peer-settings.ts';
+import type { Probe } from './pings.ts';
 import type { Goaway, SessionOptions } from './session-options.ts';
 
 /** What a server is taken to allow until it says (RFC 9113 §6.5.2 recommends no less). */
@@ -52,9 +53,9 @@ class ClientCore extends SessionCore {
     return stream;
   }
 
-  probe(ms: number, onProbed: (isThere: boolean) => void): void {
+  probe(probe: Probe): void {
     if (this.state === 'open' || this.state === 'draining') {
-      this.pings.probe(ms, onProbed);
+      this.pings.probe(probe);
     }
   }
 
@@ -113,11 +114,15 @@ export class ClientSession {
   }
 
   /**
-   * Asks by PING whether the peer is there. Calls `onProbed` once: false after `ms` without an answer. Not at all when the
-   * session ends before, or while another probe is under way.
+   * Asks by PING whether the peer is there. Calls `onProbed` once: false after `ms` without an answer, or, with `isPatient`,
+   * without anything at all. Not at all when the session ends before, or while another probe is under way.
    */
-  probe(ms: number, onProbed: (isThere: boolean) => void): void {
-    this.#core.probe(ms, onProbed);
+  probe(
+    ms: number,
+    onProbed: (isThere: boolean) => void,
+    options: { readonly isPatient?: boolean } = {},
+  ): void {
+    this.#core.probe({ ms, onProbed, isPatient: options.isPatient ?? false });
   }
 
   /** No new streams; closes when the last one has ended. Idempotent. */

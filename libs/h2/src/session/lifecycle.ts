@@ -352,7 +352,7 @@ export abstract class Lifecycle {
         );
         return;
       case 'probe':
-        this.pings.probed(false);
+        this.pings.probeIsDue();
         return;
       case 'drain':
         this.#promiseLast();

@@ -16,6 +16,15 @@ export interface KeepAlive {
   readonly payload?: Uint8Array;
 }
 
+/** What is asked once: is the peer there? */
+export interface Probe {
+  readonly ms: number;
+  /** Whatever comes meanwhile gives the peer as long again: who is slow reads the PING behind all that was sent before. */
+  readonly isPatient: boolean;
+  /** Called once. False: `ms` went by without an answer. */
+  readonly onProbed: (isThere: boolean) => void;
+}
+
 type Kind = 'keep-alive' | 'drain' | 'probe';
 
 const PAYLOADS: Readonly<Record<Kind, Uint8Array>> = {
@@ -33,8 +42,9 @@ export class Pings {
   readonly #keepAlive: KeepAlive | undefined;
   readonly #sentAt = new Map<Kind, number>();
   #roundTripMs = ROUND_TRIP_MS_ASSUMED;
-  #isHeard = false;
-  #onProbed: ((isThere: boolean) => void) | undefined;
+  #heardAt = Number.NEGATIVE_INFINITY;
+  #probe: Probe | undefined;
+  #probeBeganAt = 0;
 
   constructor(options: {
     readonly clock: Clock;
@@ -64,45 +74,55 @@ export class Pings {
     this.#writer.out.ping(this.#payloadOf(kind), false);
     this.#writer.schedule();
     if (kind === 'keep-alive' && this.#keepAlive !== undefined) {
-      this.#isHeard = false;
       this.#alarms.set('ping-answer', this.#keepAlive.timeoutMs);
     }
   }
 
   /** Something of the peer came. */
   heard(): void {
-    this.#isHeard = true;
+    this.#heardAt = this.#clock.now();
   }
 
   /**
-   * The time for the answer to a PING is over. True: the peer has as long again, because it was heard of meanwhile. One that
-   * reads slowly gets the PING behind all that was sent before, and says with each window that it is there.
+   * The time for the answer to a PING is over. True: the peer was heard of meanwhile, and has as long as if that had been the
+   * answer. One that reads slowly gets the PING behind all that was sent before, and says with each window that it is there.
    */
   takesLonger(): boolean {
-    const { timeoutMs } = this.#keepAlive ?? {};
-    if (!this.#isHeard || timeoutMs === undefined) {
+    const sentAt = this.#sentAt.get('keep-alive');
+    if (this.#keepAlive === undefined || sentAt === undefined || this.#heardAt < sentAt) {
       return false;
     }
-    this.#isHeard = false;
-    this.#alarms.set('ping-answer', timeoutMs);
+    const { intervalMs, timeoutMs } = this.#keepAlive;
+    const leftMs = this.#heardAt + intervalMs + timeoutMs - this.#clock.now();
+    if (leftMs <= 0) {
+      return false;
+    }
+    this.#alarms.set('ping-answer', leftMs);
     return true;
   }
 
-  /** Calls back once, with false after `ms` without an answer. Does nothing while one is under way. */
-  probe(ms: number, onProbed: (isThere: boolean) => void): void {
-    if (this.#onProbed === undefined) {
-      this.#onProbed = onProbed;
+  /** Does nothing while one is under way. */
+  probe(probe: Probe): void {
+    if (this.#probe === undefined) {
+      this.#probe = probe;
       this.send('probe');
-      this.#alarms.set('probe', ms);
+      this.#awaitProbe(probe);
     }
   }
 
-  /** The probe under way was answered, or was not in time. */
-  probed(isThere: boolean): void {
-    const onProbed = this.#onProbed;
-    this.#onProbed = undefined;
-    this.#alarms.clear('probe');
-    onProbed?.(isThere);
+  /** The time of the probe under way is over. */
+  probeIsDue(): void {
+    const probe = this.#probe;
+    if (probe?.isPatient === true && this.#heardAt >= this.#probeBeganAt) {
+      this.#awaitProbe(probe);
+    } else {
+      this.#probed(false);
+    }
+  }
+
+  #awaitProbe({ ms }: Probe): void {
+    this.#probeBeganAt = this.#clock.now();
+    this.#alarms.set('probe', ms);
   }
 
   /** Which of ours was answered. */
@@ -115,7 +135,7 @@ export class Pings {
           this.#alarms.clear('ping-answer');
           this.start();
         } else if (kind === 'probe') {
-          this.probed(true);
+          this.#probed(true);
         }
         return kind;
       }
@@ -126,6 +146,13 @@ export class Pings {
   /** Something that was sent at `sentAt` has been answered now. */
   measured(sentAt: number): void {
     this.#roundTripMs = this.#roundTripMs * 0.75 + (this.#clock.now() - sentAt) * 0.25;
+  }
+
+  #probed(isThere: boolean): void {
+    const probe = this.#probe;
+    this.#probe = undefined;
+    this.#alarms.clear('probe');
+    probe?.onProbed(isThere);
   }
 
   #payloadOf(kind: Kind): Uint8Array {

@@ -123,6 +123,20 @@ describe('Http2Pool: a silent server', () => {
     await end();
   });
 
+  it('that shows that it takes the body is not gone because it has not come to the PING', async () => {
+    const { remote, answer, pings, sweep, pool, end } = await rig();
+    for (let round = 0; round < 12; round += 1) {
+      await sweep();
+      remote.send(windowUpdate(0, 1_000));
+      await settled();
+    }
+    assert.deepEqual([pings().length, answer.summary], [1, 'nothing']);
+    await sweep((2 * PING_TIMEOUT_MS) / SWEEP_MS);
+    assert.equal(answer.summary, 'HTTP_UPSTREAM_CLOSED 503 UC sent');
+    assert.equal(pool.counters.pingTimeouts, 1);
+    await end();
+  });
+
   it('is asked also on a session that takes no more requests', async () => {
     const { remote, answer, pings, sweep, pool, end } = await rig();
     remote.send(goaway(1));

@@ -7,7 +7,7 @@
  */
 import { type ClientSession, H2Error } from '@ambit/h2';
 
-/** From a PING to the end of the session, as in tunnels. */
+/** From a PING to the end of the session; as long again after any in which something came, if not the answer. */
 export const PING_TIMEOUT_MS = 20_000;
 /** Looks without an answer until it is asked: between one and two intervals. */
 const QUIET_LOOKS = 2;
@@ -51,7 +51,7 @@ export class Silence {
     this.#asked += 1;
     this.#askedAtMs = nowMs;
     this.#isAsking = true;
-    this.#session.probe(PING_TIMEOUT_MS, (isThere) => this.#onProbed(isThere));
+    this.#session.probe(PING_TIMEOUT_MS, (isThere) => this.#onProbed(isThere), { isPatient: true });
   }
 
   #isTime(nowMs: number): boolean {
