@@ -3,7 +3,7 @@
  *
  * Rule: nobody is barred, because a gateway or a waypoint has the clients of many behind one name. A peer on probation keeps
  * what it has open; of the budget that it used up it begins with what has been earned since, and with a floor at the least;
- * and while it is ended again and again, each new connection waits for a second at the most.
+ * and while it is ended again and again, each new connection waits for 250 ms at the most, which others behind its name bear.
  */
 import type { Clock } from '@ambit/core';
 import type { Flood, Rate } from './limits.ts';
@@ -18,6 +18,7 @@ export interface ProbationLimits {
   readonly burstMs: number;
   /** From the second end of a burst on, doubled with each. */
   readonly waitMs: number;
+  /** Well below what makes an endpoint late (`late-endpoints.ts` of `@ambit/http`). */
   readonly waitMsMax: number;
   /** Connections of one peer that wait. Beyond: refused. */
   readonly waitingMax: number;
@@ -30,7 +31,7 @@ export const PROBATION_LIMITS: ProbationLimits = {
   rememberMs: 60_000,
   burstMs: 10_000,
   waitMs: 50,
-  waitMsMax: 1_000,
+  waitMsMax: 250,
   waitingMax: 128,
   waitingOfAllMax: 1_024,
 };
