@@ -78,6 +78,11 @@ export class ClientSession {
     return this.#core.streams.size;
   }
 
+  /** HEADERS and DATA that have come, whether or not anybody has read them. */
+  get messageFrames(): number {
+    return this.#core.messageFrames;
+  }
+
   /** Streams that may be opened now. 0 when draining. */
   get room(): number {
     return this.#core.room;

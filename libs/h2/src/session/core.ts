@@ -30,6 +30,7 @@ import { QUANTUM_BYTES } from './writer.ts';
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;
   readonly peer: PeerSettings = defaultPeerSettings();
+  readonly #inbound = new Inbound(this, HEADER_TABLE_BYTES_DEFAULT);
   readonly #decoder: FrameDecoder;
   readonly #fields = new FieldWriter();
 
@@ -38,10 +39,14 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
     const { clock, limits, writer, pings } = this;
     this.flow = new ReceiveFlow({ clock, limits, writer, pings });
     this.#decoder = new FrameDecoder({
-      sink: new Inbound(this, HEADER_TABLE_BYTES_DEFAULT),
+      sink: this.#inbound,
       limits,
       expectsPreface: role === 'server',
     });
+  }
+
+  get messageFrames(): number {
+    return this.#inbound.messageFrames;
   }
 
   get sendBufferBytes(): number {

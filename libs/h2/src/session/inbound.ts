@@ -40,6 +40,8 @@ export interface InboundHost {
 export class Inbound implements FrameSink {
   readonly #host: InboundHost;
   readonly #hpack: HpackDecoder;
+  /** HEADERS and DATA that have come, on whatever stream. */
+  messageFrames = 0;
   /** Of the DATA frame whose pieces come; undefined: they are for nobody. */
   #stream: Stream | undefined;
   #endStream = false;
@@ -60,6 +62,7 @@ export class Inbound implements FrameSink {
     this.#stream = undefined;
     this.#endStream = endStream;
     this.#pieces = 0;
+    this.messageFrames += 1;
     if (!host.flow.take(flowBytes)) {
       host.fail(ERROR.FLOW_CONTROL_ERROR, 'DATA beyond the window of the connection');
       return;
@@ -110,6 +113,7 @@ export class Inbound implements FrameSink {
 
   /** §6.2, §8.1. */
   onHeaders(streamId: number, block: Uint8Array, endStream: boolean, dependsOn: number): void {
+    this.messageFrames += 1;
     const decoded = this.#decode(block);
     if (decoded === undefined) {
       return;

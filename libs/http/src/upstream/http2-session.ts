@@ -87,7 +87,7 @@ export class PooledSession {
 
   /** False: it takes no more. */
   begin(attempt: Http2Try): boolean {
-    const stream = attempt.begin(this.#session, this.#silence);
+    const stream = attempt.begin(this.#session);
     if (stream === undefined) {
       return attempt.phase !== 'waiting';
     }

@@ -19,7 +19,6 @@ import { brokenHttp2, unreadable, unsendable } from './breaks.ts';
 import type { UpstreamLink } from './message.ts';
 import { PooledTry } from './pooled-try.ts';
 import { contentLengthOf, http2Fields, requireBody } from './request-fields.ts';
-import type { Silence } from './silence.ts';
 import type { TryRequest, TrySink } from './try.ts';
 
 /** The pool, as a try sees it. */
@@ -35,8 +34,6 @@ export interface Http2Host {
 export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   readonly #host: Http2Host;
   #stream: ClientStream | undefined;
-  /** Of the session. */
-  #silence: Silence | undefined;
   #interims = 0;
   #isRepeat = false;
 
@@ -51,7 +48,7 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   }
 
   /** Undefined: nothing was sent, because the session takes no more, or, when it is over now, because it cannot be written. */
-  begin(session: ClientSession, silence: Silence): ClientStream | undefined {
+  begin(session: ClientSession): ClientStream | undefined {
     const { method, scheme, authority, path, headers, body, contentLength } = this.request;
     let stream: ClientStream;
     try {
@@ -72,7 +69,6 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
       return undefined;
     }
     this.#stream = stream;
-    this.#silence = silence;
     this.moveTo('sent');
     stream.start(this);
     if (body !== undefined) {
@@ -84,7 +80,6 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   // What the stream says.
 
   onInformational({ status, fields, neverIndexed }: ResponseHead): void {
-    this.#endSilence();
     this.#interims += 1;
     if (this.#interims <= H1_LIMITS.interimMax) {
       this.sink?.onInterim?.(status, HeaderList.of(fields, neverIndexed));
@@ -97,7 +92,6 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   }
 
   onResponse(head: ResponseHead, hasEnded: boolean): void {
-    this.#endSilence();
     const { status, fields, neverIndexed } = head;
     this.answered({
       status,
@@ -113,7 +107,6 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
   }
 
   onData(chunk: Uint8Array): void {
-    this.#endSilence();
     this.gotData(chunk);
   }
 
@@ -170,12 +163,6 @@ export class Http2Try extends PooledTry implements ResponseSink, StreamSink {
 
   protected override resumeReading(): void {
     this.#stream?.resume();
-  }
-
-  #endSilence(): void {
-    if (this.#silence !== undefined) {
-      this.#silence.hasAnswered = true;
-    }
   }
 
   #broken(error: MeshError | undefined): void {

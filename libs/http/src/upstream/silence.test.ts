@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { data, goaway, headers, ping, settled, windowUpdate } from '@ambit/h2/testing';
 import { http2Rig } from '../fixtures/http2-rig.ts';
+import { Answer } from '../fixtures/upstream.ts';
 import { PING_TIMEOUT_MS, SELDOM_MS } from './silence.ts';
 
 const SWEEP_MS = 10_000;
@@ -134,6 +135,26 @@ describe('Http2Pool: a silent server', () => {
     await sweep((2 * PING_TIMEOUT_MS) / SWEEP_MS);
     assert.equal(answer.summary, 'HTTP_UPSTREAM_CLOSED 503 UC sent');
     assert.equal(pool.counters.pingTimeouts, 1);
+    await end();
+  });
+
+  it('is asked no more often where its client takes slowly what came long ago', async () => {
+    const { ask, remote, pings, sweep, answerLast, end } = await rig();
+    const slow = new Answer({ reads: false });
+    ask({}, undefined, slow);
+    await settled();
+    remote.send(headers(3, OK), ...Array.from({ length: 12 }, () => data(3, Buffer.alloc(5_000))));
+    await settled();
+    const body = slow.response?.body;
+    const sink = { onData: () => body?.pause(), onEnd: () => undefined, onFailed: () => undefined };
+    body?.start(sink);
+    for (let round = 0; round < 10; round += 1) {
+      await settled();
+      await sweep();
+      await answerLast();
+      body?.resume();
+    }
+    assert.equal(pings().length, 2);
     await end();
   });
 

@@ -2,7 +2,7 @@
  * Servers of HTTP/2 that owe an answer and say nothing: asked by PING whether they are there.
  *
  * Rule: one that answers PING is asked twice in a silence, then seldom, and never without a request on it. Only HEADERS and DATA
- * end a silence: servers of gRPC end connections on which, between two of those, they were asked more often than every 5 min
+ * end a silence, when they come (their reader may be slow): servers of gRPC end connections on which, between two of those, they were asked more often than every 5 min
  * for the third time.
  */
 import { type ClientSession, H2Error } from '@ambit/h2';
@@ -17,8 +17,8 @@ export const SELDOM_MS = 310_000;
 export class Silence {
   readonly #session: ClientSession;
   readonly #onGone: () => void;
-  /** HEADERS or DATA came since the last look. */
-  hasAnswered = false;
+  /** Of the session, at the last look. */
+  #messageFrames = 0;
   #quietLooks = 0;
   /** In this silence. */
   #asked = 0;
@@ -33,11 +33,12 @@ export class Silence {
 
   /** To be called from time to time. */
   look(nowMs: number): void {
-    if (this.hasAnswered) {
-      this.hasAnswered = false;
+    const { messageFrames, openStreams } = this.#session;
+    if (messageFrames !== this.#messageFrames) {
+      this.#messageFrames = messageFrames;
       this.#asked = 0;
       this.#quietLooks = 0;
-    } else if (this.#session.openStreams === 0) {
+    } else if (openStreams === 0) {
       this.#quietLooks = 0;
     } else {
       this.#quietLooks += 1;
