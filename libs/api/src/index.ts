@@ -18,7 +18,7 @@ export {
   type UnsupportedObject,
 } from './parse-object.ts';
 export { GRPC_STATUS_NAMES } from './rules/grpc-status.ts';
-export { ANYWHERE, STAND_IN } from './rules/reserved-annotations.ts';
+export { ANYWHERE, STAND_IN, UNREAD } from './rules/reserved-annotations.ts';
 export { type KindDefinition, supportedKinds, unsupportedKinds } from './schema/kinds.ts';
 export { RETRY_CONDITIONS, RETRY_CONDITIONS_DEFAULT } from './schema/retry.ts';
 export { serializeObject } from './serialize.ts';

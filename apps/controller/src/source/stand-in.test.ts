@@ -180,6 +180,27 @@ describe('a refused policy of which no version was ever accepted', () => {
     assert.equal(throughWaypoint(standIn).isAllowed, true);
   });
 
+  const CLASS = { ...GATEWAY, kind: 'GatewayClass', name: 'istio-waypoint' };
+  for (const [namespace, isAllowed, because] of [
+    ['tenant', true, undefined],
+    ['istio-system', false, ['AuthorizationPolicy/istio-system/p']],
+  ] as const) {
+    it(`closes a class of waypoints from the root namespace alone: from ${namespace}`, () => {
+      for (const deny of [
+        { rules: [{ to: [{ operation: { paths: ['/a b'] } }] }] },
+        { rules: 1 },
+      ]) {
+        const written = policy({ targetRefs: [CLASS], action: 'DENY', ...deny });
+        assert.equal(parseObject(written).object, undefined, 'it is refused');
+        const standIn = standInFor({ ...written, metadata: { namespace, name: 'p', uid: 'u1' } });
+        assert.ok(standIn);
+        const found = throughWaypoint(standIn);
+        assert.deepEqual([found.isAllowed, found.because], [isAllowed, because]);
+        assert.equal(found.isRouteOpen, isAllowed);
+      }
+    });
+  }
+
   /** Whether a caller comes through gw/waypoint to a service of shop, and for what nobody comes around it. */
   function throughWaypoint(...policies: readonly MeshObject[]) {
     const labels = {

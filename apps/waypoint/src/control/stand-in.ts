@@ -6,7 +6,13 @@
  * service with a route to another namespace, decides for workloads of other namespaces.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type AuthorizationPolicy, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
+import {
+  type AuthorizationPolicy,
+  type MeshObject,
+  parseObject,
+  STAND_IN,
+  UNREAD,
+} from '@ambit/api';
 import { SEMANTICS_VERSION } from '@ambit/model';
 import type { ObjectResource } from '@ambit/xds';
 
@@ -58,7 +64,10 @@ function scopeOf({ spec: { selector, targetRefs } }: AuthorizationPolicy): objec
   return { selector, targetRefs };
 }
 
-/** Every decision of a waypoint asks for what targets its class. Not parsed again: no name of a class may keep it from closing. */
+/**
+ * Every decision of a waypoint asks for what targets its class, and the mark lets this do so from any namespace. Not parsed again: no name
+ * of a class may keep it from closing.
+ */
 function everywhere(
   object: AuthorizationPolicy | undefined,
   className: string,
@@ -66,7 +75,13 @@ function everywhere(
   const targetRefs = [
     { group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: className },
   ];
-  return object && { ...object, spec: { ...object.spec, targetRefs } };
+  if (object === undefined) return undefined;
+  const annotations = { [STAND_IN]: UNREAD };
+  return {
+    ...object,
+    metadata: { ...object.metadata, annotations },
+    spec: { ...object.spec, targetRefs },
+  };
 }
 
 function refusal(

@@ -8,6 +8,9 @@ import type { View } from './view.ts';
 /** On what is in force instead of a security object that is refused and was never accepted. */
 export const STAND_IN = 'ambit.io/stand-in';
 
+/** Its value where a waypoint made it, of a policy whose scope it could not read: that may target a class of waypoints from any namespace. */
+export const UNREAD = 'unread';
+
 /** On one of which nobody knows where it was to hold: it does in its namespace, and at whatever it could have named there. */
 export const ANYWHERE = 'ambit.io/stand-in-anywhere';
 

@@ -22,7 +22,9 @@ import {
   type RequestAuthentication,
   type Service,
   type ServiceEntry,
+  STAND_IN,
   type TCPRoute,
+  UNREAD,
   type VirtualService,
   type WorkloadEntry,
 } from '@ambit/api';
@@ -76,7 +78,7 @@ export const BY_ANY = 'any';
 export const ANY = '*';
 
 export function createSources(graph: Graph, options: ModelOptions): Sources {
-  const { clusterDomain } = options;
+  const { clusterDomain, rootNamespace } = options;
   return {
     namespaces: graph.source('namespaces'),
     nodes: graph.source('nodes'),
@@ -85,9 +87,12 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
     endpointSlices: graph.source('endpoint-slices'),
     serviceEntries: graph.source('service-entries'),
     workloadEntries: graph.source('workload-entries'),
-    policies: withScopes(graph.source<AuthorizationPolicy>('policies')),
+    policies: withScopes(graph.source<AuthorizationPolicy>('policies'), rootNamespace),
     peers: withSelector(graph.source<PeerAuthentication>('peer-authentications')),
-    requests: withScopes(graph.source<RequestAuthentication>('request-authentications')),
+    requests: withScopes(
+      graph.source<RequestAuthentication>('request-authentications'),
+      rootNamespace,
+    ),
     virtualServices: withIndex(
       graph.source<VirtualService>('virtual-services'),
       BY_HOST,
@@ -163,12 +168,22 @@ export function anyTarget(kind: string, namespace: string): ObjectKey {
   return objectKey(kind, namespace, '*');
 }
 
-/** What a policy is attached to by name. */
-export function targetsOf({ metadata, spec }: Targeting): readonly ObjectKey[] {
+/**
+ * What a policy is attached to by name. A class of waypoints is everybody's: only the root namespace decides for it, also where a
+ * policy is refused and stood in for, or any tenant could open or close another's services. What a waypoint cannot read holds there too.
+ */
+export function targetsOf(
+  { metadata, spec }: Targeting,
+  rootNamespace: string,
+): readonly ObjectKey[] {
   const { annotations, namespace } = metadata;
-  return annotations[ANYWHERE] === 'true' && spec.targetRefs.length === 0
-    ? ['Gateway', 'Service', 'ServiceEntry'].map((kind) => anyTarget(kind, namespace))
-    : spec.targetRefs.map((ref) => targetBucket(ref, namespace));
+  if (annotations[ANYWHERE] === 'true' && spec.targetRefs.length === 0) {
+    return ['Gateway', 'Service', 'ServiceEntry'].map((kind) => anyTarget(kind, namespace));
+  }
+  const mayTargetClass = namespace === rootNamespace || annotations[STAND_IN] === UNREAD;
+  return spec.targetRefs
+    .filter(({ kind }) => kind !== 'GatewayClass' || mayTargetClass)
+    .map((ref) => targetBucket(ref, namespace));
 }
 
 interface Selecting {
@@ -199,9 +214,9 @@ function withSelector<V extends Selecting>(source: Source<V>): Source<V> {
   return source;
 }
 
-function withScopes<V extends Targeting>(source: Source<V>): Source<V> {
+function withScopes<V extends Targeting>(source: Source<V>, rootNamespace: string): Source<V> {
   withSelector(source);
-  source.addIndex(BY_TARGET, (object) => targetsOf(object));
+  source.addIndex(BY_TARGET, (object) => targetsOf(object, rootNamespace));
   return source;
 }
 

@@ -4,7 +4,7 @@
  * A policy that does not compile stays known by name: whoever it may concern is refused while it is
  * here, because what it says could be a refusal.
  */
-import { type AuthorizationPolicy, type ObjectKey, STAND_IN } from '@ambit/api';
+import type { AuthorizationPolicy, ObjectKey } from '@ambit/api';
 import { type CompiledPolicy, compileAuthorizationPolicy, PolicyError } from '@ambit/policy';
 
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
@@ -59,7 +59,7 @@ export class ScopedPolicies {
       name: `${metadata.namespace}/${metadata.name}`,
       namespace: metadata.namespace,
       ...(spec.selector === undefined ? {} : { selector: spec.selector.matchLabels }),
-      targets: targetsOf(policy).filter((target) => this.#mayTarget(policy, target)),
+      targets: targetsOf(policy, this.#options.rootNamespace),
       isTargeted: spec.targetRefs.length > 0,
     };
     try {
@@ -71,16 +71,6 @@ export class ScopedPolicies {
       this.#add(common);
       return error.message;
     }
-  }
-
-  /**
-   * A class of waypoints is everybody's: only the root namespace decides for it, or any tenant could open another's services.
-   * What stands in for a policy refuses, and holds there too.
-   */
-  #mayTarget({ metadata, spec }: AuthorizationPolicy, target: ObjectKey): boolean {
-    const standsIn = metadata.annotations[STAND_IN] === 'true' && spec.action === 'DENY';
-    const isOfRoot = metadata.namespace === this.#options.rootNamespace;
-    return !target.startsWith('GatewayClass/') || isOfRoot || standsIn;
   }
 
   remove(key: ObjectKey): void {
