@@ -41,8 +41,6 @@ export interface Http1PoolCounters {
 
 interface Pooled extends IdleConnection {
   readonly connection: H1ClientConnection;
-  /** It may become something else, and then holds its place until that ends. */
-  readonly mayBeHanded: boolean;
   readonly slowHead: SlowHead;
   idleSinceMs: number;
 }
@@ -170,7 +168,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
 
   /** The place is held. Never rejects. */
   async #open(attempt: Http1Try): Promise<void> {
-    const { link, wantsNew } = attempt;
+    const { link } = attempt;
     const dial = new AbortController();
     attempt.dial = dial;
     this.#dialling.add(attempt);
@@ -180,7 +178,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
       // A request that is taken back by the very read that brought it costs no connection.
       await Promise.resolve();
       if (!dial.signal.aborted) {
-        pooled = this.#adopt(await link.dial(dial.signal), link, wantsNew);
+        pooled = this.#adopt(await link.dial(dial.signal), link);
       }
     } catch (error) {
       failure = connectFailure(error);
@@ -200,7 +198,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     }
   }
 
-  #adopt(conn: ByteConn, link: UpstreamLink, mayBeHanded: boolean): Pooled {
+  #adopt(conn: ByteConn, link: UpstreamLink): Pooled {
     const pooled: Pooled = {
       connection: new H1ClientConnection(conn, {
         limits: this.#limits,
@@ -210,7 +208,6 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
         onGone: () => this.#gone(pooled),
       }),
       link,
-      mayBeHanded,
       slowHead: new SlowHead(),
       idleSinceMs: 0,
       isIdle: false,
@@ -261,17 +258,17 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     return undefined;
   }
 
-  /** It carries no more requests. */
+  /** It carries no more requests. What it became holds its place until that ends. */
   #closed(pooled: Pooled): void {
     this.#idle.drop(pooled);
-    if (!pooled.mayBeHanded) {
+    if (!pooled.connection.isHanded) {
       pooled.link.cluster.places.release(this);
     }
   }
 
   #gone(pooled: Pooled): void {
     this.#all.delete(pooled);
-    if (pooled.mayBeHanded) {
+    if (pooled.connection.isHanded) {
       pooled.link.cluster.places.release(this);
     }
   }

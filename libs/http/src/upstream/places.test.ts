@@ -10,6 +10,13 @@ import type { PlaceUser } from './places.ts';
 
 const OK2 = headers(1, [':status', '200'], 0x1);
 
+/** Streams of bytes. */
+const STREAMS: PlaceUser = {
+  isWaiting: () => false,
+  placeFreed: () => undefined,
+  giveUpIdle: () => false,
+};
+
 /** Two pools of one cluster. */
 function rig(maxConnections: number) {
   const one = http1Rig();
@@ -114,16 +121,11 @@ describe('Places: one for two pools', () => {
 
   it('of a stream of bytes is passed on at its end', async () => {
     const { one, two, cluster, ask1, ask2 } = rig(1);
-    const stream: PlaceUser = {
-      isWaiting: () => false,
-      placeFreed: () => undefined,
-      giveUpIdle: () => false,
-    };
-    assert.ok(cluster.places.hold(stream));
-    assert.equal(cluster.places.hold(stream), false);
+    assert.ok(cluster.places.hold(STREAMS));
+    assert.equal(cluster.places.hold(STREAMS), false);
     const answers = [ask1(), ask2()];
     await settled();
-    cluster.places.release(stream);
+    cluster.places.release(STREAMS);
     await settled();
     one.server.say(OK1);
     await settled();
@@ -133,6 +135,37 @@ describe('Places: one for two pools', () => {
       answers.map(({ summary }) => summary),
       ['200 ab', '200 '],
     );
+  });
+
+  it('of a connection that was opened for a repeat and is idle goes to a stream of bytes', async () => {
+    const { one, cluster, ask1, held } = rig(1);
+    ask1();
+    await settled();
+    one.server.say(OK1);
+    await settled();
+    ask1();
+    await settled();
+    one.server.conns[0]?.destroy();
+    await settled();
+    one.server.say(OK1);
+    await settled();
+    assert.deepEqual([one.pool.counters.repeated, one.pool.idle], [1, 1]);
+    assert.ok(cluster.places.hold(STREAMS));
+    await settled();
+    assert.deepEqual([one.pool.idle, held()], [0, 1]);
+  });
+
+  it('is sought in the next pool where what one gave up left none', () => {
+    const { cluster } = rig(1);
+    const giving = (giveUpIdle: () => boolean): PlaceUser => ({ ...STREAMS, giveUpIdle });
+    const keeps = giving(() => true);
+    const gives = giving(() => {
+      cluster.places.release(gives);
+      return true;
+    });
+    assert.ok(cluster.places.hold(gives));
+    assert.ok(cluster.places.hold(keeps));
+    assert.equal(cluster.breaker.held('connections'), 1);
   });
 
   it('that nobody else wants is kept', async () => {

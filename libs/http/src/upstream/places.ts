@@ -80,14 +80,18 @@ export class Places {
     return false;
   }
 
-  /** Its own first. */
+  /** Its own first. What is given up may leave no place behind, so that the next one is asked. */
   #takeIdle(user: PlaceUser): boolean {
     this.#isTaking = true;
-    let isGivenUp = user.giveUpIdle(this.#cluster);
+    let isHeld = this.#takeIdleOf(user);
     for (const other of this.#users) {
-      isGivenUp ||= other !== user && other.giveUpIdle(this.#cluster);
+      isHeld ||= other !== user && this.#takeIdleOf(other);
     }
     this.#isTaking = false;
-    return isGivenUp && this.#cluster.breaker.hold('connections');
+    return isHeld;
+  }
+
+  #takeIdleOf(user: PlaceUser): boolean {
+    return user.giveUpIdle(this.#cluster) && this.#cluster.breaker.hold('connections');
   }
 }

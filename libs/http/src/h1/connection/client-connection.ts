@@ -75,6 +75,11 @@ export class H1ClientConnection implements ByteSink {
     return this.#state === 'idle' && this.#decoder.isReusable;
   }
 
+  /** It was handed over, also when what it became is over. */
+  get isHanded(): boolean {
+    return this.#state === 'handed';
+  }
+
   /** The head of a response has begun to come, or an interim response came, and the head is not whole. */
   get isReadingHead(): boolean {
     return this.#state === 'busy' && this.#decoder.isReadingHead;
