@@ -16,7 +16,8 @@ export const CONNECTING = 16;
 export const RATE = { connections: 4, perSecond: 1_000 } as const;
 /** Of what the slowest proxy takes: two cores are then at about 60 %, with this generator, which costs more. */
 export const LOAD = { connections: 8, share: 0.15 } as const;
-const SETTLE_MS = 1_000;
+/** Who is idle gives back what a burst left, after some seconds. */
+const SETTLE_MS = 10_000;
 
 export const TUNNEL_CASES = [
   'idle',

@@ -13,7 +13,8 @@ import type { CpuSplit, HttpCase, HttpSubject } from './waypoint-subjects.ts';
 export const CONNECTIONS = 64;
 export const RATE_CONNECTIONS = 4;
 const PEER_START_MS = 5_000;
-const SETTLE_MS = 1_000;
+/** Who is idle gives back what a burst left, after some seconds. */
+const SETTLE_MS = 10_000;
 
 export interface HttpSettings {
   readonly seconds: number;
