@@ -103,22 +103,79 @@ describe('connections of a peer that is ended again and again', () => {
     assert.equal(probation.waiting, 0);
   });
 
-  it('are refused beyond those that may wait, and one that goes away waits no more', async () => {
-    const { probation, flood } = given({ waitingMax: 2, waitingOfAllMax: 3 });
-    for (const peer of ['a', 'a', 'b', 'b']) {
+  /** What became of connections, in the order of their coming. */
+  function arrivals(probation: Probation) {
+    const answers: (boolean | undefined)[] = [];
+    const come = (name: string): void => {
+      const index = answers.push(undefined) - 1;
+      void probation.enter(name)?.then((answer) => {
+        answers[index] = answer;
+      });
+    };
+    return { answers, come };
+  }
+
+  it('get a place when they are the newest: beyond the bound who waits longest goes on, or is refused', async () => {
+    const { clock, probation, flood } = given({ waitingMax: 2 });
+    await flood('a');
+    await flood('a');
+    const { answers, come } = arrivals(probation);
+    for (let count = 0; count < 4; count += 1) {
+      come('a');
+    }
+    await settled();
+    assert.deepEqual(answers, [true, false, undefined, undefined]);
+    clock.advance(50);
+    await settled();
+    assert.deepEqual(answers, [true, false, true, true]);
+    assert.deepEqual({ ...probation.counters }, { begun: 1, waits: 4, refused: 1, forgotten: 0 });
+    assert.equal(probation.waiting, 0);
+  });
+
+  it('get as many turns in a crowd that does not end as without one, and no more', async () => {
+    const { clock, probation, flood } = given({ waitingMax: 5 });
+    await flood('a');
+    await flood('a');
+    const { answers, come } = arrivals(probation);
+    for (let ms = 0; ms < 500; ms += 1) {
+      come('a');
+      clock.advance(1);
+      await settled(1);
+    }
+    const turns = answers.filter((answer) => answer === true).length;
+    // 5 at a time wait 50 ms each.
+    assert.ok(turns > 45 && turns <= 51, `${turns} turns`);
+    assert.ok(probation.waiting <= 5);
+  });
+
+  it('give up one of their own beyond the bound of all, and of another peer where they have none', async () => {
+    const { probation, flood } = given({ waitingOfAllMax: 3 });
+    for (const peer of ['a', 'a', 'b', 'b', 'c', 'c']) {
       await flood(peer);
     }
+    const { answers, come } = arrivals(probation);
+    for (const name of ['b', 'a', 'a', 'a', 'a']) {
+      come(name);
+    }
+    await settled();
+    assert.deepEqual(answers, [undefined, true, false, undefined, undefined]);
+    come('c');
+    await settled();
+    assert.deepEqual(answers, [true, true, false, undefined, undefined, undefined]);
+    assert.equal(probation.waiting, 3);
+  });
+
+  it('wait no more when they are gone', async () => {
+    const { probation, flood } = given();
+    await flood('a');
+    await flood('a');
     const gone = new AbortController();
     const first = probation.enter('a', gone.signal);
     void probation.enter('a');
-    void probation.enter('a');
-    assert.equal(probation.waiting, 2, 'of one peer');
-    void probation.enter('b');
-    void probation.enter('b');
-    assert.deepEqual([probation.waiting, probation.counters.refused], [3, 2]);
     gone.abort();
     assert.equal(await first, false);
-    assert.deepEqual([probation.waiting, probation.counters.waits], [2, 3]);
+    assert.equal(await probation.enter('a', gone.signal), false, 'gone before');
+    assert.deepEqual([probation.waiting, probation.counters.waits], [1, 2]);
   });
 
   it('wait under the name that is known before who they are', async () => {

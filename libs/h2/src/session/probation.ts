@@ -8,6 +8,7 @@
 import type { Clock } from '@ambit/core';
 import type { Flood, Rate } from './limits.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { Line, type WaiterCounters, Waiters } from './waiters.ts';
 
 export interface ProbationLimits {
   /** Peers remembered. Beyond: the one that was ended longest ago is forgotten. */
@@ -20,7 +21,7 @@ export interface ProbationLimits {
   readonly waitMs: number;
   /** Well below what makes an endpoint late (`late-endpoints.ts` of `@ambit/http`). */
   readonly waitMsMax: number;
-  /** Connections of one peer that wait. Beyond: refused. */
+  /** Connections of one peer that wait. Beyond: see `Waiters`. */
   readonly waitingMax: number;
   /** Of all peers. */
   readonly waitingOfAllMax: number;
@@ -40,13 +41,9 @@ export const PROBATION_LIMITS: ProbationLimits = {
 const FLOOR_SHARE = 0.1;
 const FLOOR_MIN = 4;
 
-export interface ProbationCounters {
+export interface ProbationCounters extends WaiterCounters {
   /** Bursts that began; each is told of once. */
   begun: number;
-  /** Connections that waited. */
-  waits: number;
-  /** Connections that were one more than may wait. */
-  refused: number;
   /** Peers forgotten before their time. */
   forgotten: number;
 }
@@ -62,7 +59,7 @@ export interface PeerConduct {
 interface Peer {
   ends: number;
   endedAt: number;
-  waiting: number;
+  readonly line: Line;
   readonly budgets: Map<Flood, TokenBucket>;
 }
 
@@ -79,11 +76,17 @@ export class Probation {
   readonly #limits: ProbationLimits;
   /** The one that was ended last comes last. */
   readonly #peers = new Map<string, Peer>();
-  #waiting = 0;
+  readonly #waiters: Waiters;
 
   constructor(options: ProbationOptions) {
     this.#options = options;
     this.#limits = { ...PROBATION_LIMITS, ...options.limits };
+    this.#waiters = new Waiters({
+      clock: options.clock,
+      counters: this.counters,
+      max: this.#limits.waitingMax,
+      ofAllMax: this.#limits.waitingOfAllMax,
+    });
   }
 
   /** Peers remembered. */
@@ -93,7 +96,7 @@ export class Probation {
 
   /** Connections that wait. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#waiters.size;
   }
 
   /** For the sessions of `peer`. `also`: another name of it, under which its connections wait before they say who they are. */
@@ -117,8 +120,8 @@ export class Probation {
   }
 
   /**
-   * Asked for each new connection, before anything of it costs much. Undefined: it may go on at once. False: it is one more
-   * than may wait, or `gone` was aborted meanwhile.
+   * Asked for each new connection, before anything of it costs much. Undefined: it may go on at once. False: it has lost
+   * its place to others, or `gone` was aborted meanwhile.
    */
   enter(name: string, gone?: AbortSignal): Promise<boolean> | undefined {
     if (this.#peers.size === 0) {
@@ -129,28 +132,7 @@ export class Probation {
     if (peer === undefined || peer.ends < 2 || this.#sinceEnd(peer) > burstMs) {
       return undefined;
     }
-    return this.#wait(peer, Math.min(waitMsMax, waitMs * 2 ** (peer.ends - 2)), gone);
-  }
-
-  async #wait(peer: Peer, ms: number, gone: AbortSignal | undefined): Promise<boolean> {
-    const { waitingMax, waitingOfAllMax } = this.#limits;
-    if (peer.waiting >= waitingMax || this.#waiting >= waitingOfAllMax) {
-      this.counters.refused += 1;
-      return false;
-    }
-    this.counters.waits += 1;
-    peer.waiting += 1;
-    this.#waiting += 1;
-    try {
-      await this.#options.clock.sleep(ms, gone);
-      return true;
-    } catch {
-      // It is gone.
-      return false;
-    } finally {
-      peer.waiting -= 1;
-      this.#waiting -= 1;
-    }
+    return this.#waiters.wait(peer.line, Math.min(waitMsMax, waitMs * 2 ** (peer.ends - 2)), gone);
   }
 
   #begin(name: string, flood: Flood, rate: Rate): number {
@@ -163,7 +145,7 @@ export class Probation {
     const peer = this.#peer(name) ?? {
       ends: 0,
       endedAt: Number.NEGATIVE_INFINITY,
-      waiting: 0,
+      line: new Line(),
       budgets: new Map<Flood, TokenBucket>(),
     };
     if (this.#sinceEnd(peer) > this.#limits.burstMs) {
