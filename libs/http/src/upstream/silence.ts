@@ -2,8 +2,8 @@
  * Servers of HTTP/2 that owe an answer and say nothing: asked by PING whether they are there.
  *
  * Rule: one that answers PING is asked twice in a silence, then seldom, and never without a request on it. Only HEADERS and DATA
- * end a silence, when they come (their reader may be slow): servers of gRPC end connections on which, between two of those, they were asked more often than every 5 min
- * for the third time.
+ * end a silence, when they come, not when they are read: servers of gRPC end connections on which, between two of those, they were
+ * asked more often than every 5 min for the third time.
  */
 import { type ClientSession, H2Error } from '@ambit/h2';
 
