@@ -212,4 +212,24 @@ describe('what is remembered of peers', () => {
     await flood('d');
     assert.deepEqual([probation.size, probation.counters.forgotten], [2, 2]);
   });
+
+  it('is as much where a peer waits under another name, which is bounded by itself', async () => {
+    const { clock, probation } = given({ peersMax: 2 });
+    const endTwice = (peer: string, address: string): void => {
+      for (let count = 0; count < 2; count += 1) {
+        probation.conductOf(peer, address).ended(undefined, undefined);
+      }
+    };
+    endTwice('spiffe://a 10.0.0.1', '10.0.0.1');
+    endTwice('spiffe://b 10.0.0.2', '10.0.0.2');
+    assert.deepEqual([probation.size, probation.counters.forgotten], [2, 0]);
+    const waits = ['10.0.0.1', '10.0.0.2'].map(async (name) => await probation.enter(name));
+    clock.advance(50);
+    assert.deepEqual(await Promise.all(waits), [true, true]);
+    endTwice('spiffe://c 10.0.0.2', '10.0.0.2');
+    assert.deepEqual([probation.size, probation.counters.forgotten], [2, 1], 'one peer');
+    endTwice('spiffe://c 10.0.0.3', '10.0.0.3');
+    assert.deepEqual([probation.size, probation.counters.forgotten], [2, 3], 'and an address');
+    assert.equal(probation.enter('10.0.0.1'), undefined);
+  });
 });

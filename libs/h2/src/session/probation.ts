@@ -11,7 +11,7 @@ import { TokenBucket } from './token-bucket.ts';
 import { Line, type WaiterCounters, Waiters } from './waiters.ts';
 
 export interface ProbationLimits {
-  /** Peers remembered. Beyond: the one that was ended longest ago is forgotten. */
+  /** Peers remembered, and as many other names of them. Beyond: the one that was ended longest ago is forgotten. */
   readonly peersMax: number;
   /** After its last session was ended. Every budget is whole again by then. */
   readonly rememberMs: number;
@@ -44,7 +44,7 @@ const FLOOR_MIN = 4;
 export interface ProbationCounters extends WaiterCounters {
   /** Bursts that began; each is told of once. */
   begun: number;
-  /** Peers forgotten before their time. */
+  /** Peers, and other names of them, forgotten before their time. */
   forgotten: number;
 }
 
@@ -76,6 +76,8 @@ export class Probation {
   readonly #limits: ProbationLimits;
   /** The one that was ended last comes last. */
   readonly #peers = new Map<string, Peer>();
+  /** By the names under which they wait, where those are others. */
+  readonly #waitNames = new Map<string, Peer>();
   readonly #waiters: Waiters;
 
   constructor(options: ProbationOptions) {
@@ -104,7 +106,7 @@ export class Probation {
     return {
       begin: (flood, rate) => this.#begin(peer, flood, rate),
       ended: (flood, rate) => {
-        const known = this.#ended(peer);
+        const known = this.#ended(this.#peers, peer);
         if (flood !== undefined && rate !== undefined) {
           known.budgets.set(flood, new TokenBucket(this.#options.clock, rate, 0));
         }
@@ -113,7 +115,7 @@ export class Probation {
           this.#options.onBegin?.(peer);
         }
         if (also !== undefined) {
-          this.#ended(also);
+          this.#ended(this.#waitNames, also);
         }
       },
     };
@@ -127,7 +129,7 @@ export class Probation {
     if (this.#peers.size === 0) {
       return undefined;
     }
-    const peer = this.#peer(name);
+    const peer = this.#known(this.#waitNames, name) ?? this.#known(this.#peers, name);
     const { burstMs, waitMs, waitMsMax } = this.#limits;
     if (peer === undefined || peer.ends < 2 || this.#sinceEnd(peer) > burstMs) {
       return undefined;
@@ -137,12 +139,12 @@ export class Probation {
 
   #begin(name: string, flood: Flood, rate: Rate): number {
     const floor = Math.min(rate.burst, Math.max(FLOOR_MIN, rate.burst * FLOOR_SHARE));
-    const earned = this.#peer(name)?.budgets.get(flood)?.takeAll();
+    const earned = this.#known(this.#peers, name)?.budgets.get(flood)?.takeAll();
     return earned === undefined ? rate.burst : Math.max(floor, earned);
   }
 
-  #ended(name: string): Peer {
-    const peer = this.#peer(name) ?? {
+  #ended(peers: Map<string, Peer>, name: string): Peer {
+    const peer = this.#known(peers, name) ?? {
       ends: 0,
       endedAt: Number.NEGATIVE_INFINITY,
       line: new Line(),
@@ -153,18 +155,18 @@ export class Probation {
     }
     peer.ends += 1;
     peer.endedAt = this.#options.clock.now();
-    this.#peers.delete(name);
-    this.#peers.set(name, peer);
-    if (this.#peers.size > this.#limits.peersMax) {
-      this.#forgetOldest();
+    peers.delete(name);
+    peers.set(name, peer);
+    if (peers.size > this.#limits.peersMax) {
+      this.#forgetOldest(peers);
     }
     return peer;
   }
 
-  #peer(name: string): Peer | undefined {
-    const peer = this.#peers.get(name);
+  #known(peers: Map<string, Peer>, name: string): Peer | undefined {
+    const peer = peers.get(name);
     if (peer !== undefined && this.#sinceEnd(peer) > this.#limits.rememberMs) {
-      this.#peers.delete(name);
+      peers.delete(name);
       return undefined;
     }
     return peer;
@@ -174,12 +176,12 @@ export class Probation {
     return this.#options.clock.now() - endedAt;
   }
 
-  #forgetOldest(): void {
-    const [oldest] = this.#peers;
+  #forgetOldest(peers: Map<string, Peer>): void {
+    const [oldest] = peers;
     if (oldest !== undefined) {
       const [name, peer] = oldest;
       this.counters.forgotten += this.#sinceEnd(peer) > this.#limits.rememberMs ? 0 : 1;
-      this.#peers.delete(name);
+      peers.delete(name);
     }
   }
 }
