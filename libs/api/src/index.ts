@@ -133,6 +133,7 @@ export {
 } from './value/ip.ts';
 export { matchesLabels, objectKey } from './value/object-key.ts';
 export { type CompiledRegex, compileRegex, type RegexResult } from './value/regex.ts';
+export { HOP_BY_HOP_HEADERS, isJudgedHeader, isProxyHeader } from './value/request-headers.ts';
 export {
   formatYaml,
   parseYaml,

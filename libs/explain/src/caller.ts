@@ -1,8 +1,10 @@
 /** Who calls and what is asked, in the forms that policy and routing take. */
-import { parseIp } from '@ambit/api';
+import { HOP_BY_HOP_HEADERS, isProxyHeader, parseIp } from '@ambit/api';
 import type { Workload } from '@ambit/model';
 import {
   type ConnectionAttributes,
+  type JudgedHead,
+  judgedHeader,
   normalizePath,
   octetsOf,
   type RequestAttributes,
@@ -18,14 +20,13 @@ export interface Caller {
 }
 
 /** A request as it was asked for; absent parts are filled in like curl would. */
-export interface AskedRequest {
+export interface AskedRequest extends JudgedHead {
   readonly method: string;
   /** Normalised, without query. */
   readonly path: string;
   readonly query: string;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly authority: string;
+  /** What gets past the first hop, with names in lower case and one character for each byte. */
+  readonly fields: ReadonlyMap<string, string>;
 }
 
 export function callerIdentity({ workload }: Caller): string | undefined {
@@ -52,7 +53,7 @@ export function askedRequest(query: ExplainQuery, authority: string): AskedReque
     method: query.method ?? 'GET',
     path: normalized.path,
     query: normalized.query.replace(/^\?/, ''),
-    headers,
+    ...pastTheHop(headers),
     authority: host ?? authority,
   };
 }
@@ -87,7 +88,7 @@ export function requestAttributes(asked: AskedRequest): RequestAttributes {
     host: asked.authority,
     method: asked.method,
     path: asked.path,
-    header: (name) => headerOf(asked, name),
+    header: (name) => judgedHeader(name, asked, asked.fields),
   };
 }
 
@@ -99,7 +100,7 @@ export function requestView(asked: AskedRequest, caller: Caller, port: number): 
     authority: asked.authority,
     path: asked.path,
     query: asked.query,
-    header: (name) => headerOf(asked, name),
+    header: (name) => judgedHeader(name, asked, asked.fields),
     port,
     source: {
       ip: caller.ip,
@@ -108,7 +109,25 @@ export function requestView(asked: AskedRequest, caller: Caller, port: number): 
   };
 }
 
-/** As a proxy reads it. */
-function headerOf({ headers }: AskedRequest, name: string): string | undefined {
-  return Object.hasOwn(headers, name) ? octetsOf(headers[name] ?? '') : undefined;
+/** As a waypoint takes a request over from its client (RFC 9110 §7.6.1, §7.8). `headers`: names in lower case. */
+function pastTheHop(
+  headers: Readonly<Record<string, string>>,
+): Pick<AskedRequest, 'fields' | 'upgrade'> {
+  const options = elementsOf(headers['connection']);
+  const fields = new Map<string, string>();
+  for (const [name, value] of Object.entries(headers)) {
+    const isTaken = isProxyHeader(name) || options.includes(name) || HOP_BY_HOP_HEADERS.has(name);
+    if (!isTaken) {
+      fields.set(name, octetsOf(value));
+    }
+  }
+  if (elementsOf(headers['te']).includes('trailers')) {
+    fields.set('te', 'trailers');
+  }
+  const { upgrade } = headers;
+  return { fields, upgrade: options.includes('upgrade') ? upgrade?.toLowerCase() : undefined };
+}
+
+function elementsOf(list: string | undefined): readonly string[] {
+  return (list ?? '').split(',').map((element) => element.trim().toLowerCase());
 }

@@ -78,6 +78,9 @@ spec:
   rules:
   - to: [{operation: {hosts: [internal.example]}}]
   - when: [{key: 'request.headers[x-name]', values: [é]}]
+  - when: [{key: 'request.headers[host]', values: [forbidden]}]
+  - when: [{key: 'request.headers[upgrade]', values: [websocket]}]
+  - when: [{key: 'request.headers[x-hop]', values: ['*']}]
 `;
 const STRICT = `
 apiVersion: security.istio.io/v1
@@ -174,6 +177,12 @@ describe('explain', () => {
       [{ host: 'internal.example.com' }, 'allowed'],
       [{ 'x-name': 'é' }, 'refused'],
       [{ 'x-name': 'e' }, 'allowed'],
+      [{ host: 'forbidden' }, 'refused'],
+      [{ Upgrade: 'WebSocket', connection: 'upgrade' }, 'refused'],
+      [{ upgrade: 'websocket' }, 'allowed'],
+      [{ upgrade: 'h2c', connection: 'upgrade' }, 'allowed'],
+      [{ 'x-hop': 'a' }, 'refused'],
+      [{ 'x-hop': 'a', connection: 'x-hop' }, 'allowed'],
     ] as const) {
       assert.equal(ask(hosts, { headers }).verdict, verdict, JSON.stringify(headers));
     }

@@ -4,25 +4,16 @@
  * Names and values were checked by the parser that read them; what we add ourselves comes from validated
  * configuration, and a value with a control character is never written (`routing` cuts them).
  */
+import { isProxyHeader } from '@ambit/api';
 import type { MutableHeaders } from '@ambit/routing';
 import { type FieldLines, NO_FIELDS } from './h1/message.ts';
 import { lower } from './h1/parse/field-names.ts';
 
 const LETTER_X = 0x78;
 
-/** An underscore counts as a hyphen: servers that make variables of names (CGI, WSGI) read both as the same. */
-function isInternal(name: string): boolean {
-  const folded = name.includes('_') ? name.replaceAll('_', '-') : name;
-  return (
-    folded === 'x-forwarded-client-cert' ||
-    folded.startsWith('x-ambit-') ||
-    folded.startsWith('x-envoy-')
-  );
-}
-
 function isExternal(name: string): boolean {
   // Nearly all names begin with another letter.
-  return name.charCodeAt(0) !== LETTER_X || !isInternal(name);
+  return name.charCodeAt(0) !== LETTER_X || !isProxyHeader(name);
 }
 
 export class HeaderList implements MutableHeaders {

@@ -20,15 +20,11 @@ const BATCHES = 20 * Number(process.env['AMBIT_FUZZ_FACTOR'] ?? 1);
 /** Less, and most of what is made would be refused before anybody judges it. */
 const CARRIED_SHARE_MIN = 0.15;
 
-/** Of this hop, or written by us. */
+/** Of this hop's framing, or written by us. */
 const OURS: ReadonlySet<string> = new Set([
-  'connection',
   'content-length',
   'expect',
-  'host',
-  'te',
   'transfer-encoding',
-  'upgrade',
   'x-envoy-attempt-count',
   'x-forwarded-client-cert',
   'x-forwarded-for',
@@ -36,14 +32,27 @@ const OURS: ReadonlySet<string> = new Set([
   'x-request-id',
 ]);
 
+/** Said elsewhere than among the fields. */
+const ALWAYS = ['host', 'connection', 'upgrade', 'te'];
+
 function check(judged: RequestAttributes, got: Received, names: ReadonlySet<string>): void {
   const question = got.path.indexOf('?');
   const path = question === -1 ? got.path : got.path.slice(0, question);
   assert.deepEqual([judged.method, judged.host, judged.path], [got.method, got.authority, path]);
   const { fields } = got;
-  const valuesOf = (name: string): string[] =>
-    fields.filter((_, at) => at % 2 === 1 && fields[at - 1] === name);
-  for (const name of [...names, ...fields.filter((_, at) => at % 2 === 0)]) {
+  const valuesOf = (name: string): string[] => {
+    const values = fields.filter((_, at) => at % 2 === 1 && fields[at - 1] === name);
+    switch (name) {
+      case 'host':
+        return [got.authority];
+      case 'connection':
+        // Its option for `te` is of the next hop alone.
+        return values.map((value) => value.replace(/^te(?:, |$)/, '')).filter((value) => value);
+      default:
+        return values;
+    }
+  };
+  for (const name of [...names, ...ALWAYS, ...fields.filter((_, at) => at % 2 === 0)]) {
     if (!OURS.has(name)) {
       const values = valuesOf(name);
       const value = values.length === 0 ? undefined : values.join(',');

@@ -1,5 +1,5 @@
 /** A request as policies and routes see it: one object for both, made once. */
-import type { RequestAttributes } from '@ambit/policy';
+import { judgedHeader, type RequestAttributes } from '@ambit/policy';
 import type { HttpRequestView, HttpSource } from '@ambit/routing';
 import type { HeaderList } from './headers.ts';
 import type { Caller } from './plane.ts';
@@ -13,6 +13,7 @@ export class RequestView implements RequestAttributes, HttpRequestView {
   readonly query: string;
   readonly port: number;
   readonly source: HttpSource;
+  readonly upgrade: string | undefined;
   readonly #headers: HeaderList;
 
   constructor({ exchange, plane, headers, path, query }: Transaction) {
@@ -24,6 +25,7 @@ export class RequestView implements RequestAttributes, HttpRequestView {
     this.query = query === '' ? '' : query.slice(1);
     this.port = plane.destination.port;
     this.source = sourceOf(plane.caller);
+    this.upgrade = head.upgrade;
     this.#headers = headers;
   }
 
@@ -32,7 +34,7 @@ export class RequestView implements RequestAttributes, HttpRequestView {
   }
 
   header(name: string): string | undefined {
-    return this.#headers.get(name);
+    return judgedHeader(name, this, this.#headers);
   }
 
   repeatedHeader(name: string): readonly string[] | undefined {

@@ -62,3 +62,8 @@ export function requirePath(value: string, path: string): PathPattern {
   }
   return pattern;
 }
+
+/** Hosts are compared without case and with the port as sent: an ALLOW of `x` takes no `x:80`. */
+export function hostPattern(value: string): StringPattern {
+  return parseStringPattern(value.toLowerCase());
+}

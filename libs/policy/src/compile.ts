@@ -12,6 +12,7 @@ import type {
 } from '@ambit/api';
 import {
   type CompileContext,
+  hostPattern,
   principalPatterns,
   requireCidr,
   requirePath,
@@ -31,7 +32,6 @@ import type {
   PolicyAction,
   PolicyScope,
   Rule,
-  StringPattern,
 } from './types.ts';
 import { compileCondition } from './when.ts';
 
@@ -185,9 +185,4 @@ function compileOperation(operation: AuthorizationOperation, path: string): Matc
     l7,
   };
   return hasL7(match) ? match : { l4: match.l4 };
-}
-
-/** Hosts are compared without case and with the port as sent: an ALLOW of `x` takes no `x:80`. */
-function hostPattern(value: string): StringPattern {
-  return parseStringPattern(value.toLowerCase());
 }

@@ -4,6 +4,7 @@ export { PolicyError, type PolicyErrorCode } from './errors.ts';
 export { type EvaluateOptions, evaluate } from './evaluate.ts';
 export { describeRule, explainRefusal, explainVerdict, REFUSAL_ANSWER } from './explain.ts';
 export { asksForPort } from './host-spellings.ts';
+export { type JudgedHead, judgedHeader, judgedValue } from './judged-headers.ts';
 export { l4Only } from './l4-only.ts';
 export { EMPTY_L4, EMPTY_L7 } from './match-shapes.ts';
 export { describeMissedRule, type MissedRule, missedRules } from './missed.ts';

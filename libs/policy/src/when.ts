@@ -2,15 +2,17 @@
 import type { AuthorizationCondition } from '@ambit/api';
 import {
   type CompileContext,
+  hostPattern,
   principalPatterns,
   requireCidr,
   requirePort,
   serviceAccountRef,
 } from './compile-values.ts';
 import { PolicyError } from './errors.ts';
+import { judgedValue } from './judged-headers.ts';
 import { EMPTY_L4, EMPTY_L7 } from './match-shapes.ts';
 import { parseStringPattern } from './pattern.ts';
-import type { HeaderMatch, L4Match, Match } from './types.ts';
+import type { HeaderMatch, L4Match, L7Match, Match } from './types.ts';
 
 const HEADER_KEY = /^request\.headers\[([!#$%&'*+.^_`|~0-9A-Za-z-]+)\]$/;
 /** Valid keys whose attribute is not known here. */
@@ -29,14 +31,7 @@ export function compileCondition(
   }
   const header = HEADER_KEY.exec(key)?.[1]?.toLowerCase();
   if (header !== undefined) {
-    return {
-      l4: EMPTY_L4,
-      l7: {
-        ...EMPTY_L7,
-        headers: headerMatch(header, values),
-        notHeaders: headerMatch(header, notValues),
-      },
-    };
+    return { l4: EMPTY_L4, l7: { ...EMPTY_L7, ...headerCondition(header, values, notValues) } };
   }
   if (UNDECIDABLE_KEY.test(key)) {
     context.noteUndecidable(`${path}.key`);
@@ -45,8 +40,21 @@ export function compileCondition(
   return { l4: { ...EMPTY_L4, ...l4Condition(condition, path, context) } };
 }
 
+/** A Host is a host wherever it is named: whoever forbids it forbids all its spellings. */
+function headerCondition(
+  name: string,
+  values: readonly string[],
+  notValues: readonly string[],
+): Partial<L7Match> {
+  return name === 'host'
+    ? { hosts: values.map(hostPattern), notHosts: notValues.map(hostPattern) }
+    : { headers: headerMatch(name, values), notHeaders: headerMatch(name, notValues) };
+}
+
 function headerMatch(name: string, values: readonly string[]): readonly HeaderMatch[] {
-  return values.length === 0 ? [] : [{ name, values: values.map(parseStringPattern) }];
+  return values.length === 0
+    ? []
+    : [{ name, values: values.map((value) => parseStringPattern(judgedValue(name, value))) }];
 }
 
 function l4Condition(

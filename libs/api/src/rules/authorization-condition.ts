@@ -1,7 +1,9 @@
 /** Rules of `when` in an AuthorizationPolicy: which attributes there are and what they compare with. */
 import { isHeaderName } from '../schema/values.ts';
 import { parseCidr } from '../value/ip.ts';
+import { isJudgedHeader } from '../value/request-headers.ts';
 import { nearestName } from '../value/suggest.ts';
+import { hostRules } from './authorization-operation.ts';
 import type { View } from './view.ts';
 
 const WHEN_KEYS: readonly string[] = [
@@ -56,8 +58,25 @@ export function whenRules(when: View, action: string): void {
       message: 'cannot be used with CUSTOM, which is asked before the caller is known',
     });
   }
+  headerRules(when, header?.[1]?.toLowerCase(), action);
   for (const value of [...when.at('values').items, ...when.at('notValues').items])
     conditionValueRules(name, value);
+}
+
+/** A header that nobody judges is as one that was never sent: an error where that lets requests through, else a warning. */
+function headerRules(when: View, header: string | undefined, action: string): void {
+  if (header === undefined) return;
+  if (header === 'host') {
+    for (const field of ['values', 'notValues']) when.at(field).items.forEach(hostRules);
+  }
+  if (isJudgedHeader(header)) return;
+  const opening = action === 'ALLOW' ? 'notValues' : 'values';
+  when.at('key').complain({
+    code: 'INVALID_HEADER_NAME',
+    severity: when.at(opening).isSaid && action !== 'AUDIT' ? 'error' : 'warning',
+    message: 'names a header that is taken out before policies look, whatever is sent',
+    fix: 'remove the condition, or use a header that reaches the server',
+  });
 }
 
 function conditionValueRules(key: string, value: View): void {

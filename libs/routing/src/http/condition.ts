@@ -99,10 +99,11 @@ export function routeMatchConditions(match: HttpRouteMatch): readonly Condition[
     conditions.push({ words: `method "${method}"`, holds: (request) => request.method === method });
   }
   for (const header of firstOfEachName(match.headers, (name) => name.toLowerCase())) {
+    const name = header.name.toLowerCase();
     const test = compileFieldMatch(
       header.type === 'Exact' ? { exact: header.value } : { regex: header.value },
+      name,
     );
-    const name = header.name.toLowerCase();
     conditions.push({
       words: `header ${name} ${header.type === 'Exact' ? '=' : '~'} "${header.value}"`,
       holds: (request) => test(request.header(name)),
@@ -123,7 +124,7 @@ function headerConditions(match: HttpMatchRequest): readonly Condition[] {
   for (const [written, pattern] of Object.entries(match.headers)) {
     const name = written.toLowerCase();
     if (NOT_HEADERS.has(name)) continue;
-    const test = compileFieldMatch(pattern);
+    const test = compileFieldMatch(pattern, name);
     conditions.push({
       words: `header ${name} ${describe(pattern)}`,
       holds: (request) => test(request.header(name)),
@@ -131,7 +132,7 @@ function headerConditions(match: HttpMatchRequest): readonly Condition[] {
   }
   for (const [written, pattern] of Object.entries(match.withoutHeaders)) {
     const name = written.toLowerCase();
-    const test = compileWithout(pattern);
+    const test = compileWithout(pattern, name);
     conditions.push({
       words: `header ${name} not ${describe(pattern)}`,
       holds: (request) => test(request.header(name)),

@@ -6,7 +6,7 @@
  */
 import type { StringMatch } from '@ambit/api';
 import { compileRegex } from '@ambit/api';
-import { octetsOf } from '@ambit/policy';
+import { judgedValue, octetsOf } from '@ambit/policy';
 
 /** `undefined`: the value is absent. */
 export type ValuePredicate = (value: string | undefined) => boolean;
@@ -30,11 +30,12 @@ export function compileStringMatch(
 
 /**
  * The same for the value of a header, which has one character for each byte that was sent, while what people write is sent in UTF-8.
- * A regex is about text: a value that is no UTF-8 matches none, as with RE2.
+ * A regex is about text: a value that is no UTF-8 matches none, as with RE2. `name` in lower case.
  */
-export function compileFieldMatch(match: StringMatch): ValuePredicate {
-  if ('exact' in match) return compileStringMatch({ exact: octetsOf(match.exact) });
-  if ('prefix' in match) return compileStringMatch({ prefix: octetsOf(match.prefix) });
+export function compileFieldMatch(match: StringMatch, name: string): ValuePredicate {
+  const sent = (text: string) => octetsOf(judgedValue(name, text));
+  if ('exact' in match) return compileStringMatch({ exact: sent(match.exact) });
+  if ('prefix' in match) return compileStringMatch({ prefix: sent(match.prefix) });
   const test = compileStringMatch(match);
   if ('present' in match || match.regex === '*') return test;
   return (value) => {
@@ -69,11 +70,11 @@ export function compileRegexMatch(pattern: string): ValuePredicate {
  * The inverted match of `withoutHeaders`: an absent header counts as the empty string, except for
  * presence, where the header must be absent.
  */
-export function compileWithout(match: StringMatch): ValuePredicate {
+export function compileWithout(match: StringMatch, name: string): ValuePredicate {
   if ('present' in match || ('regex' in match && match.regex === '*')) {
     return (value) => value === undefined;
   }
-  const positive = compileFieldMatch(match);
+  const positive = compileFieldMatch(match, name);
   return (value) => !positive(value ?? '');
 }
 

@@ -1,23 +1,11 @@
 /** Taking out of a message what concerns one hop alone (RFC 9110 §7.6.1). */
+import { HOP_BY_HOP_HEADERS } from '@ambit/api';
 import type { FieldLines } from '../message.ts';
 import { takesTrailers } from '../parse/hop.ts';
 
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
 /** Most names are told apart by their length. */
 const HOP_LENGTHS: readonly boolean[] = Array.from({ length: 32 }, (_, length) =>
-  [...HOP_BY_HOP].some((name) => name.length === length),
+  [...HOP_BY_HOP_HEADERS].some((name) => name.length === length),
 );
 
 /**
@@ -31,7 +19,7 @@ export function withoutHopByHop(fields: FieldLines, connection: readonly string[
     const name = fields[index] ?? '';
     const value = fields[index + 1] ?? '';
     const isNamed = connection.length > 0 && connection.includes(name);
-    if (isNamed || (HOP_LENGTHS[name.length] === true && HOP_BY_HOP.has(name))) {
+    if (isNamed || (HOP_LENGTHS[name.length] === true && HOP_BY_HOP_HEADERS.has(name))) {
       kept ??= fields.slice(0, index);
       if (name === 'te' && takesTrailers(value)) {
         kept.push('te', 'trailers');
