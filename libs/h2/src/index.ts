@@ -26,3 +26,4 @@ export { ServerSession, type ServerSessionOptions } from './session/server-sessi
 export type { ServerStream } from './session/server-stream.ts';
 export type { Goaway, SessionOptions } from './session/session-options.ts';
 export type { StreamSink } from './session/stream-host.ts';
+export { TokenBucket } from './session/token-bucket.ts';

@@ -16,6 +16,7 @@ import {
 } from '@ambit/h2';
 import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
 import { fromH2Error, HboneError } from './errors.ts';
+import { GivenUp, type GivenUpOptions } from './given-up.ts';
 import { CLIENT_LIMITS, fieldsOf, headersOf, KEEP_ALIVE, transportOf } from './session.ts';
 import type { PeerIdentity } from './tls.ts';
 
@@ -37,6 +38,8 @@ export interface ClientSessionOptions {
   readonly responseDeadlines: Deadlines;
   /** When one has waited so long that the peer is asked whether it is there at all. */
   readonly doubts: Deadlines;
+  /** How far CONNECTs are kept that nobody waits for; shared too. */
+  readonly abandoning: Omit<GivenUpOptions, 'clock'>;
   /** The session takes no new streams any more (GOAWAY, lost, closed). */
   readonly onRetired: () => void;
   readonly onClose: () => void;
@@ -59,6 +62,7 @@ export class ClientSession {
   readonly #session: H2ClientSession;
   /** Who waits for an answer to CONNECT, to be told when the peer is silent. */
   readonly #waiting = new Set<(error: HboneError) => void>();
+  readonly #givenUp: GivenUp;
   readonly #retired = new AbortController();
   #streams = 0;
   #wasUsed = false;
@@ -68,6 +72,7 @@ export class ClientSession {
   constructor(options: ClientSessionOptions) {
     this.#options = options;
     this.peer = options.peer;
+    this.#givenUp = new GivenUp({ ...options.abandoning, clock: options.clock });
     this.#session = new H2ClientSession({
       transport: transportOf(options.socket, 'upstream'),
       clock: options.clock,
@@ -83,7 +88,7 @@ export class ClientSession {
     });
   }
 
-  /** Reserved and open ones. */
+  /** Reserved and open ones, also those that nobody waits for any more. */
   get streams(): number {
     return this.#streams;
   }
@@ -147,27 +152,49 @@ export class ClientSession {
     const answered = Promise.withResolvers<ResponseHead>();
     const { resolve, reject } = answered;
     const stream = this.#open(options, {
-      onResponse: resolve,
+      onResponse: (head) => {
+        resolve(head);
+        this.#givenUp.answered(stream);
+      },
       onNoResponse: (error) => reject(this.#whyClosed(error)),
     });
-    stream.whenClosed(() => this.#release());
+    const deadline = responseDeadlines.add(() => {
+      this.#givenUp.expired(stream);
+      reject(noAnswer());
+    });
+    stream.whenClosed(() => {
+      responseDeadlines.cancel(deadline);
+      this.#givenUp.closed(stream);
+      this.#release();
+    });
     const abort = (): void => reject(abortReason(signal));
     signal?.addEventListener('abort', abort, { once: true });
     this.#waiting.add(reject);
-    const deadline = responseDeadlines.add(() => reject(noAnswer()));
     const doubt = doubts.add(() => this.#ask());
     try {
       const head = await answered.promise;
       requireOk(head);
+      if (signal?.aborted) {
+        throw abortReason(signal);
+      }
+      responseDeadlines.cancel(deadline);
       return { conn: stream, responseHeaders: headersOf(head.fields), peer: this.peer };
     } catch (error) {
-      stream.reset(ERROR.CANCEL);
+      this.#giveUp(stream, error);
       throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#waiting.delete(reject);
-      responseDeadlines.cancel(deadline);
       doubts.cancel(doubt);
+    }
+  }
+
+  #giveUp(stream: ClientStream, why: unknown): void {
+    if (this.#givenUp.add(stream)) {
+      if (isOverdue(why)) {
+        this.#givenUp.expired(stream);
+      }
+      this.#closeIfDone();
     }
   }
 
@@ -220,12 +247,39 @@ export class ClientSession {
   }
 
   #closeIfDone(): void {
-    if (this.isRetired && this.#streams === 0) {
+    if (!this.isRetired) {
+      return;
+    }
+    if (this.#streams === 0) {
       this.#session.drain();
+    } else if (this.#isForNobody) {
+      // Whoever ended the last stream may be within a call, and its last bytes are to be sent.
+      queueMicrotask(() => {
+        if (this.#isForNobody) {
+          this.#session.end();
+        }
+      });
     }
   }
 
+  /** All that is open are streams that nobody waits for. The end of the connection is none of the resets that peers count. */
+  get #isForNobody(): boolean {
+    return this.#streams > 0 && this.#streams === this.#givenUp.size;
+  }
+
   #whyClosed(error: MeshError | undefined): Error {
+    if (this.#session.goaway?.code === ERROR.ENHANCE_YOUR_CALM) {
+      // Too much was asked by all that share the session, and nothing of this caller was sent: it may be asked again.
+      return new HboneError(
+        'HBONE_REFUSED_STREAM',
+        'the peer ended the tunnel: too much at a time',
+        {
+          side: 'upstream',
+          retryable: true,
+          cause: error,
+        },
+      );
+    }
     const reason = this.#failure ?? error;
     const mapped = reason === undefined ? undefined : fromH2Error(reason, 'upstream');
     if (mapped !== undefined && !isPeerGone(mapped)) {
@@ -263,6 +317,10 @@ function silent(): HboneError {
     side: 'upstream',
     retryable: true,
   });
+}
+
+function isOverdue(error: unknown): boolean {
+  return error instanceof HboneError && error.code === 'HBONE_RESPONSE_TIMEOUT';
 }
 
 /** What the statuses mean for the person who reads the log of the side that dialled. */

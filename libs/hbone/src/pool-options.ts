@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '@ambit/core';
 import { type H2Counters, newH2Counters } from '@ambit/h2';
 import type { Revocations } from '@ambit/identity';
+import type { AbandonedCounters } from './given-up.ts';
 import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
 import type { TlsIdentity } from './tls.ts';
 import type { TunnelKey } from './tunnel-key.ts';
@@ -19,6 +20,8 @@ export interface HbonePoolLimits {
   readonly sessionsMax: number;
   /** Callers that wait for one key's connect. */
   readonly waitingPerKeyMax: number;
+  /** CONNECTs that nobody waits for, kept open for the sake of others (`given-up.ts`). Beyond: reset at once. */
+  readonly abandonedMax: number;
 }
 
 export const HBONE_POOL_LIMITS: HbonePoolLimits = {
@@ -28,6 +31,7 @@ export const HBONE_POOL_LIMITS: HbonePoolLimits = {
   unusedReleaseMs: 300_000,
   sessionsMax: 10_000,
   waitingPerKeyMax: 4_096,
+  abandonedMax: 10_000,
 };
 
 export interface HbonePoolOptions {
@@ -46,7 +50,7 @@ export interface HbonePoolOptions {
   readonly random?: () => number;
 }
 
-export interface HbonePoolCounters {
+export interface HbonePoolCounters extends AbandonedCounters {
   dials: number;
   /** Of those, dials of whom the dial before did not reach. */
   dialsAgain: number;
@@ -76,6 +80,9 @@ export function newPoolCounters(): HbonePoolCounters {
     released: 0,
     resumed: 0,
     endedByRecheck: 0,
+    abandoned: 0,
+    abandonedOpen: 0,
+    abandonedAtBound: 0,
     refusedPeers: newPeerRefusalCounts(),
     h2: newH2Counters(),
   };

@@ -263,6 +263,7 @@ export class HbonePool {
       counters: this.counters.h2,
       responseDeadlines: this.#responseDeadlines,
       doubts: this.#doubts,
+      abandoning: { counters: this.counters, abandonedMax: this.#limits.abandonedMax },
       onRetired: () => slot.tunnels.delete(tunnel),
       onClose: () => {
         this.#live.delete(tunnel);

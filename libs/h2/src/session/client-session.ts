@@ -135,6 +135,11 @@ export class ClientSession {
     this.#core.drain();
   }
 
+  /** Now, after what was sent before, with a GOAWAY and without a reset of each stream that is open. Idempotent. */
+  end(): void {
+    this.#core.end();
+  }
+
   /** Now. Idempotent; the first reason is the one reported. */
   destroy(reason?: MeshError): void {
     this.#core.destroy(reason);

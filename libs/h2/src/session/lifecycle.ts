@@ -176,11 +176,14 @@ export abstract class Lifecycle {
       return;
     }
     this.#failure ??= reason;
-    this.#stop(
-      reason ?? new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' }),
-    );
+    this.#stop(reason ?? closedHere());
     this.writer.stop();
     this.transport.destroy(reason);
+  }
+
+  /** Now, but what was sent before still leaves, and a GOAWAY. Every stream that is open is over. Idempotent. */
+  end(): void {
+    this.#endWith(closedHere());
   }
 
   /** §5.4.1: an error of the connection. */
@@ -396,4 +399,8 @@ export abstract class Lifecycle {
       this.endIfDone();
     }
   }
+}
+
+function closedHere(): H2Error {
+  return new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' });
 }

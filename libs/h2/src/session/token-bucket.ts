@@ -23,6 +23,16 @@ export class TokenBucket {
     return this.#tokens >= 0;
   }
 
+  /** False: there is none. Unlike `take` it leaves no debt. */
+  takeIfAny(): boolean {
+    this.#refill();
+    if (this.#tokens < 1) {
+      return false;
+    }
+    this.#tokens -= 1;
+    return true;
+  }
+
   /** What is in it, and leaves nothing. */
   takeAll(): number {
     this.#refill();
