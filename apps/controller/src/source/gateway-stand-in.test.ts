@@ -62,6 +62,7 @@ describe('the stand-in of a waypoint with a bad binding', () => {
     ['words unknown', gateway('HTTP/80')],
     ['no port', gateway('PROXY/')],
     ['a waypoint that would be made here', gateway('PROXY/15088', { addresses: [] })],
+    ['another class', gateway('HTTP/80', { gatewayClassName: 'other' })],
     ['whatever else is wrong', gateway('PROXY/15088', { listeners: [] })],
   ] as const) {
     it(`sends callers to nobody, and makes nothing: ${title}`, () => {
@@ -78,13 +79,31 @@ describe('the stand-in of a waypoint with a bad binding', () => {
     });
   }
 
+  it('is one of a class too, which is no waypoint without a Gateway', () => {
+    const refused = {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'GatewayClass',
+      metadata: { name: 'other', annotations: { [BINDING]: 'PROXY/15088 ' } },
+      spec: { controllerName: 'example.com/proxies' },
+    };
+    assert.equal(parseObject(refused).object, undefined, 'it is refused');
+    const standIn = standInFor(refused);
+    assert.ok(standIn !== undefined && isStandIn(standIn));
+    assert.equal(standIn.metadata.annotations[BINDING], '');
+    const [own, without] = [BINDING, 'x'].map((name) =>
+      standInFor({ ...refused, metadata: { name: 'other', annotations: { [name]: '' } } }),
+    );
+    assert.ok(own);
+    assert.equal(without, undefined);
+  });
+
   it('keeps callers from going past it, as they would were it not there', () => {
     assert.equal(withWaypoint(undefined).waypoint, undefined);
   });
 
   for (const [title, written] of [
     ['without a binding', gateway(undefined, { listeners: [] })],
-    ['of another class', gateway('HTTP/80', { gatewayClassName: 'other', listeners: [] })],
+    ['of another class, without a binding', gateway(undefined, { gatewayClassName: 'other' })],
     ['without a class', gateway('HTTP/80', { gatewayClassName: undefined })],
     ['without a spec', { ...gateway('HTTP/80'), spec: 'nonsense' }],
   ] as const) {

@@ -1,5 +1,5 @@
 /**
- * What is in force instead of a security object, or a Gateway of a waypoint, that is refused and of which no version was ever accepted.
+ * What is in force instead of a security object, or a waypoint's Gateway or GatewayClass, that is refused and of which no version was ever accepted.
  *
  * The cluster, or a folder, took it, so whoever wrote it believes that it protects something. Until it is corrected its scope
  * gets the strictest thing that it could have meant, and never less; if the scope cannot be read, its namespace, and whatever goes
@@ -7,7 +7,8 @@
  */
 import { ANYWHERE, INBOUND_BINDING, type MeshObject, parseObject, STAND_IN } from '@ambit/api';
 
-import { gatewayStandIn } from './gateway-stand-in.ts';
+import { bindingStandIn } from './gateway-stand-in.ts';
+import { revisionOf } from './revision.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -34,10 +35,10 @@ export function standInFor(written: Json): MeshObject | undefined {
 
 /** The one to take first, and those for whoever cannot take it: of a wider scope. */
 export function standInsFor(written: Json): readonly MeshObject[] {
-  if (written['kind'] === 'Gateway') {
-    const nobody = gatewayStandIn(written);
+  if (written['kind'] === 'Gateway' || written['kind'] === 'GatewayClass') {
+    const nobody = bindingStandIn(written);
     // Said in no words that are known, so that nothing is taken as decided there.
-    return nobody === undefined ? [] : [marked(nobody, { [INBOUND_BINDING]: '' })];
+    return nobody === undefined ? [] : [marked(nobody, { [INBOUND_BINDING]: '' }, written)];
   }
   const spec = recordOf(written['spec']);
   const meaning = meaningOf(written, spec);
@@ -60,17 +61,22 @@ export function standInsFor(written: Json): readonly MeshObject[] {
         metadata,
         spec: { ...where, ...meaning },
       });
-      if (object !== undefined) found.push(marked(object, mark));
+      if (object !== undefined) found.push(marked(object, mark, written));
     }
   }
   return found;
 }
 
-/** Only afterwards: no object that is read may say so of itself. */
-function marked(object: MeshObject, mark: Readonly<Record<string, string>>): MeshObject {
+/** Only afterwards: no object that is read may say so of itself. Another mesh's object is stood in for by one of that mesh. */
+function marked(
+  object: MeshObject,
+  mark: Readonly<Record<string, string>>,
+  written: Json,
+): MeshObject {
   const annotations = { [STAND_IN]: 'true', ...mark };
   MADE.add(annotations);
-  return { ...object, metadata: { ...object.metadata, annotations } };
+  const labels = { ...object.metadata.labels, ...revisionOf(written) };
+  return { ...object, metadata: { ...object.metadata, annotations, labels } };
 }
 
 /** Made here, or a copy of that with the same annotations; what an object says of itself, anybody can write. */

@@ -133,9 +133,32 @@ describe('the inbound binding of a waypoint', () => {
     });
   }
 
-  it('is left to whoever reads it on a Gateway of another class', () => {
-    assert.deepEqual(say('whatever', {}, 'kgateway-waypoint'), []);
-  });
+  const ofClass = (binding: string) =>
+    parseObject({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'GatewayClass',
+      metadata: { name: 'other', annotations: { [ANNOTATION]: binding } },
+      spec: { controllerName: 'example.com/proxies' },
+    }).findings;
+  for (const [binding, isGood] of [
+    ['PROXY/15088', true],
+    ['NONE', true],
+    ['PROXY/15088 ', false],
+    ['proxy/15088', false],
+    ['PROXY/99999', false],
+    ['', false],
+  ] as const) {
+    const expected = isGood ? [] : [`INVALID_VALUE ${PATH}`];
+    it(`is ${isGood ? 'taken' : 'refused'} on a Gateway of any class, and on a class: "${binding}"`, () => {
+      for (const found of [say(binding, {}, 'kgateway-waypoint'), ofClass(binding)]) {
+        assert.deepEqual(
+          found.map(({ code, path }) => `${code} ${path}`),
+          expected,
+        );
+        if (!isGood) assert.match(found[0]?.fix ?? '', /PROXY\/15088/);
+      }
+    });
+  }
 });
 
 const parentRefs = [{ group: '', kind: 'Service', name: 'a' }];

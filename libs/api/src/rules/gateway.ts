@@ -26,8 +26,9 @@ const NAMES: readonly (readonly [string, RegExp, string])[] = [
   ],
 ];
 
-/** Rules of a Gateway; those of a waypoint only for its classes. */
+/** Rules of a Gateway; those of a waypoint only for its classes, but the inbound binding makes one of any. */
 export function gatewayRules(root: View): void {
+  bindingValueRule(root);
   const spec = root.at('spec');
   if (!spec.exists) return;
   const listeners = spec.at('listeners');
@@ -83,6 +84,23 @@ export function gatewayRules(root: View): void {
   }
 }
 
+/** Rules of a GatewayClass. */
+export function gatewayClassRules(root: View): void {
+  bindingValueRule(root);
+}
+
+/** A value that is taken for none would leave the port open on which the proxy believes whoever reaches it. */
+function bindingValueRule(root: View): void {
+  const written = root.at('metadata', 'annotations', INBOUND_BINDING);
+  if (!written.exists || parseInboundBinding(written.text ?? '') !== undefined) return;
+  written.complain({
+    code: 'INVALID_VALUE',
+    message: 'does not say how the proxy takes what comes through tunnels',
+    allowed: INBOUND_BINDINGS,
+    fix: 'write PROXY/15088, with the port on which the proxy reads PROXY protocol',
+  });
+}
+
 /** The listener of `spec.listeners` that stands for a proxy behind its agent, where no port is said. */
 const PROXY_PROTOCOL = 'istio.io/PROXY';
 
@@ -108,14 +126,7 @@ function bindingRules(root: View): void {
       fix: 'write listeners: [{name: mesh, port: 15008, protocol: HBONE}]',
     });
   }
-  if (written.exists && binding === undefined) {
-    written.complain({
-      code: 'INVALID_VALUE',
-      message: 'does not say how the proxy takes what comes through tunnels',
-      allowed: INBOUND_BINDINGS,
-      fix: 'write PROXY/15088, with the port on which the proxy reads PROXY protocol',
-    });
-  } else if (binding !== undefined && binding.protocol !== 'NONE' && !isRunElsewhere) {
+  if (binding !== undefined && binding.protocol !== 'NONE' && !isRunElsewhere) {
     written.complain({
       code: 'WAYPOINT_BINDING',
       message:

@@ -3,6 +3,7 @@ import type { Finding } from '../types/finding.ts';
 import { authorizationPolicyRules } from './authorization-policy.ts';
 import { destinationRuleRules } from './destination-rule.ts';
 import {
+  gatewayClassRules,
   gatewayRules,
   grpcRouteRules,
   httpRouteRules,
@@ -24,6 +25,7 @@ const RULES: ReadonlyMap<string, (root: View) => void> = new Map([
   ['PeerAuthentication', peerAuthenticationRules],
   ['RequestAuthentication', requestAuthenticationRules],
   ['Gateway', gatewayRules],
+  ['GatewayClass', gatewayClassRules],
   ['HTTPRoute', httpRouteRules],
   ['GRPCRoute', grpcRouteRules],
   ['TCPRoute', tcpRouteRules],

@@ -42,6 +42,7 @@ import {
 import type { PodMode } from '../workload/enrolment.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { buildService, buildWorkload, guardOf } from './addresses.ts';
+import { behindAgentOf, closedGuard } from './gateway-pods.ts';
 
 export interface AddressInputs {
   readonly sources: Sources;
@@ -240,6 +241,8 @@ function guardFor(
 ): Guard | undefined {
   const attachment = inputs.attachments.get(workload.uid);
   if (attachment === undefined || !isInMesh(workload, inputs)) return undefined;
+  const closed = closedGuard(workload, inputs);
+  if (closed !== undefined) return closed;
   const definition = (key: string): WaypointDefinition | undefined => definitionFor(key, inputs);
   if (isGatewayProxy(workload, inputs)) {
     if (behindAgentOf(workload, inputs) === undefined) return undefined;
@@ -307,14 +310,6 @@ function isGatewayProxy(workload: WorkloadSpec, inputs: AddressInputs): boolean 
   const [namespace = '', name = ''] = workload.gateway.split('/');
   const object = inputs.sources.gateways.get(objectKey('Gateway', namespace, name));
   return object !== undefined || !isInMesh(workload, inputs);
-}
-
-/** Of a pod of a waypoint whose tunnels end in its agent. */
-function behindAgentOf(
-  { gateway }: WorkloadSpec,
-  { waypoints }: AddressInputs,
-): WaypointDefinition['behindAgent'] {
-  return gateway === undefined ? undefined : waypoints.get(gateway)?.behindAgent;
 }
 
 function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean {

@@ -61,6 +61,12 @@ function gatewayClass(name: string, binding?: string, labels: Json = {}): MeshOb
   });
 }
 
+/** As an earlier version of the mesh, or a stand-in, left it: what is read today is refused. */
+function bound(object: MeshObject, written: string): MeshObject {
+  const annotations = { ...object.metadata.annotations, [BINDING]: written };
+  return { ...object, metadata: { ...object.metadata, annotations } } as MeshObject;
+}
+
 const WORLD = [SHOP, FRONT, proxy(), REVIEWS, REVIEWS_SERVICE];
 /** Of a class of somebody else's, whose pods are reached by the Service of the Gateway's name. */
 const other = (binding?: string): MeshObject =>
@@ -92,10 +98,6 @@ describe('the pods of a waypoint behind its agent', () => {
     ['nobody', [made(undefined)], undefined],
     ['a class that is not its own', [made(undefined), gatewayClass('b', 'PROXY/1')], undefined],
     ['nobody, of another class', [other(), gatewayClass('other')], undefined],
-    // The reference takes the next three for no annotation, for a port 0, and for a port that no socket has.
-    ['a class in words unknown', [other(), gatewayClass('other', 'HTTP/80')], undefined],
-    ['a class without a number', [other(), gatewayClass('other', 'PROXY/x')], undefined],
-    ['another Gateway out of range', [other('PROXY/70000')], undefined],
   ];
   for (const [who, objects, expected] of rows) {
     it(`${expected === undefined ? 'are told nothing by' : 'are told by'} ${who}`, () => {
@@ -125,6 +127,43 @@ describe('the pods of a waypoint behind its agent', () => {
     assert.equal(workload(model, 'reviews').applicationTunnel, undefined);
   });
 
+  // The reference takes these for no annotation, for a port 0, and for a port that no socket has.
+  const closed: readonly (readonly [string, readonly MeshObject[], string])[] = [
+    [
+      'its class is in words unknown',
+      [other(), bound(gatewayClass('other'), 'HTTP/80')],
+      'GatewayClass/other',
+    ],
+    [
+      'its class has no number',
+      [other(), bound(gatewayClass('other'), 'PROXY/x')],
+      'GatewayClass/other',
+    ],
+    ['its Gateway is out of range', [bound(other(), 'PROXY/70000')], 'Gateway/shop/w'],
+    ['its Gateway is not there', [], 'Gateway/shop/w'],
+  ];
+  for (const [why, objects, because] of closed) {
+    it(`are reached by nobody, at any port, where ${why}`, () => {
+      const { guard, applicationTunnel } = workload(modelOf(...WORLD, ...objects), 'w-0');
+      assert.equal(applicationTunnel, undefined);
+      const expected = { waypointIdentities: [], ports: [], exclusive: true, because: [because] };
+      assert.deepEqual(guard, expected);
+    });
+  }
+
+  it('are reached by nobody once their Gateway is deleted', () => {
+    const model = modelOf(...WORLD, other('PROXY/15088'));
+    assert.equal(workload(model, 'w-0').guard, undefined);
+    model.apply({ removes: ['Gateway/shop/w'] });
+    assert.deepEqual(workload(model, 'w-0').guard?.because, ['Gateway/shop/w']);
+  });
+
+  it('are told of a binding that another mesh reads too', () => {
+    const theirs = made('PROXY/15088', {}, { labels: { 'istio.io/rev': 'theirs' } });
+    const annotated = bound(theirs, 'PROXY/15088');
+    assert.deepEqual(tunnel(annotated), { protocol: 'PROXY', port: 15_088 });
+  });
+
   it('follow the annotation when it changes, and when it goes', () => {
     const model = modelOf(...WORLD, other(), gatewayClass('other', 'PROXY/15088'));
     model.apply({ upserts: [gatewayClass('other', 'PROXY/15089')] });
@@ -152,7 +191,10 @@ describe('callers of a waypoint behind its agent', () => {
   });
 
   it('are sent there, and refused there, whatever a binding says that nobody knows', () => {
-    for (const bad of [[other('PROXY/99999')], [other(), gatewayClass('other', 'proxy')]]) {
+    for (const bad of [
+      [bound(other(), 'PROXY/99999')],
+      [other(), bound(gatewayClass('other'), 'proxy')],
+    ]) {
       const model = modelOf(...WORLD, ...bad);
       assert.notEqual(meshService(model, 'reviews').waypoint, undefined);
       assert.equal(programmed(model), 'False InvalidBinding');
@@ -173,11 +215,11 @@ describe('callers of a waypoint behind its agent', () => {
       'istio.io/use-waypoint-namespace': 'shop',
     });
     const far = [infra, service('far', '10.1.0.3', { namespace: 'infra' })];
-    const bound = (binding: string | undefined) =>
+    const found = (binding: string | undefined) =>
       meshService(modelOf(...WORLD, ...far, made(binding, spec)), 'far', 'infra').waypoint;
-    for (const binding of ['PROXY/15088', 'PROXY']) assert.ok(bound(binding), binding);
+    for (const binding of ['PROXY/15088', 'PROXY']) assert.ok(found(binding), binding);
     for (const binding of [undefined, 'PROXY/15089', 'NONE']) {
-      assert.equal(bound(binding), undefined, `${binding}`);
+      assert.equal(found(binding), undefined, `${binding}`);
     }
   });
 
@@ -226,7 +268,7 @@ describe('a waypoint behind its agent decides nothing', () => {
   });
 
   it('nor where nobody can read its binding', () => {
-    const model = modelOf(...WORLD, other(), gatewayClass('other', 'proxy'), L7_ALLOW);
+    const model = modelOf(...WORLD, other(), bound(gatewayClass('other'), 'proxy'), L7_ALLOW);
     assert.deepEqual(workload(model, 'reviews').guard?.waypointIdentities, []);
   });
 
@@ -301,7 +343,7 @@ describe('the Gateway of a waypoint behind its agent', () => {
       'False AddressNotFound',
       [made('PROXY/15088', { addresses: [{ type: 'IPAddress', value: '10.9.9.9' }] }), proxy()],
     ],
-    ['its binding is unknown', 'False InvalidBinding', [other('15088'), proxy()]],
+    ['its binding is unknown', 'False InvalidBinding', [bound(other(), '15088'), proxy()]],
   ];
   for (const [title, expected, objects] of rows) {
     it(`says ${expected} where ${title}`, () => {
@@ -310,7 +352,7 @@ describe('the Gateway of a waypoint behind its agent', () => {
   }
 
   it('names object, path, what was found, what may be written and what to write', () => {
-    const model = modelOf(...WORLD, other(), gatewayClass('other', 'PROXY/15008'));
+    const model = modelOf(...WORLD, other(), bound(gatewayClass('other'), 'PROXY/15008'));
     const [finding] =
       model.outputs.statuses
         .get('Gateway/shop/w')

@@ -142,6 +142,17 @@ describe('resolveInbound', () => {
     assert.equal(decide(authority, WAYPOINT, guarded).kind, 'forward');
   });
 
+  it('says what nobody knows of a proxy that its Gateway or class guards', () => {
+    const because = ['GatewayClass/other'];
+    const closed = { waypointIdentities: [], ports: [], exclusive: true, because };
+    const refused = decide('10.0.0.2:15088', CLIENT, { ...local, guard: closed });
+    assert.ok(refused.kind === 'refuse');
+    assert.deepEqual([refused.status, refused.code], [401, 'ROUTING_GUARDED']);
+    assert.match(refused.text, /because of GatewayClass\/other: .*how this proxy takes/);
+    const query = { local: { ...local, guard: closed }, destinationIp: '10.0.0.2', port: 15_088 };
+    assert.equal(resolveInboundPlaintext(query).kind, 'refuse');
+  });
+
   it('refuses everybody while the guard has no waypoint', () => {
     const nobody = { ...guarded, guard: { ...guarded.guard, waypointIdentities: [], ports: [] } };
     for (const identity of [CLIENT, WAYPOINT]) {

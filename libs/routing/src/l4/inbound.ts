@@ -233,13 +233,18 @@ function guardedRefusal<S extends ViewService>(
 ): InboundDecision<S> {
   const because = local.guard?.because ?? [];
   const bound = local.guard?.waypointIdentities ?? [];
-  const way =
-    bound.length === 0
-      ? 'its waypoint is not ready, so nobody may reach it'
-      : `only its waypoint (${bound.join(', ')}) may reach it`;
+  const way = wayTo(because, bound);
   const why = because.length === 0 ? '' : `, because of ${because.join(', ')}`;
   const text = `port ${port} of workload "${local.uid}" is guarded${why}: ${way}, and ${who} is not it`;
   return { kind: 'refuse', status: 401, code: 'ROUTING_GUARDED', text, because };
+}
+
+/** A Gateway, or its class, guards its own proxy only: nothing known says which ports of it believe headers of PROXY protocol. */
+function wayTo(because: readonly string[], bound: readonly string[]): string {
+  if (bound.length > 0) return `only its waypoint (${bound.join(', ')}) may reach it`;
+  return because.some((key) => /^Gateway(?:Class)?\//.test(key))
+    ? 'that does not say, or is not there to say, how this proxy takes what its agent hands over, so nobody may reach it'
+    : 'its waypoint is not ready, so nobody may reach it';
 }
 
 function refuse<S extends ViewService>(
