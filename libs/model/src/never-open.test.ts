@@ -77,9 +77,47 @@ describe('the label of a gateway on a pod', () => {
     assert.equal(workload(model, 'reviews').guard?.exclusive, true);
   });
 
-  it('leaves the policies of a gateway to the gateway', () => {
-    const ingress = gateway('nobody', { className: 'istio' });
-    assert.equal(workload(modelOf(AMBIENT, labelled, ingress, L7), 'reviews').guard, undefined);
+  for (const [whose, object] of [
+    ['of another class', gateway('nobody', { className: 'nginx' })],
+    ['of a waypoint that runs as another', gateway('nobody')],
+    ['of a waypoint that somebody else runs', gateway('nobody', { addresses: ['10.9.9.9'] })],
+  ] as const) {
+    it(`does not take a captured pod out of the guard with a Gateway ${whose}`, () => {
+      const model = modelOf(AMBIENT, labelled, service('reviews', '10.96.0.1'), object, L7);
+      const { guard } = workload(model, 'reviews');
+      assert.deepEqual(guard?.waypointIdentities, ['spiffe://cluster.local/ns/shop/sa/waypoint']);
+      assert.deepEqual([guard?.ports, guard?.exclusive], [[], true]);
+    });
+  }
+
+  it('leaves the connections of a captured ingress to its agent, and one that is not captured alone', () => {
+    const ingress = gateway('nobody', { className: 'nginx' });
+    const l4 = policy('p', {
+      action: 'DENY',
+      rules: [{ from: [{ source: { namespaces: ['x'] } }] }],
+    });
+    const captured = workload(modelOf(AMBIENT, labelled, ingress, l4), 'reviews');
+    assert.equal(captured.guard, undefined);
+    const alone = workload(modelOf(namespace('shop'), labelled, ingress, L7), 'reviews');
+    assert.equal(alone.guard, undefined);
+  });
+
+  // It has no guard, as it would be the only one to come past it, and is said to be judged by nobody.
+  it('is believed of a pod that runs as its waypoint, and the policy says so', () => {
+    const own = pod('reviews', '10.0.0.1', {
+      account: 'nobody',
+      labels: { app: 'reviews', 'gateway.networking.k8s.io/gateway-name': 'nobody' },
+    });
+    const selecting = policy('p', {
+      selector: { matchLabels: { app: 'reviews' } },
+      rules: [{ to: [{ operation: { methods: ['GET'] } }] }],
+    });
+    const model = modelOf(AMBIENT, own, gateway('nobody'), selecting);
+    assert.equal(workload(model, 'reviews').guard, undefined);
+    const status = model.outputs.statuses.get('AuthorizationPolicy/shop/p');
+    const [finding] = status?.findings ?? [];
+    assert.equal(finding?.code, 'WAYPOINT_UNJUDGED');
+    assert.match(finding?.message ?? '', /Pod\/shop\/reviews/);
   });
 });
 

@@ -18,7 +18,7 @@ import {
 } from '../service/services.ts';
 import type { Guard, MeshService, NetworkAddress, Workload } from '../types.ts';
 import { fallbackOf } from '../waypoint/fallback.ts';
-import { foreignWaypoint, noWaypoint } from '../waypoint/foreign.ts';
+import { foreignWaypoint, type KnownWaypoints, noWaypoint } from '../waypoint/foreign.ts';
 import {
   combineBinding,
   type GuardedMember,
@@ -42,7 +42,7 @@ import {
 import type { PodMode } from '../workload/enrolment.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { buildService, buildWorkload, guardOf } from './addresses.ts';
-import { behindAgentOf, closedGuard } from './gateway-pods.ts';
+import { behindAgentOf, closedGuard, runsWaypoint } from './gateway-pods.ts';
 
 export interface AddressInputs {
   readonly sources: Sources;
@@ -299,17 +299,21 @@ function isReady(definition: WaypointDefinition, { readyGateways }: AddressInput
 }
 
 /** Enrolled, or tunnelling by itself. */
-export function isInMesh(workload: WorkloadSpec, { podModes }: AddressInputs): boolean {
+export function isInMesh(
+  workload: WorkloadSpec,
+  { podModes }: Pick<AddressInputs, 'podModes'>,
+): boolean {
   if (workload.kind !== 'Pod') return workload.isTunnelled;
   return podModes.get(workload.uid)?.isEnrolled === true;
 }
 
-/** A label alone makes no gateway: a captured pod that says it is one keeps its guard unless there is a Gateway. */
-function isGatewayProxy(workload: WorkloadSpec, inputs: AddressInputs): boolean {
+/** Before what is not captured nobody stands, so that its label takes nothing away. */
+export function isGatewayProxy(
+  workload: WorkloadSpec,
+  inputs: KnownWaypoints & Pick<AddressInputs, 'podModes'>,
+): boolean {
   if (workload.gateway === undefined) return false;
-  const [namespace = '', name = ''] = workload.gateway.split('/');
-  const object = inputs.sources.gateways.get(objectKey('Gateway', namespace, name));
-  return object !== undefined || !isInMesh(workload, inputs);
+  return !isInMesh(workload, inputs) || runsWaypoint(workload, inputs);
 }
 
 function isPending(workload: WorkloadSpec, { sources }: AddressInputs): boolean {

@@ -20,6 +20,14 @@ export function behindAgentOf(
   return (known.waypoints.get(gateway) ?? foreignWaypoint(gateway, known))?.behindAgent;
 }
 
+/** By its account too, which its callers expect: anybody can write a label on a pod. */
+export function runsWaypoint(
+  { gateway, serviceAccount }: WorkloadSpec,
+  { waypoints }: KnownWaypoints,
+): boolean {
+  return gateway !== undefined && waypoints.get(gateway)?.serviceAccount === serviceAccount;
+}
+
 /**
  * Of a captured pod that nobody may reach: its binding says nothing known, or its Gateway is gone or was never accepted, so that nothing
  * says which of its ports believe headers of PROXY protocol.

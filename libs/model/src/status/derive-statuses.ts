@@ -8,7 +8,7 @@ import {
   type ObjectKey,
   STAND_IN,
 } from '@ambit/api';
-import { isInMesh } from '../address/derive-addresses.ts';
+import { isGatewayProxy, isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -142,7 +142,7 @@ function meanwhileOf({ metadata }: MeshObject): string {
     : 'no version was accepted yet, so until it is fixed everything in its scope that it could refuse is refused';
 }
 
-/** Gateways' own proxies are left out: they are never captured, and policies on them are their own affair. */
+/** Gateways' proxies that nobody stands before are left out: policies on them are their own affair. */
 function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
   // A mesh that is alone has nobody else who would decide, whatever is left on a pod.
   const isBeside = (derived.options.revision ?? DEFAULT_REVISION) !== DEFAULT_REVISION;
@@ -150,7 +150,7 @@ function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
     .map('reached', derived.attachments, ({ selectedBy }, uid): Reached | undefined => {
       const workload = derived.workloadSpecs.get(uid);
       const isOurs = workload !== undefined && workload.kind !== 'EndpointSlice';
-      if (!isOurs || workload.gateway !== undefined) return undefined;
+      if (!isOurs || isGatewayProxy(workload, derived)) return undefined;
       const { object, namespace } = workload;
       const isOwn = isInMesh(workload, derived);
       const isElsewhere = !isOwn && isBeside && (workload.isTunnelled || workload.hasSidecar);

@@ -22,7 +22,7 @@ import {
   waypointConditions,
 } from './status-context.ts';
 import { uncapturedFindings } from './uncaptured.ts';
-import { hiddenCallers, unmadeTargets } from './unjudged.ts';
+import { hiddenCallers, unjudgedWaypoints, unmadeTargets } from './unjudged.ts';
 
 export function authorizationPolicyStatus(
   policy: AuthorizationPolicy,
@@ -52,6 +52,7 @@ export function authorizationPolicyStatus(
   }
   findings.push(...uncapturedFindings(policy, context.uncaptured, derived.options.rootNamespace));
   findings.push(...unmade.findings, ...hiddenCallers(policy, derived, context.behindForeign));
+  findings.push(...unjudgedWaypoints(policy, derived));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
   }

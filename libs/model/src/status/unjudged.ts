@@ -8,7 +8,8 @@
 import type { AuthorizationPolicy, Finding, ObjectKey } from '@ambit/api';
 import type { CompiledPolicy, L4Match, Match, Rule, StringPattern } from '@ambit/policy';
 import { isInMesh } from '../address/derive-addresses.ts';
-import { BY_OBJECT, type Derived } from '../derive.ts';
+import { behindAgentOf, runsWaypoint } from '../address/gateway-pods.ts';
+import { BY_OBJECT, BY_POLICY, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
@@ -25,6 +26,7 @@ import { condition, listKeys, warning } from './conditions.ts';
 export const UNJUDGED = {
   CALLER_HIDDEN: 'CallerHidden',
   WAYPOINT_NOT_MADE: 'WaypointNotMade',
+  WAYPOINT_UNJUDGED: 'WaypointUnjudged',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type UnjudgedReason = (typeof UNJUDGED)[keyof typeof UNJUDGED];
@@ -174,6 +176,32 @@ function isNamed(
     principals.some((one) => one.kind === 'exact' && `spiffe://${one.value}` === identity) ||
     accounts.some((one) => one.namespace === namespace && one.name === serviceAccount)
   );
+}
+
+/** Of a policy that needs the request: a captured pod that runs a waypoint of this mesh has none before itself. */
+export function unjudgedWaypoints(
+  policy: AuthorizationPolicy,
+  derived: Derived,
+): readonly Finding[] {
+  const key = keyOf(policy);
+  const info = derived.policies.get(key);
+  if (info?.needsL7 !== true || Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0) {
+    return [];
+  }
+  const found = derived.attachments.keysOf(BY_POLICY, key);
+  const pods = [...found].flatMap((uid) => {
+    const workload = derived.workloadSpecs.get(uid);
+    const isOpen =
+      workload !== undefined &&
+      isInMesh(workload, derived) &&
+      runsWaypoint(workload, derived) &&
+      behindAgentOf(workload, derived) === undefined;
+    return isOpen ? [workload.object] : [];
+  });
+  if (pods.length === 0) return [];
+  const message = `${listKeys(pods.sort())} runs a waypoint, before which no waypoint stands, so nobody judges calls to itself`;
+  const fix = 'target the waypoint by spec.targetRefs, or what stands behind it';
+  return [warning('WAYPOINT_UNJUDGED', 'spec.selector', message, fix)];
 }
 
 /** Targets before which nobody of this mesh stands, because nothing is made in a namespace of another's. */
