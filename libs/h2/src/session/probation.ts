@@ -2,7 +2,7 @@
  * Peers whose sessions were ended for what they did, when they come back: nobody gets whole budgets by connecting again.
  *
  * Rule: nobody is barred, because a gateway or a waypoint has the clients of many behind one name. A peer on probation keeps
- * what it has open; of the budget that it used up it begins with what has been earned since, and with a floor at the least;
+ * its other sessions; of the budget that it used up it begins with what has been earned since, and with a floor at the least;
  * and while it is ended again and again, each new connection waits for 250 ms at the most, which others behind its name bear.
  */
 import type { Clock } from '@ambit/core';
