@@ -155,6 +155,25 @@ describe('requests that are taken back before their answer', () => {
     assert.equal(neighbour.isClosed, false);
   });
 
+  it('are reset at that pace too where their callers waited until the answer was overdue', async () => {
+    const { clock, rig, asked, connect, gone } = await given();
+    await using _rig = rig;
+    const neighbour = hold(await connect(ANSWERS));
+    const failures = Array.from({ length: 30 }, async () => {
+      await assert.rejects(connect(SLOW), { code: 'HBONE_RESPONSE_TIMEOUT' });
+    });
+    await until(() => asked.length === 30);
+    clock.advance(20_000);
+    await Promise.all(failures);
+    for (let reset = AT_ONCE; reset <= 30; reset += 1) {
+      await until(() => gone() >= reset);
+      await settle();
+      assert.equal(gone(), reset);
+      clock.advance(125);
+    }
+    assert.deepEqual([rig.pool.counters.abandonedOpen, neighbour.isClosed], [0, false]);
+  });
+
   it('are reset at once beyond those that may stay open, and counted', async () => {
     const { rig, takeBack, gone } = await given({ pool: { abandonedMax: 2 } });
     await using _rig = rig;

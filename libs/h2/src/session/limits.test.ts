@@ -125,6 +125,18 @@ describe('floods', () => {
 });
 
 describe('TokenBucket', () => {
+  it('owes nothing for what it did not give', () => {
+    let now = 0;
+    const clock = { now: () => now, wallNow: () => 0, sleep: () => Promise.resolve() };
+    const bucket = new TokenBucket(clock, { burst: 2, perSecond: 2 });
+    const given = (): boolean[] => Array.from({ length: 4 }, () => bucket.takeIfAny());
+    assert.deepEqual(given(), [true, true, false, false]);
+    now += 499;
+    assert.deepEqual(given(), [false, false, false, false]);
+    now += 1;
+    assert.deepEqual(given(), [true, false, false, false]);
+  });
+
   it('never has more than its burst, whatever the time', () => {
     let now = 0;
     const clock = { now: () => now, wallNow: () => 0, sleep: () => Promise.resolve() };
