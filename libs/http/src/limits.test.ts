@@ -100,6 +100,46 @@ describe('HttpEngine, at its bounds', () => {
     assert.equal(harness.plane.dials, 1);
   });
 
+  it('lets those who wait go on when a new configuration lets them, without another request', async () => {
+    const limited = (maxConnections: number) => [
+      {
+        kind: 'DestinationRule',
+        spec: {
+          host: 'reviews',
+          trafficPolicy: { connectionPool: { tcp: { maxConnections } } },
+        },
+      },
+    ];
+    const go = Promise.withResolvers<void>();
+    const arrivals = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let requests = 0;
+    await using backend = await startBackend((_request, response) => {
+      arrivals[requests++]?.resolve();
+      go.promise.then(
+        () => response.end(),
+        () => undefined,
+      );
+    });
+    const backends = [{ name: 'v1', port: backend.port }];
+    await using harness = await startHarness({ backends, objects: limited(1) });
+    const waiting = () => harness.engine.clusters.values()[0]?.breaker.held('pending');
+    const asked = [ask({ port: harness.port })];
+    await arrivals[0]?.promise;
+    asked.push(ask({ port: harness.port }));
+    while (waiting() !== 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    harness.plane.configure(limited(2));
+    assert.equal(harness.engine.recheck(), 0);
+    await arrivals[1]?.promise;
+    go.resolve();
+    assert.deepEqual(
+      (await Promise.all(asked)).map(({ status }) => status),
+      [200, 200],
+    );
+    assert.equal(harness.plane.dials, 2);
+  });
+
   it('drains: ends idle connections, lets work finish', async () => {
     const go = Promise.withResolvers<void>();
     const arrived = Promise.withResolvers<void>();

@@ -11,6 +11,7 @@ import type { Exchange, ExchangeListener } from './message.ts';
 import { isForbiddenNow } from './phases/authorise.ts';
 import { Forwarding, type ForwardListener } from './phases/forward.ts';
 import { flagCut, logRequest } from './phases/log.ts';
+import { refreshCluster } from './phases/plan.ts';
 import { ResponseRelay, sendReply } from './phases/respond.ts';
 import { REQUEST_PHASES } from './phases/table.ts';
 import { Upgrading } from './phases/upgrade.ts';
@@ -54,9 +55,18 @@ export class RequestRun implements ExchangeListener, ForwardListener, AbortListe
     this.#pass(0);
   }
 
-  /** Evaluates policy again; true: it is forbidden now and was cut. */
+  /** Evaluates policy again, and the settings of its cluster; true: it is forbidden now and was cut. */
   recheck(): boolean {
-    return !this.#isOver && isForbiddenNow(this.#tx);
+    if (this.#isOver) {
+      return false;
+    }
+    if (isForbiddenNow(this.#tx)) {
+      return true;
+    }
+    if (this.#relay === undefined) {
+      refreshCluster(this.#tx, this.#context);
+    }
+    return false;
   }
 
   abort(reason: HttpError): void {

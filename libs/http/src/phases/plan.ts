@@ -52,6 +52,16 @@ export function planForward(tx: Transaction, context: EngineContext): ForwardPla
   };
 }
 
+/** Settings of its cluster that are others now hold at once, also for who waits for a place of it. */
+export function refreshCluster({ share, plane }: Transaction, { clusters }: EngineContext): void {
+  if (share !== undefined && share.target.kind !== 'invalid') {
+    const resolved = plane.cluster(share.target.cluster);
+    if (resolved !== undefined) {
+      clusters.of(resolved.cluster);
+    }
+  }
+}
+
 const NONE: ReadonlySet<string> = new Set();
 
 /** The endpoint of the next try, with its policies decided, counted as busy until the request is over. Throws an HttpError. */

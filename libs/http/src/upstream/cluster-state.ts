@@ -39,6 +39,7 @@ export class ClusterState {
     this.#outlier?.isEjected(endpoint.key) ?? false;
   #endpoints: readonly MeshEndpoint[] = [];
   #sweptAtMs: number;
+  #successor: ClusterState | undefined;
 
   constructor(cluster: Cluster, options: { readonly clock: Clock; readonly random: () => number }) {
     this.cluster = cluster;
@@ -56,6 +57,26 @@ export class ClusterState {
       active: ({ key }) => this.#active.get(key) ?? 0,
     };
     this.#sweptAtMs = options.clock.now();
+  }
+
+  /** Other settings hold. */
+  get isReplaced(): boolean {
+    return this.#successor !== undefined;
+  }
+
+  /** That of the settings that hold now. */
+  get newest(): ClusterState {
+    if (this.#successor === undefined) {
+      return this;
+    }
+    this.#successor = this.#successor.newest;
+    return this.#successor;
+  }
+
+  /** Other settings hold from now on: who waits for a place here may wait there. Once. */
+  replaceWith(successor: ClusterState): void {
+    this.#successor = successor;
+    this.places.toSuccessor();
   }
 
   /** Undefined: nobody may serve. `endpoints` are those of now; the same array costs nothing. */
@@ -193,6 +214,7 @@ export class ClusterStates {
       return known.state;
     }
     const state = new ClusterState(cluster, this.#options);
+    known?.state.replaceWith(state);
     this.#states.delete(cluster.name);
     this.#states.set(cluster.name, { state, shape, cluster });
     if (this.#states.size > CLUSTERS_MAX) {

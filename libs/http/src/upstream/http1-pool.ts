@@ -7,17 +7,16 @@
 import type { Clock } from '@ambit/core';
 import { type ByteConn, FINISHED } from '@ambit/proxy';
 import type { HttpError } from '../errors.ts';
-import { H1ClientConnection } from '../h1/connection/client-connection.ts';
 import { H1Refusals } from '../h1/errors.ts';
 import type { H1Limits } from '../h1/limits.ts';
 import { poolClosed } from './breaks.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { connectFailure, overflow } from './failure.ts';
+import { newPooledConnection, type PooledConnection } from './http1-connection.ts';
 import { type Http1Host, Http1Try } from './http1-try.ts';
-import { type IdleConnection, IdleConnections } from './idle-connections.ts';
-import type { UpstreamLink } from './message.ts';
+import { IdleConnections } from './idle-connections.ts';
+import { current, type UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
-import { SlowHead } from './slow-heads.ts';
 import { isOverdue, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
 import { hold, release, WaitingLine } from './waiting-line.ts';
@@ -39,12 +38,6 @@ export interface Http1PoolCounters {
   repeated: number;
 }
 
-interface Pooled extends IdleConnection {
-  readonly connection: H1ClientConnection;
-  readonly slowHead: SlowHead;
-  idleSinceMs: number;
-}
-
 export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   readonly counters: Http1PoolCounters = { opened: 0, reused: 0, idleClosed: 0, repeated: 0 };
   /** What was wrong with responses. */
@@ -52,8 +45,8 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   readonly #clock: Clock;
   readonly #idleMax: number;
   readonly #limits: Partial<H1Limits>;
-  readonly #idle = new IdleConnections<Pooled>();
-  readonly #all = new Set<Pooled>();
+  readonly #idle = new IdleConnections<PooledConnection>();
+  readonly #all = new Set<PooledConnection>();
   readonly #waiting = new WaitingLine<Http1Try>();
   readonly #dialling = new Set<Http1Try>();
   readonly #stop = new AbortController();
@@ -77,7 +70,8 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     await sweepUntil(this.#stop.signal, this.#clock, (nowMs) => this.#sweep(nowMs));
   }
 
-  request(link: UpstreamLink, request: TryRequest, sink: TrySink): Try {
+  request(given: UpstreamLink, request: TryRequest, sink: TrySink): Try {
+    const link = current(given);
     const attempt = new Http1Try({ host: this, link, request, sink });
     const pooled = this.#takeIdle(link);
     if (pooled === undefined) {
@@ -122,6 +116,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   #wait(attempt: Http1Try): void {
+    attempt.link = current(attempt.link);
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
     } else if (hold(attempt)) {
@@ -166,13 +161,24 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     return idle !== undefined;
   }
 
+  settingsChanged(from: ClusterState): void {
+    for (const { link, connection } of this.#idle.all()) {
+      if (link.cluster === from) {
+        connection.destroy();
+      }
+    }
+    this.#waiting.moveOn(from);
+    this.#serve(from);
+    this.#serve(from.newest);
+  }
+
   /** The place is held. Never rejects. */
   async #open(attempt: Http1Try): Promise<void> {
     const { link } = attempt;
     const dial = new AbortController();
     attempt.dial = dial;
     this.#dialling.add(attempt);
-    let pooled: Pooled | undefined;
+    let pooled: PooledConnection | undefined;
     let failure: HttpError | undefined;
     try {
       // A request that is taken back by the very read that brought it costs no connection.
@@ -198,29 +204,21 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     }
   }
 
-  #adopt(conn: ByteConn, link: UpstreamLink): Pooled {
-    const pooled: Pooled = {
-      connection: new H1ClientConnection(conn, {
-        limits: this.#limits,
-        refusals: this.refusals,
-        onFree: () => this.#give(pooled),
-        onClosed: () => this.#closed(pooled),
-        onGone: () => this.#gone(pooled),
-      }),
-      link,
-      slowHead: new SlowHead(),
-      idleSinceMs: 0,
-      isIdle: false,
-      older: undefined,
-      newer: undefined,
-    };
+  #adopt(conn: ByteConn, link: UpstreamLink): PooledConnection {
+    const pooled = newPooledConnection(conn, link, {
+      limits: this.#limits,
+      refusals: this.refusals,
+      onFree: () => this.#give(pooled),
+      onClosed: () => this.#closed(pooled),
+      onGone: () => this.#gone(pooled),
+    });
     this.counters.opened += 1;
     this.#all.add(pooled);
     pooled.connection.start();
     return pooled;
   }
 
-  #begin(attempt: Http1Try, pooled: Pooled): void {
+  #begin(attempt: Http1Try, pooled: PooledConnection): void {
     const { connection, link } = pooled;
     const usesMax = link.cluster.cluster.connectionPool.http?.maxRequestsPerConnection ?? 0;
     if (!attempt.begin(connection, usesMax > 0 && connection.uses + 1 >= usesMax)) {
@@ -229,9 +227,10 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   /** Between two requests, or never used. */
-  #give(pooled: Pooled): void {
+  #give(pooled: PooledConnection): void {
     const { connection, link } = pooled;
-    const isKept = connection.isFree && !this.#stop.signal.aborted && this.#idleMax > 0;
+    const isOver = this.#stop.signal.aborted || link.cluster.isReplaced;
+    const isKept = connection.isFree && !isOver && this.#idleMax > 0;
     if (!isKept || link.cluster.places.isWantedBesides(this)) {
       connection.destroy();
       return;
@@ -247,7 +246,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   /** One that was opened under other settings of the cluster counts in no limit of these: it is closed. */
-  #takeIdle({ key, cluster }: UpstreamLink): Pooled | undefined {
+  #takeIdle({ key, cluster }: UpstreamLink): PooledConnection | undefined {
     for (let pooled = this.#idle.take(key); pooled !== undefined; pooled = this.#idle.take(key)) {
       if (pooled.link.cluster === cluster && pooled.connection.isFree) {
         this.counters.reused += 1;
@@ -259,14 +258,14 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   /** It carries no more requests. What it became holds its place until that ends. */
-  #closed(pooled: Pooled): void {
+  #closed(pooled: PooledConnection): void {
     this.#idle.drop(pooled);
     if (!pooled.connection.isHanded) {
       pooled.link.cluster.places.release(this);
     }
   }
 
-  #gone(pooled: Pooled): void {
+  #gone(pooled: PooledConnection): void {
     this.#all.delete(pooled);
     if (pooled.connection.isHanded) {
       pooled.link.cluster.places.release(this);

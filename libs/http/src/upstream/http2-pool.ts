@@ -8,7 +8,6 @@
 import type { Clock } from '@ambit/core';
 import { type H2Counters, type H2Limits, newH2Counters } from '@ambit/h2';
 import type { ByteConn } from '@ambit/proxy';
-import type { HttpError } from '../errors.ts';
 import { poolClosed } from './breaks.ts';
 import type { ClusterState } from './cluster-state.ts';
 import { connectFailure, overflow } from './failure.ts';
@@ -16,12 +15,12 @@ import { H2_UPSTREAM_LIMITS } from './http2-limits.ts';
 import { PooledSession } from './http2-session.ts';
 import { type Http2Host, Http2Try } from './http2-try.ts';
 import { LiveSessions } from './live-sessions.ts';
-import type { UpstreamLink } from './message.ts';
+import { current, type UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
 import { type Group, SessionGroups } from './session-groups.ts';
 import { sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
-import { hold, release, WaitingLine } from './waiting-line.ts';
+import { hold } from './waiting-line.ts';
 
 export interface Http2PoolOptions {
   readonly clock: Clock;
@@ -40,8 +39,6 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   readonly #limits: H2Limits;
   readonly #groups = new SessionGroups();
   readonly #live: LiveSessions;
-  /** For a place of their cluster, not for a session of their own. */
-  readonly #placeless = new WaitingLine<Http2Try>();
   readonly #stop = new AbortController();
 
   constructor(options: Http2PoolOptions) {
@@ -68,12 +65,12 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     await sweepUntil(this.#stop.signal, this.#clock, (nowMs) => this.#live.sweep(nowMs));
   }
 
-  request(link: UpstreamLink, request: TryRequest, sink: TrySink): Try {
+  request(given: UpstreamLink, request: TryRequest, sink: TrySink): Try {
+    const link = current(given);
     const attempt = new Http2Try({ host: this, link, request, sink });
-    const group = this.#groups.get(link.key);
+    const group = this.#groups.get(link);
     if (group === undefined || group.waiting.size > 0 || !this.#begin(group, attempt)) {
-      // The group may have been forgotten with its last session, which had other settings.
-      this.#wait(this.#groups.need(link.key), attempt);
+      this.#wait(attempt);
     }
     return attempt;
   }
@@ -81,7 +78,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   destroy(): void {
     this.#stop.abort();
     for (const group of this.#groups.all()) {
-      this.#refuse(group, [...group.waiting], poolClosed());
+      this.#groups.refuse(group, poolClosed());
       group.dial?.abort();
     }
     for (const session of this.#live.all()) {
@@ -94,31 +91,23 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     this.repeated += 1;
     queueMicrotask(() => {
       if (attempt.phase === 'waiting') {
-        const { key } = attempt.link;
-        this.#wait(this.#groups.need(key), attempt);
+        this.#wait(attempt);
       }
     });
   }
 
   leave(attempt: Http2Try): void {
-    const group = this.#groups.get(attempt.link.key);
+    const group = this.#groups.get(attempt.link);
     if (group?.waiting.has(attempt) === true) {
-      this.#waitsNoMore(group, attempt);
+      this.#groups.waitsNoMore(group, attempt);
       this.#groups.forgetIfEmpty(group);
     }
-  }
-
-  #waitsNoMore(group: Group, attempt: Http2Try): void {
-    group.waiting.delete(attempt);
-    this.#placeless.delete(attempt);
-    release(attempt);
   }
 
   /** False: none of the sessions takes it. */
   #begin(group: Group, attempt: Http2Try): boolean {
     for (const session of group.sessions) {
-      // Opened under other settings of the cluster, it counts in no limit of these.
-      if (session.isUseless || session.link.cluster !== attempt.link.cluster) {
+      if (session.isUseless) {
         this.#retire(session);
       } else if (session.hasRoom && session.begin(attempt)) {
         if (!session.isOpen) {
@@ -130,16 +119,17 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     return false;
   }
 
-  #wait(group: Group, attempt: Http2Try): void {
+  #wait(attempt: Http2Try): void {
+    attempt.link = current(attempt.link);
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
-      this.#groups.forgetIfEmpty(group);
     } else if (hold(attempt)) {
+      // The group may have been forgotten with its last session.
+      const group = this.#groups.need(attempt.link);
       group.waiting.add(attempt);
       this.#serve(group);
     } else {
       attempt.failLater(overflow('pending requests'));
-      this.#groups.forgetIfEmpty(group);
     }
   }
 
@@ -151,7 +141,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     group.isServing = true;
     for (const attempt of group.waiting) {
       if (this.#begin(group, attempt)) {
-        this.#waitsNoMore(group, attempt);
+        this.#groups.waitsNoMore(group, attempt);
       } else if (!this.#mayWait(group, attempt)) {
         break;
       }
@@ -173,25 +163,39 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     }
     // Room comes when a stream of these ends.
     for (const session of group.sessions) {
-      if (session.isOpen && session.link.cluster === cluster) {
+      if (session.isOpen) {
         return false;
       }
     }
     if (lack === 'connections' && cluster.places.areHeld) {
-      this.#placeless.add(attempt);
+      this.#groups.placeless.add(attempt);
       return false;
     }
-    this.#waitsNoMore(group, attempt);
+    this.#groups.waitsNoMore(group, attempt);
     attempt.failLater(overflow(lack));
     return true;
   }
 
   isWaiting(cluster: ClusterState): boolean {
-    return this.#placeless.has(cluster);
+    return this.#groups.placeless.has(cluster);
   }
 
   placeFreed(cluster: ClusterState): void {
-    this.#placeless.serve(cluster, this.#serveOne);
+    this.#groups.placeless.serve(cluster, this.#serveOne);
+  }
+
+  /** Sessions of other settings count in no limit of these, and none waits for their places who may wait for these. */
+  settingsChanged(from: ClusterState): void {
+    for (const group of this.#groups.of(from)) {
+      for (const session of [...group.sessions]) {
+        this.#retire(session);
+      }
+      this.#groups.moveOn(group);
+      this.#serve(group);
+    }
+    for (const group of this.#groups.of(from.newest)) {
+      this.#serve(group);
+    }
   }
 
   giveUpIdle(cluster: ClusterState): boolean {
@@ -200,14 +204,14 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
 
   /** A place of the cluster may have become free. Not within a call of the session. */
   #servePlaceless(cluster: ClusterState): void {
-    if (this.#placeless.has(cluster)) {
+    if (this.#groups.placeless.has(cluster)) {
       queueMicrotask(() => this.placeFreed(cluster));
     }
   }
 
   /** False: there is still no place. */
   readonly #serveOne = (attempt: Http2Try): boolean => {
-    const group = this.#groups.get(attempt.link.key);
+    const group = this.#groups.get(attempt.link);
     if (group === undefined) {
       return true;
     }
@@ -232,11 +236,12 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       group.sessions.add(session);
     }
     if (session === undefined || !session.hasRoom) {
-      const { cluster } = link;
-      const waiting = [...group.waiting].filter((attempt) => attempt.link.cluster === cluster);
-      this.#refuse(group, waiting, connectFailure(failure));
+      this.#groups.refuse(group, connectFailure(failure));
     }
     this.#serve(group);
+    if (session !== undefined && link.cluster.isReplaced) {
+      this.#retire(session);
+    }
     this.#servePlaceless(link.cluster);
   }
 
@@ -248,7 +253,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       limits: this.#limits,
       counters: this.counters,
       onRoom: (session) => {
-        this.#serveLater(link.key);
+        this.#serveLater(link);
         this.#servePlaceless(link.cluster);
         this.#live.giveUpLater(session);
       },
@@ -266,10 +271,10 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   }
 
   /** Not within a call of the session. */
-  #serveLater(key: string): void {
-    if ((this.#groups.get(key)?.waiting.size ?? 0) > 0) {
+  #serveLater(link: UpstreamLink): void {
+    if ((this.#groups.get(link)?.waiting.size ?? 0) > 0) {
       queueMicrotask(() => {
-        const group = this.#groups.get(key);
+        const group = this.#groups.get(link);
         if (group !== undefined) {
           this.#serve(group);
         }
@@ -277,21 +282,14 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     }
   }
 
-  #refuse(group: Group, attempts: readonly Http2Try[], error: HttpError): void {
-    for (const attempt of attempts) {
-      this.#waitsNoMore(group, attempt);
-      attempt.broke(error);
-    }
-  }
-
   /** It gets no more requests, and ends with its last. */
   #retire(session: PooledSession): void {
-    const { key } = session.link;
+    const { link } = session;
     session.drain();
-    const group = this.#groups.get(key);
+    const group = this.#groups.get(link);
     if (group?.sessions.delete(session) === true) {
       this.#groups.forgetIfEmpty(group);
-      this.#serveLater(key);
+      this.#serveLater(link);
     }
   }
 }

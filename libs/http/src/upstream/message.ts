@@ -14,3 +14,9 @@ export interface UpstreamLink {
   /** Opens a connection to the endpoint. Rejects with a MeshError. */
   readonly dial: (signal: AbortSignal) => Promise<ByteConn>;
 }
+
+/** Under the settings that its cluster has now: to the same endpoint, for the same caller. */
+export function current(link: UpstreamLink): UpstreamLink {
+  const cluster = link.cluster.newest;
+  return cluster === link.cluster ? link : { ...link, cluster };
+}

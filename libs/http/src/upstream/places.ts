@@ -14,6 +14,8 @@ export interface PlaceUser {
   placeFreed(cluster: ClusterState): void;
   /** Ends a connection that nobody uses. False: it has none. */
   giveUpIdle(cluster: ClusterState): boolean;
+  /** Other settings than these hold now. Not within a call of its own. Absent: nothing of it waits, or is kept. */
+  settingsChanged?(from: ClusterState): void;
 }
 
 export class Places {
@@ -56,6 +58,15 @@ export class Places {
         user.placeFreed(this.#cluster);
       });
     }
+  }
+
+  /** Other settings hold now, with places of their own. */
+  toSuccessor(): void {
+    queueMicrotask(() => {
+      for (const user of this.#users) {
+        user.settingsChanged?.(this.#cluster);
+      }
+    });
   }
 
   /** In another pool somebody waits, so that a connection that this one only keeps is better ended. */

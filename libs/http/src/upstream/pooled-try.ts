@@ -25,7 +25,8 @@ const NOBODY: BodySink = {
 export abstract class PooledTry<Sink extends TrySink = TrySink>
   implements Try, BodySource, UploadTarget
 {
-  readonly link: UpstreamLink;
+  /** Changed by the pool alone, and only while it waits. */
+  link: UpstreamLink;
   protected readonly request: TryRequest;
   /** For the pool: it counts in the cluster's limit of requests that wait. */
   isPending = false;

@@ -4,10 +4,11 @@
  * A try counts in `http1MaxPendingRequests` of its cluster from `hold` to `release`, also while its own dial goes on.
  */
 import type { ClusterState } from './cluster-state.ts';
-import type { UpstreamLink } from './message.ts';
+import { current, type UpstreamLink } from './message.ts';
 
 export interface Waiting {
-  readonly link: UpstreamLink;
+  /** Others where settings of the cluster changed while it waited. */
+  link: UpstreamLink;
   /** It counts among those that wait. */
   isPending: boolean;
 }
@@ -24,6 +25,18 @@ export function release(attempt: Waiting): void {
     attempt.isPending = false;
     attempt.link.cluster.breaker.release('pending');
   }
+}
+
+/** Waits on under the settings that hold now. False: as many wait there as may, and it goes on waiting where it is. */
+export function moveOn(attempt: Waiting): boolean {
+  const link = current(attempt.link);
+  if (!link.cluster.breaker.hold('pending')) {
+    return false;
+  }
+  release(attempt);
+  attempt.link = link;
+  attempt.isPending = true;
+  return true;
 }
 
 export class WaitingLine<Attempt extends Waiting> {
@@ -50,6 +63,15 @@ export class WaitingLine<Attempt extends Waiting> {
     const line = this.#lines.get(cluster);
     if (line?.delete(attempt) === true && line.size === 0 && !this.#serving.has(cluster)) {
       this.#lines.delete(cluster);
+    }
+  }
+
+  /** Other settings hold: they wait under these, as many as may. */
+  moveOn(from: ClusterState): void {
+    for (const attempt of [...(this.#lines.get(from) ?? [])]) {
+      this.delete(attempt);
+      moveOn(attempt);
+      this.add(attempt);
     }
   }
 
