@@ -1,7 +1,7 @@
 /** How the single values of a policy are read, with the path of the one that is wrong. */
 import { parseCidr } from '@ambit/api';
 import { PolicyError } from './errors.ts';
-import { withUpperEscapes } from './normalize-path.ts';
+import { withUpperEscapes, withUpperPrefix } from './normalize-path.ts';
 import { parsePathPattern, parseStringPattern } from './pattern.ts';
 import type { Cidr, PathPattern, ServiceAccountRef, StringPattern } from './types.ts';
 
@@ -55,12 +55,25 @@ export function requirePort(value: string, path: string): number {
   return port;
 }
 
-export function requirePath(value: string, path: string): PathPattern {
+/** All that `value` means, in percent-encoding of one case. */
+export function requirePath(value: string, path: string): readonly PathPattern[] {
   const pattern = parsePathPattern(withUpperEscapes(value));
   if (pattern === undefined) {
     throw new PolicyError(path, `"${value.slice(0, 80)}" is not a path template`);
   }
-  return pattern;
+  if (pattern.kind === 'prefix') {
+    return [{ kind: 'prefix', value: withUpperPrefix(pattern.value) }];
+  }
+  return pattern.kind === 'suffix' ? suffixes(pattern.value) : [pattern];
+}
+
+/** A suffix may begin within an escape: `*c3%a9` is the end of `/%C3%A9` as well as of `/abc3%A9`. */
+function suffixes(value: string): readonly PathPattern[] {
+  const plain = { kind: 'suffix', value } as const;
+  const octet = /^[0-9a-f]{2}/i.exec(value)?.[0];
+  return octet === undefined || octet === octet.toUpperCase()
+    ? [plain]
+    : [plain, { kind: 'suffix', value: `%${octet.toUpperCase()}${value.slice(2)}` }];
 }
 
 /** Hosts are compared without case and with the port as sent: an ALLOW of `x` takes no `x:80`. */

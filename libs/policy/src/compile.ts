@@ -166,7 +166,7 @@ function compileOperation(operation: AuthorizationOperation, path: string): Matc
   const ports = (values: readonly string[], field: string): readonly number[] =>
     values.map((value, index) => requirePort(value, `${path}.${field}[${index}]`));
   const paths = (values: readonly string[], field: string): readonly PathPattern[] =>
-    values.map((value, index) => requirePath(value, `${path}.${field}[${index}]`));
+    values.flatMap((value, index) => requirePath(value, `${path}.${field}[${index}]`));
   const l7: L7Match = {
     ...EMPTY_L7,
     hosts: operation.hosts.map(hostPattern),

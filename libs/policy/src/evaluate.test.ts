@@ -297,7 +297,7 @@ describe('evaluate, what cannot be decided', () => {
 describe('evaluate, percent-encoding', () => {
   // As `normalizePath` writes it, however it was sent.
   const caller = http({ path: '/caf%C3%A9' });
-  for (const path of ['/caf%c3%a9', '/caf%C3%A9', '/caf%c3*', '*%a9', '/caf%c3%a9*']) {
+  for (const path of ['/caf%c3%a9', '/caf%C3%A9', '/caf%c3*', '*%a9', '/caf%c*', '*c3%a9']) {
     it(`is one however a policy spells it: ${path}`, () => {
       assert.deepEqual(matches({ to: [{ paths: [path] }] }, caller), { allow: true, deny: true });
       const not = { allow: false, deny: false };

@@ -95,6 +95,11 @@ export function withUpperEscapes(path: string): string {
   return path.includes('%') ? path.replace(/%[0-9a-f]{2}/gi, (octet) => octet.toUpperCase()) : path;
 }
 
+/** The same for what paths begin with, which may end within an escape: `/caf%c`. */
+export function withUpperPrefix(prefix: string): string {
+  return withUpperEscapes(prefix).replace(/%[a-f]$/, (half) => half.toUpperCase());
+}
+
 /** Escapes of unreserved characters mean the character; those of slashes only when asked for. */
 function decodeUnreserved(path: string, slashes: boolean): string | undefined {
   let malformed = false;

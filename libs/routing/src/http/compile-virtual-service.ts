@@ -6,14 +6,8 @@
  * addressed, never by the Host header.
  */
 import type { HttpMatchRequest, HttpRouteDestination, HttpRule, VirtualService } from '@ambit/api';
-import {
-  compareHostSpecificity,
-  compileRegex,
-  completeHost,
-  hostMatches,
-  objectKey,
-} from '@ambit/api';
-import { withUpperEscapes } from '@ambit/policy';
+import { compareHostSpecificity, completeHost, hostMatches, objectKey } from '@ambit/api';
+import { withUpperEscapes, withUpperPrefix } from '@ambit/policy';
 import { compareAge } from '../objects.ts';
 import { exportedTo } from '../visibility.ts';
 import { ADDRESSED_PORT } from './addressed-port.ts';
@@ -21,6 +15,7 @@ import type { RouteScope } from './compile.ts';
 import { allHold, describeConditions, matchRequestConditions, pathKeyOf } from './condition.ts';
 import { bodyBytes } from './direct-body.ts';
 import { compileHeaderOperations, hostOf } from './header-operations.ts';
+import { compilePathRegex } from './path-regex.ts';
 import { compileRetry } from './retry.ts';
 import type {
   ClusterRef,
@@ -115,7 +110,7 @@ function inOneSpelling(match: HttpMatchRequest): HttpMatchRequest {
   const { uri } = match;
   if (uri === undefined) return match;
   if ('exact' in uri) return { ...match, uri: { exact: withUpperEscapes(uri.exact) } };
-  return 'prefix' in uri ? { ...match, uri: { prefix: withUpperEscapes(uri.prefix) } } : match;
+  return 'prefix' in uri ? { ...match, uri: { prefix: withUpperPrefix(uri.prefix) } } : match;
 }
 
 function compileAction(
@@ -244,7 +239,7 @@ function redirectPath(
 function rewriteOf(rule: HttpRule, match: HttpMatchRequest | undefined): PathChange | undefined {
   const regexRewrite = rule.rewrite?.uriRegexRewrite;
   if (regexRewrite !== undefined) {
-    const compiled = compileRegex(regexRewrite.match);
+    const compiled = compilePathRegex(regexRewrite.match);
     if (compiled.kind === 'error') return undefined;
     return { kind: 'regex', regex: compiled.regex, rewrite: regexRewrite.rewrite };
   }

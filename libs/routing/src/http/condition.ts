@@ -4,6 +4,7 @@
  */
 import type { HttpMatchRequest, HttpRouteMatch, StringMatch } from '@ambit/api';
 import type { PathKey } from '@ambit/policy';
+import { compilePathMatch } from './path-regex.ts';
 import type { HttpRequestView } from './request.ts';
 import { queryParam } from './request.ts';
 import {
@@ -52,7 +53,10 @@ export function matchRequestConditions(match: HttpMatchRequest): readonly Condit
   const conditions: Condition[] = [];
   const { uri, ignoreUriCase } = match;
   if (uri !== undefined) {
-    const test = compileStringMatch(uri, { ignoreCase: ignoreUriCase && !('regex' in uri) });
+    const test =
+      'regex' in uri
+        ? compilePathMatch(uri.regex)
+        : compileStringMatch(uri, { ignoreCase: ignoreUriCase });
     conditions.push({
       words: `path ${describe(uri)}`,
       holds: (request) => test(request.path),
@@ -179,7 +183,7 @@ function pathPredicate({ path }: HttpRouteMatch): (request: HttpRequestView) => 
     case 'PathPrefix':
       return (request) => hasSegmentPrefix(request.path, path.value);
     case 'RegularExpression': {
-      const test = compileRegexMatch(path.value);
+      const test = compilePathMatch(path.value);
       return (request) => test(request.path);
     }
   }

@@ -54,7 +54,7 @@ describe('hasSegmentPrefix', () => {
 });
 
 describe('percent-encoding in an HTTPRoute', () => {
-  for (const type of ['Exact', 'PathPrefix'] as const) {
+  for (const type of ['Exact', 'PathPrefix', 'RegularExpression'] as const) {
     it(`is one however it is spelled: ${type}`, () => {
       const matches = [routeMatch({ type, value: '/caf%c3%a9' })];
       const routes = [routeRule('reviews', { name: 'cafe', matches })];

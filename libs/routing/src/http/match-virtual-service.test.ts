@@ -32,6 +32,8 @@ const cases: readonly [string, Partial<HttpMatchRequest>, HttpRequestView, boole
   ['a prefix of another case', { uri: { prefix: '/foo' } }, request({ path: '/FOO' }), false],
   ['escapes as they came', { uri: { exact: '/%c3%a9' } }, request({ path: '/%C3%A9' }), true],
   ['a prefix of escapes', { uri: { prefix: '/%c3' } }, request({ path: '/%C3%A9' }), true],
+  ['a prefix of half an escape', { uri: { prefix: '/%c' } }, request({ path: '/%C3' }), true],
+  ['a regex of escapes', { uri: { regex: '/%c3.*' } }, request({ path: '/%C3%A9' }), true],
   [
     'a prefix, case ignored',
     { uri: { prefix: '/foo' }, ignoreUriCase: true },

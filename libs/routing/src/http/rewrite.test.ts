@@ -76,6 +76,15 @@ describe('replacing a prefix by segments', () => {
 });
 
 describe('rewrite of a VirtualService', () => {
+  it('replaces percent-encoding in whatever case it is written', () => {
+    const uriRegexRewrite = { match: '/x%2f(.*)', rewrite: '/\\1' };
+    const rule = toSubset('v1', { rewrite: { uriRegexRewrite } });
+    const table = compileHttpRoutes(routeInput({ virtualServices: [virtualService([rule])] }));
+    const decision = matchHttp(table, request({ path: '/x%2Fa' }));
+    assert.ok(decision.kind === 'route');
+    assert.equal(rewritePath('/x%2Fa', decision.action.path), '/a');
+  });
+
   for (const [title, match, path, expected] of [
     ['a prefix replaces what it matched', { uri: { prefix: '/a' } }, '/a/b', '/new/b'],
     ['an exact path is replaced whole', { uri: { exact: '/a/b' } }, '/a/b', '/new'],
