@@ -11,6 +11,8 @@ type Json = Readonly<Record<string, unknown>>;
 const SELECTOR = { matchLabels: { app: 'reviews' } };
 const TARGETS = [{ group: '', kind: 'Service', name: 'reviews' }];
 const ALL = [{ from: [], to: [], when: [] }];
+const REV = 'istio.io/rev';
+const OURS = { 'istio.io/dataplane-mode': 'ambient', [REV]: 'ambit' };
 
 function written(kind: string, spec: unknown, annotations: Json = {}): Json {
   const metadata = { namespace: 'shop', name: 'p', uid: 'u1', annotations };
@@ -179,6 +181,77 @@ describe('a refused policy of which no version was ever accepted', () => {
     assert.ok(standIn);
     assert.equal(throughWaypoint(standIn).isAllowed, true);
   });
+
+  for (const [said, whose, policies] of [
+    ['istio-1-24', "another mesh's", []],
+    ['ambit', 'its own', ['shop/p']],
+    [undefined, 'of both', ['shop/p']],
+    [7, 'whose nobody can tell', ['shop/p']],
+  ] as const) {
+    it(`closes nothing of this mesh where it is another's: ${whose}`, () => {
+      const labels = said === undefined ? {} : { [REV]: said };
+      const rules = [{ to: [{ operation: { paths: ['/a b'] } }] }];
+      const metadata = { namespace: 'shop', name: 'p', uid: 'u1', labels };
+      const refused = {
+        ...policy({ selector: SELECTOR, action: 'DENY', rules }),
+        metadata,
+      };
+      assert.equal(parseObject(refused).object, undefined, 'it is refused');
+      const standIn = standInFor(refused);
+      assert.ok(standIn !== undefined && isStandIn(standIn));
+      const model = new MeshModel({ ...OPTIONS, revision: 'ambit' });
+      // Of the namespace the label says whose its pods are, and nothing of policies.
+      const shop = { ...AMBIENT, metadata: { ...AMBIENT.metadata, labels: OURS } } as MeshObject;
+      model.apply({ upserts: [shop, REVIEWS, standIn] });
+      const address = model.outputs.addresses.get('Kubernetes//Pod/shop/reviews');
+      assert.ok(address?.kind === 'workload');
+      assert.deepEqual(address.workload.authorizationPolicies, policies);
+    });
+  }
+
+  const OTHERS = 'w.shop.svc.cluster.local';
+  for (const [gatewayRev, namespaceRev, hostname] of [
+    ['istio-1-24', 'ambit', OTHERS],
+    [undefined, 'istio-1-24', OTHERS],
+    ['ambit', 'istio-1-24', 'nobody.invalid'],
+    [undefined, 'ambit', 'nobody.invalid'],
+  ] as const) {
+    it(`sends callers to ${hostname} for a bad binding, with ${gatewayRev} in ${namespaceRev}`, () => {
+      const labels = gatewayRev === undefined ? {} : { [REV]: gatewayRev };
+      const annotations = { 'ambient.istio.io/waypoint-inbound-binding': 'PROXY/abc' };
+      const standIn = standInFor({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'Gateway',
+        metadata: { namespace: 'shop', name: 'w', uid: 'u1', labels, annotations },
+        spec: {
+          gatewayClassName: 'istio-waypoint',
+          listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
+        },
+      });
+      assert.ok(standIn);
+      const uses = { ...OURS, [REV]: namespaceRev, 'istio.io/use-waypoint': 'w' };
+      const model = new MeshModel({ ...OPTIONS, revision: 'ambit' });
+      model.apply({
+        upserts: [
+          object({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels: uses } }),
+          object({
+            apiVersion: 'v1',
+            kind: 'Service',
+            metadata: { namespace: 'shop', name: 'reviews' },
+            spec: { clusterIP: '10.1.0.1', ports: [{ port: 80 }] },
+          }),
+          standIn,
+        ],
+      });
+      const found = model.outputs.addresses.get('shop/reviews.shop.svc.cluster.local');
+      assert.ok(found?.kind === 'service');
+      const { destination } = found.service.waypoint ?? {};
+      assert.deepEqual(destination, {
+        kind: 'hostname',
+        hostname: { namespace: 'shop', hostname },
+      });
+    });
+  }
 
   const CLASS = { ...GATEWAY, kind: 'GatewayClass', name: 'istio-waypoint' };
   for (const [namespace, isAllowed, because] of [

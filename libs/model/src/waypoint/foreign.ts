@@ -2,12 +2,12 @@
  * Waypoints of another mesh in the same cluster: Gateways of a waypoint's class whose revision is not ours. Callers that a label
  * sends there are sent there, as the other mesh sends its callers to ours; everything else about them is the other mesh's.
  */
-import type { Gateway, GatewayClass } from '@ambit/api';
+import { type Gateway, type GatewayClass, STAND_IN } from '@ambit/api';
 import type { Collection } from '../graph/collection.ts';
 import { classKey, type ModelOptions, objectKey } from '../objects/keys.ts';
 import { HBONE_PORT } from '../objects/labels.ts';
 import type { GatewayAddress } from '../types.ts';
-import { type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
+import { addressOfParts, type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
 
 export interface KnownWaypoints {
   readonly sources: {
@@ -19,7 +19,7 @@ export interface KnownWaypoints {
   readonly waypoints: Collection<WaypointDefinition>;
 }
 
-/** `key`: `namespace/name`. Undefined for ours, for one that is not there, and for what is no waypoint. */
+/** `key`: `namespace/name`; where it is stood in for, by the Service of its name. Undefined for ours, for one that is not there, and for what is no waypoint. */
 export function foreignWaypoint(
   key: string,
   { sources, options, waypoints }: KnownWaypoints,
@@ -30,7 +30,11 @@ export function foreignWaypoint(
   const gateway = sources.gateways.get(name);
   if (gateway === undefined) return undefined;
   const gatewayClass = sources.gatewayClasses.get(classKey(gateway));
-  return waypointFromGateway(gateway, gatewayClass, options);
+  const waypoint = waypointFromGateway(gateway, gatewayClass, options);
+  if (gateway.metadata.annotations[STAND_IN] === undefined) return waypoint;
+  // It names nobody, which is for our own: what another mesh makes of its annotations is that mesh's affair.
+  const { destination } = addressOfParts(gateway, options);
+  return waypoint && { ...waypoint, address: { ...waypoint.address, destination } };
 }
 
 /**

@@ -151,6 +151,12 @@ export function waypointFromGateway(
   };
 }
 
+/** Where the Service of its name is. */
+export function addressOfParts({ metadata }: Gateway, options: ModelOptions): GatewayAddress {
+  const names = { serviceAccount: accountOf(metadata), partName: metadata.name };
+  return definitionOf(metadata, names, options).address;
+}
+
 /** The waypoint of a namespace that nobody wrote a Gateway for. */
 export function onDemandWaypoint(namespace: string, options: ModelOptions): WaypointDefinition {
   const name = ON_DEMAND_NAME;

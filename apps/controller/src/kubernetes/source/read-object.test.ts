@@ -80,6 +80,32 @@ describe('readObject', () => {
     assert.ok(other.kind === 'refused' && other.inForce === undefined);
   });
 
+  it('keeps an accepted version under the revision that is written now', () => {
+    const good = FOLLOWED.find(({ kind }) => kind === 'VirtualService') as KubeObject;
+    const of = (rev: string | undefined, rest: Json = {}): KubeObject => {
+      const labels = { app: 'a', ...(rev === undefined ? {} : { 'istio.io/rev': rev }) };
+      return { ...good, ...rest, metadata: { ...good.metadata, uid: '1', labels } } as KubeObject;
+    };
+    const accepted = read(of(undefined));
+    assert.ok(accepted.kind === 'accepted');
+    let now: ReadObject = accepted;
+    for (const rev of ['istio-1-24', 'ambit', undefined]) {
+      now = read(of(rev, { spec: 1 }), now);
+      assert.ok(now.kind === 'refused' && !now.isStandIn);
+      assert.deepEqual(now.inForce?.metadata.labels, of(rev).metadata.labels);
+      assert.deepEqual(
+        now.inForce?.kind === 'VirtualService' && now.inForce.spec,
+        accepted.object.kind === 'VirtualService' && accepted.object.spec,
+      );
+    }
+    const pod = FOLLOWED.find(({ kind }) => kind === 'Pod') as KubeObject;
+    const held = read({ ...pod, metadata: { ...pod.metadata, uid: '1' } } as KubeObject);
+    assert.ok(held.kind === 'accepted');
+    const metadata = { ...pod.metadata, uid: '1', labels: { 'istio.io/rev': 'x' } };
+    const spoiltPod = read({ ...pod, metadata, spec: 1 } as unknown as KubeObject, held);
+    assert.ok(spoiltPod.kind === 'refused' && spoiltPod.inForce === held.object);
+  });
+
   it('takes no policy that says of itself that it stands in, or where', () => {
     for (const name of ['ambit.io/stand-in', 'ambit.io/stand-in-anywhere']) {
       const found = read({

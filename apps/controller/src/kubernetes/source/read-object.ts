@@ -7,6 +7,7 @@
 import { type Finding, type MeshObject, parseObject } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 
+import { underRevisionOf } from '../../source/revision.ts';
 import { standInFor } from '../../source/stand-in.ts';
 import type { FollowedKind } from './followed-kinds.ts';
 import type { SharedValues } from './shared-values.ts';
@@ -79,7 +80,8 @@ function refused(
   context: ReadContext,
 ): ReadObject {
   const uid = object.metadata.uid ?? '';
-  const accepted = acceptedBefore(uid, context.before) ?? context.lastAccepted();
+  const earlier = acceptedBefore(uid, context.before) ?? context.lastAccepted();
+  const accepted = earlier && underRevisionOf(object, earlier);
   const inForce = accepted ?? standInFor(trimmed);
   const isStandIn = accepted === undefined && inForce !== undefined;
   const generation = generationOf(object);

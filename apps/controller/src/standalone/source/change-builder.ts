@@ -2,6 +2,7 @@
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 
 import type { KeyFindings, SourceChange } from '../../source/config-source.ts';
+import { underRevisionOf } from '../../source/revision.ts';
 import { standInFor } from '../../source/stand-in.ts';
 import type { EntryMerge } from './entry-merge.ts';
 import type { LastGood } from './last-good.ts';
@@ -42,12 +43,17 @@ export function buildChange(input: ChangeInput): SourceChange {
       lastGood.accept(path, winner.what.object);
       continue;
     }
+    const { written = {} } = winner.what;
     const earlier = lastGood.of(key);
-    if (earlier !== undefined) {
-      upserts.push(earlier);
-      lastGood.accept(path, earlier);
-    } else if (!lastGood.has(key)) {
-      const standIn = standInFor(winner.what.written ?? {});
+    const kept = earlier ?? lastGood.accepted(key);
+    if (kept !== undefined) {
+      const now = underRevisionOf(written, kept);
+      if (earlier !== undefined || now !== kept) {
+        upserts.push(now);
+        lastGood.accept(path, now);
+      }
+    } else {
+      const standIn = standInFor(written);
       if (standIn !== undefined) upserts.push(standIn);
       // What stood in for a version that could refuse goes with it.
       else if (input.stoodIn.has(key)) removes.push(key);

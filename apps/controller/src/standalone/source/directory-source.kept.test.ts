@@ -70,6 +70,23 @@ describe('what DirectorySource keeps of objects', () => {
     await view.waitFor(() => view.objects.get(key) === 'stand-in ALLOW 0', 'stood in for');
   });
 
+  it('keeps the version before an edit under the revision that is written now', async () => {
+    const key = 'AuthorizationPolicy/n/p';
+    write('a/p.yaml', policy('{action: DENY, rules: [{}]}'));
+    const view = new View();
+    const source = sourceOf(['a']);
+    const revisions: unknown[] = [];
+    await source.start((change) => {
+      for (const { metadata } of change.upserts) revisions.push(metadata.labels['istio.io/rev']);
+      view.take(change);
+    });
+    const edit = policy('{rulez: []}');
+    write('a/p.yaml', edit.replace('namespace: n', 'namespace: n, labels: {istio.io/rev: x}'));
+    await view.waitFor(() => view.refused.has(key), 'refused');
+    assert.equal(view.objects.get(key), 'DENY 1');
+    assert.deepEqual(revisions, [undefined, 'x']);
+  });
+
   it('stands in for a policy that was never accepted, until it is right, or gone, or refuses nothing', async () => {
     const key = 'AuthorizationPolicy/n/p';
     write('a/p.yaml', policy('{action: DENY, rulez: []}'));

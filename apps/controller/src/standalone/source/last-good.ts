@@ -68,9 +68,9 @@ export class LastGood {
     else this.#accepted.set(key, { path, object });
   }
 
-  /** Whether a version was accepted since the start. */
-  has(key: ObjectKey): boolean {
-    return this.#accepted.has(key);
+  /** The version that was accepted since the start. */
+  accepted(key: ObjectKey): MeshObject | undefined {
+    return this.#accepted.get(key)?.object;
   }
 
   accept(path: string, object: MeshObject): void {
