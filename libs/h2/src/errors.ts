@@ -98,3 +98,8 @@ export function goawayError(number: ErrorNumber, debug: string, side: ErrorSide)
   const message = `the peer ended the connection with ${errorName(number)}${text}`;
   return new H2Error('H2_GOAWAY', message, { side, number });
 }
+
+/** This end has ended it. */
+export function closedHere(): H2Error {
+  return new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' });
+}

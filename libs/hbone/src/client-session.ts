@@ -15,6 +15,15 @@ import {
   type ResponseSink,
 } from '@ambit/h2';
 import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
+import {
+  abortReason,
+  endedForAll,
+  isOverdue,
+  lost,
+  noAnswer,
+  requireOk,
+  silent,
+} from './connect-errors.ts';
 import { fromH2Error, HboneError } from './errors.ts';
 import { GivenUp, type GivenUpOptions } from './given-up.ts';
 import { CLIENT_LIMITS, fieldsOf, headersOf, KEEP_ALIVE, transportOf } from './session.ts';
@@ -270,15 +279,7 @@ export class ClientSession {
   #whyClosed(error: MeshError | undefined): Error {
     if (this.#session.goaway?.code === ERROR.ENHANCE_YOUR_CALM) {
       // Too much was asked by all that share the session, and nothing of this caller was sent: it may be asked again.
-      return new HboneError(
-        'HBONE_REFUSED_STREAM',
-        'the peer ended the tunnel: too much at a time',
-        {
-          side: 'upstream',
-          retryable: true,
-          cause: error,
-        },
-      );
+      return endedForAll(error);
     }
     const reason = this.#failure ?? error;
     const mapped = reason === undefined ? undefined : fromH2Error(reason, 'upstream');
@@ -304,49 +305,4 @@ export class ClientSession {
     }
     return lost('the tunnel was lost before the peer answered');
   }
-}
-
-function noAnswer(): HboneError {
-  return new HboneError('HBONE_RESPONSE_TIMEOUT', 'the peer did not answer CONNECT in time', {
-    side: 'upstream',
-  });
-}
-
-function silent(): HboneError {
-  return new HboneError('HBONE_TUNNEL_LOST', 'the peer answers neither CONNECT nor PING', {
-    side: 'upstream',
-    retryable: true,
-  });
-}
-
-function isOverdue(error: unknown): boolean {
-  return error instanceof HboneError && error.code === 'HBONE_RESPONSE_TIMEOUT';
-}
-
-/** What the statuses mean for the person who reads the log of the side that dialled. */
-const HINTS: ReadonlyMap<number, string> = new Map([
-  [400, ', the peer does not serve this address'],
-  [401, ', refused by the policy of the destination'],
-  [503, ', the peer could not reach the destination'],
-]);
-
-function requireOk({ status }: ResponseHead): void {
-  if (status !== 200) {
-    const hint = HINTS.get(status) ?? '';
-    throw new HboneError('HBONE_STATUS', `http status: ${status}${hint}`, {
-      side: 'upstream',
-      status,
-    });
-  }
-}
-
-function lost(message: string): HboneError {
-  return new HboneError('HBONE_TUNNEL_LOST', message, { side: 'upstream' });
-}
-
-function abortReason(signal: Cancellation | undefined): Error {
-  const reason: unknown = signal?.reason;
-  return reason instanceof MeshError
-    ? reason
-    : new HboneError('HBONE_ABORTED', 'the caller went away', { side: 'downstream' });
 }

@@ -6,7 +6,7 @@
  */
 import { type Clock, type ErrorSide, MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
-import { goawayError, H2Error, peerGone, protocolError } from '../errors.ts';
+import { closedHere, goawayError, H2Error, peerGone, protocolError } from '../errors.ts';
 import { ERROR, type ErrorNumber, STREAM_ID_MAX } from '../frames/protocol.ts';
 import { type AlarmKind, Alarms } from './alarms.ts';
 import { type H2Counters, newH2Counters } from './counters.ts';
@@ -399,8 +399,4 @@ export abstract class Lifecycle {
       this.endIfDone();
     }
   }
-}
-
-function closedHere(): H2Error {
-  return new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' });
 }
