@@ -246,8 +246,9 @@ function guardFor(
   const definition = (key: string): WaypointDefinition | undefined => definitionFor(key, inputs);
   if (isGatewayProxy(workload, inputs)) {
     if (behindAgentOf(workload, inputs) === undefined) return undefined;
-    // Its agent stands before it, and what needs the request nobody decides there: nobody gets in.
-    return guardOf({ attachment, memberships: {}, services: [], targeted: [], definition });
+    // Its agent stands before it, and what a waypoint should decide nobody decides there: nobody gets in, at the one port that all calls come to.
+    const targeted = targetedAtProxy(workload, inputs, serviceBindings);
+    return guardOf({ attachment, memberships: {}, services: [], targeted, definition });
   }
   const memberships = inputs.memberships.get(workload.uid) ?? {};
   const services = ownMemberships(workload, memberships).flatMap((key) => {
@@ -265,6 +266,19 @@ function guardFor(
     ...(ownDefinition === undefined ? {} : { own: ownDefinition }),
     definition,
   });
+}
+
+/** Refusing policies on the Gateway of a proxy behind its agent, and on its own Services. */
+function targetedAtProxy(
+  workload: WorkloadSpec,
+  { waypoints, sources, policies, memberships }: AddressInputs,
+  serviceBindings: Collection<ServiceBinding>,
+): readonly ObjectKey[] {
+  const definition = waypoints.get(workload.gateway ?? '');
+  const atGateway =
+    definition === undefined ? NO_NEEDS : gatewayPolicies(definition, sources, policies);
+  const own = ownMemberships(workload, memberships.get(workload.uid));
+  return [...atGateway.hard, ...own.flatMap((key) => serviceBindings.get(key)?.targeted ?? [])];
 }
 
 function deriveMeshServices(

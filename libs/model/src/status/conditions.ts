@@ -96,6 +96,11 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
   }
 }
 
+/** Of a policy for what goes through a proxy behind its agent, where no guard refuses callers for it. */
+export function openText(waypoint: string, subject: string): string {
+  return `waypoint ${waypoint} for ${subject} is a proxy behind its agent, which gets no policies of this mesh: nobody judges by this one, and callers go on`;
+}
+
 export function warning(code: string, path: string, message: string, fix?: string): Finding {
   return { code, severity: 'warning', path, message, ...(fix === undefined ? {} : { fix }) };
 }

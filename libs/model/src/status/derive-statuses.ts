@@ -18,6 +18,7 @@ import { fallbackFindings } from '../waypoint/fallback.ts';
 import { readBypass } from '../workload/bypass.ts';
 import { condition, warning } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
+import { deriveStandings } from './standings.ts';
 import {
   acceptedCondition,
   REACHED_BY_NAMESPACE,
@@ -25,7 +26,6 @@ import {
   type Reached,
   type StatusContext,
   type StatusParts,
-  type WaypointStanding,
 } from './status-context.ts';
 import {
   authorizationPolicyStatus,
@@ -158,51 +158,6 @@ function deriveReached(graph: Graph, derived: Derived): Collection<Reached> {
     })
     .addIndex(REACHED_BY_POLICY, (reached) => reached.selectedBy)
     .addIndex(REACHED_BY_NAMESPACE, (reached) => [reached.namespace]);
-}
-
-function deriveStandings(graph: Graph, derived: Derived): Collection<readonly WaypointStanding[]> {
-  interface Cause extends WaypointStanding {
-    readonly because: readonly string[];
-  }
-  const ofServices = graph.flatMap('service-causes', derived.serviceBindings, (binding, key) =>
-    causeOf(`service:${key}`, binding, key, derived),
-  );
-  const ofWorkloads = graph.flatMap('workload-causes', derived.workloadBindings, (binding, uid) => {
-    // A selector policy that services carry to a waypoint need not also be carried by pod address.
-    const subject = derived.workloadSpecs.get(uid)?.object ?? uid;
-    return causeOf(`workload:${uid}`, binding, subject, derived);
-  });
-  const causes = graph
-    .merge<Cause>('waypoint-causes', [ofServices, ofWorkloads])
-    .addIndex('because', (cause) => cause.because);
-  return graph.group('standings', causes, 'because', (members) => {
-    const distinct = new Map<string, WaypointStanding>();
-    for (const { waypoint, reason, subject, isReady } of members) {
-      const id = `${waypoint} ${reason} ${isReady}`;
-      if (!distinct.has(id)) distinct.set(id, { waypoint, reason, subject, isReady });
-    }
-    return [...distinct.values()];
-  });
-}
-
-function causeOf(
-  id: string,
-  binding: {
-    readonly reason: string;
-    readonly waypoint?: string;
-    readonly because: readonly string[];
-  },
-  subject: string,
-  { readyGateways, waypoints }: Derived,
-): readonly (readonly [string, WaypointStanding & { readonly because: readonly string[] }])[] {
-  const { waypoint = '', because } = binding;
-  if (because.length === 0) return [];
-  const definition = waypoints.get(waypoint);
-  const isBound = binding.reason === 'Bound';
-  const reason = isBound && definition?.behindAgent !== undefined ? 'BehindAgent' : binding.reason;
-  const isReady =
-    isBound && (readyGateways.get(waypoint) === true || definition?.isUnmanaged === true);
-  return [[id, { waypoint, reason, subject, isReady, because }]];
 }
 
 /** Who opened it, why and until when is said for as long as the annotations are there. */

@@ -5,7 +5,7 @@ import type { Collection } from '../graph/collection.ts';
 import { targetBucket } from '../objects/sources.ts';
 import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
-import { BINDING_REASONS, bindingText, condition } from './conditions.ts';
+import { BINDING_REASONS, bindingText, condition, openText } from './conditions.ts';
 import type { Uncaptured } from './uncaptured.ts';
 import type { BehindForeign } from './unjudged.ts';
 
@@ -22,6 +22,8 @@ export interface WaypointStanding {
   readonly reason: string;
   readonly subject: string;
   readonly isReady: boolean;
+  /** The object is a policy that nobody judges by on this way, and no guard refuses callers for it. */
+  readonly isOpen: boolean;
 }
 
 /** A workload that policies may concern. */
@@ -82,12 +84,12 @@ export function waypointConditions(
   if (found.length === 0) return [];
   // A workload whose services carry it to the waypoint may have no way by its own address.
   const bound = found.filter(({ reason }) => reason === 'Bound');
-  const broken = found.find(
-    ({ reason }) => reason !== 'Bound' && reason !== 'UnsupportedTrafficType',
-  );
+  const broken =
+    found.find(({ isOpen }) => isOpen) ??
+    found.find(({ reason }) => reason !== 'Bound' && reason !== 'UnsupportedTrafficType');
   const worst = broken ?? bound.find(({ isReady }) => !isReady) ?? bound[0] ?? found[0];
   if (worst === undefined) return [];
-  const { reason, waypoint, subject, isReady } = worst;
+  const { reason, waypoint, subject, isReady, isOpen } = worst;
   if (reason === 'Bound') {
     return [
       isReady
@@ -108,6 +110,8 @@ export function waypointConditions(
     ];
   }
   const code = BINDING_REASONS[reason as keyof typeof BINDING_REASONS];
-  const text = bindingText(reason as BindingReason, waypoint, subject);
+  const text = isOpen
+    ? openText(waypoint, subject)
+    : bindingText(reason as BindingReason, waypoint, subject);
   return [condition('WaypointReady', 'False', code, text, generation)];
 }

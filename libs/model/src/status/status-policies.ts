@@ -22,7 +22,7 @@ import {
   waypointConditions,
 } from './status-context.ts';
 import { uncapturedFindings } from './uncaptured.ts';
-import { hiddenCallers, unjudgedWaypoints, unmadeTargets } from './unjudged.ts';
+import { hiddenCallers, openBehindAgent, unjudgedWaypoints, unmadeTargets } from './unjudged.ts';
 
 export function authorizationPolicyStatus(
   policy: AuthorizationPolicy,
@@ -55,6 +55,7 @@ export function authorizationPolicyStatus(
   findings.push(...unjudgedWaypoints(policy, derived));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
+    findings.push(...openBehindAgent(context.standings(key)));
   }
   const missing = missingTargets(policy, derived);
   for (const target of missing) {

@@ -20,13 +20,15 @@ import type { Condition } from '../types.ts';
 import { foreignWaypoint } from '../waypoint/foreign.ts';
 import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
-import { condition, listKeys, warning } from './conditions.ts';
+import { condition, listKeys, openText, warning } from './conditions.ts';
+import type { WaypointStanding } from './status-context.ts';
 
 /** Codes of the findings, and the reasons that `Enforced` gives for them. */
 export const UNJUDGED = {
   CALLER_HIDDEN: 'CallerHidden',
   WAYPOINT_NOT_MADE: 'WaypointNotMade',
   WAYPOINT_UNJUDGED: 'WaypointUnjudged',
+  WAYPOINT_BEHIND_AGENT: 'WaypointBehindAgent',
 } as const satisfies Readonly<Record<string, string>>;
 
 export type UnjudgedReason = (typeof UNJUDGED)[keyof typeof UNJUDGED];
@@ -195,13 +197,25 @@ export function unjudgedWaypoints(
       workload !== undefined &&
       isInMesh(workload, derived) &&
       runsWaypoint(workload, derived) &&
-      behindAgentOf(workload, derived) === undefined;
-    return isOpen ? [workload.object] : [];
+      (behindAgentOf(workload, derived) === undefined || !info.isEnforcing);
+    return isOpen ? [workload] : [];
   });
   if (pods.length === 0) return [];
-  const message = `${listKeys(pods.sort())} runs a waypoint, before which no waypoint stands, so nobody judges calls to itself`;
+  const isBehindAgent = pods.some((pod) => behindAgentOf(pod, derived) !== undefined);
+  const names = listKeys(pods.map(({ object }) => object).sort());
+  const message = `${names} runs a waypoint, before which no waypoint stands, so nobody judges calls to itself`;
   const fix = 'target the waypoint by spec.targetRefs, or what stands behind it';
-  return [warning('WAYPOINT_UNJUDGED', 'spec.selector', message, fix)];
+  const code = isBehindAgent ? 'WAYPOINT_BEHIND_AGENT' : 'WAYPOINT_UNJUDGED';
+  return [warning(code, 'spec.selector', message, fix)];
+}
+
+/** Of a policy that a proxy behind its agent should judge by, where no guard refuses callers for it. */
+export function openBehindAgent(standings: readonly WaypointStanding[]): readonly Finding[] {
+  const open = standings.find(({ isOpen }) => isOpen);
+  if (open === undefined) return [];
+  const fix = `give ${open.subject} a waypoint of this mesh (label ${USE_WAYPOINT}), or let the proxy judge`;
+  const text = openText(open.waypoint, open.subject);
+  return [warning('WAYPOINT_BEHIND_AGENT', 'spec', text, fix)];
 }
 
 /** Targets before which nobody of this mesh stands, because nothing is made in a namespace of another's. */
