@@ -16,10 +16,7 @@ export function revisionOf(written: Json): MeshObject['metadata']['labels'] {
 }
 
 /** An earlier version under the revision that the refused one has. Of pods and namespaces every label is part of what they are. */
-export function underRevisionOf(
-  written: Json,
-  accepted: MeshObject,
-): MeshObject {
+export function underRevisionOf(written: Json, accepted: MeshObject): MeshObject {
   const said = revisionOf(written)[REVISION];
   const { metadata } = accepted;
   if (metadata.labels[REVISION] === said || !isOfMesh(accepted)) return accepted;
