@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { explain } from './explain.ts';
-import { GATEWAY, podYaml, SHOP, serviceYaml, snapshotOf } from './testing.ts';
+import {
+  boundSnapshotOf,
+  GATEWAY,
+  podYaml,
+  SHOP,
+  serviceYaml,
+  snapshotOf,
+  WAYPOINT,
+} from './testing.ts';
 
 const LABELS =
   '{app: front, istio.io/dataplane-mode: ambient, gateway.networking.k8s.io/gateway-name: waypoint}';
@@ -59,5 +67,51 @@ describe('explain, through a waypoint behind its agent', () => {
     assert.equal(at(15_088).verdict, 'refused');
     assert.match(JSON.stringify(at(15_088).hop), /could claim to be anybody/);
     assert.equal(at(8080).verdict, 'allowed');
+  });
+
+  const OTHER = `${BEHIND.replace(/annotations: \{[^}]*\}, /, '').replace('istio-waypoint', 'other')}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: other}
+spec: {controllerName: example.com/proxies}
+`;
+  for (const [binding, verdict, said] of [
+    ['PROXY/15088', 'allowed', /hands it over/],
+    ['proxy/15088', 'refused', /InvalidBinding.*GatewayClass\/other/],
+    ['', 'refused', /InvalidBinding/],
+  ] as const) {
+    it(`says ${verdict} where its class says "${binding}", as its agent does`, () => {
+      const { verdict: found, hop } = explain(ASKED, boundSnapshotOf(binding, SHOP, FRONT, OTHER));
+      assert.equal(found, verdict);
+      assert.match(JSON.stringify(hop), said);
+    });
+  }
+});
+
+describe('explain, with a name that is no host', () => {
+  const NUMBERED = `${SHOP}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: "2024", labels: {istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint, istio.io/use-waypoint-namespace: shop}}
+${serviceYaml('reviews', '10.96.0.7').replace('namespace: shop', 'namespace: "2024"')}
+${podYaml('reviews-1', '10.0.0.77', { namespace: '"2024"' })}`;
+  const ALL = GATEWAY.replace('HBONE}', 'HBONE, allowedRoutes: {namespaces: {from: All}}}');
+  const ask = (more: object) =>
+    explain(
+      { source: 'shop/client-1', destination: 'reviews.2024', ...more },
+      snapshotOf(NUMBERED, ALL, WAYPOINT),
+    );
+
+  it('is refused by the waypoint where it becomes the Host', () => {
+    const { verdict, hop } = ask({ path: '/' });
+    assert.equal(verdict, 'refused');
+    assert.match(JSON.stringify(hop), /"status":400/);
+  });
+
+  it('is allowed where another Host is written, and where nothing is asked by HTTP', () => {
+    assert.equal(ask({ path: '/', headers: { host: 'reviews' } }).verdict, 'allowed');
+    assert.equal(ask({}).verdict, 'allowed');
   });
 });

@@ -1,6 +1,6 @@
 /** A small mesh from YAML for tests, through the real parser, the real model and the snapshot's JSON. */
 import assert from 'node:assert/strict';
-import { type MeshObject, parseObject, parseYaml } from '@ambit/api';
+import { INBOUND_BINDING, type MeshObject, parseObject, parseYaml } from '@ambit/api';
 import { type DecodedSnapshot, decodeSnapshot, encodeSnapshot, MeshModel } from '@ambit/model';
 
 const OPTIONS = {
@@ -33,12 +33,29 @@ export function bypassedSnapshotOf(
   return snapshotFrom(new MeshModel(OPTIONS), texts, [namespace]);
 }
 
+/** With classes that say in these words how proxies take tunnels, past the parser: as a stand-in of a refused one has it. */
+export function boundSnapshotOf(binding: string, ...texts: readonly string[]): DecodedSnapshot {
+  const upserts = texts.flatMap(objectsOf).map((object) => {
+    if (object.kind !== 'GatewayClass') return object;
+    const annotations = { [INBOUND_BINDING]: binding };
+    return { ...object, metadata: { ...object.metadata, annotations } };
+  });
+  return snapshotWith(new MeshModel(OPTIONS), upserts);
+}
+
 function snapshotFrom(
   model: MeshModel,
   texts: readonly string[],
   bypassed: readonly string[] = [],
 ): DecodedSnapshot {
-  const upserts = texts.flatMap(objectsOf);
+  return snapshotWith(model, texts.flatMap(objectsOf), bypassed);
+}
+
+function snapshotWith(
+  model: MeshModel,
+  upserts: readonly MeshObject[],
+  bypassed: readonly string[] = [],
+): DecodedSnapshot {
   model.apply({ upserts, bypassed: { add: bypassed } });
   const json = encodeSnapshot(model.outputs, { ...OPTIONS, takenAtMs: 0 });
   return decodeSnapshot(JSON.parse(JSON.stringify(json)));

@@ -5,7 +5,7 @@
  * have policies of their own, each decides once it is chosen.
  */
 import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
-import { serviceKey } from '@ambit/routing';
+import { parseAuthority, serviceKey } from '@ambit/routing';
 import { foldBranches } from './branches.ts';
 import { callerIdentity } from './caller.ts';
 import { tunnelArrives } from './destination-hop.ts';
@@ -40,22 +40,58 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   const context: WaypointContext = { ...arrival, view, mesh };
   const target = view.target(authority, caller.workload?.namespace ?? '');
   if (target.kind === 'unknown') return endsRefused(head, { text: target.text, status: 400 });
-  if (waypoint.applicationTunnel !== undefined) {
-    const ip = waypoint.addresses[0] ?? '';
-    const atAgent = tunnelArrives({ local: waypoint, authority, ip, peer: caller }, mesh);
-    if (atAgent.end?.outcome !== 'arrives') return atAgent;
-    const steps = [...head.steps, ...atAgent.steps, note(`${BEHIND_AGENT}: ${UNKNOWN}`)];
-    return throughForeign({ ...head, steps }, target, context);
+  const isOwn = mesh.isOwn(reference);
+  // Not our program and captured: its agent ends the tunnel, whether it knows how to hand over or not.
+  if (!isOwn && waypoint.tunnelProtocol === 'HBONE' && !waypoint.nativeTunnel) {
+    return atAgent(head, target, context);
   }
-  if (!mesh.isOwn(reference)) {
+  if (!isOwn) {
     const steps = [...head.steps, note(`it is of another mesh: ${UNKNOWN}`)];
     return throughForeign({ ...head, steps }, target, context);
   }
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
+  const refused = protocol.isHttp ? badHost(known, context) : undefined;
+  if (refused !== undefined) return refused;
   return target.kind === 'workload'
     ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
     : toService(known, target, { ...context, isRequest: protocol.isHttp });
+}
+
+type KnownTarget = Exclude<WaypointTarget, { kind: 'unknown' }>;
+
+/** Of a proxy behind its agent. */
+function atAgent(head: HopHead, target: KnownTarget, context: WaypointContext): Hop {
+  const { waypoint, authority, caller, mesh } = context;
+  const ip = waypoint.addresses[0] ?? '';
+  const arrived = tunnelArrives({ local: waypoint, authority, ip, peer: caller }, mesh);
+  if (arrived.end?.outcome !== 'arrives') {
+    return { ...arrived, steps: [...arrived.steps, ...bindingSteps(waypoint)] };
+  }
+  const steps = [...head.steps, ...arrived.steps, note(`${BEHIND_AGENT}: ${UNKNOWN}`)];
+  return throughForeign({ ...head, steps }, target, context);
+}
+
+/** Why its agent hands nothing over, in the word of `Programmed` of its Gateway. */
+function bindingSteps({ guard, applicationTunnel }: Workload): HopHead['steps'] {
+  const unread = (guard?.because ?? []).find((key) => /^Gateway(?:Class)?\//.test(key));
+  return applicationTunnel !== undefined || unread === undefined
+    ? []
+    : [
+        note(
+          `InvalidBinding: ${unread} does not say how the proxy takes what its agent hands over`,
+        ),
+      ];
+}
+
+/** A client writes the name that it was given into Host. Undefined: it may, or what was asked for is a pod and no name. */
+function badHost(head: HopHead, { asked, isRequest }: WaypointContext): Hop | undefined {
+  const { authority } = asked;
+  if (!isRequest || authority.includes('/') || parseAuthority(authority) !== undefined) {
+    return undefined;
+  }
+  const text = `Host is refused with 400: "${authority.slice(0, 80)}" is no name and no address; write the header host`;
+  return endsRefused(head, { text, status: 400 });
 }
 
 /** What it decides is not in the snapshot; what the destination makes of it is. */
