@@ -123,6 +123,27 @@ function withAnnotations(object: MeshObject, annotations: Readonly<Record<string
   return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
+describe('a refused object beside another mesh', () => {
+  const findings = [{ code: 'X', severity: 'error', path: 'spec', message: 'is none' }] as const;
+  for (const [kind, revision, isTold] of [
+    ['VirtualService', 'theirs', false],
+    ['AuthorizationPolicy', 'theirs', false],
+    ['VirtualService', 'ambit', true],
+    ['VirtualService', undefined, true],
+    // Whose a Gateway is depends on its namespace too.
+    ['Gateway', 'theirs', true],
+  ] as const) {
+    it(`is ${isTold ? 'told of' : 'left alone'}: ${kind} of ${revision}`, () => {
+      const model = beside(namespace('shop', OURS));
+      const key = `${kind}/shop/x`;
+      const said = revision === undefined ? {} : { revision };
+      model.apply({ invalid: [{ key, findings }] });
+      model.apply({ invalid: [{ key, findings, ...said }] });
+      assert.equal(model.outputs.statuses.has(key), isTold);
+    });
+  }
+});
+
 describe('a waypoint that nobody wrote a Gateway for', () => {
   const reviews = service('reviews', '10.1.0.1');
   const moved = pod('a', '10.0.0.1', { labels: { ...AMBIENT, ...OURS } });

@@ -13,18 +13,25 @@ import type { Collection } from './graph/collection.ts';
 import { deepEqual } from './graph/deep-equal.ts';
 import { Graph } from './graph/graph.ts';
 import { keyOf, type ModelOptions, splitKey } from './objects/keys.ts';
-import { isForeign } from './objects/revision.ts';
+import { isForeign, isOfAnother } from './objects/revision.ts';
 import { createSources, type Sources, sourceOf } from './objects/sources.ts';
 import { deriveStatuses } from './status/derive-statuses.ts';
 import type { Address, MeshDelta, MeshOutputs } from './types.ts';
 import { deriveWaypoints } from './waypoint/derive-waypoints.ts';
+
+export interface RefusedVersion {
+  readonly key: ObjectKey;
+  readonly findings: readonly Finding[];
+  /** Its label `istio.io/rev`: of what is another mesh's nothing is said. */
+  readonly revision?: string;
+}
 
 export interface MeshBatch {
   /** Accepted objects. An object replaces the one of its key and clears what was refused under it. */
   readonly upserts?: readonly MeshObject[];
   readonly removes?: readonly ObjectKey[];
   /** Refused versions. The last accepted version of the same key stays in force. */
-  readonly invalid?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
+  readonly invalid?: readonly RefusedVersion[];
   /** What is to be said about accepted objects: warnings of validation. None clears what was said. */
   readonly notes?: readonly { readonly key: ObjectKey; readonly findings: readonly Finding[] }[];
   /** Objects of kinds that are known but not served; `removes` takes them away. */
@@ -149,7 +156,10 @@ export class MeshModel {
   #write(batch: MeshBatch): void {
     for (const key of batch.removes ?? []) this.#remove(key);
     for (const object of batch.upserts ?? []) this.#upsert(object);
-    for (const { key, findings } of batch.invalid ?? []) this.#sources.refused.set(key, findings);
+    for (const { key, findings, revision } of batch.invalid ?? []) {
+      const isOthers = isOfAnother(splitKey(key).kind, revision, this.#revision);
+      this.#sources.refused.set(key, isOthers ? undefined : findings);
+    }
     for (const { key, findings } of batch.notes ?? []) {
       this.#sources.notes.set(key, findings.length === 0 ? undefined : findings);
     }

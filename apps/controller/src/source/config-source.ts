@@ -10,12 +10,17 @@ export interface KeyFindings {
   readonly findings: readonly Finding[];
 }
 
+export interface RefusedVersion extends KeyFindings {
+  /** Its label `istio.io/rev`, where it has one that can be read. */
+  readonly revision?: string;
+}
+
 /** Removes come before everything else. */
 export interface SourceChange {
   readonly upserts: readonly MeshObject[];
   readonly removes: readonly ObjectKey[];
   /** Refused versions; whatever was accepted under the key before stays. */
-  readonly invalid: readonly KeyFindings[];
+  readonly invalid: readonly RefusedVersion[];
   /** Warnings about accepted objects; an empty list takes earlier ones back. */
   readonly notes: readonly KeyFindings[];
   readonly unsupported: readonly { readonly key: ObjectKey; readonly message: string }[];

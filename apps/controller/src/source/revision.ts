@@ -15,6 +15,12 @@ export function revisionOf(written: Json): MeshObject['metadata']['labels'] {
   return typeof said === 'string' ? { [REVISION]: said } : {};
 }
 
+/** The same for what is told of a refused version. */
+export function saidRevision(written: Json): { readonly revision?: string } {
+  const { [REVISION]: revision } = revisionOf(written);
+  return revision === undefined ? {} : { revision };
+}
+
 /** An earlier version under the revision that the refused one has. Of pods and namespaces every label is part of what they are. */
 export function underRevisionOf(written: Json, accepted: MeshObject): MeshObject {
   const said = revisionOf(written)[REVISION];

@@ -33,6 +33,14 @@ const OF_THE_CLUSTER: ReadonlySet<MeshObject['kind']> = new Set<MeshObject['kind
  * that a policy holds while its namespace moves from one to the other. Whose a Gateway is depends on its namespace too.
  */
 export function isForeign({ kind, metadata }: MeshObject, revision = DEFAULT_REVISION): boolean {
-  const said = metadata.labels[REVISION];
-  return !OF_THE_CLUSTER.has(kind) && said !== undefined && said !== revision;
+  return isOfAnother(kind, metadata.labels[REVISION], revision);
+}
+
+/** The same of what could not be read but for its kind and this label. */
+export function isOfAnother(
+  kind: string,
+  said: string | undefined,
+  revision = DEFAULT_REVISION,
+): boolean {
+  return !OF_THE_CLUSTER.has(kind as MeshObject['kind']) && said !== undefined && said !== revision;
 }

@@ -125,6 +125,11 @@ describe('ChangeGatherer', () => {
       { upserts: [A], invalid: [{ key: 'a', findings: FOUND }] },
     ],
     [
+      'refused, of a revision',
+      (g: ChangeGatherer) => g.refused('a', FOUND, undefined, { revision: 'theirs' }),
+      { invalid: [{ key: 'a', findings: FOUND, revision: 'theirs' }] },
+    ],
+    [
       'corrected at once',
       (g: ChangeGatherer) => {
         g.refused('a', FOUND, A);

@@ -6,7 +6,7 @@
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 import type { Clock } from '@ambit/core';
 
-import type { SourceChange } from '../../source/config-source.ts';
+import type { RefusedVersion, SourceChange } from '../../source/config-source.ts';
 
 const GATHER_MS = 10;
 /** Keys of one change, once the first was handed out. */
@@ -16,7 +16,7 @@ interface Word {
   readonly isRemoved: boolean;
   readonly object?: MeshObject;
   readonly notes?: readonly Finding[];
-  readonly refused?: readonly Finding[];
+  readonly refused?: Omit<RefusedVersion, 'key'>;
   readonly unsupported?: string;
 }
 
@@ -43,10 +43,16 @@ export class ChangeGatherer {
   }
 
   /** `inForce`: to be put in force with it; absent, what is in force stays. */
-  refused(key: ObjectKey, findings: readonly Finding[], inForce?: MeshObject): void {
+  refused(
+    key: ObjectKey,
+    findings: readonly Finding[],
+    inForce?: MeshObject,
+    { revision }: Pick<RefusedVersion, 'revision'> = {},
+  ): void {
     const { object: earlier, ...word } = this.#words.get(key) ?? { isRemoved: false };
     const object = inForce ?? earlier;
-    this.#say(key, { ...word, ...(object === undefined ? {} : { object }), refused: findings });
+    const refused = { findings, ...(revision === undefined ? {} : { revision }) };
+    this.#say(key, { ...word, ...(object === undefined ? {} : { object }), refused });
   }
 
   unsupported(key: ObjectKey, message: string): void {
@@ -117,7 +123,7 @@ function changeOf(words: ReadonlyMap<ObjectKey, Word>): SourceChange {
     removes: all.flatMap(([key, { isRemoved }]) => (isRemoved ? [key] : [])),
     upserts: all.flatMap(([, { object }]) => object ?? []),
     invalid: all.flatMap(([key, { refused }]) =>
-      refused === undefined ? [] : [{ key, findings: refused }],
+      refused === undefined ? [] : [{ key, ...refused }],
     ),
     notes: all.flatMap(([key, { notes }]) =>
       notes === undefined ? [] : [{ key, findings: notes }],

@@ -152,7 +152,7 @@ export class KubernetesSource implements ConfigSource {
     this.#sayStandIn(key, now, before);
     // What stood in for a version that could refuse goes with it.
     if (inForce === undefined && before?.kind === 'refused') this.#gatherer?.removed(key);
-    this.#gatherer?.refused(key, findings, isInForce(before, now) ? undefined : inForce);
+    this.#gatherer?.refused(key, findings, isInForce(before, now) ? undefined : inForce, now);
   }
 
   #sayStandIn(key: ObjectKey, now: RefusedObject, before: ReadObject | undefined): void {
@@ -185,7 +185,7 @@ export class KubernetesSource implements ConfigSource {
     const found = lastAccepted.of(key, now.uid);
     if (found === undefined) return;
     lastAccepted.keep(key, found);
-    this.#gatherer?.refused(key, now.findings, found);
+    this.#gatherer?.refused(key, now.findings, found, now);
   }
 
   /** Until it was read nobody knows what an earlier process had in force, and so nothing may be served. */

@@ -93,6 +93,7 @@ describe('readObject', () => {
       now = read(of(rev, { spec: 1 }), now);
       assert.ok(now.kind === 'refused' && !now.isStandIn);
       assert.deepEqual(now.inForce?.metadata.labels, of(rev).metadata.labels);
+      assert.equal(now.revision, rev);
       assert.deepEqual(
         now.inForce?.kind === 'VirtualService' && now.inForce.spec,
         accepted.object.kind === 'VirtualService' && accepted.object.spec,

@@ -7,7 +7,7 @@
 import { type Finding, type MeshObject, parseObject } from '@ambit/api';
 import type { KubeObject } from '@ambit/kube';
 
-import { underRevisionOf } from '../../source/revision.ts';
+import { saidRevision, underRevisionOf } from '../../source/revision.ts';
 import { standInFor } from '../../source/stand-in.ts';
 import type { FollowedKind } from './followed-kinds.ts';
 import type { SharedValues } from './shared-values.ts';
@@ -22,6 +22,8 @@ export interface RefusedObject {
   /** The version that was accepted last, or what stands in for a policy that never was. */
   readonly inForce: MeshObject | undefined;
   readonly isStandIn: boolean;
+  /** Its label `istio.io/rev`. */
+  readonly revision?: string;
 }
 
 export type ReadObject =
@@ -85,7 +87,8 @@ function refused(
   const inForce = accepted ?? standInFor(trimmed);
   const isStandIn = accepted === undefined && inForce !== undefined;
   const generation = generationOf(object);
-  return { kind: 'refused', findings, uid, generation, inForce, isStandIn };
+  const revision = saidRevision(object);
+  return { kind: 'refused', findings, uid, generation, inForce, isStandIn, ...revision };
 }
 
 function generationOf({ metadata: { generation } }: KubeObject): number {

@@ -1,8 +1,8 @@
 /** One change for the store out of the keys whose files changed. */
 import type { Finding, MeshObject, ObjectKey } from '@ambit/api';
 
-import type { KeyFindings, SourceChange } from '../../source/config-source.ts';
-import { underRevisionOf } from '../../source/revision.ts';
+import type { KeyFindings, RefusedVersion, SourceChange } from '../../source/config-source.ts';
+import { saidRevision, underRevisionOf } from '../../source/revision.ts';
 import { standInFor } from '../../source/stand-in.ts';
 import type { EntryMerge } from './entry-merge.ts';
 import type { LastGood } from './last-good.ts';
@@ -24,7 +24,7 @@ export function buildChange(input: ChangeInput): SourceChange {
   const { touched, broken, merge, lastGood, pathOf } = input;
   const upserts: MeshObject[] = [];
   const removes: ObjectKey[] = [];
-  const invalid: KeyFindings[] = [];
+  const invalid: RefusedVersion[] = [];
   const notes: KeyFindings[] = [];
   const unsupported: { key: ObjectKey; message: string }[] = [];
   for (const key of touched) {
@@ -58,7 +58,7 @@ export function buildChange(input: ChangeInput): SourceChange {
       // What stood in for a version that could refuse goes with it.
       else if (input.stoodIn.has(key)) removes.push(key);
     }
-    invalid.push({ key, findings: winner.findings });
+    invalid.push({ key, findings: winner.findings, ...saidRevision(written) });
   }
   for (const [key, findings] of broken) invalid.push({ key, findings });
   return { upserts, removes, invalid, notes, unsupported };

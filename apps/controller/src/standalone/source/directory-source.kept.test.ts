@@ -76,15 +76,17 @@ describe('what DirectorySource keeps of objects', () => {
     const view = new View();
     const source = sourceOf(['a']);
     const revisions: unknown[] = [];
+    const told: unknown[] = [];
     await source.start((change) => {
       for (const { metadata } of change.upserts) revisions.push(metadata.labels['istio.io/rev']);
+      for (const { revision } of change.invalid) told.push(revision);
       view.take(change);
     });
     const edit = policy('{rulez: []}');
     write('a/p.yaml', edit.replace('namespace: n', 'namespace: n, labels: {istio.io/rev: x}'));
     await view.waitFor(() => view.refused.has(key), 'refused');
     assert.equal(view.objects.get(key), 'DENY 1');
-    assert.deepEqual(revisions, [undefined, 'x']);
+    assert.deepEqual([revisions, told], [[undefined, 'x'], ['x']]);
   });
 
   it('stands in for a policy that was never accepted, until it is right, or gone, or refuses nothing', async () => {
