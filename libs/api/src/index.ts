@@ -132,6 +132,12 @@ export {
   parseIp,
 } from './value/ip.ts';
 export { matchesLabels, objectKey } from './value/object-key.ts';
+export {
+  normalPathPrefix,
+  normalPathText,
+  type PathPart,
+  pathTextProblem,
+} from './value/path-literal.ts';
 export { type CompiledRegex, compileRegex, type RegexResult } from './value/regex.ts';
 export { HOP_BY_HOP_HEADERS, isJudgedHeader, isProxyHeader } from './value/request-headers.ts';
 export {

@@ -1,7 +1,6 @@
 /** How the single values of a policy are read, with the path of the one that is wrong. */
-import { parseCidr } from '@ambit/api';
+import { normalPathPrefix, normalPathText, parseCidr } from '@ambit/api';
 import { PolicyError } from './errors.ts';
-import { withUpperEscapes, withUpperPrefix } from './normalize-path.ts';
 import { parsePathPattern, parseStringPattern } from './pattern.ts';
 import type { Cidr, PathPattern, ServiceAccountRef, StringPattern } from './types.ts';
 
@@ -55,14 +54,14 @@ export function requirePort(value: string, path: string): number {
   return port;
 }
 
-/** All that `value` means, in percent-encoding of one case. */
+/** All that `value` means, as requests are judged. */
 export function requirePath(value: string, path: string): readonly PathPattern[] {
-  const pattern = parsePathPattern(withUpperEscapes(value));
+  const pattern = parsePathPattern(normalPathText(value));
   if (pattern === undefined) {
     throw new PolicyError(path, `"${value.slice(0, 80)}" is not a path template`);
   }
   if (pattern.kind === 'prefix') {
-    return [{ kind: 'prefix', value: withUpperPrefix(pattern.value) }];
+    return [{ kind: 'prefix', value: normalPathPrefix(pattern.value) }];
   }
   return pattern.kind === 'suffix' ? suffixes(pattern.value) : [pattern];
 }

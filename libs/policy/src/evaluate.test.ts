@@ -306,6 +306,15 @@ describe('evaluate, percent-encoding', () => {
   }
 });
 
+describe('evaluate, escapes of what needs none', () => {
+  for (const path of ['/%7Ebob', '/%7ebob', '/%7Ebo*', '*%7Ebob', '/~%62ob', '/{*}']) {
+    it(`are the characters, however a policy writes them: ${path}`, () => {
+      const both = { allow: true, deny: true };
+      assert.deepEqual(matches({ to: [{ paths: [path] }] }, http({ path: '/~bob' })), both);
+    });
+  }
+});
+
 describe('evaluate, hosts and headers', () => {
   it('compares hosts without case and with the port as sent', () => {
     const rule: RuleParts = { to: [{ hosts: ['Reviews.Shop'] }] };

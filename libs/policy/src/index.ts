@@ -13,7 +13,6 @@ export {
   normalizePath,
   type PathNormalization,
   withUpperEscapes,
-  withUpperPrefix,
 } from './normalize-path.ts';
 export { PathIndex, type PathKey } from './path-index.ts';
 export { matchesPattern, octetsOf, parsePathPattern, parseStringPattern } from './pattern.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { normalPathText, pathTextProblem } from '@ambit/api';
 import fc from 'fast-check';
 import { normalizePath, type PathNormalization } from './normalize-path.ts';
 
@@ -118,6 +119,41 @@ describe('normalizePath', () => {
           if (!target.includes('?') && target !== '*') {
             assert.deepEqual(found, other.ok ? { ...other, query: '' } : other, target);
           }
+        }
+      }),
+    );
+  });
+
+  it('knows of every text that people write whether it is the path of a request', () => {
+    const piece = fc.constantFrom(
+      ...[
+        '/',
+        '.',
+        '..',
+        '%2e',
+        '%2F',
+        '%5c',
+        '\\\\',
+        'a',
+        '%61',
+        '%7E',
+        '%',
+        '%zz',
+        '%00',
+        '#',
+        '\u00e9',
+      ],
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), fc.boolean(), (pieces, isAbsolute) => {
+        const written = `${isAbsolute ? '/' : ''}${pieces.join('')}`;
+        const text = normalPathText(written);
+        const normal = normalizePath(written);
+        const isOne = normal.ok && normal.path === text;
+        assert.equal(pathTextProblem(written, 'whole') === undefined, isOne, written);
+        const { instead } = pathTextProblem(written, 'whole') ?? {};
+        if (instead !== undefined && normal.ok) {
+          assert.equal(instead, normal.path, written);
         }
       }),
     );

@@ -88,16 +88,11 @@ function endOfPlainPath(target: string): number {
 }
 
 /**
- * Percent-encoding in its one spelling (RFC 3986 §6.2.2.1), as requests are judged, whatever the mode. Also for what people write of
- * paths: `/caf%c3%a9` in a DENY means what it means in a request.
+ * Percent-encoding in its one spelling (RFC 3986 §6.2.2.1), as requests are judged, whatever the mode. What people write of paths is
+ * read by `normalPathText`.
  */
 export function withUpperEscapes(path: string): string {
   return path.includes('%') ? path.replace(/%[0-9a-f]{2}/gi, (octet) => octet.toUpperCase()) : path;
-}
-
-/** The same for what paths begin with, which may end within an escape: `/caf%c`. */
-export function withUpperPrefix(prefix: string): string {
-  return withUpperEscapes(prefix).replace(/%[a-f]$/, (half) => half.toUpperCase());
 }
 
 /** Escapes of unreserved characters mean the character; those of slashes only when asked for. */

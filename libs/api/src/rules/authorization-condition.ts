@@ -3,7 +3,7 @@ import { isHeaderName } from '../schema/values.ts';
 import { parseCidr } from '../value/ip.ts';
 import { isJudgedHeader } from '../value/request-headers.ts';
 import { nearestName } from '../value/suggest.ts';
-import { hostRules } from './authorization-operation.ts';
+import { hostRules, isOpening } from './authorization-operation.ts';
 import type { View } from './view.ts';
 
 const WHEN_KEYS: readonly string[] = [
@@ -67,13 +67,16 @@ export function whenRules(when: View, action: string): void {
 function headerRules(when: View, header: string | undefined, action: string): void {
   if (header === undefined) return;
   if (header === 'host') {
-    for (const field of ['values', 'notValues']) when.at(field).items.forEach(hostRules);
+    hostRules(when.at('values'), isOpening(action, { isNot: false }));
+    hostRules(when.at('notValues'), isOpening(action, { isNot: true }));
   }
   if (isJudgedHeader(header)) return;
-  const opening = action === 'ALLOW' ? 'notValues' : 'values';
+  const lets =
+    (when.at('values').isSaid && isOpening(action, { isNot: false })) ||
+    (when.at('notValues').isSaid && isOpening(action, { isNot: true }));
   when.at('key').complain({
     code: 'INVALID_HEADER_NAME',
-    severity: when.at(opening).isSaid && action !== 'AUDIT' ? 'error' : 'warning',
+    severity: lets ? 'error' : 'warning',
     message: 'names a header that is taken out before policies look, whatever is sent',
     fix: 'remove the condition, or use a header that reaches the server',
   });

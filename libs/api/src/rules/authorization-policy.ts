@@ -1,7 +1,7 @@
 /** Rules of AuthorizationPolicy. */
 
 import { serviceAccountRules, whenRules } from './authorization-condition.ts';
-import { hostRules, pathRules } from './authorization-operation.ts';
+import { operationRules } from './authorization-operation.ts';
 import { attachmentRules } from './export-to.ts';
 import type { View } from './view.ts';
 
@@ -37,7 +37,7 @@ export function authorizationPolicyRules(root: View): void {
     rules.complain({ code: 'OUT_OF_RANGE', message: 'has too many rules', allowed: 'at most 512' });
   for (const rule of rules.items) {
     fromRules(rule.at('from'), action);
-    toRules(rule.at('to'));
+    toRules(rule.at('to'), action);
     for (const when of rule.at('when').items) whenRules(when, action);
   }
   orRules(rules.items, action);
@@ -122,7 +122,7 @@ function principalRules(principal: View): void {
   }
 }
 
-function toRules(to: View): void {
+function toRules(to: View, action: string): void {
   emptyListRule(to, 'any operation');
   for (const entry of to.items) {
     const operation = entry.at('operation');
@@ -145,12 +145,7 @@ function toRules(to: View): void {
         }
       }
     }
-    for (const field of ['paths', 'notPaths']) {
-      for (const path of operation.at(field).items) pathRules(path);
-    }
-    for (const field of ['hosts', 'notHosts']) {
-      for (const host of operation.at(field).items) hostRules(host);
-    }
+    operationRules(operation, action);
   }
 }
 

@@ -9,6 +9,7 @@ import {
   parseInboundBinding,
 } from '../value/inbound-binding.ts';
 import { compileRegex } from '../value/regex.ts';
+import { matchedPathRules } from './matched-path.ts';
 import { filterRules, filterShapeRules } from './route-filters.ts';
 import { complainDuplicates, type View } from './view.ts';
 
@@ -314,7 +315,7 @@ function matchRules(match: View): void {
       message: 'does not begin with /',
       fix: `write /${path.text}`,
     });
-  }
+  } else matchedPathRules(path, 'whole');
   for (const list of ['headers', 'queryParams'] as const) namedMatchRules(match, list);
 }
 

@@ -1,6 +1,7 @@
 /** Rules of one http rule of a VirtualService. */
 import { isHeaderName } from '../schema/values.ts';
 import { badHeaderName, modifierRules } from './http-modifiers.ts';
+import { matchedPathRules } from './matched-path.ts';
 import { complainDuplicates, type View } from './view.ts';
 
 const ACTIONS = ['route', 'redirect', 'directResponse', 'delegate'];
@@ -98,6 +99,8 @@ function httpMatchRules(match: View): void {
     'header',
     (view) => String(view.path.at(-1)).toLowerCase(),
   );
+  matchedPathRules(match.at('uri', 'exact'), 'whole');
+  matchedPathRules(match.at('uri', 'prefix'), 'prefix');
   const method = match.at('method', 'exact').text;
   if (method !== undefined && method !== method.toUpperCase()) {
     match.at('method', 'exact').complain({

@@ -2,6 +2,7 @@
  * Rules of text that goes into messages: what a proxy could not write, or two servers could read in two ways, is refused with the object
  * and not with every request.
  */
+import { percentEncoded } from '../value/path-literal.ts';
 import type { View } from './view.ts';
 
 /** RFC 9110 §5.5. Anything else than ASCII is sent in UTF-8. */
@@ -33,9 +34,4 @@ export function pathToSendRules(path: View): void {
     allowed: 'ASCII without blanks and #; others in percent-encoding',
     fix: `write ${percentEncoded(text)}`,
   });
-}
-
-/** What no path can have, in UTF-8 and percent-encoding; what is so already stays. */
-export function percentEncoded(path: string): string {
-  return path.toWellFormed().replace(/[^!"$-~]/gu, encodeURIComponent);
 }

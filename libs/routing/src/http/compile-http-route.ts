@@ -5,8 +5,7 @@
  * A regular expression for the path stands after every prefix but `/`, which would hide it.
  */
 import type { HTTPRoute, HttpRouteFilter, HttpRouteMatch, HttpRouteRule } from '@ambit/api';
-import { objectKey } from '@ambit/api';
-import { withUpperEscapes } from '@ambit/policy';
+import { normalPathText, objectKey } from '@ambit/api';
 import { compareAge } from '../objects.ts';
 import type { RouteScope } from './compile.ts';
 import { allHold, describeConditions, pathKeyOf, routeMatchConditions } from './condition.ts';
@@ -72,7 +71,7 @@ function inOneSpelling(match: HttpRouteMatch): HttpRouteMatch {
   const { path } = match;
   return path.type === 'RegularExpression'
     ? match
-    : { ...match, path: { ...path, value: withUpperEscapes(path.value) } };
+    : { ...match, path: { ...path, value: normalPathText(path.value) } };
 }
 
 function compileRoute(

@@ -6,8 +6,14 @@
  * addressed, never by the Host header.
  */
 import type { HttpMatchRequest, HttpRouteDestination, HttpRule, VirtualService } from '@ambit/api';
-import { compareHostSpecificity, completeHost, hostMatches, objectKey } from '@ambit/api';
-import { withUpperEscapes, withUpperPrefix } from '@ambit/policy';
+import {
+  compareHostSpecificity,
+  completeHost,
+  hostMatches,
+  normalPathPrefix,
+  normalPathText,
+  objectKey,
+} from '@ambit/api';
 import { compareAge } from '../objects.ts';
 import { exportedTo } from '../visibility.ts';
 import { ADDRESSED_PORT } from './addressed-port.ts';
@@ -109,8 +115,8 @@ function compileRule(rule: HttpRule, context: RuleContext): readonly HttpRouteRu
 function inOneSpelling(match: HttpMatchRequest): HttpMatchRequest {
   const { uri } = match;
   if (uri === undefined) return match;
-  if ('exact' in uri) return { ...match, uri: { exact: withUpperEscapes(uri.exact) } };
-  return 'prefix' in uri ? { ...match, uri: { prefix: withUpperPrefix(uri.prefix) } } : match;
+  if ('exact' in uri) return { ...match, uri: { exact: normalPathText(uri.exact) } };
+  return 'prefix' in uri ? { ...match, uri: { prefix: normalPathPrefix(uri.prefix) } } : match;
 }
 
 function compileAction(
