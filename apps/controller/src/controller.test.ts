@@ -67,6 +67,7 @@ describe('the controller', () => {
         labels: {
           'gateway.networking.k8s.io/gateway-name': 'waypoint',
           'gateway.istio.io/managed': 'x',
+          'istio.io/dataplane-mode': 'none',
         },
       }),
     );
@@ -284,8 +285,9 @@ describe('the controller', () => {
     assert.match(JSON.stringify(json), /"kind":"node-agent","name":"node1"/);
     const summary = (await controller.get('/v1/summary')).json as MeshSummary;
     assert.deepEqual(summary.kinds, { AuthorizationPolicy: 1, Namespace: 1, Pod: 3, Service: 1 });
-    const shop = { namespace: 'shop', mode: 'ambient', pods: 2, captured: 1 };
-    assert.deepEqual(summary.namespaces, [{ ...shop, missing: ['waypoint-0'] }]);
+    const shop = { namespace: 'shop', mode: 'ambient', pods: 1, captured: 1, missing: [] };
+    const leftOut = { 'its label istio.io/dataplane-mode is none': ['waypoint-0'] };
+    assert.deepEqual(summary.namespaces, [{ ...shop, leftOut }]);
   });
 
   it('resends nothing after a restart, and keeps generations and conditions', async () => {
