@@ -46,6 +46,7 @@ function ofEndpoints({ upstream }: HttpEngine): Record<string, number> {
     ambit_waypoint_upstream_responses_refused_total: upstream.responsesRefused,
     ambit_waypoint_upstream_floods_total: upstream.floods,
     ambit_waypoint_upstream_sessions_refused_total: upstream.sessionsRefused,
+    ambit_waypoint_upstream_sessions_yielded_total: upstream.sessionsYielded,
     ambit_waypoint_upstream_ping_timeouts_total: upstream.pingTimeouts,
   };
 }

@@ -119,7 +119,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     attempt.link = current(attempt.link);
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
-    } else if (hold(attempt)) {
+    } else if (hold(attempt, this.#clock.now())) {
       this.#waiting.add(attempt);
       this.#serve(attempt.link.cluster);
     } else {
@@ -146,6 +146,10 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     void this.#open(attempt);
     return true;
   };
+
+  waitsSinceMs(cluster: ClusterState): number | undefined {
+    return this.#waiting.sinceMs(cluster);
+  }
 
   isWaiting(cluster: ClusterState): boolean {
     return this.#waiting.has(cluster);

@@ -215,7 +215,7 @@ describe('Http2Pool: sessions', () => {
     const { answer } = ask({}, server.endpoint.link({}, 'b'));
     await settled();
     assert.equal(answer.summary, 'HTTP_OVERFLOW 503 UO unsent');
-    assert.deepEqual([pool.size, pool.sessionsRefused], [1, 1]);
+    assert.deepEqual([pool.size, pool.sessions.refused], [1, 1]);
   });
 });
 

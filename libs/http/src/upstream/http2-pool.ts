@@ -14,10 +14,10 @@ import { connectFailure, overflow } from './failure.ts';
 import { H2_UPSTREAM_LIMITS } from './http2-limits.ts';
 import { PooledSession } from './http2-session.ts';
 import { type Http2Host, Http2Try } from './http2-try.ts';
-import { LiveSessions } from './live-sessions.ts';
+import { LiveSessions, type SessionCounters } from './live-sessions.ts';
 import { current, type UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
-import { type Group, SessionGroups } from './session-groups.ts';
+import { type Group, hasOpenSession, SessionGroups } from './session-groups.ts';
 import { sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
 import { hold } from './waiting-line.ts';
@@ -47,7 +47,8 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     this.#live = new LiveSessions({
       max: options.sessionsMax,
       user: this,
-      onEvicted: (session) => this.#retire(session),
+      clock: this.#clock,
+      onEnding: (session) => this.#retire(session),
     });
   }
 
@@ -56,9 +57,8 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     return this.#live.size;
   }
 
-  /** How often there was no place for a session, whatever the cluster. */
-  get sessionsRefused(): number {
-    return this.#live.refused;
+  get sessions(): Readonly<SessionCounters> {
+    return this.#live.counters;
   }
 
   async run(): Promise<void> {
@@ -123,7 +123,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     attempt.link = current(attempt.link);
     if (this.#stop.signal.aborted) {
       attempt.failLater(poolClosed());
-    } else if (hold(attempt)) {
+    } else if (hold(attempt, this.#clock.now())) {
       // The group may have been forgotten with its last session.
       const group = this.#groups.need(attempt.link);
       group.waiting.add(attempt);
@@ -156,24 +156,27 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       return false;
     }
     const { cluster } = attempt.link;
-    const lack = this.#live.hold(cluster);
+    const isBehind = this.#groups.isBehindOthers(group, this);
+    const lack = isBehind ? 'connections' : this.#live.hold(cluster);
     if (lack === undefined) {
       void this.#open(group, attempt.link);
       return false;
     }
     // Room comes when a stream of these ends.
-    for (const session of group.sessions) {
-      if (session.isOpen) {
-        return false;
-      }
+    if (hasOpenSession(group)) {
+      return false;
     }
-    if (lack === 'connections' && cluster.places.areHeld) {
+    if (isBehind || (lack === 'connections' && cluster.places.areHeld)) {
       this.#groups.placeless.add(attempt);
       return false;
     }
     this.#groups.waitsNoMore(group, attempt);
     attempt.failLater(overflow(lack));
     return true;
+  }
+
+  waitsSinceMs(cluster: ClusterState): number | undefined {
+    return this.#groups.placeless.sinceMs(cluster);
   }
 
   isWaiting(cluster: ClusterState): boolean {
@@ -254,8 +257,9 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       counters: this.counters,
       onRoom: (session) => {
         this.#serveLater(link);
-        this.#servePlaceless(link.cluster);
-        this.#live.giveUpLater(session);
+        if (!this.#live.giveUpLater(session)) {
+          this.#servePlaceless(link.cluster);
+        }
       },
       onGoaway: (ending) => this.#retire(ending),
       onClosed: (ended) => {

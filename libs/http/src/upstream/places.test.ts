@@ -8,7 +8,10 @@ import { http2Rig } from '../fixtures/http2-rig.ts';
 import type { UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
 
-const OK2 = headers(1, [':status', '200'], 0x1);
+const ok2 = (stream: number) => headers(stream, [':status', '200'], 0x1);
+const OK2 = ok2(1);
+/** How long others wait for a connection to become idle, and a little longer. */
+const PATIENCE_MS = 1100;
 
 /** Streams of bytes. */
 const STREAMS: PlaceUser = {
@@ -28,7 +31,11 @@ function rig(maxConnections: number) {
   const ask1 = (key = 'a') => one.ask({}, link1(key)).answer;
   const ask2 = (key = 'a') => two.ask({}, link2(key)).answer;
   const held = () => cluster.breaker.held('connections');
-  return { one, two, cluster, ask1, ask2, held };
+  const advance = (ms: number) => {
+    one.clock.advance(ms);
+    two.clock.advance(ms);
+  };
+  return { one, two, cluster, ask1, ask2, held, advance };
 }
 
 describe('Places: one for two pools', () => {
@@ -177,5 +184,92 @@ describe('Places: one for two pools', () => {
     two.peer(0).send(OK2);
     await settled();
     assert.deepEqual([one.pool.idle, two.pool.size, held()], [1, 1, 2]);
+  });
+});
+
+describe('Places: sessions of HTTP/2 that are never without a request', () => {
+  for (const who of ['HTTP/1', 'another caller'] as const) {
+    it(`end for ${who} after a second`, async () => {
+      const { one, two, ask1, ask2, held, advance } = rig(1);
+      const answers = [ask2()];
+      await settled();
+      const peer = two.peer(0);
+      await settled();
+      const waits = who === 'HTTP/1' ? ask1() : ask2('b');
+      for (const [turn, ms] of [900, 200].entries()) {
+        advance(ms);
+        answers.push(ask2());
+        await settled();
+        assert.equal(two.pool.sessions.yielded, 0);
+        peer.send(ok2(1 + 2 * turn));
+        await settled();
+      }
+      assert.equal(two.pool.sessions.yielded, 1);
+      const late = ask2();
+      await settled();
+      assert.equal(waits.summary, 'nothing', 'a request is under way still');
+      peer.send(ok2(5));
+      await settled();
+      if (who === 'HTTP/1') {
+        one.server.say(OK1);
+      } else {
+        two.peer(1).send(OK2);
+      }
+      await settled();
+      two.peer(who === 'HTTP/1' ? 1 : 2).send(OK2);
+      await settled();
+      assert.match(waits.summary, /^200/);
+      assert.deepEqual(
+        [...answers, late].map(({ summary }) => summary),
+        ['200 ', '200 ', '200 ', '200 '],
+      );
+      assert.deepEqual([held(), two.pool.sessions.yielded], [1, 1]);
+    });
+  }
+
+  it('end one at a time, and never the last that takes requests', async () => {
+    const { two, ask1, ask2, advance } = rig(3);
+    const callers = ['a', 'b', 'c'];
+    for (const key of callers) {
+      // This one has no end.
+      ask2(key);
+    }
+    await settled();
+    const peers = callers.map((_, index) => two.peer(index));
+    await settled();
+    ask1();
+    const yielded: number[] = [];
+    for (let stream = 3; stream < 11; stream += 2) {
+      for (const key of callers) {
+        ask2(key);
+      }
+      await settled();
+      advance(PATIENCE_MS);
+      for (const peer of peers.slice(yielded.at(-1) ?? 0)) {
+        peer.send(ok2(stream));
+      }
+      await settled();
+      yielded.push(two.pool.sessions.yielded);
+    }
+    assert.deepEqual(yielded, [1, 2, 2, 2]);
+  });
+
+  it('go on where a place has become free', async () => {
+    const { one, two, cluster, ask1, ask2, advance } = rig(2);
+    assert.ok(cluster.places.hold(STREAMS));
+    ask2();
+    await settled();
+    const peer = two.peer(0);
+    const waits = ask1();
+    await settled();
+    advance(PATIENCE_MS);
+    cluster.places.release(STREAMS);
+    await settled();
+    ask2();
+    await settled();
+    peer.send(OK2);
+    one.server.say(OK1);
+    await settled();
+    assert.deepEqual([waits.summary, two.pool.sessions.yielded], ['200 ab', 0]);
   });
 });

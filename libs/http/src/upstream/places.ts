@@ -2,12 +2,18 @@
  * Places for connections of one cluster (`maxConnections`), over all pools that make some.
  *
  * Rule: a place that becomes free is offered to whoever waits, whichever pool that is, another one's first; and an idle connection
- * gives its place up to whoever needs one.
+ * gives its place up to whoever needs one. One that is never idle does so too, when somebody has waited for long.
  */
+import type { Clock } from '@ambit/core';
 import type { ClusterState } from './cluster-state.ts';
+
+/** So long others wait for a connection to become idle; then one is ended that would not. */
+const PATIENCE_MS = 1000;
 
 /** A pool, as its cluster sees it. */
 export interface PlaceUser {
+  /** Clock time since when who came first waits for a place. Undefined, or absent: nobody does. */
+  waitsSinceMs?(cluster: ClusterState): number | undefined;
   /** Somebody of it waits for a place. */
   isWaiting(cluster: ClusterState): boolean;
   /** There may be a place now. Not within a call of its own. */
@@ -23,6 +29,8 @@ export class Places {
   /** Each pool that has ever asked. */
   readonly #users = new Set<PlaceUser>();
   #held = 0;
+  /** When a connection was told to end for those who wait, and no place has become free since. */
+  #yieldedAtMs: number | undefined;
   /** What is given up now is for who asked. */
   #isTaking = false;
 
@@ -35,9 +43,14 @@ export class Places {
     return this.#held > 0;
   }
 
+  /** Tells it of free places from now on. Idempotent. */
+  join(user: PlaceUser): void {
+    this.#users.add(user);
+  }
+
   /** Until `release`. False: all are in use. */
   hold(user: PlaceUser): boolean {
-    this.#users.add(user);
+    this.join(user);
     const isHeld = this.#cluster.breaker.hold('connections') || this.#takeIdle(user);
     if (isHeld) {
       this.#held += 1;
@@ -47,6 +60,7 @@ export class Places {
 
   release(user: PlaceUser): void {
     this.#held -= 1;
+    this.#yieldedAtMs = undefined;
     this.#cluster.breaker.release('connections');
     if (!this.#isTaking && this.#isWanted()) {
       queueMicrotask(() => {
@@ -77,6 +91,25 @@ export class Places {
     for (const other of this.#users) {
       if (other !== user && other.isWaiting(this.#cluster)) {
         return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Somebody, of whichever pool, has waited so long that a connection is to end that would not become idle. True: the caller ends
+   * one, which can be spared, and no other does until its place is free, or as long again.
+   */
+  yields(clock: Clock, isSpare: () => boolean): boolean {
+    for (const user of this.#users) {
+      const sinceMs = user.waitsSinceMs?.(this.#cluster);
+      if (sinceMs !== undefined) {
+        const nowMs = clock.now();
+        const fromMs = Math.max(sinceMs, this.#yieldedAtMs ?? sinceMs);
+        if (nowMs - fromMs >= PATIENCE_MS && isSpare()) {
+          this.#yieldedAtMs = nowMs;
+          return true;
+        }
       }
     }
     return false;

@@ -30,6 +30,7 @@ export abstract class PooledTry<Sink extends TrySink = TrySink>
   protected readonly request: TryRequest;
   /** For the pool: it counts in the cluster's limit of requests that wait. */
   isPending = false;
+  waitsSinceMs = 0;
   #sink: Sink | undefined;
   #phase: Phase = 'waiting';
   #upload: Upload | undefined;

@@ -9,6 +9,7 @@ import type { ClusterState } from './cluster-state.ts';
 import type { PooledSession } from './http2-session.ts';
 import type { Http2Try } from './http2-try.ts';
 import type { UpstreamLink } from './message.ts';
+import type { PlaceUser } from './places.ts';
 import { moveOn, release, WaitingLine } from './waiting-line.ts';
 
 /** Sessions to one endpoint for one caller, and who waits for one. */
@@ -20,6 +21,16 @@ export interface Group {
   /** Of the session that is being opened. */
   dial: AbortController | undefined;
   isServing: boolean;
+}
+
+/** One takes requests, if not now. */
+export function hasOpenSession({ sessions }: Group): boolean {
+  for (const session of sessions) {
+    if (session.isOpen) {
+      return true;
+    }
+  }
+  return false;
 }
 
 export class SessionGroups {
@@ -63,6 +74,14 @@ export class SessionGroups {
   /** A list of its own. */
   all(): Group[] {
     return [...this.#groups.values()].flatMap((ofCluster) => [...ofCluster.values()]);
+  }
+
+  /** Those who wait for a place come first, of `user` or of another pool, and it is not their turn. */
+  isBehindOthers({ cluster }: Group, user: PlaceUser): boolean {
+    // Who stands behind them must hear of places too.
+    cluster.places.join(user);
+    const isTurn = this.placeless.isServing(cluster);
+    return !isTurn && (this.placeless.has(cluster) || cluster.places.isWantedBesides(user));
   }
 
   waitsNoMore(group: Group, attempt: Http2Try): void {

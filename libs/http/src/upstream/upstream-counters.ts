@@ -15,6 +15,8 @@ export interface UpstreamCounters {
   readonly repeated: number;
   /** Sessions of HTTP/2 for which there was no place in this process. */
   readonly sessionsRefused: number;
+  /** Those that took no more requests because others had waited for a place of the cluster. */
+  readonly sessionsYielded: number;
   /** Sessions of HTTP/2 ended because the server had something to say and answered no PING. */
   readonly pingTimeouts: number;
   /** Responses that were no HTTP, or too large, or too slow, of both versions. */
@@ -39,7 +41,8 @@ export function upstreamCounters(http1: Http1Pool, http2: Http2Pool): UpstreamCo
     sessions: http2.size,
     ...http1.counters,
     repeated: http1.counters.repeated + http2.repeated,
-    sessionsRefused: http2.sessionsRefused,
+    sessionsRefused: http2.sessions.refused,
+    sessionsYielded: http2.sessions.yielded,
     pingTimeouts: http2.counters.pingTimeouts,
     responsesRefused,
     floods: flooded,

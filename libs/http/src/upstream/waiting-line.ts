@@ -11,10 +11,13 @@ export interface Waiting {
   link: UpstreamLink;
   /** It counts among those that wait. */
   isPending: boolean;
+  /** Clock time at which it began to. */
+  waitsSinceMs: number;
 }
 
 /** False: as many wait as may. */
-export function hold(attempt: Waiting): boolean {
+export function hold(attempt: Waiting, nowMs: number): boolean {
+  attempt.waitsSinceMs = nowMs;
   attempt.isPending = attempt.link.cluster.breaker.hold('pending');
   return attempt.isPending;
 }
@@ -44,8 +47,19 @@ export class WaitingLine<Attempt extends Waiting> {
   /** What a turn of `serve` itself sets free, it sees. */
   readonly #serving = new Set<ClusterState>();
 
+  /** It is their turn. */
+  isServing(cluster: ClusterState): boolean {
+    return this.#serving.has(cluster);
+  }
+
   has(cluster: ClusterState): boolean {
     return this.#lines.has(cluster);
+  }
+
+  /** Since when who came first has waited. Undefined: nobody waits. */
+  sinceMs(cluster: ClusterState): number | undefined {
+    const [first] = this.#lines.get(cluster) ?? [];
+    return first?.waitsSinceMs;
   }
 
   add(attempt: Attempt): void {
