@@ -111,6 +111,7 @@ export type {
   RequestAuthentication,
 } from './types/security.ts';
 export { UNSUPPORTED_FIELDS, type UnsupportedField, WAYPOINT_CLASSES } from './unsupported.ts';
+export { formatAuthority, type ParsedAuthority, parseAuthority } from './value/authority.ts';
 export { formatDuration, parseDuration } from './value/duration.ts';
 export { grpcMethodPath } from './value/grpc-method.ts';
 export { compareHostSpecificity, completeHost, hostMatches, isHostname } from './value/host.ts';
@@ -124,7 +125,6 @@ export {
   type Cidr,
   canonicalIp,
   cidrContains,
-  endsInNumber,
   formatCidr,
   formatIp,
   type IpBytes,

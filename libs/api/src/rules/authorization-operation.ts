@@ -2,7 +2,7 @@
  * Rules of what an AuthorizationPolicy asks of requests. A value that no request can have is an error where it lets requests through: in
  * a DENY it would protect nothing. Elsewhere it is one only if no other value is left.
  */
-import { canonicalIp, endsInNumber } from '../value/ip.ts';
+import { parseAuthority } from '../value/authority.ts';
 import { type PathPart, pathTextProblem } from '../value/path-literal.ts';
 import { pathTemplateProblem } from './path-template.ts';
 import type { Complaint, View } from './view.ts';
@@ -48,12 +48,13 @@ function valueRules(list: View, field: keyof typeof FIELDS, opening: boolean): v
 
 /** A request with such a host is refused before any policy. */
 function hostProblem(value: string): Problem | undefined {
-  if (value.includes('*')) return undefined;
-  const name = value.replace(/:\d*$/, '');
-  if (!endsInNumber(name) || canonicalIp(name) !== undefined) return undefined;
+  // That it is empty is said already.
+  if (value === '' || value.includes('*')) return undefined;
+  if (parseAuthority(value) !== undefined) return undefined;
   return {
-    message: 'never matches: an address is compared in its one spelling',
-    allowed: 'four numbers from 0 to 255 without leading zeros, with or without a port, or a name',
+    message: 'never matches: a request with such a host is refused',
+    allowed:
+      'a name, four numbers from 0 to 255 without leading zeros, or an IPv6 address in brackets, with or without a port from 1 to 65535',
   };
 }
 

@@ -45,10 +45,12 @@ const AUTHORIZATION_POLICY: readonly RuleRow[] = [
   ],
   [
     'hosts that requests may have',
-    operation({ hosts: ['10.0.0.1', '10.0.0.1:80', '[fd00::1]:80', 'a.b', '10.*', '*.1', '*'] }),
+    operation({
+      hosts: ['10.0.0.1', '10.0.0.1:80', '[fd00::1]:80', 'a.b', 'a.2024', '10.*', '*.1', '*'],
+    }),
     [],
   ],
-  ...['10.0.0.01', '0x0a.0.0.1', '167772161:80', '10.0.0.1.', 'a.b.1'].flatMap(
+  ...['10.0.0.01', '0x0a.0.0.1', '167772161:80', '10.0.0.1.', 'x..', 'x:080', 'x:0'].flatMap(
     (host): readonly RuleRow[] => [
       [
         `an address in the spelling ${host}`,

@@ -15,7 +15,7 @@ const USELESS = {
     '*/../b',
     '/a b',
   ],
-  hosts: ['10.0.0.01'],
+  hosts: ['10.0.0.01', 'x..', 'x:080', 'a b', 'fd00::1'],
 };
 const USEFUL = {
   paths: ['/%7Ebob', '/a%2Db', '/%61dmin', '/a/.*', '/caf%c*', '*.png', '*', '//a', '/{*}/b'],

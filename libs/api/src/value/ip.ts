@@ -50,14 +50,15 @@ function parseIpv4(text: string): IpBytes | undefined {
   return at === text.length ? bytes : undefined;
 }
 
-const NUMBER_LAST = /(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?$/;
+const NUMBER = String.raw`(?:\d+|0[xX][\da-fA-F]*)`;
+const NUMERIC = new RegExp(String.raw`^${NUMBER}(?:\.${NUMBER}){0,3}\.?$`);
 
 /**
- * True for a name whose last label is a number: clients and servers that read URLs take it for an IPv4 address however it is written, as
- * `10.0.0.01`, `0x0a.1`, `167772161` and `10.0.0.1.` are (WHATWG URL, "ends in a number"). No name of the DNS ends so.
+ * True for one to four numbers, decimal, octal or hexadecimal: clients and servers take that for an IPv4 address however it is written, as
+ * `10.0.0.01`, `0x0a.1`, `167772161` and `10.0.0.1.` are (inet_aton). A name that only ends in a number, as `reviews.2024`, is none.
  */
-export function endsInNumber(name: string): boolean {
-  return NUMBER_LAST.test(name);
+export function isNumeric(name: string): boolean {
+  return NUMERIC.test(name);
 }
 
 /** Text of an address: RFC 5952 for IPv6, dotted for IPv4. */
