@@ -1,7 +1,12 @@
 /** Rules of what an http rule does to a request: redirect, fault, rewrite, retries, CORS, headers. */
 import { isHeaderName } from '../schema/values.ts';
 import { GRPC_STATUS_NAMES } from './grpc-status.ts';
-import { headerValueRules, pathToSendRules } from './sent-text.ts';
+import {
+  authorityToSendRules,
+  headerValueRules,
+  locationRules,
+  pathToSendRules,
+} from './sent-text.ts';
 import type { Complaint, View } from './view.ts';
 
 /** Everything about the actions and modifiers of `rule`. */
@@ -39,6 +44,8 @@ function redirectRules(rule: View): void {
       allowed: 'at least one of uri, prefixRewrite, authority, scheme, port',
     });
   }
+  authorityToSendRules(redirect.at('authority'));
+  for (const field of ['uri', 'prefixRewrite']) locationRules(redirect.at(field));
   for (const [first, second] of [
     ['uri', 'prefixRewrite'],
     ['port', 'derivePort'],
@@ -114,6 +121,7 @@ function rewriteRules(rewrite: View): void {
       allowed: 'uri or uriRegexRewrite, authority',
     });
   }
+  authorityToSendRules(rewrite.at('authority'));
   pathToSendRules(rewrite.at('uri'));
   pathToSendRules(rewrite.at('uriRegexRewrite', 'rewrite'));
   if (rewrite.at('uri').exists && rewrite.at('uriRegexRewrite').exists) {
@@ -200,6 +208,7 @@ function headerOperationRules(headers: View, isAuthoritySet: boolean): void {
       for (const [name, view] of headers.at(side, operation).fields) {
         const isAuthority = side === 'request' && /^(?::authority|host)$/i.test(name);
         if (isAuthority && operation === 'set') {
+          authorityToSendRules(view);
           authorities += 1;
           if (authorities > 1)
             view.complain({

@@ -1,5 +1,10 @@
 /** Rules of the filters of an HTTPRoute: one field a type, and which filters go together. */
-import { headerValueRules, pathToSendRules } from './sent-text.ts';
+import {
+  authorityToSendRules,
+  headerValueRules,
+  locationRules,
+  pathToSendRules,
+} from './sent-text.ts';
 import type { View } from './view.ts';
 
 const FILTER_FIELDS: ReadonlyMap<string, string> = new Map([
@@ -31,6 +36,11 @@ export function filterShapeRules(filter: View): void {
     pathModifierRules(filter.at(field, 'path'));
   for (const field of ['replaceFullPath', 'replacePrefixMatch'])
     pathToSendRules(filter.at('urlRewrite', 'path', field));
+  for (const field of ['replaceFullPath', 'replacePrefixMatch'])
+    locationRules(filter.at('requestRedirect', 'path', field));
+  for (const header of filter.at('requestHeaderModifier', 'set').items) {
+    if (header.at('name').text?.toLowerCase() === 'host') authorityToSendRules(header.at('value'));
+  }
   for (const field of ['requestHeaderModifier', 'responseHeaderModifier']) {
     for (const operation of ['set', 'add']) {
       for (const header of filter.at(field, operation).items) headerValueRules(header.at('value'));

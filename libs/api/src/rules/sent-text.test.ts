@@ -89,6 +89,73 @@ describe('text that is sent', () => {
     });
   }
 
+  for (const [host, isGood] of [
+    ['a.b', true],
+    ['a.b:81', true],
+    ['10.0.0.1', true],
+    ['[fd00::1]:80', true],
+    ['a b', false],
+    ['a\r\nx: y', false],
+    ['\u00fc.example', false],
+    ['a..', false],
+    ['a:080', false],
+    ['10.0.0.01', false],
+    ['%REQ(x)%', false],
+  ] as const) {
+    it(`${isGood ? 'takes' : 'refuses'} the host ${JSON.stringify(host)}`, () => {
+      const says = (at: string) => (isGood ? [] : [`INVALID_HOST ${at}`]);
+      const errorsAt = (spec: unknown) =>
+        errorsOf('VirtualService', spec).filter((error) => error.startsWith('INVALID_HOST'));
+      const redirect = { hosts: ['a'], http: [{ redirect: { authority: host } }] };
+      assert.deepEqual(errorsAt(redirect), says('spec.http[0].redirect.authority'));
+      const rewrite = inService({ rewrite: { authority: host } });
+      assert.deepEqual(errorsAt(rewrite), says('spec.http[0].rewrite.authority'));
+      for (const name of ['host', 'Host', ':authority']) {
+        const headers = inService({ headers: { request: { set: { [name]: host } } } });
+        assert.deepEqual(
+          errorsAt(headers),
+          says(
+            `spec.http[0].headers.request.set${name.startsWith(':') ? '[":authority"]' : `.${name}`}`,
+          ),
+        );
+      }
+      const requestHeaderModifier = { set: [{ name: 'Host', value: host }] };
+      const filter = { type: 'RequestHeaderModifier', requestHeaderModifier };
+      assert.deepEqual(
+        errorsOf('HTTPRoute', inRoute(filter)).filter((error) => error.startsWith('INVALID_HOST')),
+        says(`${FILTER}.requestHeaderModifier.set[0].value`),
+      );
+    });
+  }
+
+  for (const [path, isGood] of [
+    ['/a?b=c#d', true],
+    ['/caf\u00e9', true],
+    ['/a b', false],
+    ['/a\r\nx: y', false],
+    ['/\x7f', false],
+  ] as const) {
+    it(`${isGood ? 'takes' : 'refuses'} the path ${JSON.stringify(path)} of a redirect`, () => {
+      const says = (at: string) => (isGood ? [] : [`INVALID_PATH ${at}`]);
+      const redirect = (fields: object) => ({
+        hosts: ['a'],
+        http: [{ match: [{ uri: { prefix: '/' } }], redirect: fields }],
+      });
+      for (const field of ['uri', 'prefixRewrite']) {
+        const errors = errorsOf('VirtualService', redirect({ [field]: path }));
+        assert.deepEqual(errors, says(`spec.http[0].redirect.${field}`));
+      }
+      const modifier = { type: 'ReplaceFullPath', replaceFullPath: path };
+      assert.deepEqual(
+        errorsOf(
+          'HTTPRoute',
+          inRoute({ type: 'RequestRedirect', requestRedirect: { path: modifier } }),
+        ),
+        says(`${FILTER}.requestRedirect.path.replaceFullPath`),
+      );
+    });
+  }
+
   it('says how a path is written', () => {
     const { findings } = parseSpec(
       'VirtualService',

@@ -2,6 +2,7 @@
  * Rules of text that goes into messages: what a proxy could not write, or two servers could read in two ways, is refused with the object
  * and not with every request.
  */
+import { parseAuthority } from '../value/authority.ts';
 import { percentEncoded } from '../value/path-literal.ts';
 import type { View } from './view.ts';
 
@@ -32,6 +33,29 @@ export function pathToSendRules(path: View): void {
     code: 'INVALID_PATH',
     message: 'has a character that a path in a request cannot have',
     allowed: 'ASCII without blanks and #; others in percent-encoding',
+    fix: `write ${percentEncoded(text)}`,
+  });
+}
+
+/** A host that is put into requests or redirects: one that a request could have come with. */
+export function authorityToSendRules(authority: View): void {
+  const { text } = authority;
+  if (text === undefined || text === '' || parseAuthority(text) !== undefined) return;
+  authority.complain({
+    code: 'INVALID_HOST',
+    message: 'is no host that a request can have',
+    allowed:
+      'a name of ASCII or an address (IPv6 in brackets), with or without a port from 1 to 65535',
+  });
+}
+
+/** A path that a redirect puts into Location: it may have a fragment, and what is no ASCII is sent in UTF-8. */
+export function locationRules(path: View): void {
+  const { text } = path;
+  if (text === undefined || !/[\0- \x7f]/.test(text)) return;
+  path.complain({
+    code: 'INVALID_PATH',
+    message: 'has a blank or a control character, which Location cannot carry',
     fix: `write ${percentEncoded(text)}`,
   });
 }
