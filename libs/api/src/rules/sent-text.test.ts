@@ -9,10 +9,11 @@ const VALUES: readonly (readonly [value: string, isGood: boolean])[] = [
   ['caf\u00e9 \u65e5', true],
   ['%REQ(x)%', true],
   ['a\u0085b', true],
-  [' a', false],
-  ['a ', false],
-  ['\ta', false],
-  [' ', false],
+  // With a warning.
+  [' a', true],
+  ['a ', true],
+  ['\ta', true],
+  [' ', true],
   ['a\r\nx: y', false],
   ['a\nb', false],
   ['a\rb', false],
@@ -155,6 +156,16 @@ describe('text that is sent', () => {
       );
     });
   }
+
+  it('warns of blanks around a value', () => {
+    for (const value of [' a', 'a\t']) {
+      const spec = inService({ headers: { request: { set: { x: value } } } });
+      assert.deepEqual(
+        parseSpec('VirtualService', spec).findings.map(({ severity, fix }) => [severity, fix]),
+        [['warning', 'write "a"']],
+      );
+    }
+  });
 
   it('says how a path is written', () => {
     const { findings } = parseSpec(

@@ -6,7 +6,7 @@ import { parseAuthority } from '../value/authority.ts';
 import { percentEncoded } from '../value/path-literal.ts';
 import type { View } from './view.ts';
 
-/** RFC 9110 §5.5. Anything else than ASCII is sent in UTF-8. */
+/** RFC 9110 §5.5. Anything else than ASCII is sent in UTF-8; blanks around a value are none of it, and are not sent. */
 export function headerValueRules(value: View): void {
   const { text } = value;
   if (text === undefined) return;
@@ -19,7 +19,8 @@ export function headerValueRules(value: View): void {
   } else if (/^[ \t]|[ \t]$/.test(text)) {
     value.complain({
       code: 'INVALID_VALUE',
-      message: 'begins or ends with a blank, which no header carries',
+      severity: 'warning',
+      message: 'begins or ends with a blank, which no header carries; it is sent without',
       fix: `write ${JSON.stringify(text.trim())}`,
     });
   }

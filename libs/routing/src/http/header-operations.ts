@@ -73,9 +73,9 @@ export function hostOf(operations: HeaderOperations | undefined): string | undef
   return undefined;
 }
 
-/** Text is sent in UTF-8: here, as in headers, with one character for each byte. */
+/** Text is sent in UTF-8: here, as in headers, with one character for each byte. Blanks around it are none of a value (RFC 9110 §5.5). */
 export function parseHeaderValue(written: string): HeaderValue {
-  const text = octetsOf(written);
+  const text = octetsOf(written.replace(/^[ \t]+|[ \t]+$/g, ''));
   const parts: (string | { variable: string; argument?: string })[] = [];
   let literal = '';
   let last = 0;
