@@ -5,7 +5,7 @@
  * have policies of their own, each decides once it is chosen.
  */
 import type { MeshService, WaypointTarget, Workload } from '@ambit/model';
-import { parseAuthority, serviceKey } from '@ambit/routing';
+import { serviceKey } from '@ambit/routing';
 import { foldBranches } from './branches.ts';
 import { callerIdentity } from './caller.ts';
 import { tunnelArrives } from './destination-hop.ts';
@@ -51,8 +51,6 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   }
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
-  const refused = protocol.isHttp ? badHost(known, context) : undefined;
-  if (refused !== undefined) return refused;
   return target.kind === 'workload'
     ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
     : toService(known, target, { ...context, isRequest: protocol.isHttp });
@@ -82,16 +80,6 @@ function bindingSteps({ guard, applicationTunnel }: Workload): HopHead['steps'] 
           `InvalidBinding: ${unread} does not say how the proxy takes what its agent hands over`,
         ),
       ];
-}
-
-/** A client writes the name that it was given into Host. Undefined: it may, or what was asked for is a pod and no name. */
-function badHost(head: HopHead, { asked, isRequest }: WaypointContext): Hop | undefined {
-  const { authority } = asked;
-  if (!isRequest || authority.includes('/') || parseAuthority(authority) !== undefined) {
-    return undefined;
-  }
-  const text = `Host is refused with 400: "${authority.slice(0, 80)}" is no name and no address; write the header host`;
-  return endsRefused(head, { text, status: 400 });
 }
 
 /** What it decides is not in the snapshot; what the destination makes of it is. */

@@ -16,6 +16,7 @@ export interface PathProblem {
 const ESCAPE = /%([0-9a-f]{2})/gi;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i;
+const HALF_ESCAPE = /%[0-9a-f]?$/i;
 const DOT_SEGMENT = /\/\.{1,2}(?=\/|$)/;
 
 /** The text in its one spelling. A half escape at one of its ends stays. */
@@ -36,8 +37,10 @@ export function normalPathPrefix(text: string): string {
 export function pathTextProblem(written: string, part: PathPart): PathProblem | undefined {
   const text = normalPathText(written);
   // A prefix may end within an escape or a segment.
-  const known =
-    part === 'prefix' ? text.replace(/%[0-9a-f]?$/i, '').replace(/\/\.{1,2}$/, '') : text;
+  const [whole, known] =
+    part === 'prefix'
+      ? [written.replace(HALF_ESCAPE, ''), text.replace(HALF_ESCAPE, '').replace(/\/\.{1,2}$/, '')]
+      : [written, text];
   if (/[^!-~]|#/.test(text)) {
     return {
       message: 'never matches: a path in a request is ASCII without blanks and #',
@@ -46,7 +49,8 @@ export function pathTextProblem(written: string, part: PathPart): PathProblem | 
     };
   }
   if (text.includes('%00')) return { message: 'never matches: an escaped NUL is refused' };
-  if (BROKEN_ESCAPE.test(known)) {
+  // As it is written: in %%61a no escape is left once it is read.
+  if (BROKEN_ESCAPE.test(whole)) {
     return { message: 'never matches: has a % without two hex digits', allowed: '%25 for a %' };
   }
   if (text.includes('\\') || DOT_SEGMENT.test(known)) {

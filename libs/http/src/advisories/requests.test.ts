@@ -156,7 +156,7 @@ row(7, 'CVE-2021-39155: a host in other letters, with a dot or with a port', asy
   ]) {
     assertDenied(bed, await bed.ask({ host }), `deny ${host}`);
   }
-  for (const host of ['10.0.0.01', '0x0a.0.0.1', '167772161', '10.1:80', '10.0.0.1.', 'a.1']) {
+  for (const host of ['10.0.0.01', '0x0a.0.0.1', '167772161', '10.1:80', '10.0.0.1.']) {
     assertRefused(bed, await bed.ask({ host }), host);
   }
 });
