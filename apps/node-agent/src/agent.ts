@@ -231,9 +231,9 @@ export class Agent {
         return;
       }
       if (servers.podSocket.isSuperseded && !(await servers.podSocket.isServedByAnother())) {
-        log.warn('the agent that took over is gone, this one goes on');
         servers.claim();
         registry.resume();
+        log.warn('the agent that took over is gone, this one goes on');
       }
     }
   }
