@@ -74,6 +74,8 @@ func main() {
 	begin := time.Now().Add(50 * time.Millisecond)
 	counted := begin.Add(time.Duration(number(os.Args[8]) * 1e9))
 	end := counted.Add(time.Duration(seconds * 1e9))
+	// A thread that sleeps keeps its processor of Go's, and with as few of them as cores an answer would wait for one.
+	runtime.GOMAXPROCS(connections + 2)
 	var all sync.WaitGroup
 	var lock sync.Mutex
 	var latencies []float64
