@@ -29,13 +29,19 @@ function rig() {
       },
     },
   });
-  return { clock, at, collector };
+  /** As often as a thread without work is looked at before it is believed. */
+  const lookQuietly = (): void => {
+    for (let looks = 0; looks < 3; looks += 1) {
+      collector.look();
+    }
+  };
+  return { clock, at, collector, lookQuietly };
 }
 
 describe('IdleCollector', () => {
   it('collects once what a burst has left, lets go of more before, and tells', () => {
-    const { clock, at, collector } = rig();
-    collector.look();
+    const { clock, at, collector, lookQuietly } = rig();
+    lookQuietly();
     clock.advance(60_000);
     collector.look();
     assert.deepEqual([at.lettingGo, at.collected, at.told], [1, 1, 1]);
@@ -45,16 +51,30 @@ describe('IdleCollector', () => {
     assert.deepEqual(collector.counters, { idle: 2, pressure: 0 });
   });
 
-  it('leaves a thread alone that has work', () => {
+  for (const busy of [0.5, 0.02]) {
+    it(`leaves a thread alone that has work for ${busy * 100} % of its time`, () => {
+      const { at, lookQuietly } = rig();
+      at.busy = busy;
+      lookQuietly();
+      assert.equal(at.collected, 0);
+    });
+  }
+
+  it('leaves a thread alone that has had work a moment ago', () => {
     const { at, collector } = rig();
-    at.busy = 0.5;
-    collector.look();
+    for (const busy of [0, 0, 0.02, 0, 0]) {
+      at.busy = busy;
+      collector.look();
+    }
     assert.equal(at.collected, 0);
+    at.busy = 0;
+    collector.look();
+    assert.equal(at.collected, 1);
   });
 
   it('leaves a heap alone that has hardly grown', () => {
-    const { clock, at, collector } = rig();
-    collector.look();
+    const { clock, at, collector, lookQuietly } = rig();
+    lookQuietly();
     clock.advance(60_000);
     at.heap += 2 * MIB;
     collector.look();
@@ -96,9 +116,11 @@ describe('IdleCollector', () => {
   it('looks every second until it is stopped', async () => {
     const { clock, at, collector } = rig();
     collector.start();
-    clock.advance(1_000);
-    await Promise.resolve();
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let second = 0; second < 3; second += 1) {
+      assert.equal(at.collected, 0);
+      clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     assert.equal(at.collected, 1);
     collector.stop();
     at.heap = 90 * MIB;

@@ -9,8 +9,10 @@ import { runInNewContext } from 'node:vm';
 import type { Clock } from '@ambit/core';
 
 const LOOK_MS = 1_000;
-/** Of the time between two looks, that a thread without work is busy at most. */
-const IDLE_SHARE = 0.05;
+/** Of the time between two looks, that a thread without work is busy at most: with timers and probes, hardly with a request. */
+const IDLE_SHARE = 0.01;
+/** So many looks in a row find no work. A few hundred requests a second are little work, and each waits for the collection. */
+const QUIET_LOOKS = 3;
 /** What is worth a collection. */
 const GROWN_BYTES = 3 * 2 ** 20;
 /** After a collection, how long until the next. */
@@ -45,6 +47,7 @@ export class IdleCollector {
   /** What the heap had after the last collection. */
   #settledBytes = 0;
   #collectedAt = Number.NEGATIVE_INFINITY;
+  #quietLooks = 0;
   readonly counters = { idle: 0, pressure: 0 };
 
   constructor(options: IdleCollectorOptions) {
@@ -74,14 +77,14 @@ export class IdleCollector {
   look(): void {
     const { clock, memoryLimitBytes = Number.POSITIVE_INFINITY } = this.#options;
     const { onCollecting, onCollected } = this.#options;
-    const isIdle = this.#probe.busyShare() < IDLE_SHARE;
+    this.#quietLooks = this.#probe.busyShare() < IDLE_SHARE ? this.#quietLooks + 1 : 0;
     if (clock.now() - this.#collectedAt < REST_MS) {
       return;
     }
     if (this.#probe.heapBytes() - this.#settledBytes < GROWN_BYTES) {
       return;
     }
-    if (isIdle) {
+    if (this.#quietLooks >= QUIET_LOOKS) {
       this.counters.idle += 1;
     } else if (this.#probe.residentBytes() > memoryLimitBytes * PRESSURE_SHARE) {
       this.counters.pressure += 1;
