@@ -5,7 +5,6 @@ export { ConnectEffort, isUnreached } from './connect-effort.ts';
 export {
   type ConnectTarget,
   ConnectTargetError,
-  formatConnectTarget,
   HBONE_PORT,
   parseConnectTarget,
 } from './connect-target.ts';

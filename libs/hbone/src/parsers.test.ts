@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { describe, it } from 'node:test';
+import { formatAuthority } from '@ambit/api';
 import fc from 'fast-check';
 
 import { type Baggage, formatBaggage, parseBaggage } from './baggage.ts';
-import { ConnectTargetError, formatConnectTarget, parseConnectTarget } from './connect-target.ts';
+import { ConnectTargetError, parseConnectTarget } from './connect-target.ts';
 import { formatForwarded, forwardedHost, newTraceparent, parseTraceparent } from './headers.ts';
 
 const anyText = fc.oneof(fc.string(), fc.string({ unit: 'binary' }));
@@ -24,7 +25,7 @@ describe('parseConnectTarget', () => {
           assert.ok(target.port >= 1 && target.port <= 65_535);
           assert.equal(isIP(target.host) !== 0, target.kind === 'ip');
           assert.ok(target.host.length <= 253);
-          assert.deepEqual(parseConnectTarget(formatConnectTarget(target)), target);
+          assert.deepEqual(parseConnectTarget(formatAuthority(target.host, target.port)), target);
         } catch (error) {
           assert.ok(error instanceof ConnectTargetError, String(error));
           assert.ok(error.message.length < 400);
@@ -49,6 +50,8 @@ describe('parseConnectTarget', () => {
     ['[FD00:0::7]:80', 'fd00::7'],
     ['Web.Shop.SVC:80', 'web.shop.svc'],
     ['a_b.shop:80', 'a_b.shop'],
+    ['reviews.2024:80', 'reviews.2024'],
+    ['reviews.shop.:80', 'reviews.shop'],
   ] as const) {
     it(`makes ${authority} canonical`, () => {
       assert.equal(parseConnectTarget(authority).host, host);
@@ -60,6 +63,8 @@ describe('parseConnectTarget', () => {
     '10.0.0.7:+80',
     '10.0.0.256:80',
     '10.0.7:80',
+    '10.0.0.07:80',
+    '10.0.0.7.:80',
     '0x0a.0.0.7:80',
     '2130706433:80',
     '[fe80::1%eth0]:80',

@@ -237,6 +237,32 @@ describe('HttpEngine, routes', () => {
     assert.deepEqual([answer.headers['x-answer'], answer.headers['x-backend']], ['200', undefined]);
   });
 
+  it('sends no path that a rewrite has made unclear', async () => {
+    await using harness = await startEcho(
+      virtualService(
+        { ...toReviews, match: [{ uri: { prefix: '/v1' } }], rewrite: { uri: '/' } },
+        {
+          ...toReviews,
+          match: [{ uri: { prefix: '/regex' } }],
+          rewrite: { uriRegexRewrite: { match: '^/regex/?(.*)$', rewrite: '\\1' } },
+        },
+      ),
+    );
+    for (const [path, status] of [
+      ['/v1/a', 200],
+      ['/v1.hidden', 200],
+      ['/v1..a', 200],
+      ['/v1../admin', 400],
+      ['/v1..', 400],
+      ['/v1./admin', 400],
+      ['/v1..?q', 400],
+      ['/v1%2e%2e/admin', 400],
+      ['/regex/a', 400],
+    ] as const) {
+      assert.equal((await ask({ port: harness.port, path })).status, status, path);
+    }
+  });
+
   it('redirects, answers directly, aborts, and knows no route', async () => {
     await using harness = await startEcho(
       virtualService(

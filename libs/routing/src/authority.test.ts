@@ -30,6 +30,12 @@ describe('parseAuthority', () => {
     }
   });
 
+  it('takes no letter beyond ASCII, also where a small one is within', () => {
+    for (const text of ['\u212A.shop', '\u017F.shop', 'sh\u00F6p', 'a\u3002b']) {
+      assert.equal(parseAuthority(text), undefined, text);
+    }
+  });
+
   it('takes a port in its one spelling', () => {
     for (const text of ['a:080', '10.0.0.1:080', '[fd00::1]:080', 'a:0', 'a:00', 'a:65536', 'a:']) {
       assert.equal(parseAuthority(text), undefined, text);

@@ -5,6 +5,7 @@ import {
   authorityToSendRules,
   headerValueRules,
   locationRules,
+  partOfPathRules,
   pathToSendRules,
 } from './sent-text.ts';
 import type { Complaint, View } from './view.ts';
@@ -123,7 +124,7 @@ function rewriteRules(rewrite: View): void {
   }
   authorityToSendRules(rewrite.at('authority'));
   pathToSendRules(rewrite.at('uri'));
-  pathToSendRules(rewrite.at('uriRegexRewrite', 'rewrite'));
+  partOfPathRules(rewrite.at('uriRegexRewrite', 'rewrite'));
   if (rewrite.at('uri').exists && rewrite.at('uriRegexRewrite').exists) {
     rewrite.at('uriRegexRewrite').complain({
       code: 'CONFLICTING_FIELDS',

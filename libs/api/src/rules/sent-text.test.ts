@@ -37,7 +37,16 @@ const PATHS: readonly (readonly [path: string, isGood: boolean])[] = [
   ['/\0', false],
   ['/\x7f', false],
   ['/\ud800', false],
+  ['/..a/.b/c..', true],
+  ['/a..', true],
+  ['/..', false],
+  ['/.', false],
+  ['/a/../b', false],
+  ['/a/./b', false],
+  ['/a/..?b', false],
 ];
+/** Of a path or of how it begins; a regular expression may bring the rest. */
+const RELATIVE: readonly string[] = ['a', 'a/b', '*', '?a', 'http://a/b', '../a'];
 const PARENT = { parentRefs: [{ group: '', kind: 'Service', name: 'a' }] };
 const inRoute = (filter: object) => ({ ...PARENT, rules: [{ filters: [filter] }] });
 const inService = (rule: object) => ({
@@ -64,6 +73,19 @@ describe('text that is sent', () => {
           }
         }
       }
+    });
+  }
+
+  for (const path of RELATIVE) {
+    it(`refuses the path ${JSON.stringify(path)}, which no request has`, () => {
+      const uri = inService({ rewrite: { uri: path } });
+      assert.deepEqual(errorsOf('VirtualService', uri), ['INVALID_PATH spec.http[0].rewrite.uri']);
+      const urlRewrite = { path: { type: 'ReplaceFullPath', replaceFullPath: path } };
+      assert.deepEqual(errorsOf('HTTPRoute', inRoute({ type: 'URLRewrite', urlRewrite })), [
+        `INVALID_PATH ${FILTER}.urlRewrite.path.replaceFullPath`,
+      ]);
+      const rewrite = { uriRegexRewrite: { match: '/(.*)', rewrite: path } };
+      assert.deepEqual(errorsOf('VirtualService', inService({ rewrite })), []);
     });
   }
 

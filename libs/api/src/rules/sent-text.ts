@@ -26,16 +26,39 @@ export function headerValueRules(value: View): void {
   }
 }
 
-/** A path that a rewrite puts into requests. */
+/** A path that a rewrite puts in the place of another, or of how it begins. */
 export function pathToSendRules(path: View): void {
   const { text } = path;
-  if (text === undefined || /^[!"$-~]*$/.test(text)) return;
-  path.complain({
-    code: 'INVALID_PATH',
-    message: 'has a character that a path in a request cannot have',
-    allowed: 'ASCII without blanks and #; others in percent-encoding',
-    fix: `write ${percentEncoded(text)}`,
-  });
+  if (text === undefined || text === '') return;
+  if (!text.startsWith('/')) {
+    path.complain({
+      code: 'INVALID_PATH',
+      message: 'does not begin with a slash, as the path of a request does',
+      fix: `write ${percentEncoded(`/${text}`)}`,
+    });
+    return;
+  }
+  partOfPathRules(path);
+}
+
+/** A piece of such a path. */
+export function partOfPathRules(path: View): void {
+  const { text } = path;
+  if (text === undefined) return;
+  if (!/^[!"$-~]*$/.test(text)) {
+    path.complain({
+      code: 'INVALID_PATH',
+      message: 'has a character that a path in a request cannot have',
+      allowed: 'ASCII without blanks and #; others in percent-encoding',
+      fix: `write ${percentEncoded(text)}`,
+    });
+  } else if (/\/\.{1,2}(?:[/?]|$)/.test(text)) {
+    path.complain({
+      code: 'INVALID_PATH',
+      message: 'has a segment of dots, which servers resolve to another path than is written',
+      fix: 'write the path that is meant',
+    });
+  }
 }
 
 /** A host that is put into requests or redirects: one that a request could have come with. */

@@ -14,31 +14,29 @@ export interface ParsedAuthority {
 }
 
 const AUTHORITY_CHARS_MAX = 512;
-const NAME = /^[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*\.?$/;
+/** Before its letters are made small: the sign of Kelvin becomes a `k` then. */
+const NAME = /^[a-z0-9_][a-z0-9_-]*(?:\.[a-z0-9_-]+)*\.?$/i;
 /** One spelling a port: servers read `080` as 80, and policy compares text. */
 const PORT = /^[1-9]\d{0,4}$/;
 
 /** `undefined`: not an authority. The empty string is none either. */
 export function parseAuthority(text: string): ParsedAuthority | undefined {
   if (text.length === 0 || text.length > AUTHORITY_CHARS_MAX) return undefined;
-  const lower = text.toLowerCase();
-  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(lower);
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracketed !== null) {
     const inner = bracketed[1] ?? '';
     const host = inner.includes(':') ? canonicalIp(inner) : undefined;
     return host === undefined ? undefined : withPort({ host, kind: 'ip' }, bracketed[2]);
   }
-  const colon = lower.indexOf(':');
-  const written = colon < 0 ? lower : lower.slice(0, colon);
-  const port = colon < 0 ? undefined : lower.slice(colon + 1);
+  const colon = text.indexOf(':');
+  const written = colon < 0 ? text : text.slice(0, colon);
+  const port = colon < 0 ? undefined : text.slice(colon + 1);
   const ip = canonicalIp(written);
   if (ip !== undefined) return withPort({ host: ip, kind: 'ip' }, port);
   // Another spelling of an address: policy compares text, and a server would take it for the address.
   if (!NAME.test(written) || isNumeric(written)) return undefined;
-  return withPort(
-    { host: written.endsWith('.') ? written.slice(0, -1) : written, kind: 'name' },
-    port,
-  );
+  const name = written.toLowerCase();
+  return withPort({ host: name.endsWith('.') ? name.slice(0, -1) : name, kind: 'name' }, port);
 }
 
 /** `10.0.0.1:80`, `[fd00::1]:80`, `reviews.shop:80`. */

@@ -2,6 +2,7 @@
 import {
   applyHeaderOperations,
   joinQuery,
+  type PathChange,
   rewritePath,
   type WeightedCluster,
 } from '@ambit/routing';
@@ -45,7 +46,7 @@ export function upstreamHead(
       applyHeaderOperations(list, headers, variablesOf(tx));
     }
   }
-  const path = rewritePath(tx.path, action.path);
+  const path = rewrittenPath(tx.path, action.path);
   if (path !== tx.path) {
     headers.set('x-envoy-original-path', `${tx.path}${tx.query}`);
   }
@@ -55,7 +56,28 @@ export function upstreamHead(
     method: head.method,
     scheme: head.scheme,
     authority: action.authority ?? share.authority ?? head.authority,
-    path: joinQuery(path === '' ? '/' : path, tx.query.slice(1)),
+    path: joinQuery(path, tx.query.slice(1)),
     headers,
   };
+}
+
+/** Where the backend's server would leave the path that was judged. */
+const DOT_SEGMENT = /\/\.{1,2}(?:[/?]|$)/;
+
+/**
+ * Throws HTTP_BAD_REQUEST when that is no path, or one that a server resolves to another: `/v1` rewritten to `/` makes `/../admin` of
+ * `/v1../admin`.
+ */
+function rewrittenPath(path: string, change: PathChange | undefined): string {
+  if (change === undefined) {
+    return path;
+  }
+  const rewritten = rewritePath(path, change) || '/';
+  if (rewritten !== path && (!rewritten.startsWith('/') || DOT_SEGMENT.test(rewritten))) {
+    const shown = JSON.stringify(rewritten.slice(0, 80));
+    throw new HttpError('HTTP_BAD_REQUEST', `the rewritten path ${shown} is not clear`, {
+      side: 'downstream',
+    });
+  }
+  return rewritten;
 }
