@@ -243,6 +243,10 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
     this.flow.addHeld(bytes);
   }
 
+  closeWindow(window: ReceiveWindow): void {
+    this.flow.closeWindow(window);
+  }
+
   sendWindow(stream: Stream, window: ReceiveWindow, heldBytes: number): void {
     this.flow.updateStream(stream.id, window, heldBytes);
   }

@@ -157,6 +157,60 @@ describe('a stream of a session', () => {
 });
 
 describe('what nobody reads', () => {
+  it('holds up nobody else, however large windows had become while it was read', async () => {
+    const limits = {
+      streamWindowBytesMax: MIB,
+      connectionWindowBytes: 2 * MIB,
+      heldBytesMax: 4 * MIB,
+    };
+    const { peer, streams } = serverRig({ limits });
+    peer.greetAsClient();
+    /** By stream, what its window is open for. */
+    const open = new Map<number, number>();
+    let seen = 0;
+    const read = async (): Promise<void> => {
+      await settled(8);
+      for (const text of peer.frames.slice(seen)) {
+        const [, id, increment] = /^WINDOW_UPDATE ([1-9]\d*) (\d+)/.exec(text) ?? [];
+        if (id !== undefined) open.set(Number(id), (open.get(Number(id)) ?? 0) + Number(increment));
+      }
+      seen = peer.frames.length;
+    };
+    const send = async (id: number, most = Number.POSITIVE_INFINITY): Promise<number> => {
+      let sent = 0;
+      while ((open.get(id) ?? 0) >= BLOCK.length && sent < most) {
+        peer.send(data(id, BLOCK));
+        open.set(id, (open.get(id) ?? 0) - BLOCK.length);
+        sent += BLOCK.length;
+        await read();
+      }
+      return sent;
+    };
+    const idle = Array.from({ length: 12 }, (_, index) => 2 * index + 1);
+    for (const id of idle) {
+      peer.send(post(id));
+      open.set(id, 65_535);
+      await read();
+      streams.at(-1)?.start(new Recorder());
+      await send(id, 3 * MIB);
+    }
+    for (const stream of streams) {
+      stream.pause();
+    }
+    let held = 0;
+    for (const id of idle) {
+      held += await send(id);
+    }
+    assert.ok(held > 12 * 48_000 && held < limits.heldBytesMax, `${held} bytes held`);
+    peer.send(post(99));
+    open.set(99, 65_535);
+    await read();
+    const reader = new Recorder();
+    streams.at(-1)?.start(reader);
+    assert.ok((await send(99, 5 * MIB)) >= 5 * MIB);
+    assert.equal(reader.bytes >= 5 * MIB, true);
+  });
+
   it('counts for the session only while its stream is open', async () => {
     const limits = { connectionWindowBytes: 100_000, heldBytesMax: 60_000 };
     const { peer, streams } = serverRig({ limits });

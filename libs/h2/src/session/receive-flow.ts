@@ -3,7 +3,8 @@
  *
  * Rule: the connection's window is given back when DATA arrives, so that one slow reader holds up nobody else; a
  * stream's when it was read. What is unread is thus bounded by the windows of the streams, and above
- * `heldBytesMax` by the connection's too, which then waits for readers. From half of it on no window grows.
+ * `heldBytesMax` by the connection's too, which then waits for readers, and everybody with it. So the windows of all streams
+ * together grow by no more than half of that, whoever reads what: streams that nobody reads cannot bring a session there.
  */
 import type { Clock } from '@ambit/core';
 import { FRAME, WINDOW_BYTES_DEFAULT } from '../frames/protocol.ts';
@@ -15,6 +16,10 @@ import type { Writer } from './writer.ts';
 /** A window that is used up faster than this limits its sender, however short the way. */
 const PACE_MS_MIN = 10;
 const NEVER_GROW = Number.NEGATIVE_INFINITY;
+/** Of what windows may grow by, for all streams; the others are what they begin with. */
+const GROWTH_SHARE = 0.5;
+/** Of what is left of it, a window may be so much, so that there is always some left. */
+const WINDOW_SHARE = 0.25;
 
 export class ReceiveFlow {
   readonly #clock: Clock;
@@ -23,6 +28,8 @@ export class ReceiveFlow {
   readonly #pings: Pings;
   readonly #connection: ReceiveWindow;
   #heldBytes = 0;
+  /** By how much the windows of open streams have grown. */
+  #grownBytes = 0;
   /** Of the connection's window, while too much is held. */
   #owedBytes = 0;
 
@@ -90,11 +97,19 @@ export class ReceiveFlow {
   updateStream(streamId: number, window: ReceiveWindow, heldBytes: number): void {
     // With much of a window unread it is the reader who limits the sender.
     const keepsUp = heldBytes * 4 <= window.size;
-    const mayGrow = keepsUp && this.#heldBytes * 2 <= this.#limits.heldBytesMax;
+    const left = this.#limits.heldBytesMax * GROWTH_SHARE - this.#grownBytes;
+    const mayGrow = keepsUp && window.size * 2 <= left * WINDOW_SHARE;
     const paceMs = mayGrow ? Math.max(PACE_MS_MIN, 2 * this.#pings.roundTripMs) : NEVER_GROW;
+    const before = window.size;
     const increment = window.update(this.#clock.now(), paceMs);
+    this.#grownBytes += window.size - before;
     this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, streamId, increment);
     this.#writer.schedule();
+  }
+
+  /** Its stream is over. */
+  closeWindow(window: ReceiveWindow): void {
+    this.#grownBytes -= window.size - this.#limits.streamWindowBytes;
   }
 
   #release(bytes: number): void {

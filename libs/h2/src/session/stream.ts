@@ -336,6 +336,7 @@ export abstract class Stream implements ByteConn {
   #finish(closed: Closed): void {
     // What is still held counts for the session no more: whoever reads it keeps it, or nobody does.
     this.host.addHeld(-(this.#held?.bytes ?? 0));
+    this.host.closeWindow(this.#window);
     this.#closed = closed;
     this.#outgoing.clear();
     const listener = this.#whenClosed;
