@@ -31,6 +31,11 @@ export class BodyReader implements BodySource {
     return this.#pendingBytes;
   }
 
+  /** In how many pieces that is. */
+  get pendingPieces(): number {
+    return this.#pending.length;
+  }
+
   push(bytes: Uint8Array): void {
     if (this.#isOver) {
       return;

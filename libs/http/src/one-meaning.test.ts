@@ -4,7 +4,12 @@ import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { describe, it } from 'node:test';
 
 import { startBackend, startHarness } from './fixtures/harness.ts';
-import { statusOf as answeredStatus, exchange } from './fixtures/raw-client.ts';
+import {
+  statusOf as answeredStatus,
+  exchange,
+  headerFrames,
+  openHttp2,
+} from './fixtures/raw-client.ts';
 
 interface Sent {
   readonly headers: OutgoingHttpHeaders;
@@ -118,5 +123,27 @@ describe('a request has one meaning', () => {
     const named = await exchange(harness.port, text('close, x-role'));
     assert.equal(answeredStatus(named), 403, 'policy does not see it');
     assert.deepEqual(seen, ['user']);
+  });
+
+  it('asks for the whole server by OPTIONS alone, whatever scheme HTTP/2 names', async () => {
+    const seen: string[] = [];
+    await using backend = await startBackend((request, response) => {
+      seen.push(`${request.method} ${request.url}`);
+      response.end();
+    });
+    await using harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });
+    for (const [method, scheme, status] of [
+      ['OPTIONS', 'http', 200],
+      ['OPTIONS', 'ftp', 200],
+      ['GET', 'ftp', 400],
+      ['POST', 'HTTP', 400],
+    ] as const) {
+      const { peer, statuses } = await openHttp2(harness.port);
+      const pseudo = [':method', method, ':scheme', scheme, ':path', '*', ':authority', 'reviews'];
+      peer.send(...headerFrames(1, pseudo, 1));
+      assert.equal(await statuses(1), status, `${method} ${scheme}`);
+      peer.destroy();
+    }
+    assert.deepEqual(seen, ['OPTIONS *', 'OPTIONS *']);
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { TestSink, TestSource } from './fixtures/bodies.ts';
-import { RequestBody } from './request-body.ts';
+import { MIRROR_LAG_PIECES_MAX, REPLAY_PIECES_MAX, RequestBody } from './request-body.ts';
 
 const KIB = 1024;
 
@@ -78,6 +78,26 @@ describe('RequestBody', () => {
     assert.equal(sink.text.length, 12);
     assert.equal(body.isReplayable, false);
     assert.equal(body.open(), undefined);
+  });
+
+  it('keeps no more pieces than bytes are worth, for a replay and for a mirror', () => {
+    const source = new TestSource();
+    const body = new RequestBody(source);
+    const mirror = body.tap();
+    const late = TestSink.of(mirror);
+    mirror.pause();
+    const sink = TestSink.of(body.open());
+    for (let piece = 0; piece < REPLAY_PIECES_MAX; piece += 1) {
+      source.push('a');
+    }
+    assert.equal(body.isReplayable, true);
+    source.push('a');
+    assert.equal(body.isReplayable, false);
+    for (let piece = 0; piece < MIRROR_LAG_PIECES_MAX; piece += 1) {
+      source.push('a');
+    }
+    assert.equal(late.error?.message, 'the mirror is too slow');
+    assert.equal(sink.text.length, REPLAY_PIECES_MAX + 1 + MIRROR_LAG_PIECES_MAX);
   });
 
   it('breaks off for everyone when the client does', () => {

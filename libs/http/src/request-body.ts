@@ -1,7 +1,7 @@
 /**
  * A request's body that can be sent more than once: to a retry, and to mirrors.
  *
- * What has been read is kept up to a bound; beyond it the body can no longer be replayed, and a retry is not made. The client
+ * What has been read is kept up to a bound of bytes and one of pieces; beyond them the body can no longer be replayed, and a retry is not made. The client
  * is read only as fast as the current try takes it, and not at all while there is none. A mirror never slows a request: one
  * that lags is cut.
  */
@@ -13,8 +13,11 @@ import { type FieldLines, NO_FIELDS } from './h1/message.ts';
 import { HeaderList } from './headers.ts';
 
 export const REPLAY_BYTES_MAX = 64 * 1024;
+/** A piece costs more than its bytes, and a client may send them one by one. */
+export const REPLAY_PIECES_MAX = 1_024;
 /** A mirror that is so far behind loses its copy. */
 const MIRROR_LAG_BYTES_MAX = 1024 * 1024;
+export const MIRROR_LAG_PIECES_MAX = 4_096;
 /** Of a body that nobody wants, so much is read while the answer is sent. */
 const DISCARD_BYTES_MAX = 1024 * 1024;
 
@@ -110,7 +113,8 @@ export class RequestBody implements BodySink {
     }
     this.#keep(bytes);
     for (const mirror of this.#mirrors ?? []) {
-      if (mirror.pendingBytes > MIRROR_LAG_BYTES_MAX) {
+      const { pendingBytes, pendingPieces } = mirror;
+      if (pendingBytes > MIRROR_LAG_BYTES_MAX || pendingPieces > MIRROR_LAG_PIECES_MAX) {
         this.#mirrors?.delete(mirror);
         mirror.fail(new HttpError('HTTP_INTERNAL', 'the mirror is too slow', { side: 'upstream' }));
       } else {
@@ -183,7 +187,7 @@ export class RequestBody implements BodySink {
       return;
     }
     this.#keptBytes += chunk.length;
-    if (this.#keptBytes > this.#limit) {
+    if (this.#keptBytes > this.#limit || this.#kept.length >= REPLAY_PIECES_MAX) {
       this.#kept = undefined;
     } else {
       this.#kept.push(chunk);

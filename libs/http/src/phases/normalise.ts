@@ -30,6 +30,10 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
   if (!normalized.ok) {
     throw refuse('HTTP_BAD_REQUEST', normalized.reason);
   }
+  // RFC 9110 §9.3.7: the whole server, which no rule about paths is about.
+  if (normalized.path === '*' && head.method !== 'OPTIONS') {
+    throw refuse('HTTP_BAD_REQUEST', 'the path * is for OPTIONS alone');
+  }
   headers.joinCookies();
   tx.path = normalized.path;
   tx.query = normalized.query;

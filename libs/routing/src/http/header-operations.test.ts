@@ -118,6 +118,21 @@ describe('parseHeaderValue', () => {
     assert.equal(value, 'ax-admin: 1');
   });
 
+  it('leaves no blank at the ends where a variable stands for nothing', () => {
+    for (const [text, sent] of [
+      ['%REQ(x)% foo', 'foo'],
+      ['foo %REQ(x)%', 'foo'],
+      ['%REQ(x)% %REQ(x)%', ''],
+      ['a %REQ(x)% b', 'a  b'],
+    ] as const) {
+      assert.equal(
+        formatHeaderValue(parseHeaderValue(text), () => ''),
+        sent,
+        text,
+      );
+    }
+  });
+
   it('keeps the bytes that a variable stands for', () => {
     const value = formatHeaderValue(parseHeaderValue('\u00e9%REQ(x)%'), () => '\xc3\xa9\xff');
     assert.equal(value, '\xc3\xa9\xc3\xa9\xff');

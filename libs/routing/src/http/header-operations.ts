@@ -75,7 +75,7 @@ export function hostOf(operations: HeaderOperations | undefined): string | undef
 
 /** Text is sent in UTF-8: here, as in headers, with one character for each byte. Blanks around it are none of a value (RFC 9110 §5.5). */
 export function parseHeaderValue(written: string): HeaderValue {
-  const text = octetsOf(written.replace(/^[ \t]+|[ \t]+$/g, ''));
+  const text = octetsOf(withoutBlanks(written));
   const parts: (string | { variable: string; argument?: string })[] = [];
   let literal = '';
   let last = 0;
@@ -96,13 +96,16 @@ export function parseHeaderValue(written: string): HeaderValue {
 }
 
 export function formatHeaderValue(value: HeaderValue, lookup: VariableLookup): string {
-  return value
+  const [first] = value;
+  if (value.length === 1 && typeof first === 'string') return first;
+  const text = value
     .map((part) =>
       typeof part === 'string'
         ? part
         : withoutControls(lookup(part.variable, part.argument) ?? '-'),
     )
     .join('');
+  return withoutBlanks(text);
 }
 
 export function applyHeaderOperations(
@@ -132,6 +135,11 @@ function isHost(name: string): boolean {
 
 function isPseudo(name: string): boolean {
   return isHost(name) || name.startsWith(':');
+}
+
+/** Those around it; a variable may have left some. */
+function withoutBlanks(value: string): string {
+  return value.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
 /** A variable's value comes from outside; it must not split a header. */
