@@ -1,4 +1,4 @@
-/** The words around the tables of `docs/benchmarks.md`. */
+/** The words around the tables of `docs/benchmarks.md`: by how much a goal is missed say the tables, why says `misses`. */
 
 export function introduction(): string {
   return `<!-- Made by bench/report.ts from bench/results. Edit that, not this. -->
@@ -57,4 +57,29 @@ the registry is missing.
 - The controller's sample fails when an agent does not hold in the end what the API server says: each workload's health, tunnel,
   address, node, policies and services, each policy's ports. A change that another one overtook on its way is in no latency.
 - Never compare these with a vendor's figures: other hardware, other load, other counting.`;
+}
+
+/** Why goals are missed, and what was tried. Look at it again with each result. */
+export function misses(): string {
+  return `## Goals that are missed
+
+By how much is in the tables above. Where the time goes, and what was tried:
+
+- **A fixed rate, and P50 there.** A request costs an agent two reads, two writes and three \`epoll_wait\` (one of them because node:tls
+  ends each write in a turn of its own): there is no call to save. A third of the time is the kernel's. The rest is six times
+  what the same request takes under load, spread over many functions of which hardly one has 1 %: each request wakes a thread alone, and
+  finds the processor's caches cold. HAProxy takes three times as much as under load. Tried and kept: what comes alone is written at once.
+- **New connections.** Nothing of it dominates: two sockets of node:net at each end, kernel, objects of a stream. It needs some twenty
+  seconds of connections until V8 has compiled all of it, and a sample has five; a forced collection of an idle agent throws
+  such code away again ([0019](decisions/0019-what-outlives-a-request.md)). In runs without such collections it was 0.3 of HAProxy's,
+  and 0.2 after twenty seconds. Not tried yet: keeping the objects of a last connection, so that their shapes and the code for them stay.
+- **Bytes.** OpenSSL by way of memory BIOs: each byte is encrypted into one buffer, copied out of it and written, and the same on the
+  way in. Tried and kept: reads into pooled memory, writes gathered up to full records. What would help is TLS in the kernel, which node:tls does not have.
+- **Memory of an idle connection.** Objects of node:net and its streams for the socket at each end, which an idle connection keeps.
+  Tried and kept: no Node stream for a tunnel, buffers only while bytes flow, a handshake's memory given back.
+- **Waypoint.** With mutual TLS on both sides a request is four records, and each costs node:tls a trip between JavaScript and C++;
+  in clear text, where only the engine works, the same code is nearer to its goals. Tried and kept: log lines made as bytes, heads
+  encoded into one buffer, tables instead of Sets, a larger young generation.
+- **One machine, three programs.** Generator, proxies and server share two cores, and Envoy's own figure moves by half between rounds
+  of the same minute. Read the ranges.`;
 }

@@ -19,7 +19,7 @@ import type { ProfileResult } from './profile.ts';
 import { type ModelResult, modelSection } from './report-model.ts';
 import { profileSection } from './report-profile.ts';
 import { table } from './report-table.ts';
-import { introduction } from './report-text.ts';
+import { introduction, misses } from './report-text.ts';
 
 const ROOT = dirname(import.meta.dirname);
 const RESULTS = join(import.meta.dirname, 'results');
@@ -39,6 +39,7 @@ export function writeReport(): void {
     const file = latestResult(suite);
     return file === undefined ? [] : [suiteSection(readJson<BenchResult>(file), file)];
   });
+  sections.push(misses());
   const profile = latestResult('profile');
   if (profile !== undefined) {
     sections.push(profileSection(readJson<ProfileResult>(profile), profile));
