@@ -43,7 +43,7 @@ export {
   shouldRetry,
   tryTimeoutMs,
 } from './http/retry.ts';
-export { joinQuery, redirectLocation, rewritePath } from './http/rewrite.ts';
+export { joinQuery, pathToSend, redirectLocation, rewritePath } from './http/rewrite.ts';
 export type {
   ClusterRef,
   DirectResponseAction,

@@ -3,7 +3,7 @@ import {
   applyHeaderOperations,
   joinQuery,
   type PathChange,
-  rewritePath,
+  pathToSend,
   type WeightedCluster,
 } from '@ambit/routing';
 import { HttpError } from '../errors.ts';
@@ -61,23 +61,17 @@ export function upstreamHead(
   };
 }
 
-/** Where the backend's server would leave the path that was judged. */
-const DOT_SEGMENT = /\/\.{1,2}(?:[/?]|$)/;
-
-/**
- * Throws HTTP_BAD_REQUEST when that is no path, or one that a server resolves to another: `/v1` rewritten to `/` makes `/../admin` of
- * `/v1../admin`.
- */
+/** Throws HTTP_BAD_REQUEST where the route's rewrite has left no clear path. */
 function rewrittenPath(path: string, change: PathChange | undefined): string {
   if (change === undefined) {
     return path;
   }
-  const rewritten = rewritePath(path, change) || '/';
-  if (rewritten !== path && (!rewritten.startsWith('/') || DOT_SEGMENT.test(rewritten))) {
-    const shown = JSON.stringify(rewritten.slice(0, 80));
+  const rewritten = pathToSend(path, change);
+  if (!rewritten.isClear) {
+    const shown = JSON.stringify(rewritten.path.slice(0, 80));
     throw new HttpError('HTTP_BAD_REQUEST', `the rewritten path ${shown} is not clear`, {
       side: 'downstream',
     });
   }
-  return rewritten;
+  return rewritten.path;
 }

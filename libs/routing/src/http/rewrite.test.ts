@@ -16,7 +16,7 @@ import {
 import { compileHttpRoutes } from './compile.ts';
 import { matchHttp } from './match.ts';
 import type { HttpRequestView } from './request.ts';
-import { redirectLocation, rewritePath } from './rewrite.ts';
+import { pathToSend, redirectLocation, rewritePath } from './rewrite.ts';
 import type { PathChange } from './route-table.ts';
 
 describe('rewritePath', () => {
@@ -52,6 +52,31 @@ describe('rewritePath', () => {
   ] as const) {
     it(`makes ${expected} of ${path} by ${change?.kind ?? 'nothing'}`, () => {
       assert.equal(rewritePath(path, change), expected);
+    });
+  }
+});
+
+describe('pathToSend', () => {
+  const plain = (prefix: string, value: string): PathChange => ({
+    kind: 'prefix',
+    prefix,
+    value,
+    bySegment: false,
+  });
+  for (const [change, path, sent, isClear] of [
+    [plain('/v1', '/'), '/v1../admin', '/../admin', false],
+    [plain('/v1', '/'), '/v1.', '/.', false],
+    [plain('/v1', ''), '/v1x', 'x', false],
+    [plain('/v1', ''), '/v1', '/', true],
+    [plain('/v1', '/'), '/v1/a', '//a', true],
+    [plain('/v1', '/'), '/v1..a', '/..a', true],
+    [plain('/v2', '/'), '/v1/a', '/v1/a', true],
+    [{ kind: 'full', value: '/b' }, '/a', '/b', true],
+    // What is not rewritten was judged as it is.
+    [plain('/v2', '/'), '*', '*', true],
+  ] as const) {
+    it(`${isClear ? 'sends' : 'sends no'} ${sent} for ${path}`, () => {
+      assert.deepEqual(pathToSend(path, change), { path: sent, isClear });
     });
   }
 });

@@ -23,6 +23,24 @@ export function rewritePath(path: string, change: PathChange | undefined): strin
   }
 }
 
+/** Where a backend's server would leave the path that was judged. */
+const DOT_SEGMENT = /\/\.{1,2}(?:[/?]|$)/;
+
+/**
+ * The path that goes upstream, without query. `isClear` is false for one that a rewrite has made no path, or one that servers resolve
+ * to another: `/v1` rewritten to `/` makes `/../admin` of `/v1../admin`. Such a request is refused.
+ */
+export function pathToSend(
+  path: string,
+  change: PathChange,
+): { readonly path: string; readonly isClear: boolean } {
+  const sent = rewritePath(path, change) || '/';
+  return {
+    path: sent,
+    isClear: sent === path || (sent.startsWith('/') && !DOT_SEGMENT.test(sent)),
+  };
+}
+
 /** `path?query` as it goes upstream. */
 export function joinQuery(path: string, query: string): string {
   return query === '' ? path : `${path}?${query}`;
