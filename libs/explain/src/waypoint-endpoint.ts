@@ -4,6 +4,8 @@
  */
 import {
   authorizeAtWaypoint,
+  decideRewritten,
+  foreignRewrite,
   type GatewayAddress,
   type MeshService,
   type PolicyDecision,
@@ -21,9 +23,10 @@ import {
   requestAttributes,
 } from './caller.ts';
 import { plaintextArrives, tunnelArrives } from './destination-hop.ts';
-import { ends, endsRefused, goesOn, type HopHead } from './hop-parts.ts';
+import { ends, endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import { describeDecision, isSameAnswer, type PolicyAnswer } from './policy-steps.ts';
+import { type RuleShare, rewrittenRequest } from './rewritten.ts';
 import type { Hop } from './types.ts';
 
 export interface WaypointArrival {
@@ -50,25 +53,41 @@ export interface RoutedTo {
   readonly authorization: WaypointAuthorization;
   /** Shown before the route already, because every endpoint of the service agrees. */
   readonly shown: PolicyDecision | undefined;
+  /** Absent: a connection. */
+  readonly by?: RuleShare;
 }
 
 /** From the waypoint to one endpoint, which policy is asked about again, with its own address and port. */
 export function endpointHop(
   endpoint: Endpoint<Workload>,
-  { authorization, shown }: RoutedTo,
+  { authorization, shown, by }: RoutedTo,
   context: WaypointContext,
 ): Hop {
   const { workload } = endpoint;
-  const decision = authorization.forEndpoint(endpoint);
-  if (shown !== undefined && isSameAnswer(decision, shown)) return dialEndpoint(endpoint, context);
-  const answer = describeDecision(decision);
   const head: HopHead = {
     place: 'waypoint',
     title: `for endpoint ${workload.namespace}/${workload.name}`,
-    steps: answer.steps,
+    steps: [],
   };
-  if (!answer.verdict.allowed) return deniedHop(head, answer, context.isRequest);
-  return goesOn(head, [{ label: '', hop: dialEndpoint(endpoint, context) }]);
+  const asItCame = authorization.forEndpoint(endpoint);
+  const route = by && foreignRewrite(by.decision, by.share, workload);
+  if (by !== undefined && route !== undefined && asItCame.verdict.allowed) {
+    const judged = [note(`policy: judged again, as ${route} sends it`, [{ key: route }])];
+    const request = rewrittenRequest(by, context);
+    if (request === undefined) {
+      const text = 'what the rewrite makes of the path is not clear';
+      return endsRefused({ ...head, steps: judged }, { text, status: 400 });
+    }
+    const answer = describeDecision(decideRewritten(asItCame, { route, request }));
+    if (!answer.verdict.allowed) {
+      return deniedHop({ ...head, steps: [...judged, ...answer.steps] }, answer, true);
+    }
+  }
+  if (shown !== undefined && isSameAnswer(asItCame, shown)) return dialEndpoint(endpoint, context);
+  const answer = describeDecision(asItCame);
+  const decided = { ...head, steps: answer.steps };
+  if (!answer.verdict.allowed) return deniedHop(decided, answer, context.isRequest);
+  return goesOn(decided, [{ label: '', hop: dialEndpoint(endpoint, context) }]);
 }
 
 export function dialEndpoint(

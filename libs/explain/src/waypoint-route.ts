@@ -81,14 +81,19 @@ function shareBranches(
 ): readonly Branch[] {
   const { clusters } = decision.action;
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  return clusters.map(({ weight, target }): Branch => {
+  return clusters.map((share): Branch => {
+    const { weight, target } = share;
     const label = shareLabel(weight, total);
     if (target.kind === 'invalid') {
       const { status, flag, text } = target;
       return { label, hop: invalidShare(text, { status, ...(flag === '-' ? {} : { flag }) }) };
     }
     const steps: ClusterSteps = (cluster) => clusterSteps(decision, cluster);
-    return { label, hop: clusterHop({ ref: target.cluster, to, context, steps }) };
+    const by = { decision, share };
+    return {
+      label,
+      hop: clusterHop({ ref: target.cluster, to: { ...to, by }, context, steps }),
+    };
   });
 }
 

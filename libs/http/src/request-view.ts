@@ -5,6 +5,14 @@ import type { HeaderList } from './headers.ts';
 import type { Caller } from './plane.ts';
 import type { Transaction } from './transaction.ts';
 
+/** What a route makes of it. */
+interface Rewritten {
+  readonly authority: string;
+  /** Without query. */
+  readonly path: string;
+  readonly headers: HeaderList;
+}
+
 export class RequestView implements RequestAttributes, HttpRequestView {
   readonly method: string;
   readonly scheme: string;
@@ -16,17 +24,18 @@ export class RequestView implements RequestAttributes, HttpRequestView {
   readonly upgrade: string | undefined;
   readonly #headers: HeaderList;
 
-  constructor({ exchange, plane, headers, path, query }: Transaction) {
+  /** `rewritten` absent: as it came. */
+  constructor({ exchange, plane, headers, path, query }: Transaction, rewritten?: Rewritten) {
     const { head } = exchange;
     this.method = head.method;
     this.scheme = head.scheme;
-    this.host = head.authority;
-    this.path = path;
+    this.host = rewritten?.authority ?? head.authority;
+    this.path = rewritten?.path ?? path;
     this.query = query === '' ? '' : query.slice(1);
     this.port = plane.destination.port;
     this.source = sourceOf(plane.caller);
     this.upgrade = head.upgrade;
-    this.#headers = headers;
+    this.#headers = rewritten?.headers ?? headers;
   }
 
   get authority(): string {

@@ -75,6 +75,8 @@ export class Transaction {
   verdict: Verdict | undefined;
   decision: RoutedDecision | undefined;
   share: WeightedCluster | undefined;
+  /** What its route makes of it. Made when policies of others than whose route it is are asked. */
+  rewritten: RequestView | undefined;
   endpoint: MeshEndpoint | undefined;
   clusterName: string | undefined;
   attempts = 0;

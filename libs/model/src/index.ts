@@ -89,6 +89,12 @@ export type {
 export { type AddressDelta, MeshIndex } from './view/mesh-index.ts';
 export { type PolicyPlace, PolicyPlans } from './view/policy-plans.ts';
 export type { PolicyQuery, WaypointViewOptions } from './view/policy-sets.ts';
+export {
+  decideRewritten,
+  foreignRewrite,
+  judgedPath,
+  type RewrittenRequest,
+} from './view/rewritten-request.ts';
 export type { PolicySet } from './view/scoped-policies.ts';
 export {
   authorizeAtWaypoint,

@@ -8,6 +8,7 @@ import type { ClusterState, MeshEndpoint } from '../upstream/cluster-state.ts';
 import { requireNoTls } from '../upstream/failure.ts';
 import { linkTo } from '../upstream/link.ts';
 import type { Try, TryPool, TryResponse, TrySink } from '../upstream/try.ts';
+import { mayGetCopy } from './authorise.ts';
 import type { UpstreamHead } from './upstream-headers.ts';
 
 const MIRROR_TIMEOUT_MS = 15_000;
@@ -50,7 +51,7 @@ function targetOf(
       return undefined;
     }
     requireNoTls(resolved.cluster);
-    if (tx.authorization?.forEndpoint(endpoint).verdict.allowed !== true) {
+    if (!mayGetCopy(tx, endpoint)) {
       return undefined;
     }
     const isHttp2 = resolved.protocol === 'HTTP2' || resolved.protocol === 'GRPC';
