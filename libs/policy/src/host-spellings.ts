@@ -56,19 +56,20 @@ export function withAskedPort(
 export function asksForPort(host: PathPattern): boolean {
   return (
     'value' in host &&
-    (host.value.includes(':') || (host.kind === 'suffix' && /\d$/.test(host.value)))
+    (host.value.includes(':') || (host.kind === 'suffix' && /\d\.?$/.test(host.value)))
   );
 }
 
-/** With the one spelling of each host that is written out, which `otherSpellings` has for what is sent. */
+/** With the one spelling of each host that is written out, or of its end, which `otherSpellings` has for what is sent. */
 export function withOneSpelling(patterns: readonly PathPattern[]): readonly PathPattern[] {
   const more = patterns.flatMap((pattern): readonly PathPattern[] => {
-    if (pattern.kind !== 'exact') {
+    if (pattern.kind !== 'exact' && pattern.kind !== 'suffix') {
       return [];
     }
-    const { bare, port } = partsOf(pattern.value);
+    const { name, bare, port } = partsOf(pattern.value);
     const value = `${bare}${port}`;
-    return value === pattern.value ? [] : [{ kind: 'exact', value }];
+    // Of `*.` nothing would be left, which any host ends with.
+    return value === pattern.value || (bare === '' && name !== '') ? [] : [{ ...pattern, value }];
   });
   return more.length === 0 ? patterns : [...patterns, ...more];
 }

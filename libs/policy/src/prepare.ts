@@ -27,8 +27,8 @@ import type {
   StringPattern,
 } from './types.ts';
 
-type ConnectionCheck = (context: EvaluationContext) => boolean;
 /** `broad`: see `ruleMatches`. */
+type ConnectionCheck = (context: EvaluationContext, broad: boolean) => boolean;
 type RequestCheck = (
   request: RequestAttributes,
   context: EvaluationContext,
@@ -122,7 +122,7 @@ function anyMatch(
 
 function matchHolds(match: PreparedMatch, context: EvaluationContext, broad: boolean): boolean {
   for (const check of match.l4) {
-    if (!check(context)) {
+    if (!check(context, broad)) {
       return false;
     }
   }
@@ -242,10 +242,13 @@ function isOneOf(
 function addressChecks(l4: L4Match): ConnectionCheck[] {
   const checks: ConnectionCheck[] = [];
   const blocks =
-    (read: (context: EvaluationContext) => Uint8Array) =>
+    (read: (context: EvaluationContext) => Uint8Array | undefined) =>
     (cidrs: readonly Cidr[], wanted: boolean): ConnectionCheck =>
-    (context) =>
-      isInside(cidrs, read(context)) === wanted;
+    (context, broad) => {
+      const address = read(context);
+      // What nobody knows may be any address.
+      return address === undefined ? broad : isInside(cidrs, address) === wanted;
+    };
   addChecks(
     checks,
     { some: l4.sourceIps, none: l4.notSourceIps },

@@ -124,7 +124,11 @@ const policy: fc.Arbitrary<CompiledPolicy> = fc.record({
   rules,
 });
 const identity = fc.record({ trustDomain: word, namespace: word, serviceAccount: word });
-const place = { sourceIp: address, destinationIp: address, destinationPort: port };
+const place = {
+  sourceIp: address,
+  destinationIp: fc.option(address, { nil: undefined }),
+  destinationPort: port,
+};
 const connection: fc.Arbitrary<ConnectionAttributes> = fc.oneof(
   fc.record({ ...place, source: identity }),
   fc.record({ ...place, source: identity, askedPort: fc.constantFrom(1, 2, 80) }),
@@ -207,6 +211,8 @@ function slowMatch(
   allow: boolean,
 ): boolean | undefined {
   const s = c.source;
+  const isUnknown = c.destinationIp === undefined;
+  const to = c.destinationIp ?? new Uint8Array(0);
   const text = (value: string) => (item: PathPattern) => toRegExp(item).test(value);
   const l4Kinds = [
     kind(
@@ -222,7 +228,9 @@ function slowMatch(
       (a) => a.name === s?.serviceAccount && a.namespace === s.namespace,
     ),
     kind(l4.sourceIps, l4.notSourceIps, (block) => within(block, c.sourceIp)),
-    kind(l4.destinationIps, l4.notDestinationIps, (block) => within(block, c.destinationIp)),
+    isUnknown && l4.destinationIps.length + l4.notDestinationIps.length > 0
+      ? !allow
+      : kind(l4.destinationIps, l4.notDestinationIps, (block) => within(block, to)),
     kind(l4.destinationPorts, l4.notDestinationPorts, (p) => p === c.destinationPort),
   ];
   const unknown = l7 !== undefined && Object.values(l7).flat().length > 0 ? !allow : undefined;

@@ -105,7 +105,8 @@ export interface CompiledPolicy {
 /** What is known of a connection. Addresses are canonical text and bytes (v4-mapped v6 is v4). */
 export interface ConnectionAttributes {
   readonly sourceIp: Uint8Array;
-  readonly destinationIp: Uint8Array;
+  /** Undefined: of an endpoint that is known by its name alone. It is read against the caller: in DENY as forbidden, in ALLOW as not named. */
+  readonly destinationIp: Uint8Array | undefined;
   /** The final (target) port, never 15008. */
   readonly destinationPort: number;
   /** The port that the caller asked for, where it may be another than the final one: that of a service. */

@@ -34,7 +34,8 @@ export interface PolicyPlace {
 /** An endpoint, with what its policies are decided by. */
 export interface PlannedPlace {
   readonly set: PolicySet;
-  readonly ip: Uint8Array;
+  /** Undefined: it is known by its name alone. */
+  readonly ip: Uint8Array | undefined;
   readonly port: number;
   /** Endpoints that have the same set share its decision. */
   readonly isShared: boolean;
@@ -97,9 +98,10 @@ export function plannedPlace(place: PolicyPlace, question: WaypointQuestion): Pl
   const { targetPort } = place;
   const workload = question.index.workloadByUid(place.workload.uid) ?? place.workload;
   const set = policiesOf({ workload, targetPort }, question);
-  const [address = ''] = workload.addresses;
+  const [address] = workload.addresses;
+  const ip = address === undefined ? undefined : addressOf(workload, address);
   const isShared = !dependsOnEndpoint(set);
-  return { set, ip: addressOf(workload, address), port: targetPort, isShared };
+  return { set, ip, port: targetPort, isShared };
 }
 
 function placesOf({ index, destination }: WaypointQuestion): readonly PolicyPlace[] {

@@ -126,7 +126,7 @@ class Authorization implements WaypointAuthorization {
     return decision;
   }
 
-  #decideSet(set: PolicySet, ip: Uint8Array, port: number): PolicyDecision {
+  #decideSet(set: PolicySet, ip: Uint8Array | undefined, port: number): PolicyDecision {
     const { caller, request, destination } = this.#question;
     const connection: ConnectionAttributes = {
       sourceIp: this.#sourceIp,
