@@ -68,6 +68,7 @@ export {
   requestTimeoutMs,
   shadowAuthority,
 } from './http/traffic.ts';
+export { isServiceMeant } from './l4/address-owner.ts';
 export type { DialTarget } from './l4/dial-target.ts';
 export {
   expectedIdentities,
@@ -107,7 +108,7 @@ export type {
   ViewService,
   ViewWorkload,
 } from './mesh-view.ts';
-export { serviceKey, workloadIdentity } from './mesh-view.ts';
+export { isPod, serviceKey, workloadIdentity } from './mesh-view.ts';
 export type {
   TcpConnectionView,
   TcpRouteInput,

@@ -82,7 +82,12 @@ export interface ViewService {
   readonly name: string;
   readonly namespace: string;
   readonly hostname: string;
-  readonly addresses: readonly { readonly network: string; readonly address: string }[];
+  /** With a `length` it is a range. */
+  readonly addresses: readonly {
+    readonly network: string;
+    readonly address: string;
+    readonly length?: number;
+  }[];
   readonly ports: readonly ViewPortMapping[];
   readonly subjectAltNames: readonly string[];
   readonly waypoint?: ViewGatewayAddress;
@@ -124,6 +129,11 @@ export function serviceKey(service: {
   readonly hostname: string;
 }): string {
   return `${service.namespace}/${service.hostname}`;
+}
+
+/** A pod has its addresses from the cluster; what anything else has, somebody wrote. */
+export function isPod({ uid }: Pick<ViewWorkload, 'uid'>): boolean {
+  return uid.includes('//Pod/');
 }
 
 /** The SPIFFE id, with scheme, that a workload's certificate carries. */

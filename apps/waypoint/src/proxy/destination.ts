@@ -92,13 +92,17 @@ function workloadProtocol(workload: Workload, port: number): AppProtocol {
   return 'UNKNOWN';
 }
 
-/** Bound by its own resource, or by the guard of a workload behind it. */
+/** Bound by its own resource, or by the guard of a workload of its namespace behind it: others are not behind it because it says so. */
 function ownsService(service: MeshService, scope: Scope): boolean {
   return (
     isUs(service.waypoint, scope) ||
     scope.index
       .endpoints(serviceKey(service))
-      .some((workload) => isUs(workload.waypoint, scope) || isGuardedByUs(workload, scope))
+      .some(
+        (workload) =>
+          workload.namespace === service.namespace &&
+          (isUs(workload.waypoint, scope) || isGuardedByUs(workload, scope)),
+      )
   );
 }
 

@@ -5,7 +5,7 @@
  * resources arrive does not matter. Workloads of the host's network are never found by address.
  */
 import { cidrContains, parseCidr, parseIp } from '@ambit/api';
-import type { MeshView } from '@ambit/routing';
+import { isPod, type MeshView } from '@ambit/routing';
 
 import type { Address, AddressKey, MeshService, NetworkAddress, Workload } from '../types.ts';
 
@@ -218,8 +218,8 @@ function compareWorkloads(a: Workload, b: Workload): number {
   return rankOf(b) - rankOf(a) || compare(a.uid, b.uid);
 }
 
-function rankOf({ uid, tunnelProtocol }: Workload): number {
-  return (uid.includes('//Pod/') ? 2 : 0) + (tunnelProtocol === 'HBONE' ? 1 : 0);
+function rankOf(workload: Workload): number {
+  return (isPod(workload) ? 2 : 0) + (workload.tunnelProtocol === 'HBONE' ? 1 : 0);
 }
 
 function preferring(namespace: string): (a: MeshService, b: MeshService) => number {

@@ -56,12 +56,13 @@ export class PolicySets {
   /**
    * The set for one endpoint of a service, or for a workload addressed by itself on a target port. Of a
    * workload, policies on any of its services with that port count: whoever comes by the pod's address
-   * gets no more than by its services. So they do where a route leads from a service to endpoints of another.
+   * gets no more than by its services. So they do where a route leads from a service to endpoints of another, and where the service is
+   * of another namespace: anybody may write an EndpointSlice of any addresses, and takes no policy off them.
    */
   of(to: PolicyQuery): PolicySet {
     const { workload, targetPort, service } = to;
     const key = service === undefined ? '' : serviceKey(service);
-    const isOwn = workload.services[key] !== undefined;
+    const isOwn = service?.namespace === workload.namespace && workload.services[key] !== undefined;
     return this.#remember(`${workload.uid} ${key}${isOwn ? '' : `:${targetPort}`}`, () => {
       const services = [
         ...(service === undefined ? [] : [service]),

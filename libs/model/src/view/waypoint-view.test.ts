@@ -11,6 +11,7 @@ import {
   pod,
   policy,
   service,
+  slice,
   uid,
 } from '../objects.testing.ts';
 import type { Workload } from '../types.ts';
@@ -47,6 +48,11 @@ function viewOf(...objects: readonly MeshObject[]): { view: WaypointView; index:
   const changed = [...scope].flatMap((key) => outputs.objects.get(key) ?? []);
   assert.deepEqual(view.apply({ changed, removed: [] }), []);
   return { view, index };
+}
+
+function toDb(space: string): MeshObject {
+  const targetRefs = [{ group: '', kind: 'Service', name: 'db' }];
+  return policy('to-db', { targetRefs, rules: GET }, { namespace: space });
 }
 
 function reviews(index: MeshIndex): NonNullable<ReturnType<MeshIndex['service']>> {
@@ -125,6 +131,33 @@ describe('WaypointView.target', () => {
             ? ` ${target.workload.name}`
             : '';
       assert.equal(`${target.kind}${name}`, expected);
+    });
+  }
+});
+
+describe('WaypointView.target of an address that a ServiceEntry claims', () => {
+  const entry = (address: string, space = 'evil') =>
+    networking(
+      'ServiceEntry',
+      'steal',
+      {
+        hosts: ['x.example'],
+        addresses: [address],
+        resolution: 'STATIC',
+        ports: [{ number: 8080, name: 'http', protocol: 'HTTP' }],
+        endpoints: [{ address: '192.0.2.1' }],
+      },
+      space,
+    );
+  for (const [title, object, ip, caller, expected] of [
+    ['a pod of another namespace', entry('10.0.0.1'), '10.0.0.1', 'shop', 'workload'],
+    ['a range with such a pod', entry('10.0.0.0/8'), '10.0.0.1', 'shop', 'workload'],
+    ['the same, for its own callers', entry('10.0.0.1'), '10.0.0.1', 'evil', 'service'],
+    ['a pod of its namespace', entry('10.0.0.1', 'shop'), '10.0.0.1', 'third', 'service'],
+    ['what nobody has', entry('198.51.100.7'), '198.51.100.7', 'shop', 'service'],
+  ] as const) {
+    it(`is a ${expected}: ${title}`, () => {
+      assert.equal(viewOf(object).view.target(`${ip}:8080`, caller).kind, expected);
     });
   }
 });
@@ -224,6 +257,32 @@ describe('WaypointView.policies', () => {
         .policies.map(({ name }) => name);
     assert.deepEqual(names(8080), ['to-ratings', 'to-reviews']);
     assert.deepEqual(names(9090), ['to-reviews']);
+  });
+
+  // Whoever wrote a slice of their pods got past what their owner targets at its Service.
+  it('keeps policies of its own services where a slice of another namespace makes it a member', () => {
+    for (const [space, expected] of [
+      ['other', ['to-db', 'to-reviews']],
+      ['shop', ['to-db']],
+    ] as const) {
+      const { view, index } = viewOf(
+        TARGETED,
+        service('db', '10.1.0.7', { namespace: space, selector: {} }),
+        slice('db', [{ addresses: ['10.0.0.1'] }], {
+          namespace: space,
+          ports: [{ name: 'http', port: 8080 }],
+        }),
+      );
+      view.apply({ changed: [toDb(space)], removed: [] });
+      const db = index.service(space, `db.${space}.svc.cluster.local`);
+      assert.ok(db);
+      const v1 = workload(index, 'v1');
+      assert.ok(v1.services[`${space}/${db.hostname}`], 'it is a member');
+      const names = (targetPort: number): readonly string[] =>
+        view.policies({ workload: v1, targetPort, service: db }).policies.map(({ name }) => name);
+      assert.deepEqual(names(8080), expected, space);
+      assert.deepEqual(names(9090), ['to-db'], 'a port of no service of its own');
+    }
   });
 
   it('misses a policy that the workload names and that has not come, or does not compile', () => {

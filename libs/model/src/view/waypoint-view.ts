@@ -20,6 +20,7 @@ import {
   compileTcpRoutes,
   type Endpoint,
   type HttpRouteTable,
+  isServiceMeant,
   parseAuthority,
   resolveCluster,
   resolveEndpoints,
@@ -85,7 +86,7 @@ export class WaypointView {
     return refused;
   }
 
-  /** What a client meant by `ip:port`, `[v6]:port` or `hostname:port`. Services go before workloads. */
+  /** What a client meant by `ip:port`, `[v6]:port` or `hostname:port`. Services go before workloads, as agents see it. */
   target(authority: string, clientNamespace: string): WaypointTarget {
     const parsed = parseAuthority(authority);
     if (parsed?.port === undefined)
@@ -96,9 +97,11 @@ export class WaypointView {
       ip === undefined
         ? this.#index.serviceByHostname(host, clientNamespace)
         : this.#index.serviceByAddress(this.#index.network, ip, clientNamespace);
-    if (service !== undefined) return { kind: 'service', service, port };
     const workload =
       ip === undefined ? undefined : this.#index.workloadByAddress(this.#index.network, ip);
+    if (service !== undefined && isServiceMeant(service, workload, { clientNamespace })) {
+      return { kind: 'service', service, port };
+    }
     if (workload !== undefined) return { kind: 'workload', workload, port };
     return unknown(`"${host}" is neither a service nor a workload of the mesh`);
   }

@@ -175,6 +175,45 @@ describe('resolveInbound', () => {
   });
 });
 
+describe('whose word on the caller is believed', () => {
+  const of = (namespace: string) =>
+    fakeService('db', {
+      namespace,
+      hostname: `db.${namespace}.svc.cluster.local`,
+      waypoint: {
+        destination: { kind: 'hostname', hostname: { namespace, hostname: 'w' } },
+        hboneMtlsPort: 15008,
+        waypoint: { identity: `spiffe://cluster.local/ns/${namespace}/sa/w` },
+      },
+    });
+  const ports = [{ servicePort: 80, targetPort: 8080 }];
+  const member = {
+    ...local,
+    services: {
+      'shop/db.shop.svc.cluster.local': ports,
+      'other/db.other.svc.cluster.local': ports,
+    },
+  };
+  const both = new FakeView({ workloads: [member], services: [of('shop'), of('other')] });
+  for (const [namespace, isBelieved] of [
+    ['shop', true],
+    ['other', false],
+  ] as const) {
+    it(`is ${isBelieved ? '' : 'not '}that of the waypoint of a service of namespace ${namespace}`, () => {
+      const peerIdentity = `spiffe://cluster.local/ns/${namespace}/sa/w`;
+      const query = {
+        local: member,
+        localIp: '10.0.0.2',
+        authority: '10.0.0.2:8080',
+        peerIdentity,
+      };
+      const decision = resolveInbound(query, both);
+      assert.ok(decision.kind === 'forward');
+      assert.equal(decision.isFromWaypoint, isBelieved);
+    });
+  }
+});
+
 describe('resolveInboundPlaintext', () => {
   for (const [port, workload, kind] of [
     [8080, local, 'forward'],

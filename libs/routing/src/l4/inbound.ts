@@ -193,7 +193,10 @@ function forward<W extends ViewWorkload, S extends ViewService>(
   };
 }
 
-/** Whether the identity is that of a waypoint of this workload or of one of its services. */
+/**
+ * Whether the identity is that of a waypoint of this workload or of one of its services. Not of a service of another namespace: anybody
+ * may write an EndpointSlice of any addresses.
+ */
 function isBoundWaypoint<W extends ViewWorkload, S extends ViewService>(
   local: W,
   peerIdentity: string,
@@ -204,6 +207,7 @@ function isBoundWaypoint<W extends ViewWorkload, S extends ViewService>(
   }
   for (const key of Object.keys(local.services)) {
     const slash = key.indexOf('/');
+    if (key.slice(0, slash) !== local.namespace) continue;
     const service = view.service(key.slice(0, slash), key.slice(slash + 1));
     if (service?.waypoint === undefined) continue;
     if (waypointIdentities(service.waypoint, view).includes(peerIdentity)) return true;

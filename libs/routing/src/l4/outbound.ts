@@ -10,6 +10,7 @@ import { canonicalIp, cidrContains, parseCidr, parseIp } from '@ambit/api';
 import { formatAuthority } from '../authority.ts';
 import type { MeshView, ViewService, ViewWorkload } from '../mesh-view.ts';
 import { workloadIdentity } from '../mesh-view.ts';
+import { isServiceMeant, isWaypointHeard } from './address-owner.ts';
 import {
   expectedIdentities,
   HBONE_PORT,
@@ -43,10 +44,13 @@ export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
     const text = `port ${port} is one of the mesh's own and cannot be dialled here`;
     return { kind: 'refuse', code: 'ROUTING_ILLEGAL_PORT', text };
   }
+  const dialled = { network: source.network, ip, clientNamespace: source.namespace };
   const addressed = view.workloadByAddress(source.network, ip);
-  const service = view.serviceByAddress(source.network, ip, source.namespace);
-  // An address can be a pod's and a service's at once: whichever has a waypoint is not bypassed.
-  if (addressed?.waypoint !== undefined) {
+  const known = view.serviceByAddress(source.network, ip, source.namespace);
+  const service =
+    known !== undefined && isServiceMeant(known, addressed, dialled) ? known : undefined;
+  // An address can be a workload's and a service's at once: whichever has a waypoint is not bypassed.
+  if (addressed?.waypoint !== undefined && isWaypointHeard(addressed, service, dialled)) {
     return toWorkload({ source, ip, port, workload: addressed, isShunned }, view, random);
   }
   if (service?.waypoint !== undefined) {
@@ -57,9 +61,8 @@ export function resolveOutbound<W extends ViewWorkload, S extends ViewService>(
   if (service !== undefined && !(isPassthrough(service) && addressed !== undefined)) {
     return toService({ source, ip, port, service, isShunned }, view, random);
   }
-  if (addressed !== undefined) {
-    return toWorkload({ source, ip, port, workload: addressed, isShunned }, view, random);
-  }
+  // It has no waypoint, or none that is heard.
+  if (addressed !== undefined) return direct({ ip, targetPort: port, workload: addressed });
   return { kind: 'passthrough', dial: { kind: 'ip', host: ip, port } };
 }
 
