@@ -9,6 +9,7 @@ import {
   gateway,
   modelOf,
   namespace,
+  networking,
   pod,
   policy,
   service,
@@ -24,6 +25,14 @@ function workload(model: MeshModel, name: string): Workload {
   const address = model.outputs.addresses.get(uid(name));
   assert.ok(address?.kind === 'workload');
   return address.workload;
+}
+
+/** Status and reason of `Attached`, and the codes of the findings, of policy `p`. */
+function attachedOf(...objects: readonly MeshObject[]): string {
+  const status = modelOf(...objects).outputs.statuses.get('AuthorizationPolicy/shop/p');
+  const found = status?.conditions.find(({ type }) => type === 'Attached');
+  const codes = status?.findings.map(({ code }) => code).join() ?? '';
+  return `${found?.status} ${found?.reason} ${codes}`;
 }
 
 describe('a policy on the waypoint of workloads', () => {
@@ -64,6 +73,104 @@ describe('a policy on the waypoint of workloads', () => {
     const objects = [AMBIENT, bound, gateway('waypoint'), waypointPod(), onGateway()];
     assert.equal(workload(modelOf(...objects), 'reviews').guard, undefined);
   });
+});
+
+describe('a policy on a waypoint that a label names and that is not there', () => {
+  const USE = { 'istio.io/use-waypoint': 'edge' };
+  const LABELLED = namespace('shop', { 'istio.io/dataplane-mode': 'ambient', ...USE });
+  const POD = pod('reviews', '10.0.0.1');
+  const SERVICE = service('reviews', '10.96.0.1');
+  const EDGE = gateway('edge', { labels: { 'istio.io/waypoint-for': 'all' } });
+  const ENTRY = networking('ServiceEntry', 'far', {
+    hosts: ['far.example.com'],
+    addresses: ['240.0.0.1'],
+    resolution: 'DNS',
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+  });
+  const at = (kind: string, name: string, spec: object = {}, space = 'shop'): MeshObject => {
+    const groups: Record<string, string> = {
+      Service: '',
+      ServiceEntry: 'networking.istio.io',
+    };
+    const group = groups[kind] ?? 'gateway.networking.k8s.io';
+    const targetRefs = [{ group, kind, name }];
+    return policy('p', { action: 'DENY', rules: [{}], targetRefs, ...spec }, { namespace: space });
+  };
+  const onEdge = at('Gateway', 'edge');
+  const guardOf = (...objects: readonly MeshObject[]) =>
+    workload(modelOf(LABELLED, POD, SERVICE, ...objects), 'reviews').guard;
+  const wayTo = (...objects: readonly MeshObject[]) => {
+    const key = 'shop/far.example.com';
+    const found = modelOf(...objects).outputs.addresses.get(key);
+    assert.ok(found?.kind === 'service');
+    const to = found.service.waypoint?.destination;
+    return to?.kind === 'hostname' ? to.hostname.hostname : undefined;
+  };
+
+  it('keeps every port closed while the Gateway is away, as while it is not ready', () => {
+    const model = modelOf(LABELLED, POD, SERVICE, EDGE, onEdge);
+    assert.equal(workload(model, 'reviews').guard?.exclusive, true);
+    model.apply({ removes: ['Gateway/shop/edge'] });
+    assert.deepEqual(workload(model, 'reviews').guard, {
+      waypointIdentities: [],
+      ports: [],
+      exclusive: true,
+      because: ['AuthorizationPolicy/shop/p'],
+    });
+    model.apply({ removes: ['AuthorizationPolicy/shop/p'] });
+    assert.equal(workload(model, 'reviews').guard, undefined);
+  });
+
+  it('closes a Service that alone has the label, and no other', () => {
+    const one = service('one', '10.96.0.2', { selector: { app: 'reviews' }, labels: USE });
+    const model = modelOf(AMBIENT, POD, SERVICE, one, pod('b', '10.0.0.2'), onEdge);
+    assert.deepEqual(workload(model, 'reviews').guard?.ports, [8080]);
+    assert.equal(workload(model, 'b').guard, undefined);
+  });
+
+  for (const [title, objects] of [
+    ['takes notes alone', [at('Gateway', 'edge', { action: 'AUDIT' })]],
+    ['is on another one', [at('Gateway', 'other')]],
+    ['is in another namespace', [at('Gateway', 'edge', {}, 'third')]],
+    [
+      'is on a class, which nothing has that is not there',
+      [at('GatewayClass', 'istio-waypoint', {}, 'istio-system')],
+    ],
+  ] as const) {
+    it(`closes nothing where it ${title}`, () => assert.equal(guardOf(...objects), undefined));
+  }
+
+  it('closes nothing where nobody names it', () => {
+    assert.equal(workload(modelOf(AMBIENT, POD, SERVICE, onEdge), 'reviews').guard, undefined);
+  });
+
+  // Nobody stands before what an entry names, so that its callers keep the policy.
+  for (const [title, objects, isClosed] of [
+    ['a policy on the Gateway that is not there', [LABELLED, onEdge], true],
+    ['one on the entry', [LABELLED, at('ServiceEntry', 'far')], true],
+    ['one on the entry, labelled to use none', [optedOut(), at('ServiceEntry', 'far')], true],
+    [
+      'one on the entry, at a Gateway for workloads',
+      [LABELLED, workloadsOnly(), at('ServiceEntry', 'far')],
+      true,
+    ],
+    ['one that takes notes', [LABELLED, at('ServiceEntry', 'far', { action: 'AUDIT' })], false],
+    ['none', [LABELLED], false],
+    ['none, labelled to use none', [optedOut()], false],
+    ['one on a Gateway that nobody names', [AMBIENT, onEdge], false],
+  ] as const) {
+    it(`${isClosed ? 'refuses' : 'leaves'} callers of a ServiceEntry: ${title}`, () => {
+      assert.equal(wayTo(...objects, ENTRY)?.startsWith('(') ?? false, isClosed);
+    });
+  }
+
+  function optedOut(): MeshObject {
+    return namespace('shop', { 'istio.io/use-waypoint': 'none' });
+  }
+
+  function workloadsOnly(): MeshObject {
+    return gateway('edge', { labels: { 'istio.io/waypoint-for': 'workload' } });
+  }
 });
 
 describe('the label of a gateway on a pod', () => {
@@ -122,12 +229,6 @@ describe('the label of a gateway on a pod', () => {
 });
 
 describe('a policy on what is outside of the mesh', () => {
-  const attached = (...objects: readonly MeshObject[]): string => {
-    const status = modelOf(...objects).outputs.statuses.get('AuthorizationPolicy/shop/p');
-    const found = status?.conditions.find(({ type }) => type === 'Attached');
-    const codes = status?.findings.map(({ code }) => code).join() ?? '';
-    return `${found?.status} ${found?.reason} ${codes}`;
-  };
   const inside = pod('in', '10.0.0.1', { labels: { app: 'a' } });
   const out = pod('out', '10.0.0.2', { labels: { app: 'a', 'istio.io/dataplane-mode': 'none' } });
   for (const selector of [undefined, { matchLabels: { app: 'a' } }]) {
@@ -135,13 +236,48 @@ describe('a policy on what is outside of the mesh', () => {
       const p = policy('p', { action: 'DENY', rules, ...(selector && { selector }) });
       const where = rules.length > 0 && 'to' in (rules[0] ?? {}) ? 'AtWaypoint' : 'AtAgents';
       it(`says that nobody decides, ${where}, ${selector ? 'selecting' : 'wide'}`, () => {
-        assert.equal(attached(AMBIENT, p, out), 'False NotEnrolled NOT_ENROLLED');
-        assert.equal(attached(namespace('shop'), p, inside), 'False NotEnrolled NOT_ENROLLED');
-        assert.equal(attached(AMBIENT, p, inside, out), `True ${where} NOT_ENROLLED`);
-        assert.equal(attached(AMBIENT, p, inside, waypointPod()), `True ${where} `);
+        assert.equal(attachedOf(AMBIENT, p, out), 'False NotEnrolled NOT_ENROLLED');
+        assert.equal(attachedOf(namespace('shop'), p, inside), 'False NotEnrolled NOT_ENROLLED');
+        assert.equal(attachedOf(AMBIENT, p, inside, out), `True ${where} NOT_ENROLLED`);
+        assert.equal(attachedOf(AMBIENT, p, inside, waypointPod()), `True ${where} `);
       });
     }
   }
+});
+
+describe('a policy on a Service', () => {
+  const inside = pod('in', '10.0.0.1', { labels: { app: 'reviews' } });
+  const out = pod('out', '10.0.0.2', {
+    labels: { app: 'reviews', 'istio.io/dataplane-mode': 'none' },
+  });
+  const p = (...names: readonly string[]) =>
+    policy('p', {
+      targetRefs: names.map((name) => ({ group: '', kind: 'Service', name })),
+      rules: [{ to: [{ operation: { methods: ['GET'] } }] }],
+    });
+  const SERVICE = service('reviews', '10.96.0.1');
+  const OTHER = service('other', '10.96.0.2');
+  for (const [title, objects, expected] of [
+    ['one that is not enrolled', [AMBIENT, out], 'False NotEnrolled NOT_ENROLLED'],
+    [
+      'one of a namespace that is not',
+      [namespace('shop'), inside],
+      'False NotEnrolled NOT_ENROLLED',
+    ],
+    ['one that is, and one that is not', [AMBIENT, inside, out], 'True AtWaypoint NOT_ENROLLED'],
+    ['one that is enrolled', [AMBIENT, inside], 'True AtWaypoint '],
+    ['none', [AMBIENT], 'True AtWaypoint '],
+  ] as const) {
+    it(`says ${expected} of pods: ${title}`, () => {
+      for (const targeting of [p('reviews'), p('reviews', 'other')]) {
+        assert.equal(attachedOf(SERVICE, OTHER, targeting, ...objects), expected);
+      }
+    });
+  }
+
+  it('says nothing of pods that another Service has', () => {
+    assert.equal(attachedOf(SERVICE, OTHER, p('other'), AMBIENT, out), 'True AtWaypoint ');
+  });
 });
 
 describe('a policy that cannot be compiled', () => {

@@ -64,6 +64,14 @@ export interface AddressInputs {
 
 const NO_NEEDS: ServiceNeeds = { hard: [], soft: [] };
 
+/** No waypoint is had, whatever somebody says that callers do meanwhile. */
+const UNSERVED: ReadonlySet<Binding['reason']> = new Set([
+  'OptedOut',
+  'WaypointNotFound',
+  'AttachmentDenied',
+  'UnsupportedTrafficType',
+]);
+
 export interface GuardedWorkload extends GuardPolicyRequest {}
 
 /** A workload's own binding, for traffic to its address. */
@@ -169,34 +177,43 @@ function deriveServiceBindings(
       );
       const key = binding.waypoint;
       const definition = key === undefined ? undefined : definitionFor(key, inputs);
-      const atGateway =
-        definition === undefined || binding.reason !== 'Bound'
-          ? NO_NEEDS
-          : gatewayPolicies(definition, sources, policies);
+      const atGateway = policiesAt(binding, inputs);
       const fallback = fallbackOf(service.waypointFallback, {
         binding,
         definition,
         namespaceObject: context.namespaceObject,
       });
+      const hard = [...needs.hard, ...atGateway.hard];
+      const isOpened = fallback.isWritten && fallback.mode === 'direct';
       const isClosed =
-        binding.reason === 'NamespaceForeign' &&
         service.kind === 'ServiceEntry' &&
-        needs.hard.length > 0 &&
-        !(fallback.isWritten && fallback.mode === 'direct');
+        hard.length > 0 &&
+        (UNSERVED.has(binding.reason) || (binding.reason === 'NamespaceForeign' && !isOpened));
       return combineBinding({
         key: service.key,
         // Nobody stands before what an entry names but those who call it: so here they are who keeps the policy.
-        binding: isClosed ? { ...binding, foreign: noWaypoint(service.namespace) } : binding,
-        needs: {
-          hard: [...needs.hard, ...atGateway.hard],
-          soft: [...needs.soft, ...atGateway.soft],
-        },
+        binding: isClosed
+          ? { ...binding, foreign: noWaypoint(service.namespace, binding) }
+          : binding,
+        needs: { hard, soft: [...needs.soft, ...atGateway.soft] },
         targeted: [...targeting.hard, ...atGateway.hard],
         isReady: definition !== undefined && isReady(definition, inputs),
         fallback,
       });
     })
     .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
+}
+
+/** Policies on the waypoint of a binding, also of one that a label names and that is not there: who takes it away opens nothing. */
+function policiesAt({ reason, waypoint }: Binding, inputs: AddressInputs): ServiceNeeds {
+  if (waypoint === undefined) return NO_NEEDS;
+  const { sources, policies } = inputs;
+  if (reason === 'WaypointNotFound') {
+    const [namespace = '', name = ''] = waypoint.split('/');
+    return gatewayPolicies({ namespace, name }, sources, policies);
+  }
+  const definition = reason === 'Bound' ? definitionFor(waypoint, inputs) : undefined;
+  return definition === undefined ? NO_NEEDS : gatewayPolicies(definition, sources, policies);
 }
 
 function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBinding | undefined {
@@ -218,8 +235,7 @@ function bindWorkload(workload: WorkloadSpec, inputs: AddressInputs): WorkloadBi
   const definition = waypoint === undefined ? undefined : definitionFor(waypoint, inputs);
   const isBound = binding.reason === 'Bound' && definition !== undefined;
   const isMember = isInMesh(workload, inputs);
-  const atGateway =
-    isBound && isMember ? gatewayPolicies(definition, inputs.sources, inputs.policies) : NO_NEEDS;
+  const atGateway = isMember ? policiesAt(binding, inputs) : NO_NEEDS;
   const isHard = hard.length + atGateway.hard.length > 0;
   const { namespaceObject } = context;
   const fallback = fallbackOf(undefined, { binding, definition, namespaceObject });

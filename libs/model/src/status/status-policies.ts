@@ -7,7 +7,7 @@ import type {
   RequestAuthentication,
 } from '@ambit/api';
 import type { Derived } from '../derive.ts';
-import { BY_POLICY } from '../derive.ts';
+import { BY_KEY, BY_OBJECT, BY_POLICY } from '../derive.ts';
 import { keyOf, objectKey } from '../objects/keys.ts';
 import { targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
@@ -16,6 +16,7 @@ import {
   acceptedCondition,
   REACHED_BY_NAMESPACE,
   REACHED_BY_POLICY,
+  type Reached,
   type StatusContext,
   type StatusParts,
   targetExists,
@@ -41,9 +42,10 @@ export function authorizationPolicyStatus(
   const outside = outsideOf(policy, context);
   const unmade = unmadeTargets(policy, derived);
   conditions.push(
-    outside.isAll
-      ? notEnrolled(policy, outside.names)
-      : (unmade.condition ?? attachedCondition(policy, derived, info?.needsL7 === true)),
+    unmade.condition ??
+      (outside.isAll
+        ? notEnrolled(policy, outside.names)
+        : attachedCondition(policy, derived, info?.needsL7 === true)),
   );
   if (outside.names.length > 0) {
     const message = `nobody decides for ${listKeys(outside.names)}: not in the mesh`;
@@ -74,27 +76,49 @@ interface Outside {
   readonly isAll: boolean;
 }
 
-/** By selector and namespace; a policy of the whole mesh, or on targets, is not looked at workload by workload. */
-function outsideOf(
-  { metadata, spec }: AuthorizationPolicy,
-  { derived, reached }: StatusContext,
-): Outside {
+/** By selector, namespace or targets; a policy of the whole mesh is not looked at workload by workload. */
+function outsideOf(policy: AuthorizationPolicy, context: StatusContext): Outside {
+  const { metadata, spec } = policy;
   const isSelecting = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
-  const isWide = metadata.namespace === derived.options.rootNamespace && !isSelecting;
-  if (isWide || spec.targetRefs.length > 0) return { names: [], isAll: false };
+  const isTargeted = spec.targetRefs.length > 0;
+  const isWide = metadata.namespace === context.derived.options.rootNamespace && !isSelecting;
+  if (isWide && !isTargeted) return { names: [], isAll: false };
+  const { reached } = context;
   const key = objectKey('AuthorizationPolicy', metadata.namespace, metadata.name);
-  const all = isSelecting
-    ? reached.lookup(REACHED_BY_POLICY, key)
-    : reached.lookup(REACHED_BY_NAMESPACE, metadata.namespace);
+  const all = isTargeted
+    ? membersOfTargets(policy, context)
+    : isSelecting
+      ? reached.lookup(REACHED_BY_POLICY, key)
+      : reached.lookup(REACHED_BY_NAMESPACE, metadata.namespace);
   const outside = all.filter(({ isInMesh, isElsewhere }) => !isInMesh && !isElsewhere);
+  // What is no Service has callers of the mesh alone, and they meet the policy.
+  const isOfServices = spec.targetRefs.every(({ kind }) => kind === 'Service');
   return {
-    names: outside.map(({ object }) => object).sort(),
-    isAll: outside.length > 0 && outside.length === all.length,
+    names: [...new Set(outside.map(({ object }) => object))].sort(),
+    isAll: isOfServices && outside.length > 0 && outside.length === all.length,
   };
 }
 
-function notEnrolled({ metadata }: AuthorizationPolicy, names: readonly ObjectKey[]): Condition {
-  const message = `nobody decides: not in the mesh: ${listKeys(names)}`;
+/** Pods of the targeted Services: callers outside of the mesh, and those that dial a pod, reach them without a waypoint. */
+function membersOfTargets(
+  { metadata, spec }: AuthorizationPolicy,
+  { derived, reached }: StatusContext,
+): readonly Reached[] {
+  return spec.targetRefs
+    .filter(({ kind }) => kind === 'Service')
+    .flatMap((ref) => derived.services.keysOf(BY_OBJECT, targetBucket(ref, metadata.namespace)))
+    .flatMap((key) => derived.memberships.keysOf(BY_KEY, key))
+    .flatMap((uid) => reached.get(uid) ?? []);
+}
+
+function notEnrolled(
+  { metadata, spec }: AuthorizationPolicy,
+  names: readonly ObjectKey[],
+): Condition {
+  const message =
+    spec.targetRefs.length === 0
+      ? `nobody decides: not in the mesh: ${listKeys(names)}`
+      : `nobody decides but for callers in the mesh that go by the Service: not in the mesh: ${listKeys(names)}`;
   return condition('Attached', 'False', 'NotEnrolled', message, metadata.generation);
 }
 

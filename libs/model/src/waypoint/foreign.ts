@@ -7,7 +7,12 @@ import type { Collection } from '../graph/collection.ts';
 import { classKey, type ModelOptions, objectKey } from '../objects/keys.ts';
 import { HBONE_PORT } from '../objects/labels.ts';
 import type { GatewayAddress } from '../types.ts';
-import { addressOfParts, type WaypointDefinition, waypointFromGateway } from './waypoints.ts';
+import {
+  addressOfParts,
+  type Binding,
+  type WaypointDefinition,
+  waypointFromGateway,
+} from './waypoints.ts';
 
 export interface KnownWaypoints {
   readonly sources: {
@@ -38,11 +43,17 @@ export function foreignWaypoint(
 }
 
 /**
- * Where callers are sent for what a waypoint has to decide in a namespace in which none is made: nobody is there, and that is
- * what refuses them. No service can have this name.
+ * Where callers are sent for what a waypoint has to decide where none is made in a namespace, or none is had: nobody is there, and
+ * that is what refuses them. No service can have this name.
  */
-export function noWaypoint(namespace: string): GatewayAddress {
-  const hostname = `(none is made in namespace ${namespace})`;
+export function noWaypoint(
+  namespace: string,
+  { reason, waypoint = 'none' }: Binding,
+): GatewayAddress {
+  const hostname =
+    reason === 'NamespaceForeign'
+      ? `(none is made in namespace ${namespace})`
+      : `(${waypoint}: ${reason})`;
   return {
     destination: { kind: 'hostname', hostname: { namespace, hostname } },
     hboneMtlsPort: HBONE_PORT,

@@ -13,7 +13,7 @@ import type { Attachment, PolicyInfo } from '../policy/policies.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { FallbackChoice } from './fallback.ts';
 import type { ServiceRouting } from './routes.ts';
-import type { Binding, WaypointDefinition } from './waypoints.ts';
+import type { Binding } from './waypoints.ts';
 
 /** A workload of the mesh that policies with HTTP fields concern, as its services see it. */
 export interface GuardedMember {
@@ -84,16 +84,22 @@ export function serviceNeeds(
   return { hard: [...hard].sort(), soft: [...soft].sort() };
 }
 
-/** Policies on the waypoint: they concern everything that goes through it. */
+/** Policies on the waypoint: they concern everything that goes through it. One that is not there has a name, and no class. */
 export function gatewayPolicies(
-  definition: WaypointDefinition,
+  {
+    namespace,
+    name,
+    className,
+  }: { readonly namespace: string; readonly name: string; readonly className?: string },
   sources: Sources,
   policies: Collection<PolicyInfo>,
 ): ServiceNeeds {
-  const gateway = objectKey('Gateway', definition.namespace, definition.name);
-  const own = targetingPolicies(gateway, sources, policies);
-  const ofClass = targetingPolicies(`GatewayClass/${definition.className}`, sources, policies);
-  const ofAny = targetingPolicies(anyTarget('Gateway', definition.namespace), sources, policies);
+  const own = targetingPolicies(objectKey('Gateway', namespace, name), sources, policies);
+  const ofClass =
+    className === undefined
+      ? { hard: [], soft: [] }
+      : targetingPolicies(`GatewayClass/${className}`, sources, policies);
+  const ofAny = targetingPolicies(anyTarget('Gateway', namespace), sources, policies);
   const all = [own, ofClass, ofAny];
   return { hard: all.flatMap(({ hard }) => hard), soft: all.flatMap(({ soft }) => soft) };
 }

@@ -73,7 +73,7 @@ export interface Binding {
   readonly waypoint?: string;
   /** Somebody wrote a label, rather than an object that needs it. */
   readonly isLabelled: boolean;
-  /** Where callers go for `WaypointForeign`: what is decided there is not gone round. For `NamespaceForeign` where nobody is: they are refused. */
+  /** Where callers go for `WaypointForeign`: what is decided there is not gone round. For others where nobody is: they are refused. */
   readonly foreign?: GatewayAddress;
 }
 
