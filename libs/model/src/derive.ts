@@ -107,7 +107,9 @@ export function derive(graph: Graph, sources: Sources, options: ModelOptions): D
   const readyGateways = graph.group('ready-gateways', workloadSpecs, BY_GATEWAY, (members) =>
     members.some((member) => member.isHealthy) ? true : undefined,
   );
-  const routings = graph.map('routings', services, (service) => routingOf(service, sources));
+  const routings = graph.map('routings', services, (service) =>
+    routingOf(service, sources, options),
+  );
   const addressInputs: AddressInputs = {
     sources,
     options,

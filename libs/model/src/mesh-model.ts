@@ -94,8 +94,9 @@ export class MeshModel {
         service,
       })),
     ]);
-    const { specs, scopes, objects } = deriveWaypoints(this.#graph, this.#derived);
-    const statuses = deriveStatuses(this.#graph, this.#derived);
+    const waypoints = deriveWaypoints(this.#graph, this.#derived);
+    const { specs, scopes, objects } = waypoints;
+    const statuses = deriveStatuses(this.#graph, this.#derived, waypoints);
     this.#outputs = {
       addresses: track(addresses),
       authorizations: track(authorizations),

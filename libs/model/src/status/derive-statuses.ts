@@ -14,6 +14,7 @@ import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { DEFAULT_REVISION } from '../objects/revision.ts';
 import type { ObjectStatus } from '../types.ts';
+import type { DerivedWaypoints } from '../waypoint/derive-waypoints.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';
 import { readBypass } from '../workload/bypass.ts';
 import { condition, warning } from './conditions.ts';
@@ -38,7 +39,11 @@ import { deriveUncaptured } from './uncaptured.ts';
 import { deriveBehindForeign } from './unjudged.ts';
 import { labelFindings } from './waypoint-labels.ts';
 
-export function deriveStatuses(graph: Graph, derived: Derived): Collection<ObjectStatus> {
+export function deriveStatuses(
+  graph: Graph,
+  derived: Derived,
+  { isRuleInScope }: Pick<DerivedWaypoints, 'isRuleInScope'>,
+): Collection<ObjectStatus> {
   const { sources } = derived;
   const standings = deriveStandings(graph, derived);
   const context: StatusContext = {
@@ -47,6 +52,7 @@ export function deriveStatuses(graph: Graph, derived: Derived): Collection<Objec
     standings: (key) => standings.get(key) ?? [],
     uncaptured: deriveUncaptured(graph, derived),
     behindForeign: deriveBehindForeign(graph, derived),
+    isRuleInScope,
   };
   const statusOf = <V extends MeshObject>(
     name: string,

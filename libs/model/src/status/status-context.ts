@@ -49,6 +49,8 @@ export interface StatusContext {
   /** Enrolled pods that no agent has captured, as far as anybody knows. */
   readonly uncaptured: Collection<Uncaptured>;
   readonly behindForeign: Collection<BehindForeign>;
+  /** Whether a waypoint has the DestinationRule. */
+  readonly isRuleInScope: (rule: ObjectKey) => boolean;
 }
 
 export function acceptedCondition(object: MeshObject, text = 'valid'): Condition {

@@ -172,12 +172,29 @@ export function destinationRuleStatus(rule: DestinationRule, context: StatusCont
       findings.push(warning('IST0173', `spec.subsets[${index}].labels`, text));
     }
   }
-  const names = listKeys(services.map((service) => service.key));
-  conditions.push(
-    condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, metadata.generation),
-  );
+  conditions.push(ruleAttached(rule, services, context));
   conditions.push(...waypointConditions(keyOf(rule), metadata.generation, context));
   return { conditions, findings };
+}
+
+/** By its own namespace, or because a waypoint there sends calls to the host. */
+function ruleAttached(
+  rule: DestinationRule,
+  services: readonly ServiceSpec[],
+  { derived, isRuleInScope }: StatusContext,
+): Condition {
+  const { namespace, generation } = rule.metadata;
+  const { rootNamespace } = derived.options;
+  const heard = services.filter((service) => {
+    const owners = ownersOf(service.namespace, derived.serviceBindings.get(service.key));
+    return namespace === rootNamespace || owners.includes(namespace);
+  });
+  if (heard.length === 0 && !isRuleInScope(keyOf(rule))) {
+    const message = `only rules of namespace "${services[0]?.namespace}", of those whose waypoints send there, and of "${rootNamespace}" apply to it`;
+    return condition('Attached', 'False', 'NamespaceForeign', message, generation);
+  }
+  const names = listKeys((heard.length === 0 ? services : heard).map(({ key }) => key));
+  return condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, generation);
 }
 
 export function routeStatus(route: Route, context: StatusContext): StatusParts {

@@ -14,7 +14,7 @@ import { hostBuckets, keyOf, objectKey } from '../objects/keys.ts';
 import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
 import type { WaypointSpec } from '../types.ts';
 import type { ServiceBinding } from './needs.ts';
-import { destinationRulesFor, ownersOf, virtualServicesOf } from './routes.ts';
+import { destinationRulesFor, isOf, ownersOf, ruleOwners, virtualServicesOf } from './routes.ts';
 import { ON_DEMAND_CLASS } from './waypoints.ts';
 
 /** One service or workload behind a waypoint. */
@@ -30,9 +30,13 @@ export interface DerivedWaypoints {
   readonly specs: Collection<WaypointSpec>;
   readonly scopes: Collection<ReadonlySet<ObjectKey>>;
   readonly objects: Collection<MeshObject>;
+  /** Whether a waypoint has a DestinationRule for what it sends somewhere. */
+  readonly isRuleInScope: (rule: ObjectKey) => boolean;
 }
 
 const BY_WAYPOINT = 'waypoint';
+const BY_RULE = 'rule';
+const RULE = 'DestinationRule/';
 
 export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoints {
   const users = deriveUsers(graph, derived);
@@ -45,6 +49,7 @@ export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoint
         : undefined,
     ),
     objects: deriveObjects(graph, derived),
+    isRuleInScope: (rule) => users.hasAny(BY_RULE, rule),
   };
 }
 
@@ -77,7 +82,8 @@ function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
   );
   return graph
     .merge('waypoint-users', [ofServices, ofWorkloads])
-    .addIndex(BY_WAYPOINT, (user) => [user.waypoint]);
+    .addIndex(BY_WAYPOINT, (user) => [user.waypoint])
+    .addIndex(BY_RULE, (user) => [...user.objects].filter((key) => key.startsWith(RULE)));
 }
 
 function serviceUser(
@@ -96,21 +102,38 @@ function serviceUser(
   const objects = new Set<ObjectKey>([
     ...(routing?.routes ?? []),
     ...virtualServices,
-    ...(routing?.destinationRules ?? []),
+    ...(service === undefined ? [] : rulesAt(waypoint, service, derived)),
     ...(service === undefined ? [] : sources.requests.keysOf(BY_TARGET, service.object)),
     ...(service === undefined ? [] : sources.policies.keysOf(BY_TARGET, service.object)),
   ]);
   const namespaces = new Set(service === undefined ? [] : [service.namespace]);
   for (const object of [...(routing?.routes ?? []), ...virtualServices]) {
-    addDestinations(object, { objects, namespaces }, derived);
+    addDestinations(object, { waypoint, objects, namespaces }, derived);
   }
   return { waypoint, because: binding.because, objects, namespaces };
+}
+
+/** Rules that the waypoint applies to what it sends to a service. */
+function rulesAt(
+  waypoint: string,
+  service: { readonly namespace: string; readonly hostname: string },
+  { sources, options }: Pick<Derived, 'sources' | 'options'>,
+): readonly ObjectKey[] {
+  const [at = ''] = waypoint.split('/');
+  const owners = ruleOwners(service.namespace, at, options.rootNamespace);
+  return destinationRulesFor(service, sources).filter(isOf(owners)).map(keyOf);
+}
+
+interface Reach {
+  readonly waypoint: string;
+  readonly objects: Set<ObjectKey>;
+  readonly namespaces: Set<string>;
 }
 
 /** The rules and the namespaces of everything that a routing object sends to. */
 function addDestinations(
   key: ObjectKey,
-  into: { readonly objects: Set<ObjectKey>; readonly namespaces: Set<string> },
+  into: Reach,
   { sources, services, options }: Derived,
 ): void {
   const object = sources.routes.get(key) ?? sources.virtualServices.get(key);
@@ -125,9 +148,8 @@ function addDestinations(
     const found = hostBuckets(host).flatMap((bucket) => services.lookup('hostname', bucket));
     for (const { namespace, hostname } of found) {
       into.namespaces.add(namespace);
-      for (const rule of destinationRulesFor({ hostname, namespace }, sources)) {
-        into.objects.add(`DestinationRule/${rule.metadata.namespace}/${rule.metadata.name}`);
-      }
+      const rules = rulesAt(into.waypoint, { hostname, namespace }, { sources, options });
+      for (const rule of rules) into.objects.add(rule);
     }
   }
 }

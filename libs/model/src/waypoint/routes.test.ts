@@ -1,4 +1,4 @@
-/** VirtualServices of whose namespace has no say over a service: they do not stand before those that have it. */
+/** VirtualServices and DestinationRules whose namespace has no say over a service: nothing is done for them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
@@ -97,5 +97,71 @@ describe('a VirtualService of a namespace without a say', () => {
       [...(model.outputs.scopes.get('other/waypoint') ?? [])],
       ['VirtualService/other/capture'],
     );
+  });
+});
+
+describe('a DestinationRule', () => {
+  const POOL = { trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } } };
+  const rule = (space: string, spec: object = {}) =>
+    networking('DestinationRule', 'r', { host: HOST, ...POOL, ...spec }, space);
+  const key = (space: string): string => `DestinationRule/${space}/r`;
+  const attached = (model: ReturnType<typeof modelOf>, space: string): string => {
+    const found = model.outputs.statuses.get(key(space))?.conditions ?? [];
+    const condition = found.find(({ type }) => type === 'Attached');
+    return `${condition?.status} ${condition?.reason}`;
+  };
+
+  for (const [space, isHeard] of [
+    ['shop', true],
+    ['istio-system', true],
+    ['evil', false],
+  ] as const) {
+    it(`of namespace ${space} ${isHeard ? 'makes a waypoint' : 'makes none, and says so'}`, () => {
+      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, rule(space));
+      const made = model.outputs.waypoints.get('shop/waypoint')?.because;
+      assert.deepEqual(made, isHeard ? [key(space)] : undefined);
+      const expected = isHeard ? 'True AtWaypoint' : 'False NamespaceForeign';
+      assert.equal(attached(model, space), expected);
+    });
+  }
+
+  it('of a namespace without a say is no affair of the waypoint', () => {
+    const world = [LABELLED, REVIEWS_SERVICE, gateway('waypoint')];
+    const spaces = ['shop', 'istio-system', 'evil'];
+    assert.deepEqual(scopeOf('shop/waypoint', ...world, ...spaces.map((space) => rule(space))), [
+      key('istio-system'),
+      key('shop'),
+    ]);
+  });
+
+  it('of the namespace of the waypoint has a say there', () => {
+    const at = gateway('waypoint', { namespace: 'infra', from: 'All' });
+    const world = [AT_INFRA, REVIEWS_SERVICE, at, rule('infra'), rule('evil')];
+    assert.deepEqual(scopeOf('infra/waypoint', ...world), [key('infra')]);
+    const model = modelOf(...world);
+    assert.equal(attached(model, 'infra'), 'True AtWaypoint');
+    assert.equal(attached(model, 'evil'), 'False NamespaceForeign');
+  });
+
+  it('for what a route of its namespace sends elsewhere is applied there', () => {
+    const VAULT = 'vault.third.svc.cluster.local';
+    const world = [
+      LABELLED,
+      REVIEWS_SERVICE,
+      gateway('waypoint'),
+      service('vault', '10.3.0.1', { namespace: 'third' }),
+      rule('shop', { host: VAULT }),
+      rule('evil', { host: VAULT }),
+    ];
+    const route = networking('VirtualService', 'v', {
+      hosts: [HOST],
+      http: [{ route: [{ destination: { host: VAULT } }] }],
+    });
+    assert.equal(attached(modelOf(...world), 'shop'), 'False NamespaceForeign');
+    const model = modelOf(...world, route);
+    assert.equal(attached(model, 'shop'), 'True AtWaypoint');
+    assert.equal(attached(model, 'evil'), 'False NamespaceForeign');
+    assert.ok(model.outputs.scopes.get('shop/waypoint')?.has(key('shop')));
+    assert.ok(!model.outputs.scopes.get('shop/waypoint')?.has(key('evil')));
   });
 });

@@ -6,23 +6,28 @@
  */
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 
-import { byAge, hostBuckets, isExportedTo, keyOf } from '../objects/keys.ts';
+import { byAge, hostBuckets, isExportedTo, keyOf, type ModelOptions } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Binding } from './waypoints.ts';
 
 export interface ServiceRouting {
   readonly routes: readonly ObjectKey[];
-  readonly destinationRules: readonly ObjectKey[];
   /** Objects without which the service could do without a waypoint. */
   readonly needing: readonly ObjectKey[];
   /** A Gateway API route of its own namespace is bound: VirtualServices are without effect, whoever calls. */
   readonly hasOwnRoutes: boolean;
 }
 
-export function routingOf(service: ServiceSpec, sources: Sources): ServiceRouting {
+export function routingOf(
+  service: ServiceSpec,
+  sources: Sources,
+  { rootNamespace }: Pick<ModelOptions, 'rootNamespace'>,
+): ServiceRouting {
   const routes = sources.routes.lookup(BY_TARGET, service.object);
-  const rules = destinationRulesFor(service, sources);
+  // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
+  const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
+  const rules = destinationRulesFor(service, sources).filter(isOf(owners));
   // One of another namespace is for callers there alone; all others still meet the VirtualServices.
   const hasOwnRoutes = routes.some(({ metadata }) => metadata.namespace === service.namespace);
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
@@ -32,7 +37,6 @@ export function routingOf(service: ServiceSpec, sources: Sources): ServiceRoutin
   ];
   return {
     routes: routes.map(keyOf),
-    destinationRules: rules.map(keyOf),
     needing: needing.map(keyOf),
     hasOwnRoutes,
   };
@@ -71,7 +75,23 @@ export function virtualServicesOf(
   return [];
 }
 
-/** All rules for the host, of any specificity: who routes picks by its own precedence. */
+/**
+ * Namespaces whose DestinationRules hold for calls of a service at a waypoint of `at`, as it looks them up; those of all others are
+ * for no caller.
+ */
+export function ruleOwners(
+  namespace: string,
+  at: string,
+  rootNamespace: string,
+): readonly string[] {
+  return [namespace, at, rootNamespace];
+}
+
+export function isOf(namespaces: readonly string[]): (object: DestinationRule) => boolean {
+  return ({ metadata }) => namespaces.includes(metadata.namespace);
+}
+
+/** All rules for the host, of any namespace and specificity: who routes picks by its own precedence. */
 export function destinationRulesFor(
   service: Pick<ServiceSpec, 'hostname' | 'namespace'>,
   sources: Sources,
