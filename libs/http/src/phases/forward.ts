@@ -33,6 +33,8 @@ export class Forwarding implements TrySink {
   #deadline: number | undefined;
   #holdsRetry = false;
   #isOver = false;
+  /** Why the request is over. */
+  #stopped: HttpError | undefined;
 
   /** Throws an HttpError. */
   constructor(tx: Transaction, context: EngineContext, listener: ForwardListener) {
@@ -54,6 +56,7 @@ export class Forwarding implements TrySink {
   /** The request is over, for `reason`: also a response's body that flows. */
   stop(reason: HttpError): void {
     this.#isOver = true;
+    this.#stopped ??= reason;
     this.#endTry();
     this.#try?.abort(reason);
   }
@@ -73,7 +76,7 @@ export class Forwarding implements TrySink {
     this.#plan.state.record(this.#tx.endpoint?.key ?? '', response.status);
     if (this.#takesRetry(outcomeOfResponse(response))) {
       response.body.cancel();
-      this.#sendLater();
+      this.#sendLater(answered(response));
       return;
     }
     this.#isOver = true;
@@ -92,7 +95,7 @@ export class Forwarding implements TrySink {
     }
     const isGivenUp = error.code === 'HTTP_CONNECT_FAILURE' && !error.retryable;
     if (outcome !== undefined && !isGivenUp && this.#takesRetry(outcome)) {
-      this.#sendLater();
+      this.#sendLater(error);
       return;
     }
     this.#isOver = true;
@@ -109,14 +112,20 @@ export class Forwarding implements TrySink {
     return this.#holdsRetry;
   }
 
-  #sendLater(): void {
+  /** `before`: what came of the last try, and the answer where the body cannot be sent again by then. */
+  #sendLater(before: HttpError): void {
     const tx = this.#tx;
     const { timers, random } = this.#context;
     tx.phase = 'retry';
     const waitMs = backoffMs(this.#plan.retry, tx.attempts, random);
     this.#stopTimer = timers.after(waitMs, () => {
       this.#endTry();
-      this.#send();
+      if (tx.body?.isReplayable === false) {
+        this.#isOver = true;
+        this.#listener.onForwardFailed(before);
+      } else {
+        this.#send();
+      }
     });
   }
 
@@ -166,6 +175,10 @@ export class Forwarding implements TrySink {
     };
     const pool = isHttp2 ? http2 : http1;
     this.#try = pool.request(linkTo(tx.plane, state, endpoint), request, this);
+    // A body that is read within the call may show that its client breaks the rules, or is gone.
+    if (this.#stopped !== undefined) {
+      this.#try.abort(this.#stopped);
+    }
   }
 
   #onTryTimeout(): void {
@@ -215,4 +228,15 @@ export class Forwarding implements TrySink {
       tx.body.whenWhole(begin);
     }
   }
+}
+
+/** For a client that cannot have the answer itself, because that was given up for another try. */
+function answered({ status }: TryResponse): HttpError {
+  const message = `the server answered ${status}, and the body cannot be sent again`;
+  return new HttpError('HTTP_UPSTREAM_RESET', message, {
+    side: 'upstream',
+    // A gRPC server says in a field of 200 that it failed.
+    status: status < 400 ? 503 : status,
+    flag: '-',
+  });
 }
