@@ -131,6 +131,7 @@ export {
   parseCidr,
   parseIp,
 } from './value/ip.ts';
+export { isMethod, isServedMethod } from './value/method.ts';
 export { matchesLabels, objectKey } from './value/object-key.ts';
 export {
   normalPathPrefix,

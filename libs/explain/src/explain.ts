@@ -3,6 +3,7 @@
  * explanation cannot be wrong about what they would do with the same mesh.
  */
 import type { DecodedSnapshot } from '@ambit/model';
+import { formatAuthority } from '@ambit/routing';
 import { askedRequest, hasRequest } from './caller.ts';
 import { clientSends } from './client-hop.ts';
 import { ExplainMesh } from './mesh.ts';
@@ -49,9 +50,24 @@ function sumUp(all: readonly End[]): Pick<Explanation, 'verdict' | 'text'> {
   return { verdict: good === undefined ? 'refused' : 'depends', text: firstBad.text };
 }
 
-function authorityOf({ destination }: ExplainQuery, { port }: Target): string {
-  const host = destination.includes(':') ? `[${destination}]` : destination;
-  return port === 80 ? host : `${host}:${port}`;
+/** What a client writes into Host: the name that it was given, or the address where nothing but that leads there. */
+function authorityOf({ destination }: ExplainQuery, target: Target): string {
+  const authority = formatAuthority(hostOf(destination, target), target.port);
+  return authority.replace(/:80$/, '');
+}
+
+function hostOf(destination: string, target: Target): string {
+  switch (target.kind) {
+    case 'workload':
+      return target.workload.addresses[0] ?? target.workload.hostname;
+    case 'service': {
+      const [namespace, name] = destination.split('/');
+      return name === undefined ? destination : `${name}.${namespace}`;
+    }
+    case 'address':
+    case 'name':
+      return destination;
+  }
 }
 
 function describeSource(source: Source): string {

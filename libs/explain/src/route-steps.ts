@@ -1,11 +1,22 @@
 /** What a matched rule says, in words. */
-import { type Cluster, type RouteDecision, requestSettings, rewritePath } from '@ambit/routing';
+import {
+  type Cluster,
+  drawFault,
+  pathToSend,
+  type RouteDecision,
+  requestSettings,
+} from '@ambit/routing';
 import type { AskedRequest } from './caller.ts';
-import { note, references } from './hop-parts.ts';
+import { type Ending, note, references } from './hop-parts.ts';
 import type { ObjectReference, Step } from './types.ts';
 
 type Routed = Extract<RouteDecision, { kind: 'route' }>;
 type Matched = Exclude<RouteDecision, { kind: 'no-route' }>;
+
+const HIGHEST_DRAW = 1 - Number.EPSILON;
+const GRPC_TYPE = /^application\/grpc(?:$|[+;])/;
+/** Of gRPC. */
+const UNAVAILABLE = 14;
 
 export function matchedStep(decision: Matched): Step {
   const { rule } = decision;
@@ -20,7 +31,8 @@ export function routeSteps(decision: Routed, asked: AskedRequest): readonly Step
   const objects = originOf(decision);
   const steps: Step[] = [];
   if (action.path !== undefined) {
-    steps.push(note(`rewrite: the path becomes ${rewritePath(asked.path, action.path)}`, objects));
+    const { path } = pathToSend(asked.path, action.path);
+    steps.push(note(`rewrite: the path becomes ${path}`, objects));
   }
   if (action.authority !== undefined) {
     steps.push(note(`rewrite: the host becomes ${action.authority}`, objects));
@@ -39,6 +51,27 @@ export function routeSteps(decision: Routed, asked: AskedRequest): readonly Step
     steps.push(note(`mirror: ${percentage} % are copied to ${cluster.host}${subset}`, objects));
   }
   return steps;
+}
+
+/** The answer of a fault that every request gets; undefined: some go on. */
+export function certainAbort(decision: Routed, { fields }: AskedRequest): Ending | undefined {
+  // The highest draw: who is aborted by it is aborted by every one.
+  const { abort } = drawFault(decision.action.fault, () => HIGHEST_DRAW);
+  if (abort === undefined) return undefined;
+  const isGrpc = GRPC_TYPE.test(fields.get('content-type') ?? '');
+  const grpcStatus = abort.kind === 'grpc' ? abort.status : isGrpc ? UNAVAILABLE : undefined;
+  const [status, text] =
+    grpcStatus === undefined
+      ? [abort.status, `${abort.status}`]
+      : [200, `gRPC status ${grpcStatus}`];
+  const objects = originOf(decision);
+  return {
+    outcome: 'answered',
+    status,
+    flag: 'FI',
+    text: `answered by the fault with ${text}`,
+    objects,
+  };
 }
 
 export function clusterSteps(decision: Routed, cluster: Cluster): readonly Step[] {
@@ -64,7 +97,8 @@ export function clusterSteps(decision: Routed, cluster: Cluster): readonly Step[
   ];
 }
 
-function originOf({ rule }: Matched): readonly ObjectReference[] {
+/** The rule that matched. */
+export function originOf({ rule }: Matched): readonly ObjectReference[] {
   return rule === undefined ? [] : [{ key: rule.origin.object, path: rule.origin.path }];
 }
 

@@ -12,6 +12,7 @@ import { tunnelArrives } from './destination-hop.ts';
 import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import { describeDecision, isSameAnswer } from './policy-steps.ts';
+import { unclearRequest } from './refused-requests.ts';
 import type { Hop } from './types.ts';
 import {
   authorize,
@@ -22,6 +23,8 @@ import {
 } from './waypoint-endpoint.ts';
 import { routeConnection, routeRequest } from './waypoint-route.ts';
 
+/** What a first line of HTTP/1 is recognised by. */
+const SNIFFED_METHOD = /^[A-Z_-]{1,24}$/;
 const UNKNOWN = 'what its routes and policies decide is not known here';
 const BEHIND_AGENT = 'its agent hands it over to a proxy that is not of this mesh';
 
@@ -51,6 +54,8 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   }
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
+  const refusal = protocol.isHttp && context.isRequest ? unclearRequest(context.asked) : undefined;
+  if (refusal !== undefined) return endsRefused(known, refusal);
   return target.kind === 'workload'
     ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
     : toService(known, target, { ...context, isRequest: protocol.isHttp });
@@ -114,7 +119,7 @@ function endpointsOf(
 
 function protocolOf(
   target: Exclude<WaypointTarget, { kind: 'unknown' }>,
-  { isRequest }: WaypointContext,
+  { isRequest, asked }: WaypointContext,
 ): { readonly isHttp: boolean; readonly steps: HopHead['steps'] } {
   const ports =
     target.kind === 'service'
@@ -131,6 +136,10 @@ function protocolOf(
     return { isHttp: false, steps };
   }
   const isSniffed = protocol === 'UNKNOWN';
+  if (isSniffed && !SNIFFED_METHOD.test(asked.method)) {
+    const text = `protocol: HTTP/1 is not recognised by the method "${asked.method.slice(0, 40)}", so TCP (by HTTP/2: 405)`;
+    return { isHttp: false, steps: [note(text)] };
+  }
   return {
     isHttp: true,
     steps: isSniffed ? [note('protocol: recognised by its first bytes')] : [],

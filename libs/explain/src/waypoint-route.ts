@@ -11,7 +11,8 @@ import {
 import { foldBranches } from './branches.ts';
 import { requestView } from './caller.ts';
 import { ends, endsRefused, goesOn, type HopHead, note, references } from './hop-parts.ts';
-import { clusterSteps, matchedStep, routeSteps } from './route-steps.ts';
+import { type Refusal, refusedPreflight, unclearRewrite } from './refused-requests.ts';
+import { certainAbort, clusterSteps, matchedStep, routeSteps } from './route-steps.ts';
 import type { Branch, Hop, Step } from './types.ts';
 import { endpointHop, type RoutedTo, type WaypointContext } from './waypoint-endpoint.ts';
 
@@ -39,7 +40,12 @@ export function routeRequest(head: HopHead, to: RoutedTo, context: WaypointConte
     return ends(matched, { outcome: 'answered', status, text });
   }
   const routed = { ...matched, steps: [...matched.steps, ...routeSteps(decision, asked)] };
-  return goesOn(routed, shareBranches(decision, to, context));
+  const refusal = refusedPreflight(decision, asked);
+  if (refusal !== undefined) return endsRefused(routed, refusal);
+  const abort = certainAbort(decision, asked);
+  return abort === undefined
+    ? goesOn(routed, shareBranches(decision, to, context))
+    : ends(routed, abort);
 }
 
 export function routeConnection(head: HopHead, to: RoutedTo, context: WaypointContext): Hop {
@@ -80,6 +86,7 @@ function shareBranches(
   context: WaypointContext,
 ): readonly Branch[] {
   const { clusters } = decision.action;
+  const refusal = unclearRewrite(decision, context.asked);
   const total = clusters.reduce((sum, { weight }) => sum + weight, 0);
   return clusters.map((share): Branch => {
     const { weight, target } = share;
@@ -92,7 +99,7 @@ function shareBranches(
     const by = { decision, share };
     return {
       label,
-      hop: clusterHop({ ref: target.cluster, to: { ...to, by }, context, steps }),
+      hop: clusterHop({ ref: target.cluster, to: { ...to, by }, context, steps, refusal }),
     };
   });
 }
@@ -104,9 +111,11 @@ interface ClusterQuestion {
   readonly to: RoutedTo;
   readonly context: WaypointContext;
   readonly steps: ClusterSteps;
+  /** Of what would be sent there. */
+  readonly refusal?: Refusal | undefined;
 }
 
-function clusterHop({ ref, to, context, steps }: ClusterQuestion): Hop {
+function clusterHop({ ref, to, context, steps, refusal }: ClusterQuestion): Hop {
   const { view, isRequest } = context;
   const subset = ref.subset === undefined ? '' : ` subset ${ref.subset}`;
   const head: HopHead = { place: 'waypoint', title: `${ref.host}:${ref.port}${subset}`, steps: [] };
@@ -123,6 +132,7 @@ function clusterHop({ ref, to, context, steps }: ClusterQuestion): Hop {
   }
   const endpoints = view.endpoints(resolved);
   const known = { ...head, steps: steps(cluster) };
+  if (refusal !== undefined) return endsRefused(known, refusal);
   if (endpoints.length === 0) {
     const text = `no healthy upstream: ${serviceKey(service)}${subset} has no ready endpoint`;
     return endsRefused(known, { text, flag: 'UH', ...(isRequest ? { status: 503 } : {}) });

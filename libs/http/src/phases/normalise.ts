@@ -1,8 +1,8 @@
 /** Phase `normalise`: a request has one meaning, or it is refused. */
+import { isServedMethod } from '@ambit/api';
 import { normalizePath } from '@ambit/policy';
 import { parseAuthority } from '@ambit/routing';
 import { HttpError } from '../errors.ts';
-import { isMethod } from '../h1/parse/method.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 
 const AUTHORITIES_MAX = 1_024;
@@ -16,7 +16,7 @@ export function normalise(tx: Transaction, { limits }: EngineContext): undefined
   if (headers.size > limits.headersMax || headers.bytes > limits.headerBytesMax) {
     throw refuse('HTTP_HEADERS_TOO_LARGE', `${headers.size} headers, ${headers.bytes} bytes`);
   }
-  if (head.method === 'CONNECT' || !isMethod(head.method)) {
+  if (!isServedMethod(head.method)) {
     throw refuse('HTTP_METHOD_UNSUPPORTED', `method "${head.method.slice(0, 40)}" is not served`);
   }
   if (!isKnownGood(head.authority)) {

@@ -1,18 +1,2 @@
-/** Methods: a token in capitals. They have no second spelling: `post` would pass a rule on POST, and be sent on as it is. */
-
-const METHOD = /^[!#$%&'*+.^_`|~0-9A-Z-]{1,32}$/;
-
-export function isMethod(text: string): boolean {
-  switch (text) {
-    case 'GET':
-    case 'POST':
-    case 'PUT':
-    case 'HEAD':
-    case 'DELETE':
-    case 'OPTIONS':
-    case 'PATCH':
-      return true;
-    default:
-      return METHOD.test(text);
-  }
-}
+/** Methods, in the one reading that policies and explanations have of them too. */
+export { isMethod } from '@ambit/api';
