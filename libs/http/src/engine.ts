@@ -132,11 +132,20 @@ export class HttpEngine implements RunHost {
    * with an HttpError, and the connection must then be refused.
    */
   async openTcp(plane: MeshPlane, signal: AbortSignal): Promise<(conn: ByteConn) => Promise<void>> {
-    const serve = await openTcp(plane, this.#context, { signal, tunnels: this.#tunnels });
-    return async (conn) => {
-      await serve(conn);
+    try {
+      const serve = await openTcp(plane, this.#context, { signal, tunnels: this.#tunnels });
+      return async (conn) => {
+        try {
+          await serve(conn);
+        } finally {
+          this.#settle();
+        }
+      };
+    } catch (error) {
+      // It may have been the last that a drain waits for.
       this.#settle();
-    };
+      throw error;
+    }
   }
 
   /**

@@ -5,6 +5,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { describe, it } from 'node:test';
 import { ask } from './fixtures/client.ts';
 import { startBackend, startHarness } from './fixtures/harness.ts';
+import { settle } from './fixtures/upstream.ts';
 
 async function start() {
   const backend = await startBackend((_, response) => response.end('served'));
@@ -21,6 +22,29 @@ async function start() {
     },
   };
 }
+
+describe('HttpEngine that drains', () => {
+  it('does not wait for a TCP connection that did not come about', async () => {
+    await using harness = await startHarness({
+      backends: [{ name: 'v1', port: 1 }],
+      protocol: 'TCP',
+    });
+    const { engine, plane } = harness;
+    const dial = Promise.withResolvers<never>();
+    plane.dial = () => dial.promise;
+    const opening = engine.openTcp(plane, new AbortController().signal);
+    let isDrained = false;
+    const drained = engine.drain().then(() => {
+      isDrained = true;
+    });
+    assert.equal(engine.live, 1);
+    dial.reject(new Error('nobody listens'));
+    await assert.rejects(opening, { code: 'HTTP_CONNECT_FAILURE' });
+    await settle();
+    assert.ok(isDrained);
+    await drained;
+  });
+});
 
 describe('HttpEngine that leaves', () => {
   it('makes each answer the last one of its connection, and serves new ones', async () => {
