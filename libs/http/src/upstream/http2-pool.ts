@@ -2,8 +2,9 @@
  * Requests over HTTP/2 sessions to endpoints.
  *
  * A session takes as many streams as the peer and the cluster allow; beyond, another one is opened, one at a time for each
- * endpoint and caller. One that got GOAWAY takes no more and ends with its last stream. Where others, callers or HTTP/1, have all
- * places of the cluster's `maxConnections`, a request waits until a connection of theirs is idle or over.
+ * endpoint and caller. One that got GOAWAY takes no more and ends with its last stream. Where all places of the cluster's
+ * `maxConnections` are taken, a request waits until a connection of others, callers or HTTP/1, is idle or over, and who has no
+ * session comes before who has a full one.
  */
 import type { Clock } from '@ambit/core';
 import { type H2Counters, type H2Limits, newH2Counters } from '@ambit/h2';
@@ -48,7 +49,9 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       max: options.sessionsMax,
       user: this,
       clock: this.#clock,
+      stop: this.#stop.signal,
       onEnding: (session) => this.#retire(session),
+      onResumed: ({ link }) => this.#serveLater(link),
     });
   }
 
@@ -99,7 +102,9 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   leave(attempt: Http2Try): void {
     const group = this.#groups.get(attempt.link);
     if (group?.waiting.has(attempt) === true) {
-      this.#groups.waitsNoMore(group, attempt);
+      if (this.#groups.waitsNoMore(group, attempt)) {
+        this.#serveLater(attempt.link);
+      }
       this.#groups.forgetIfEmpty(group);
     }
   }
@@ -109,7 +114,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     for (const session of group.sessions) {
       if (session.isUseless) {
         this.#retire(session);
-      } else if (session.hasRoom && session.begin(attempt)) {
+      } else if (this.#live.takes(session) && session.begin(attempt)) {
         if (!session.isOpen) {
           this.#retire(session);
         }
@@ -159,15 +164,18 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
     const isBehind = this.#groups.isBehindOthers(group, this);
     const lack = isBehind ? 'connections' : this.#live.hold(cluster);
     if (lack === undefined) {
+      this.#groups.crowded.delete(attempt);
       void this.#open(group, attempt.link);
       return false;
     }
-    // Room comes when a stream of these ends.
+    const { placeless, crowded } = this.#groups;
     if (hasOpenSession(group)) {
+      // Room comes when a stream of these ends, if no place comes before.
+      this.#groups.standIn(crowded, attempt);
       return false;
     }
     if (isBehind || (lack === 'connections' && cluster.places.areHeld)) {
-      this.#groups.placeless.add(attempt);
+      this.#groups.standIn(placeless, attempt);
       return false;
     }
     this.#groups.waitsNoMore(group, attempt);
@@ -180,11 +188,15 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   }
 
   isWaiting(cluster: ClusterState): boolean {
-    return this.#groups.placeless.has(cluster);
+    return this.#groups.isWaiting(cluster);
   }
 
   placeFreed(cluster: ClusterState): void {
-    this.#groups.placeless.serve(cluster, this.#serveOne);
+    const { placeless, crowded } = this.#groups;
+    placeless.serve(cluster, this.#serveOne);
+    if (!placeless.has(cluster)) {
+      crowded.serve(cluster, this.#serveOne);
+    }
   }
 
   /** Sessions of other settings count in no limit of these, and none waits for their places who may wait for these. */
@@ -207,7 +219,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
 
   /** A place of the cluster may have become free. Not within a call of the session. */
   #servePlaceless(cluster: ClusterState): void {
-    if (this.#groups.placeless.has(cluster)) {
+    if (this.isWaiting(cluster)) {
       queueMicrotask(() => this.placeFreed(cluster));
     }
   }
@@ -257,7 +269,7 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
       counters: this.counters,
       onRoom: (session) => {
         this.#serveLater(link);
-        if (!this.#live.giveUpLater(session)) {
+        if (!this.#live.giveUpLater(session) && session.isIdle) {
           this.#servePlaceless(link.cluster);
         }
       },

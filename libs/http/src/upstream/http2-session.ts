@@ -8,6 +8,12 @@ import { Silence } from './silence.ts';
 
 const NO_LIMIT = Number.POSITIVE_INFINITY;
 
+/** Requests that began within a time, as far as they are under way. */
+interface Begun {
+  count: number;
+  readonly onClosed: () => void;
+}
+
 export interface PooledSessionOptions {
   readonly conn: ByteConn;
   readonly link: UpstreamLink;
@@ -26,7 +32,11 @@ export class PooledSession {
   readonly #session: ClientSession;
   readonly #streamsMax: number;
   readonly #silence: Silence;
-  readonly #onStreamClosed: () => void;
+  readonly #options: PooledSessionOptions;
+  #begun: Begun;
+  /** Those that did not end when it took no others. */
+  #lasting: Begun | undefined;
+  #restsUntilMs = Number.NEGATIVE_INFINITY;
   /** Requests that it may still take. */
   #usesLeft: number;
   #idleSinceMs: number;
@@ -38,10 +48,8 @@ export class PooledSession {
     this.#streamsMax = http?.maxConcurrentStreams ?? NO_LIMIT;
     this.#usesLeft = http?.maxRequestsPerConnection || NO_LIMIT;
     this.#idleSinceMs = clock.now();
-    this.#onStreamClosed = () => {
-      this.#idleSinceMs = clock.now();
-      options.onRoom(this);
-    };
+    this.#options = options;
+    this.#begun = this.#newBegun();
     this.#session = new ClientSession({
       transport,
       clock,
@@ -92,8 +100,21 @@ export class PooledSession {
       return attempt.phase !== 'waiting';
     }
     this.#usesLeft -= 1;
-    stream.whenClosed(this.#onStreamClosed);
+    this.#begun.count += 1;
+    stream.whenClosed(this.#begun.onClosed);
     return true;
+  }
+
+  /** It may be kept from requests for a while, so that it becomes idle. */
+  mayPause(nowMs: number): boolean {
+    return this.isOpen && nowMs >= this.#restsUntilMs && (this.#lasting?.count ?? 0) === 0;
+  }
+
+  /** Kept from requests it did not become idle: that is not tried again before the time, and while it has one of those that it has. */
+  rest(untilMs: number): void {
+    this.#restsUntilMs = untilMs;
+    this.#lasting = this.#begun;
+    this.#begun = this.#newBegun();
   }
 
   /** No new streams; ends with the last one. Idempotent. */
@@ -103,5 +124,17 @@ export class PooledSession {
 
   destroy(): void {
     this.#session.destroy();
+  }
+
+  #newBegun(): Begun {
+    const begun: Begun = {
+      count: 0,
+      onClosed: () => {
+        begun.count -= 1;
+        this.#idleSinceMs = this.#options.clock.now();
+        this.#options.onRoom(this);
+      },
+    };
+    return begun;
   }
 }

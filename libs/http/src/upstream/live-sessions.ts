@@ -2,7 +2,11 @@
  * Sessions of HTTP/2 that hold a place, of their cluster and among all of the pool, also those that take no more requests.
  *
  * Rule: a place is held from before the dial to the end of the session, and one that has no request gives its place up to whoever
- * needs it. One that always has some takes no more when others have waited for its place for long, and ends with its last.
+ * needs it. Where somebody has waited for long beside sessions that always have some, one of them, the cluster's only one at that
+ * time, takes no requests for a while, and gives its place up when it has none. Requests without end would keep the place, and its
+ * callers would wait for them too: if some do not end in that while it goes on, and is left alone as long as they last.
+ * So whoever waits gets a place beside requests that end soon, whoever they belong to, and may wait for ever beside others; and
+ * requests without end cost those of their own caller that while, once.
  */
 import type { Clock } from '@ambit/core';
 import type { ClusterState } from './cluster-state.ts';
@@ -10,19 +14,34 @@ import type { PooledSession } from './http2-session.ts';
 import type { PlaceUser } from './places.ts';
 import { isOverdue } from './sweeping.ts';
 
+/** So long others wait for a session to become idle; then one takes no requests, so that it may. */
+const PATIENCE_MS = 1_000;
+/** So long it takes none. */
+const PAUSE_MS = 3_000;
+/** So long it is left alone after that, at least: requests a little longer than a pause would bring one pause after another. */
+const REST_MS = 30_000;
+
 export interface LiveSessionsOptions {
   readonly clock: Clock;
   readonly max: number;
   /** The pool. */
   readonly user: PlaceUser;
+  /** The pool is over. */
+  readonly stop: AbortSignal;
   /** It gets no more requests, and may have lost its place. */
   readonly onEnding: (session: PooledSession) => void;
+  /** It takes requests again. Not within a call of the session. */
+  readonly onResumed: (session: PooledSession) => void;
+}
+
+interface Pause {
+  readonly session: PooledSession;
 }
 
 export interface SessionCounters {
   /** How often there was no place for a session, whatever the cluster. */
   refused: number;
-  /** Sessions that took no more requests because others had waited for a place of the cluster. */
+  /** How often a session took no requests for a while because others had waited for a place of the cluster. */
   yielded: number;
 }
 
@@ -30,6 +49,7 @@ export class LiveSessions {
   readonly counters: SessionCounters = { refused: 0, yielded: 0 };
   readonly #options: LiveSessionsOptions;
   readonly #sessions = new Set<PooledSession>();
+  readonly #pauses = new Map<ClusterState, Pause>();
   /** Places of dials. */
   #opening = 0;
 
@@ -74,8 +94,17 @@ export class LiveSessions {
   /** It holds a place no more. Idempotent. */
   free(session: PooledSession): void {
     if (this.#sessions.delete(session)) {
-      session.link.cluster.places.release(this.#options.user);
+      const { cluster } = session.link;
+      if (this.#pauses.get(cluster)?.session === session) {
+        this.#pauses.delete(cluster);
+      }
+      cluster.places.release(this.#options.user);
     }
+  }
+
+  /** It takes a request now. */
+  takes(session: PooledSession): boolean {
+    return session.hasRoom && !this.#isPaused(session);
   }
 
   /** False: it has none. */
@@ -84,10 +113,14 @@ export class LiveSessions {
   }
 
   /**
-   * Where it has no request and another pool needs its place, or others have waited for long. Not within a call of the session, and
-   * after those who wait for it. True: its place is the other pool's.
+   * Where it has no request and another pool needs its place: not within a call of the session, and after those who wait for it,
+   * unless others have waited for long. True: its place is the other pool's.
    */
   giveUpLater(session: PooledSession): boolean {
+    // Before those who wait for it, who could keep it from ever being idle.
+    if (this.#mayPause(session)) {
+      this.#pause(session);
+    }
     if (this.#isBetterEnded(session)) {
       queueMicrotask(() => {
         if (this.#isBetterEnded(session)) {
@@ -95,10 +128,6 @@ export class LiveSessions {
         }
       });
       return true;
-    }
-    if (this.#yields(session)) {
-      this.counters.yielded += 1;
-      queueMicrotask(() => this.#options.onEnding(session));
     }
     return false;
   }
@@ -117,22 +146,52 @@ export class LiveSessions {
     return isIdle && link.cluster.places.isWantedBesides(this.#options.user);
   }
 
-  #yields(session: PooledSession): boolean {
-    const { places } = session.link.cluster;
-    return session.isOpen && places.yields(this.#options.clock, () => this.#isSpare(session));
+  #isPaused(session: PooledSession): boolean {
+    const { cluster } = session.link;
+    if (this.#pauses.get(cluster)?.session !== session) {
+      return false;
+    }
+    // Who waited may be served elsewhere, or gone.
+    if (cluster.places.wantedSinceMs === undefined) {
+      this.#pauses.delete(cluster);
+      return false;
+    }
+    return true;
   }
 
-  /** Another one of its cluster takes requests, or none is ending, so that streams without end cannot stop all of them. */
-  #isSpare({ link }: PooledSession): boolean {
-    let open = 0;
-    let ending = 0;
-    for (const session of this.#sessions) {
-      if (session.link.cluster === link.cluster) {
-        open += session.isOpen ? 1 : 0;
-        ending += session.isOpen ? 0 : 1;
-      }
+  #mayPause(session: PooledSession): boolean {
+    const { cluster } = session.link;
+    const sinceMs = cluster.places.wantedSinceMs;
+    if (sinceMs === undefined || this.#pauses.has(cluster)) {
+      return false;
     }
-    return open > 1 || ending === 0;
+    const nowMs = this.#options.clock.now();
+    return nowMs - sinceMs >= PATIENCE_MS && session.mayPause(nowMs);
+  }
+
+  #pause(session: PooledSession): void {
+    const { clock, stop } = this.#options;
+    const pause = { session };
+    this.counters.yielded += 1;
+    this.#pauses.set(session.link.cluster, pause);
+    clock.sleep(PAUSE_MS, stop, { ref: false }).then(
+      () => this.#resume(pause),
+      () => undefined,
+    );
+  }
+
+  /** It has not become idle. */
+  #resume(pause: Pause): void {
+    const { session } = pause;
+    const { cluster } = session.link;
+    if (this.#pauses.get(cluster) !== pause) {
+      return;
+    }
+    this.#pauses.delete(cluster);
+    if (cluster.places.wantedSinceMs !== undefined) {
+      session.rest(this.#options.clock.now() + REST_MS);
+    }
+    this.#options.onResumed(session);
   }
 
   /** `cluster` undefined: of any. */

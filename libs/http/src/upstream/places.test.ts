@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MeshError } from '@ambit/core';
 import { headers, settled } from '@ambit/h2/testing';
+import { HttpError } from '../errors.ts';
 import { http1Rig, OK as OK1 } from '../fixtures/http1-rig.ts';
 import { http2Rig } from '../fixtures/http2-rig.ts';
 import type { UpstreamLink } from './message.ts';
@@ -12,6 +13,16 @@ const ok2 = (stream: number) => headers(stream, [':status', '200'], 0x1);
 const OK2 = ok2(1);
 /** How long others wait for a connection to become idle, and a little longer. */
 const PATIENCE_MS = 1100;
+/** How long a session takes no requests, and is left alone after that. */
+const PAUSE_MS = 3000;
+const REST_MS = 30_000;
+
+const ONE_STREAM = [3, 1] as const;
+const GONE = new HttpError('HTTP_CLIENT_GONE', 'the client went away', { side: 'downstream' });
+
+/** How many requests a server has got. */
+const opened = (frames: readonly string[]): number =>
+  frames.filter((text) => text.startsWith('HEADERS')).length;
 
 /** Streams of bytes. */
 const STREAMS: PlaceUser = {
@@ -35,7 +46,7 @@ function rig(maxConnections: number) {
     one.clock.advance(ms);
     two.clock.advance(ms);
   };
-  return { one, two, cluster, ask1, ask2, held, advance };
+  return { one, two, cluster, link1, link2, ask1, ask2, held, advance };
 }
 
 describe('Places: one for two pools', () => {
@@ -175,6 +186,68 @@ describe('Places: one for two pools', () => {
     assert.equal(cluster.breaker.held('connections'), 1);
   });
 
+  it('is waited for by the next of a caller when the first has gone', async () => {
+    const { two, link2, ask2 } = rig(1);
+    ask2();
+    await settled();
+    const first = two.ask({}, link2('b'));
+    const next = ask2('b');
+    await settled();
+    first.attempt.abort(GONE);
+    await settled();
+    two.peer(0).send(OK2);
+    await settled();
+    two.peer(1).send(OK2);
+    await settled();
+    assert.equal(next.summary, '200 ');
+  });
+
+  for (const version of ['HTTP/1', 'HTTP/2'] as const) {
+    it(`goes from an idle connection of ${version} to who has a full session`, async () => {
+      const { one, two, ask1, ask2, advance } = rig(2);
+      ask2();
+      await settled();
+      two.peer(0, ONE_STREAM);
+      await settled();
+      const other = version === 'HTTP/1' ? ask1() : ask2('b');
+      await settled();
+      const next = ask2();
+      await settled();
+      advance(PATIENCE_MS);
+      if (version === 'HTTP/1') {
+        one.server.say(OK1);
+      } else {
+        two.peer(1).send(OK2);
+      }
+      await settled();
+      two.peer(version === 'HTTP/1' ? 1 : 2).send(OK2);
+      await settled();
+      assert.match(other.summary, /^200/);
+      assert.deepEqual([next.summary, two.pool.sessions.yielded], ['200 ', 0]);
+    });
+  }
+
+  it('goes to who has no session before who has a full one', async () => {
+    const { two, ask2 } = rig(2);
+    ask2();
+    await settled();
+    two.peer(0, ONE_STREAM);
+    ask2('b');
+    await settled();
+    const next = ask2();
+    await settled();
+    const third = ask2('c');
+    await settled();
+    two.peer(1).send(OK2);
+    await settled();
+    two.peer(2).send(OK2);
+    await settled();
+    assert.deepEqual([third.summary, next.summary], ['200 ', 'nothing']);
+    two.peer(3).send(OK2);
+    await settled();
+    assert.equal(next.summary, '200 ');
+  });
+
   it('that nobody else wants is kept', async () => {
     const { one, two, ask1, ask2, held } = rig(2);
     ask1();
@@ -227,31 +300,139 @@ describe('Places: sessions of HTTP/2 that are never without a request', () => {
     });
   }
 
-  it('end one at a time, and never the last that takes requests', async () => {
+  for (const who of ['HTTP/1', 'another caller'] as const) {
+    it(`end for ${who}, also where their next request is there before the last has ended`, async () => {
+      const { one, two, ask1, ask2, advance } = rig(1);
+      ask2();
+      await settled();
+      two.peer(0, ONE_STREAM);
+      await settled();
+      const next = ask2();
+      await settled();
+      const waits = who === 'HTTP/1' ? ask1() : ask2('b');
+      await settled();
+      advance(PATIENCE_MS);
+      two.peer(0).send(OK2);
+      await settled();
+      if (who === 'HTTP/1') {
+        one.server.say(OK1);
+      } else {
+        two.peer(1).send(OK2);
+      }
+      await settled();
+      two.peer(who === 'HTTP/1' ? 1 : 2).send(OK2);
+      await settled();
+      assert.match(waits.summary, /^200/);
+      assert.equal(next.summary, '200 ');
+    });
+  }
+
+  it('go on where a request does not end, and are left alone while it lasts', async () => {
+    const { one, two, ask1, ask2, advance } = rig(1);
+    // The first one lasts.
+    ask2();
+    ask2();
+    await settled();
+    const peer = two.peer(0);
+    const waits = ask1();
+    await settled();
+    advance(PATIENCE_MS);
+    peer.send(ok2(3));
+    await settled();
+    const held = ask2();
+    await settled();
+    assert.deepEqual([opened(peer.frames), two.pool.sessions.yielded], [2, 1]);
+    advance(PAUSE_MS);
+    await settled();
+    assert.equal(opened(peer.frames), 3);
+    peer.send(ok2(5));
+    await settled();
+    assert.equal(held.summary, '200 ');
+    for (const stream of [7, 9]) {
+      advance(REST_MS);
+      ask2();
+      await settled();
+      peer.send(ok2(stream));
+      await settled();
+    }
+    assert.equal(two.pool.sessions.yielded, 1);
+    ask2();
+    await settled();
+    peer.send(OK2);
+    await settled();
+    assert.equal(two.pool.sessions.yielded, 2);
+    peer.send(ok2(11));
+    await settled();
+    one.server.say(OK1);
+    await settled();
+    assert.equal(waits.summary, '200 ab');
+  });
+
+  it('are left alone for a while too where requests lasted a little too long', async () => {
+    const { two, ask1, ask2, advance } = rig(1);
+    for (let request = 0; request < 4; request += 1) {
+      ask2();
+    }
+    await settled();
+    const peer = two.peer(0);
+    ask1();
+    await settled();
+    const yielded: number[] = [];
+    // There is always one under way.
+    for (const [index, ms] of [PATIENCE_MS, PAUSE_MS, REST_MS - 1, 1].entries()) {
+      advance(ms);
+      await settled();
+      ask2();
+      await settled();
+      peer.send(...([[ok2(1)], [ok2(3), ok2(5), ok2(7)], [ok2(9)], [ok2(11)]][index] ?? []));
+      await settled();
+      yielded.push(two.pool.sessions.yielded);
+    }
+    assert.deepEqual(yielded, [1, 1, 1, 2]);
+  });
+
+  it('go on when nobody waits any more', async () => {
+    const { one, two, link1, ask2, advance } = rig(1);
+    ask2();
+    ask2();
+    await settled();
+    const peer = two.peer(0);
+    const { attempt } = one.ask({}, link1('a'));
+    await settled();
+    advance(PATIENCE_MS);
+    peer.send(ok2(3));
+    await settled();
+    attempt.abort(GONE);
+    ask2();
+    await settled();
+    assert.deepEqual([opened(peer.frames), two.pool.sessions.yielded], [3, 1]);
+  });
+
+  it('wait one at a time', async () => {
     const { two, ask1, ask2, advance } = rig(3);
     const callers = ['a', 'b', 'c'];
     for (const key of callers) {
-      // This one has no end.
-      ask2(key);
+      // The first one has no end.
+      for (let request = 0; request < 6; request += 1) {
+        ask2(key);
+      }
     }
     await settled();
     const peers = callers.map((_, index) => two.peer(index));
     await settled();
     ask1();
+    await settled();
     const yielded: number[] = [];
-    for (let stream = 3; stream < 11; stream += 2) {
-      for (const key of callers) {
-        ask2(key);
-      }
+    for (const [index, ms] of [PATIENCE_MS, PATIENCE_MS, PAUSE_MS, PAUSE_MS, PAUSE_MS].entries()) {
+      advance(ms);
       await settled();
-      advance(PATIENCE_MS);
-      for (const peer of peers.slice(yielded.at(-1) ?? 0)) {
-        peer.send(ok2(stream));
+      for (const peer of peers) {
+        peer.send(ok2(3 + 2 * index));
       }
       await settled();
       yielded.push(two.pool.sessions.yielded);
     }
-    assert.deepEqual(yielded, [1, 2, 2, 2]);
+    assert.deepEqual(yielded, [1, 1, 2, 3, 3]);
   });
 
   it('go on where a place has become free', async () => {

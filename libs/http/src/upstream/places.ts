@@ -2,19 +2,16 @@
  * Places for connections of one cluster (`maxConnections`), over all pools that make some.
  *
  * Rule: a place that becomes free is offered to whoever waits, whichever pool that is, another one's first; and an idle connection
- * gives its place up to whoever needs one. One that is never idle does so too, when somebody has waited for long.
+ * gives its place up to whoever needs one. One that is never idle may have to, when somebody has waited for long
+ * (`live-sessions.ts`).
  */
-import type { Clock } from '@ambit/core';
 import type { ClusterState } from './cluster-state.ts';
-
-/** So long others wait for a connection to become idle; then one is ended that would not. */
-const PATIENCE_MS = 1000;
 
 /** A pool, as its cluster sees it. */
 export interface PlaceUser {
-  /** Clock time since when who came first waits for a place. Undefined, or absent: nobody does. */
+  /** Clock time since when the first has waited for whom others may have to end what they use. Undefined, or absent: there is none. */
   waitsSinceMs?(cluster: ClusterState): number | undefined;
-  /** Somebody of it waits for a place. */
+  /** Somebody of it would take a place. */
   isWaiting(cluster: ClusterState): boolean;
   /** There may be a place now. Not within a call of its own. */
   placeFreed(cluster: ClusterState): void;
@@ -29,8 +26,6 @@ export class Places {
   /** Each pool that has ever asked. */
   readonly #users = new Set<PlaceUser>();
   #held = 0;
-  /** When a connection was told to end for those who wait, and no place has become free since. */
-  #yieldedAtMs: number | undefined;
   /** What is given up now is for who asked. */
   #isTaking = false;
 
@@ -60,7 +55,6 @@ export class Places {
 
   release(user: PlaceUser): void {
     this.#held -= 1;
-    this.#yieldedAtMs = undefined;
     this.#cluster.breaker.release('connections');
     if (!this.#isTaking && this.#isWanted()) {
       queueMicrotask(() => {
@@ -96,23 +90,16 @@ export class Places {
     return false;
   }
 
-  /**
-   * Somebody, of whichever pool, has waited so long that a connection is to end that would not become idle. True: the caller ends
-   * one, which can be spared, and no other does until its place is free, or as long again.
-   */
-  yields(clock: Clock, isSpare: () => boolean): boolean {
+  /** `waitsSinceMs` of all pools. */
+  get wantedSinceMs(): number | undefined {
+    let firstMs: number | undefined;
     for (const user of this.#users) {
       const sinceMs = user.waitsSinceMs?.(this.#cluster);
-      if (sinceMs !== undefined) {
-        const nowMs = clock.now();
-        const fromMs = Math.max(sinceMs, this.#yieldedAtMs ?? sinceMs);
-        if (nowMs - fromMs >= PATIENCE_MS && isSpare()) {
-          this.#yieldedAtMs = nowMs;
-          return true;
-        }
+      if (sinceMs !== undefined && (firstMs === undefined || sinceMs < firstMs)) {
+        firstMs = sinceMs;
       }
     }
-    return false;
+    return firstMs;
   }
 
   #isWanted(): boolean {

@@ -34,8 +34,10 @@ export function hasOpenSession({ sessions }: Group): boolean {
 }
 
 export class SessionGroups {
-  /** Who waits for a place of the cluster, not for a session of the group. */
+  /** Who waits for a place of the cluster, the first of each group that has no session. */
   readonly placeless = new WaitingLine<Http2Try>();
+  /** The first of each group whose sessions are full. It takes a place too, where nobody of the others waits for one. */
+  readonly crowded = new WaitingLine<Http2Try>();
   readonly #groups = new Map<ClusterState, Map<string, Group>>();
 
   get({ cluster, key }: UpstreamLink): Group | undefined {
@@ -84,10 +86,22 @@ export class SessionGroups {
     return !isTurn && (this.placeless.has(cluster) || cluster.places.isWantedBesides(user));
   }
 
-  waitsNoMore(group: Group, attempt: Http2Try): void {
+  /** It stands for its group in one line. */
+  standIn(line: WaitingLine<Http2Try>, attempt: Http2Try): void {
+    const other = line === this.placeless ? this.crowded : this.placeless;
+    other.delete(attempt);
+    line.add(attempt);
+  }
+
+  isWaiting(cluster: ClusterState): boolean {
+    return this.placeless.has(cluster) || this.crowded.has(cluster);
+  }
+
+  /** True: it stood for its group in a line, where another one is to stand now. */
+  waitsNoMore(group: Group, attempt: Http2Try): boolean {
     group.waiting.delete(attempt);
-    this.placeless.delete(attempt);
     release(attempt);
+    return this.#standDown(attempt);
   }
 
   /** All who wait. */
@@ -101,7 +115,7 @@ export class SessionGroups {
   /** Other settings hold: who waits does so under these, as many as may. The others are to be served again. */
   moveOn(group: Group): void {
     for (const attempt of [...group.waiting]) {
-      this.placeless.delete(attempt);
+      this.#standDown(attempt);
       if (moveOn(attempt)) {
         group.waiting.delete(attempt);
         this.need(attempt.link).waiting.add(attempt);
@@ -117,5 +131,10 @@ export class SessionGroups {
     if (ofCluster?.delete(key) === true && ofCluster.size === 0) {
       this.#groups.delete(cluster);
     }
+  }
+
+  #standDown(attempt: Http2Try): boolean {
+    const stoodInOne = this.placeless.delete(attempt);
+    return this.crowded.delete(attempt) || stoodInOne;
   }
 }

@@ -15,7 +15,7 @@ export interface UpstreamCounters {
   readonly repeated: number;
   /** Sessions of HTTP/2 for which there was no place in this process. */
   readonly sessionsRefused: number;
-  /** Those that took no more requests because others had waited for a place of the cluster. */
+  /** How often one took no requests for a while because others had waited for a place of the cluster. */
   readonly sessionsYielded: number;
   /** Sessions of HTTP/2 ended because the server had something to say and answered no PING. */
   readonly pingTimeouts: number;

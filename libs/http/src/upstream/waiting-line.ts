@@ -72,12 +72,15 @@ export class WaitingLine<Attempt extends Waiting> {
     }
   }
 
-  delete(attempt: Attempt): void {
+  /** False: it did not stand here. */
+  delete(attempt: Attempt): boolean {
     const { cluster } = attempt.link;
     const line = this.#lines.get(cluster);
-    if (line?.delete(attempt) === true && line.size === 0 && !this.#serving.has(cluster)) {
+    const stoodHere = line?.delete(attempt) === true;
+    if (stoodHere && line.size === 0 && !this.#serving.has(cluster)) {
       this.#lines.delete(cluster);
     }
+    return stoodHere;
   }
 
   /** Other settings hold: they wait under these, as many as may. */
