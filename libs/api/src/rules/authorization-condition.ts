@@ -3,7 +3,7 @@ import { isHeaderName } from '../schema/values.ts';
 import { parseCidr } from '../value/ip.ts';
 import { isJudgedHeader } from '../value/request-headers.ts';
 import { nearestName } from '../value/suggest.ts';
-import { hostRules, isOpening } from './authorization-operation.ts';
+import { isOpening, neverMatchingRules } from './never-matching.ts';
 import type { View } from './view.ts';
 
 const WHEN_KEYS: readonly string[] = [
@@ -59,6 +59,7 @@ export function whenRules(when: View, action: string): void {
     });
   }
   headerRules(when, header?.[1]?.toLowerCase(), action);
+  if (name === 'source.principal') neverMatchingRules(listsOf(when), 'principals', action);
   for (const value of [...when.at('values').items, ...when.at('notValues').items])
     conditionValueRules(name, value);
 }
@@ -66,10 +67,7 @@ export function whenRules(when: View, action: string): void {
 /** A header that nobody judges is as one that was never sent: an error where that lets requests through, else a warning. */
 function headerRules(when: View, header: string | undefined, action: string): void {
   if (header === undefined) return;
-  if (header === 'host') {
-    hostRules(when.at('values'), isOpening(action, { isNot: false }));
-    hostRules(when.at('notValues'), isOpening(action, { isNot: true }));
-  }
+  neverMatchingRules(listsOf(when), header === 'host' ? 'hosts' : 'headerValues', action);
   if (isJudgedHeader(header)) return;
   const lets =
     (when.at('values').isSaid && isOpening(action, { isNot: false })) ||
@@ -80,6 +78,10 @@ function headerRules(when: View, header: string | undefined, action: string): vo
     message: 'names a header that is taken out before policies look, whatever is sent',
     fix: 'remove the condition, or use a header that reaches the server',
   });
+}
+
+function listsOf(when: View): { readonly some: View; readonly none: View } {
+  return { some: when.at('values'), none: when.at('notValues') };
 }
 
 function conditionValueRules(key: string, value: View): void {

@@ -3,6 +3,7 @@
 import { serviceAccountRules, whenRules } from './authorization-condition.ts';
 import { operationRules } from './authorization-operation.ts';
 import { attachmentRules } from './export-to.ts';
+import { neverMatchingRules } from './never-matching.ts';
 import type { View } from './view.ts';
 
 const CUSTOM_FORBIDDEN = [
@@ -81,8 +82,11 @@ function fromRules(from: View, action: string): void {
         });
       }
     }
-    for (const field of ['principals', 'notPrincipals'])
-      source.at(field).items.forEach(principalRules);
+    neverMatchingRules(
+      { some: source.at('principals'), none: source.at('notPrincipals') },
+      'principals',
+      action,
+    );
     if (action !== 'CUSTOM') continue;
     for (const field of CUSTOM_FORBIDDEN.flatMap((name) => [
       name,
@@ -109,19 +113,6 @@ function emptyListRule(list: View, meaning: string): void {
   }
 }
 
-function principalRules(principal: View): void {
-  const value = principal.text;
-  if (value === undefined || value.includes('*') || value.startsWith('spiffe://')) return;
-  if (!/^[^/]+\/ns\/[^/]+\/sa\/[^/]+$/.test(value)) {
-    principal.complain({
-      code: 'PRINCIPAL_NEVER_MATCHES',
-      severity: 'warning',
-      message: 'is no identity of a workload and never matches',
-      allowed: 'trust-domain/ns/NAMESPACE/sa/SERVICE-ACCOUNT, prefix* or *suffix',
-    });
-  }
-}
-
 function toRules(to: View, action: string): void {
   emptyListRule(to, 'any operation');
   for (const entry of to.items) {
@@ -134,17 +125,6 @@ function toRules(to: View, action: string): void {
       });
     }
     for (const [, list] of operation.fields) emptyListRule(list, 'nothing');
-    for (const field of ['methods', 'notMethods']) {
-      for (const method of operation.at(field).items) {
-        if (method.text !== undefined && /[a-z]/.test(method.text)) {
-          method.complain({
-            code: 'METHOD_CASE',
-            message: 'never matches: methods are compared with their case',
-            fix: `write ${method.text.toUpperCase()}`,
-          });
-        }
-      }
-    }
     operationRules(operation, action);
   }
 }

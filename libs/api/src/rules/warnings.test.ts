@@ -70,8 +70,8 @@ describe('warnings', () => {
     ],
     [
       'AuthorizationPolicy',
-      source({ principals: ['default'] }),
-      ['warning PRINCIPAL_NEVER_MATCHES spec.rules[0].from[0].source.principals[0]'],
+      source({ principals: ['*/sa/a', 'default'] }),
+      ['warning PRINCIPAL_NEVER_MATCHES spec.rules[0].from[0].source.principals[1]'],
     ],
     ['AuthorizationPolicy', undefined, ['info DENIES_ALL spec']],
     [
