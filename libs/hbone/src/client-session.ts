@@ -15,6 +15,7 @@ import {
   type ResponseSink,
 } from '@ambit/h2';
 import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
+import { AnsweredResets } from './answered-resets.ts';
 import {
   abortReason,
   endedForAll,
@@ -72,6 +73,7 @@ export class ClientSession {
   /** Who waits for an answer to CONNECT, to be told when the peer is silent. */
   readonly #waiting = new Set<(error: HboneError) => void>();
   readonly #givenUp: GivenUp;
+  readonly #answeredResets: AnsweredResets;
   readonly #retired = new AbortController();
   #streams = 0;
   #wasUsed = false;
@@ -82,15 +84,23 @@ export class ClientSession {
     this.#options = options;
     this.peer = options.peer;
     this.#givenUp = new GivenUp({ ...options.abandoning, clock: options.clock });
+    this.#answeredResets = new AnsweredResets({
+      ...options.abandoning,
+      clock: options.clock,
+      reset: (stream, code) => this.#session.resetHeld(stream, code),
+      onReset: () => this.#closeIfDone(),
+    });
     this.#session = new H2ClientSession({
       transport: transportOf(options.socket, 'upstream'),
       clock: options.clock,
       limits: CLIENT_LIMITS,
       counters: options.counters,
       keepAlive: KEEP_ALIVE,
+      holdsReset: (stream, code) => this.#answeredResets.holds(stream, code),
       onGoaway: () => this.retire(),
       onClose: (error) => {
         this.#failure ??= error;
+        this.#answeredResets.clear();
         this.retire();
         options.onClose();
       },
@@ -99,7 +109,7 @@ export class ClientSession {
 
   /** Reserved and open ones, also those that nobody waits for any more. */
   get streams(): number {
-    return this.#streams;
+    return this.#streams + this.#answeredResets.size;
   }
 
   /** So many fit. */
@@ -144,7 +154,7 @@ export class ClientSession {
     }
     this.#wasUsed = true;
     this.#streams += 1;
-    if (this.#streams >= this.streamsMax) {
+    if (this.streams >= this.streamsMax) {
       this.retire();
     }
     return true;
@@ -259,7 +269,7 @@ export class ClientSession {
     if (!this.isRetired) {
       return;
     }
-    if (this.#streams === 0) {
+    if (this.streams === 0) {
       this.#session.drain();
     } else if (this.#isForNobody) {
       // Whoever ended the last stream may be within a call, and its last bytes are to be sent.
@@ -273,7 +283,7 @@ export class ClientSession {
 
   /** All that is open are streams that nobody waits for. The end of the connection is none of the resets that peers count. */
   get #isForNobody(): boolean {
-    return this.#streams > 0 && this.#streams === this.#givenUp.size;
+    return this.streams > 0 && this.#streams === this.#givenUp.size;
   }
 
   #whyClosed(error: MeshError | undefined): Error {

@@ -2,8 +2,8 @@
  * CONNECTs of a session that nobody waits for any more and the peer has not answered.
  *
  * Rule: a peer counts requests that are taken back before their answer, and ends the session with everybody's streams when there are
- * many. So only few are reset at once. The others are abandoned: they stay open until the answer, after which a reset is nobody's
- * concern, or until the answer is overdue, and are reset then, at the same pace.
+ * many. So only few are reset at once. The others are abandoned: they stay open until the answer, after which more resets are borne
+ * (`answered-resets.ts`), or until the answer is overdue, and are reset then, at the same pace.
  */
 import type { Clock } from '@ambit/core';
 import { type ClientStream, ERROR, TokenBucket } from '@ambit/h2';
@@ -12,7 +12,7 @@ import { type ClientStream, ERROR, TokenBucket } from '@ambit/h2';
 const RESETS = { burst: 8, perSecond: 8 };
 const TURN_MS = 1_000 / RESETS.perSecond;
 
-/** Of a pool. */
+/** Of a pool; answered ones that wait for their reset too (`answered-resets.ts`). */
 export interface AbandonedCounters {
   /** CONNECTs that nobody waited for and that were kept open. */
   abandoned: number;
@@ -65,7 +65,7 @@ export class GivenUp {
     return true;
   }
 
-  /** Whatever the peer said, nobody is there to hear it. */
+  /** Whatever the peer said, nobody is there to hear it. The reset has the pace of those after an answer. */
   answered(stream: ClientStream): void {
     if (this.#abandoned.has(stream)) {
       stream.reset(ERROR.CANCEL);

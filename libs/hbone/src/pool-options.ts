@@ -20,7 +20,7 @@ export interface HbonePoolLimits {
   readonly sessionsMax: number;
   /** Callers that wait for one key's connect. */
   readonly waitingPerKeyMax: number;
-  /** CONNECTs that nobody waits for, kept open for the sake of others (`given-up.ts`). Beyond: reset at once. */
+  /** CONNECTs that nobody waits for, kept open for the sake of others (`given-up.ts`, `answered-resets.ts`). Beyond: reset at once. */
   readonly abandonedMax: number;
 }
 

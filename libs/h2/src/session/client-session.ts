@@ -1,22 +1,33 @@
 /** The dialling end of an HTTP/2 connection. */
 import type { MeshError } from '@ambit/core';
 import { H2Error } from '../errors.ts';
-import { PREFACE, STREAM_ID_MAX } from '../frames/protocol.ts';
+import { type ErrorNumber, PREFACE, STREAM_ID_MAX } from '../frames/protocol.ts';
 import { type RequestHead, requestFields } from '../message.ts';
 import { ClientStream, type ResponseSink } from './client-stream.ts';
 import { SessionCore } from './core.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { Probe } from './pings.ts';
 import type { Goaway, SessionOptions } from './session-options.ts';
+import type { Stream } from './stream.ts';
+
+export interface ClientSessionOptions extends SessionOptions {
+  /**
+   * Asked before a stream that is open is reset. True: for whoever uses it it is over, for the peer it stays open until `resetHeld`;
+   * what comes for it is dropped, and its window stays closed.
+   */
+  readonly holdsReset?: (stream: ClientStream, code: ErrorNumber) => boolean;
+}
 
 /** What a server is taken to allow until it says (RFC 9113 §6.5.2 recommends no less). */
 const STREAMS_ASSUMED = 100;
 
 class ClientCore extends SessionCore {
+  readonly #holdsReset: ClientSessionOptions['holdsReset'];
   #nextId = 1;
 
-  constructor(options: SessionOptions) {
+  constructor(options: ClientSessionOptions) {
     super(options, 'client');
+    this.#holdsReset = options.holdsReset;
     this.startWith(PREFACE);
   }
 
@@ -59,6 +70,17 @@ class ClientCore extends SessionCore {
     }
   }
 
+  override sendReset(stream: Stream, code: ErrorNumber): void {
+    const isOpen = this.streams.get(stream.id) === stream && stream instanceof ClientStream;
+    if (!(isOpen && this.#holdsReset?.(stream, code) === true)) {
+      super.sendReset(stream, code);
+    }
+  }
+
+  resetHeld(stream: ClientStream, code: ErrorNumber): void {
+    super.sendReset(stream, code);
+  }
+
   /** §8.4: a server opens none, as we take no pushes. */
   override openStream(): undefined {
     return undefined;
@@ -69,7 +91,7 @@ export class ClientSession {
   readonly #core: ClientCore;
 
   /** Takes over the transport and begins at once; requests need not wait for the peer. */
-  constructor(options: SessionOptions) {
+  constructor(options: ClientSessionOptions) {
     this.#core = new ClientCore(options);
   }
 
@@ -128,6 +150,11 @@ export class ClientSession {
     options: { readonly isPatient?: boolean } = {},
   ): void {
     this.#core.probe({ ms, onProbed, isPatient: options.isPatient ?? false });
+  }
+
+  /** Now, of a stream whose reset was held. Does nothing when the peer has ended it meanwhile, or the session. */
+  resetHeld(stream: ClientStream, code: ErrorNumber): void {
+    this.#core.resetHeld(stream, code);
   }
 
   /** No new streams; closes when the last one has ended. Idempotent. */
