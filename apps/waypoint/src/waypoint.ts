@@ -112,7 +112,7 @@ export class Waypoint {
     log.info('draining', { deadlineMs: drainMs, delayMs });
     if (delayMs > 0) {
       // Agents hear of its end while it is told to end; until they have, they still come here.
-      workers.broadcast({ kind: 'leave' });
+      workers.leave();
       await clock.sleep(delayMs);
     }
     this.#listeners?.close();

@@ -113,6 +113,57 @@ describe('WorkerPool', () => {
     pool.stop();
   });
 
+  it('replaces a worker soon that had served for a while, however often one has died before', async () => {
+    const { pool, clock, workers } = await setUp(1);
+    for (let deaths = 1; deaths <= 10; deaths += 1) {
+      clock.advance(30_001);
+      await settle();
+      workers.at(-1)?.die();
+      // 100 ms, give or take a fifth.
+      clock.advance(120);
+      await settle();
+      assert.equal(workers.length, deaths + 1);
+    }
+    pool.stop();
+  });
+
+  it('replaces one later each time that dies at its start', async () => {
+    const { pool, clock, workers } = await setUp(1);
+    for (const waitMs of [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]) {
+      const before = workers.length;
+      workers.at(-1)?.die();
+      clock.advance(waitMs * 0.79);
+      await settle();
+      assert.equal(workers.length, before, `${waitMs} ms`);
+      clock.advance(waitMs * 0.42);
+      await settle();
+      assert.equal(workers.length, before + 1, `${waitMs} ms`);
+    }
+    pool.stop();
+  });
+
+  it('tells everybody that the end is near, also a replacement, before it serves', async () => {
+    const { pool, clock, workers } = await setUp(2);
+    const serving = pool.serve(atIndex);
+    for (const worker of workers) {
+      worker.say({ kind: 'serving', port: 1 });
+    }
+    await serving;
+    pool.leave();
+    workers[1]?.die();
+    clock.advance(1_000);
+    await settle();
+    assert.deepEqual(
+      workers.map(({ heard }) => heard.map(({ kind }) => kind)),
+      [
+        ['objects', 'addresses', 'serve', 'leave'],
+        ['objects', 'addresses', 'serve', 'leave'],
+        ['objects', 'addresses', 'leave', 'serve'],
+      ],
+    );
+    pool.stop();
+  });
+
   it('replaces a worker that is silent', async () => {
     const { pool, clock, workers } = await setUp(1);
     const applied = pool.apply(CHANGE);

@@ -15,6 +15,8 @@ const REPORT_TIMEOUT_MS = 5_000;
 /** More than a drain's deadline, for the thread to say so. */
 const DRAIN_GRACE_MS = 2_000;
 const RESTART = { initialMs: 100, maxMs: 10_000, jitter: 0.2 } as const;
+/** A worker that lived this long was not broken from the start. */
+const STABLE_MS = 30_000;
 
 export type Rejections = Extract<FromWorker, { kind: 'applied' }>['rejected'];
 /** A change without its number. */
@@ -38,6 +40,7 @@ interface Slot {
   readonly backoff: Backoff;
   port: WorkerPort | undefined;
   isReady: boolean;
+  startedAt: number;
 }
 
 type Listener = (slot: Slot, message: FromWorker) => void;
@@ -49,6 +52,7 @@ export class WorkerPool {
   readonly #stopped = new AbortController();
   /** Where a worker listens, by its place; a fresh descriptor each time. Undefined while nobody does. */
   #listenAt: ((index: number) => ListenAt) | undefined;
+  #isLeaving = false;
   #sequence = 0;
   #reportId = 0;
   replacements = 0;
@@ -60,6 +64,7 @@ export class WorkerPool {
       backoff: new Backoff(RESTART),
       port: undefined,
       isReady: false,
+      startedAt: 0,
     }));
   }
 
@@ -117,6 +122,12 @@ export class WorkerPool {
         slot.port?.post(message);
       }
     }
+  }
+
+  /** The end is near, for every worker, also for one that starts later. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.broadcast({ kind: 'leave' });
   }
 
   /** Values of the workers that answer in time. */
@@ -227,6 +238,7 @@ export class WorkerPool {
     if (this.#stopped.signal.aborted) {
       return;
     }
+    slot.startedAt = this.#options.clock.now();
     const port = this.#options.spawn(slot.index, {
       onMessage: (message) => {
         if (slot.port === port) {
@@ -257,6 +269,9 @@ export class WorkerPool {
         const sequence = part.kind === 'addresses' ? this.#sequence : 0;
         slot.port?.post((isChange ? { ...part, sequence } : part) as ToWorker);
       }
+      if (this.#isLeaving) {
+        slot.port?.post({ kind: 'leave' });
+      }
       this.#tellToServe(slot);
     }
     for (const listener of [...this.#listeners]) {
@@ -286,6 +301,9 @@ export class WorkerPool {
       return;
     }
     this.replacements += 1;
+    if (this.#options.clock.now() - slot.startedAt > STABLE_MS) {
+      slot.backoff.reset();
+    }
     const waitMs = slot.backoff.next();
     this.#options.log.error('worker ended, replacing it', { worker: slot.index, reason, waitMs });
     await this.#options.clock.sleep(waitMs, this.#stopped.signal);
