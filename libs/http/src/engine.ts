@@ -35,7 +35,12 @@ export interface HttpEngineOptions {
   readonly limits?: Partial<HttpLimits>;
   /** A caller (identity and address) was ended for a flood of HTTP/2, for the first time in a while. */
   readonly onProbation?: (caller: string) => void;
+  /** Housekeeping threw, an error of ours; told of once a minute at most. */
+  readonly onSweepError?: (error: unknown) => void;
 }
+
+/** Who throws is asked again each second. */
+const SWEEP_ERROR_EVERY_MS = 60_000;
 
 export class HttpEngine implements RunHost {
   /** What was wrong with the bytes of HTTP/1 clients. */
@@ -55,6 +60,8 @@ export class HttpEngine implements RunHost {
   /** Of those, whose connection became something else. */
   readonly #switched = new Set<RequestRun>();
   readonly #idle = new Set<() => void>();
+  readonly #onSweepError: HttpEngineOptions['onSweepError'];
+  #sweepErrorToldAt = Number.NEGATIVE_INFINITY;
   #isLeaving = false;
   #isDraining = false;
 
@@ -62,10 +69,12 @@ export class HttpEngine implements RunHost {
     const { clock, observer, identity, random = Math.random } = options;
     const limits = { ...HTTP_LIMITS, ...options.limits };
     this.probation = new Probation({ clock, onBegin: options.onProbation });
-    this.#sweeper = new Sweeper(clock);
+    this.#onSweepError = options.onSweepError;
+    const onSweepError = (error: unknown): void => this.#noteSweepError(error);
+    this.#sweeper = new Sweeper(clock, { onError: onSweepError });
     this.#sessionLimits = sessionLimits(limits);
-    this.#http1 = new Http1Pool({ clock, idleMax: limits.idleUpstreamMax });
-    this.#http2 = new Http2Pool({ clock, sessionsMax: limits.upstreamSessionsMax });
+    this.#http1 = new Http1Pool({ clock, idleMax: limits.idleUpstreamMax, onSweepError });
+    this.#http2 = new Http2Pool({ clock, sessionsMax: limits.upstreamSessionsMax, onSweepError });
     this.#context = {
       clock,
       timers: new Timers(clock),
@@ -76,7 +85,14 @@ export class HttpEngine implements RunHost {
       clusters: new ClusterStates({ clock, random }),
       http1: this.#http1,
       http2: this.#http2,
-      counters: { requests: 0, active: 0, overloaded: 0, mirrorsActive: 0, mirrorsDropped: 0 },
+      counters: {
+        requests: 0,
+        active: 0,
+        overloaded: 0,
+        mirrorsActive: 0,
+        mirrorsDropped: 0,
+        sweepErrors: 0,
+      },
     };
   }
 
@@ -101,8 +117,9 @@ export class HttpEngine implements RunHost {
 
   /** Begins housekeeping. Ends with `destroy`. */
   start(): void {
-    this.#context.http1.run().catch(() => undefined);
-    this.#context.http2.run().catch(() => undefined);
+    for (const running of [this.#http1.run(), this.#http2.run()]) {
+      running.catch((error: unknown) => this.#noteSweepError(error));
+    }
   }
 
   /** Takes over a tunnel to an HTTP port, or to one whose protocol nobody declared. */
@@ -214,6 +231,16 @@ export class HttpEngine implements RunHost {
     this.#runs.delete(run);
     if (this.#switched.delete(run)) {
       this.#settle();
+    }
+  }
+
+  #noteSweepError(error: unknown): void {
+    const { clock, counters } = this.#context;
+    counters.sweepErrors += 1;
+    const now = clock.now();
+    if (now - this.#sweepErrorToldAt >= SWEEP_ERROR_EVERY_MS) {
+      this.#sweepErrorToldAt = now;
+      this.#onSweepError?.(error);
     }
   }
 

@@ -39,6 +39,8 @@ export interface EngineCounters {
   overloaded: number;
   mirrorsActive: number;
   mirrorsDropped: number;
+  /** What housekeeping threw. */
+  sweepErrors: number;
 }
 
 /** Who works on a request. */

@@ -93,6 +93,8 @@ export class ProxyWorker {
     this.#engine = new HttpEngine({
       clock,
       onProbation,
+      onSweepError: (cause) =>
+        log.error('housekeeping of connections failed', { error: describeError(cause) }),
       identity: () => config.identity,
       ...(options.random === undefined ? {} : { random: options.random }),
       observer: {
@@ -285,6 +287,7 @@ export class ProxyWorker {
       ambit_waypoint_requests_active: counters.active,
       ambit_waypoint_requests_overloaded_total: counters.overloaded,
       ambit_waypoint_mirrors_dropped_total: counters.mirrorsDropped,
+      ambit_waypoint_sweep_errors_total: counters.sweepErrors,
       ambit_waypoint_connections: live,
       ambit_hbone_sessions: this.#server.live,
       ambit_hbone_upstream_tunnels: this.#dialer.pool.size,

@@ -17,7 +17,7 @@ import { type Http1Host, Http1Try } from './http1-try.ts';
 import { IdleConnections } from './idle-connections.ts';
 import { current, type UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
-import { isOverdue, sweepUntil } from './sweeping.ts';
+import { isOverdue, type OnSweepError, sweepEach, sweepUntil } from './sweeping.ts';
 import type { Try, TryRequest, TrySink, UpgradePool, UpgradeRequest, UpgradeSink } from './try.ts';
 import { hold, release, WaitingLine } from './waiting-line.ts';
 
@@ -27,6 +27,7 @@ export interface Http1PoolOptions {
   readonly idleMax: number;
   /** Of responses. */
   readonly limits?: Partial<H1Limits>;
+  readonly onSweepError?: OnSweepError;
 }
 
 export interface Http1PoolCounters {
@@ -45,6 +46,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   readonly #clock: Clock;
   readonly #idleMax: number;
   readonly #limits: Partial<H1Limits>;
+  readonly #onSweepError: OnSweepError | undefined;
   readonly #idle = new IdleConnections<PooledConnection>();
   readonly #all = new Set<PooledConnection>();
   readonly #waiting = new WaitingLine<Http1Try>();
@@ -55,6 +57,7 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
     this.#clock = options.clock;
     this.#idleMax = options.idleMax;
     this.#limits = options.limits ?? {};
+    this.#onSweepError = options.onSweepError;
   }
 
   get idle(): number {
@@ -67,7 +70,11 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   async run(): Promise<void> {
-    await sweepUntil(this.#stop.signal, this.#clock, (nowMs) => this.#sweep(nowMs));
+    await sweepUntil(this.#stop.signal, {
+      clock: this.#clock,
+      sweep: (nowMs) => this.#sweep(nowMs),
+      onError: this.#onSweepError,
+    });
   }
 
   request(given: UpstreamLink, request: TryRequest, sink: TrySink): Try {
@@ -277,15 +284,16 @@ export class Http1Pool implements UpgradePool, Http1Host, PlaceUser {
   }
 
   #sweep(nowMs: number): void {
-    for (const { connection, slowHead } of [...this.#all]) {
+    const lookAt = ({ connection, slowHead }: PooledConnection): void =>
       slowHead.look(connection, this.refusals, nowMs);
-    }
-    for (const pooled of this.#idle.all()) {
-      if (isOverdue(pooled.link, nowMs - pooled.idleSinceMs)) {
+    const endOverdue = ({ connection, link, idleSinceMs }: PooledConnection): void => {
+      if (isOverdue(link, nowMs - idleSinceMs)) {
         this.counters.idleClosed += 1;
-        pooled.connection.destroy();
+        connection.destroy();
       }
-    }
+    };
+    sweepEach([...this.#all], lookAt, this.#onSweepError);
+    sweepEach(this.#idle.all(), endOverdue, this.#onSweepError);
     this.#idle.forget();
   }
 }

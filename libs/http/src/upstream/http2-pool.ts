@@ -19,7 +19,7 @@ import { LiveSessions, type SessionCounters } from './live-sessions.ts';
 import { current, type UpstreamLink } from './message.ts';
 import type { PlaceUser } from './places.ts';
 import { type Group, hasOpenSession, SessionGroups } from './session-groups.ts';
-import { sweepUntil } from './sweeping.ts';
+import { type OnSweepError, sweepUntil } from './sweeping.ts';
 import type { Try, TryPool, TryRequest, TrySink } from './try.ts';
 import { hold } from './waiting-line.ts';
 
@@ -28,6 +28,7 @@ export interface Http2PoolOptions {
   /** Sessions, all endpoints together. */
   readonly sessionsMax: number;
   readonly limits?: Partial<H2Limits>;
+  readonly onSweepError?: OnSweepError;
 }
 
 export class Http2Pool implements TryPool, Http2Host, PlaceUser {
@@ -40,11 +41,13 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   readonly #limits: H2Limits;
   readonly #groups = new SessionGroups();
   readonly #live: LiveSessions;
+  readonly #onSweepError: OnSweepError | undefined;
   readonly #stop = new AbortController();
 
   constructor(options: Http2PoolOptions) {
     this.#clock = options.clock;
     this.#limits = { ...H2_UPSTREAM_LIMITS, ...options.limits };
+    this.#onSweepError = options.onSweepError;
     this.#live = new LiveSessions({
       max: options.sessionsMax,
       user: this,
@@ -65,7 +68,12 @@ export class Http2Pool implements TryPool, Http2Host, PlaceUser {
   }
 
   async run(): Promise<void> {
-    await sweepUntil(this.#stop.signal, this.#clock, (nowMs) => this.#live.sweep(nowMs));
+    const onError = this.#onSweepError;
+    await sweepUntil(this.#stop.signal, {
+      clock: this.#clock,
+      sweep: (nowMs) => this.#live.sweep(nowMs, onError),
+      onError,
+    });
   }
 
   request(given: UpstreamLink, request: TryRequest, sink: TrySink): Try {

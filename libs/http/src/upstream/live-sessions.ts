@@ -12,7 +12,7 @@ import type { Clock } from '@ambit/core';
 import type { ClusterState } from './cluster-state.ts';
 import type { PooledSession } from './http2-session.ts';
 import type { PlaceUser } from './places.ts';
-import { isOverdue } from './sweeping.ts';
+import { isOverdue, type OnSweepError, sweepEach } from './sweeping.ts';
 
 /** So long others wait for a session to become idle; then one takes no requests, so that it may. */
 const PATIENCE_MS = 1_000;
@@ -132,14 +132,15 @@ export class LiveSessions {
     return false;
   }
 
-  sweep(nowMs: number): void {
-    for (const session of this.all()) {
+  sweep(nowMs: number, onError: OnSweepError | undefined): void {
+    const look = (session: PooledSession): void => {
       if (session.isIdle && isOverdue(session.link, session.idleMs(nowMs))) {
         this.#evict(session);
       } else {
         session.look(nowMs);
       }
-    }
+    };
+    sweepEach(this.all(), look, onError);
   }
 
   #isBetterEnded({ isIdle, link }: PooledSession): boolean {

@@ -1,12 +1,13 @@
 /**
  * One timer for all connections of a worker: each is asked once a period whether something of its own is due.
  *
- * So a request costs no timer, whatever it waits for; a timeout is late by a period at most.
+ * So a request costs no timer, whatever it waits for; a timeout is late by a period at most. One that throws when it is asked keeps
+ * nobody else from its turn, and is asked again the next time.
  */
 import { type Clock, Roster, type RosterMember } from '@ambit/core';
 
 export interface Swept {
-  /** `nowMs` is the clock's. Must not throw. */
+  /** `nowMs` is the clock's. What it throws is an error of ours. */
   sweep(nowMs: number): void;
 }
 
@@ -15,17 +16,22 @@ export interface Sweeping extends RosterMember {
   readonly swept: Swept;
 }
 
+export interface SweeperOptions {
+  /** What somebody threw. */
+  readonly onError?: (error: unknown) => void;
+}
+
 const PERIOD_MS = 1_000;
 
 export class Sweeper {
   readonly clock: Clock;
-  readonly #periodMs: number;
+  readonly #onError: ((error: unknown) => void) | undefined;
   readonly #swept = new Roster<Sweeping>();
   #sleep: AbortController | undefined;
 
-  constructor(clock: Clock, periodMs = PERIOD_MS) {
+  constructor(clock: Clock, options: SweeperOptions = {}) {
     this.clock = clock;
-    this.#periodMs = periodMs;
+    this.#onError = options.onError;
   }
 
   get size(): number {
@@ -43,6 +49,7 @@ export class Sweeper {
     if (this.#sleep === undefined) {
       const sleep = new AbortController();
       this.#sleep = sleep;
+      // What it ends with is that of the sleep.
       this.#run(sleep).catch(() => undefined);
     }
     return sweeping;
@@ -60,10 +67,14 @@ export class Sweeper {
 
   async #run(sleep: AbortController): Promise<void> {
     while (!sleep.signal.aborted) {
-      await this.clock.sleep(this.#periodMs, sleep.signal);
+      await this.clock.sleep(PERIOD_MS, sleep.signal);
       const now = this.clock.now();
       for (const { swept } of this.#swept.all()) {
-        swept.sweep(now);
+        try {
+          swept.sweep(now);
+        } catch (error) {
+          this.#onError?.(error);
+        }
       }
     }
   }
