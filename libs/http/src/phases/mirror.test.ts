@@ -40,4 +40,25 @@ describe('a mirror', () => {
     }
     assert.deepEqual(seen, ['reviews-shadow'], 'of the two requests, only the second');
   });
+
+  it('is asked for an address of IPv6 as it is', async () => {
+    const seen: string[] = [];
+    await using main = await startBackend((_request, response) => response.end());
+    await using shadow = await startBackend((request, response) => {
+      seen.push(request.headers['host'] ?? '');
+      response.end();
+    });
+    await using open = await startHarness({
+      backends: [
+        { name: 'v1', port: main.port },
+        { name: 'copy', port: shadow.port, service: 'copy' },
+      ],
+      objects: [MIRRORED],
+    });
+    assert.equal((await ask({ port: open.port, headers: { host: '[fd00::1]:80' } })).status, 200);
+    while (open.engine.counters.mirrorsActive > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.deepEqual(seen, ['[fd00::1]:80']);
+  });
 });

@@ -124,8 +124,9 @@ describe('mirrors and time', () => {
   for (const [authority, expected] of [
     ['reviews', 'reviews-shadow'],
     ['reviews:80', 'reviews-shadow:80'],
-    ['[fd00::1]', '[fd00::1]-shadow'],
-    ['[fd00::1]:80', '[fd00::1]-shadow:80'],
+    ['10.0.0.1:80', '10.0.0.1-shadow:80'],
+    ['[fd00::1]', '[fd00::1]'],
+    ['[fd00::1]:80', '[fd00::1]:80'],
   ] as const) {
     it(`shadows ${authority}`, () => assert.equal(shadowAuthority(authority), expected));
   }

@@ -52,10 +52,13 @@ export function drawMirrors(
     .map(({ cluster }) => cluster);
 }
 
-/** A mirrored request's Host: `-shadow` before the port. */
+/** A mirrored request's Host: `-shadow` before the port. An address in brackets stays as it is: with more it would be no host. */
 export function shadowAuthority(authority: string): string {
+  if (authority.startsWith('[')) {
+    return authority;
+  }
   const port = /:\d+$/.exec(authority);
-  if (port === null || (authority.startsWith('[') && authority.endsWith(']'))) {
+  if (port === null) {
     return `${authority}-shadow`;
   }
   return `${authority.slice(0, port.index)}-shadow${port[0]}`;
