@@ -10,6 +10,8 @@ export class HboneServerCounters {
   resumed = 0;
   /** Open sessions that were ended for what `recheck` found. */
   endedByRecheck = 0;
+  /** Open sessions that take nothing new any more, for no root of now vouches for the client. */
+  distrusted = 0;
   /** Clients that were not taken, in the handshake or right after it, by reason. */
   readonly refusedPeers: PeerRefusalCounts = newPeerRefusalCounts();
   refusedAtBound = 0;

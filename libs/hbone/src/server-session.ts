@@ -2,7 +2,7 @@
  * One accepted tunnel session: CONNECT requests in, answers and byte streams out.
  *
  * Rule: 200 is sent only after the handler accepted; every refusal is HEADERS with END_STREAM. Nothing new is taken on a
- * session once the certificate that named its peer has ended.
+ * session once the certificate that named its peer has ended, or no root of now vouches for it.
  */
 import type { TLSSocket } from 'node:tls';
 
@@ -15,7 +15,7 @@ import {
   type RequestHead,
   type ServerStream,
 } from '@ambit/h2';
-import type { ByteConn, ConnAddresses } from '@ambit/proxy';
+import { type ByteConn, type ConnAddresses, FINISHED } from '@ambit/proxy';
 import { type ConnectTarget, parseConnectTarget } from './connect-target.ts';
 import { HboneError } from './errors.ts';
 import type { HboneServerLimits } from './server.ts';
@@ -68,6 +68,8 @@ export class ServerSession {
   readonly #addresses: ConnAddresses;
   readonly #over = new AbortController();
   readonly #closed = Promise.withResolvers<void>();
+  /** While no root vouches for the peer: aborted when one does again, or all is over. */
+  #distrust: AbortController | undefined;
   #idleSince: number;
 
   constructor(options: ServerSessionOptions) {
@@ -87,6 +89,7 @@ export class ServerSession {
       onStream: (stream) => this.#onStream(stream),
       onClose: () => {
         this.#over.abort();
+        this.trust();
         this.#closed.resolve();
         onClose();
       },
@@ -102,6 +105,30 @@ export class ServerSession {
 
   destroy(reason?: MeshError): void {
     this.#session.destroy(reason);
+  }
+
+  /** No root of now vouches for the peer: nothing new is taken, and what is open has `distrustedMs` to end. False: as before. */
+  distrust(reason: MeshError): boolean {
+    if (this.#distrust !== undefined) {
+      return false;
+    }
+    this.#distrust = new AbortController();
+    this.#session.drain();
+    this.#endLater(reason, this.#distrust.signal).catch(() => this.#session.destroy(reason));
+    return true;
+  }
+
+  /** One does again: what is open stays. */
+  trust(): void {
+    this.#distrust?.abort(FINISHED);
+    this.#distrust = undefined;
+  }
+
+  async #endLater(reason: MeshError, signal: AbortSignal): Promise<void> {
+    const { clock, limits } = this.#options;
+    if (await settled(clock.sleep(limits.distrustedMs, signal))) {
+      this.#session.destroy(reason);
+    }
   }
 
   /** One timer a session, not one a stream: it looks when the time could be up. */
@@ -123,7 +150,7 @@ export class ServerSession {
 
   #onStream(stream: ServerStream): void {
     const { clock, peerNotAfterMs, counters } = this.#options;
-    if (clock.wallNow() >= peerNotAfterMs) {
+    if (clock.wallNow() >= peerNotAfterMs || this.#distrust !== undefined) {
       // Whom the session is of was true until then. The peer may come back with a new certificate, so it is told to.
       counters.refusals += 1;
       stream.reset(ERROR.REFUSED_STREAM);

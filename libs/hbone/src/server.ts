@@ -12,12 +12,13 @@ import { type Clock, MeshError } from '@ambit/core';
 import { Probation } from '@ambit/h2';
 import type { Revocations } from '@ambit/identity';
 import { canonicalAddress, FINISHED } from '@ambit/proxy';
-import { fromTlsError, HboneError, refusedChain, refusedPeer } from './errors.ts';
+import { fromTlsError, HboneError, refusedChain } from './errors.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
+import { type Admitted, ServerSessions } from './server-sessions.ts';
 import { newTicketKeys, TICKET_MS } from './tickets.ts';
 import { ALPN, requireValid, type TlsIdentity, tlsContextOptions } from './tls.ts';
-import { endOf, type KnownPeer, type Trust, trustOf } from './trust.ts';
+import { type Trust, trustOf } from './trust.ts';
 
 export interface HboneServerLimits {
   /** Handshakes and sessions together; beyond, a connection is reset. */
@@ -27,6 +28,8 @@ export interface HboneServerLimits {
   readonly prefaceTimeoutMs: number;
   /** A session without a stream for so long is ended gracefully. */
   readonly idleTimeoutMs: number;
+  /** What is open where no root of now vouches for the peer ends after so long at the latest. */
+  readonly distrustedMs: number;
   /** Streams reset by the peer before they were answered: burst, and then so many a second. */
   readonly unansweredResetsBurst: number;
   readonly unansweredResetsPerSecond: number;
@@ -38,6 +41,7 @@ export const HBONE_SERVER_LIMITS: HboneServerLimits = {
   prefaceTimeoutMs: 5_000,
   // The reference's `hboneIdleTimeout`.
   idleTimeoutMs: 3_600_000,
+  distrustedMs: 3_600_000,
   unansweredResetsBurst: 200,
   unansweredResetsPerSecond: 33,
 };
@@ -53,7 +57,7 @@ export interface RejectedPeer {
 
 export interface HboneServerOptions {
   readonly clock: Clock;
-  /** Asked at every handshake. Throws when there is none: the connection is refused. */
+  /** Asked at every handshake. Throws when there is none: the connection is refused. After a change call `recheckRoots`. */
   readonly identity: () => TlsIdentity;
   /** The current lists. After a change call `recheck`. */
   readonly revocations?: () => Revocations | undefined;
@@ -69,7 +73,7 @@ export class HboneServer {
   readonly #limits: HboneServerLimits;
   readonly #tls: TlsServer;
   readonly #pending = new Set<Socket>();
-  readonly #sessions = new Map<ServerSession, KnownPeer>();
+  readonly #sessions: ServerSessions;
   #trust: Trust | undefined;
   /** Wall clock: when tickets get other keys. */
   #ticketsEndMs = 0;
@@ -84,6 +88,7 @@ export class HboneServer {
     this.#options = options;
     this.#probation = new Probation({ clock: options.clock, onBegin: options.onProbation });
     this.counters = new HboneServerCounters(this.#probation.counters);
+    this.#sessions = new ServerSessions(options.clock, this.counters);
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
     this.#tls = createServer({
       requestCert: true,
@@ -166,18 +171,14 @@ export class HboneServer {
    */
   async drain(): Promise<void> {
     this.#isDraining = true;
-    await this.#drainSessions();
+    await this.#sessions.drain();
     while (this.live > 0) {
       if (this.#pending.size > 0) {
         this.#quiet ??= Promise.withResolvers<void>();
         await this.#quiet.promise;
       }
-      await this.#drainSessions();
+      await this.#sessions.drain();
     }
-  }
-
-  async #drainSessions(): Promise<void> {
-    await Promise.all([...this.#sessions.keys()].map(async (session) => await session.drain()));
   }
 
   /** Now. Idempotent. */
@@ -187,23 +188,28 @@ export class HboneServer {
     for (const socket of this.#pending) {
       socket.destroy();
     }
-    for (const session of this.#sessions.keys()) {
-      session.destroy();
-    }
+    this.#sessions.destroy();
   }
 
   /** The lists of revocations changed: sessions of clients that they name are ended, with all that they carry. */
   recheck(): void {
-    const revocations = this.#options.revocations?.();
-    for (const [session, peer] of [...this.#sessions]) {
-      const problem = endOf(peer, revocations, this.#options.clock.wallNow());
-      if (problem !== undefined) {
-        this.counters.endedByRecheck += 1;
-        this.counters.refusedPeers[problem.kind] += 1;
-        const why = `the certificate of ${peer.identity.uri}: ${problem.reason}`;
-        session.destroy(refusedPeer('client', problem.kind, why));
-      }
+    this.#sessions.recheckRevoked(this.#options.revocations?.());
+  }
+
+  /**
+   * Our certificate changed, and with it maybe the roots. Sessions of clients that none of these vouches for take nothing new from now on,
+   * and what they carry ends in time; others do not notice. Answers how many such there are anew.
+   */
+  recheckRoots(): number {
+    const { identity, revocations } = this.#options;
+    let trust: Trust;
+    try {
+      trust = trustOf(identity(), revocations?.());
+    } catch {
+      // Without a certificate there are no roots to ask. The next one is said to be there in the same way.
+      return 0;
     }
+    return this.#sessions.recheckRoots(trust);
   }
 
   /** With other trust, and each hour, tickets that were given before open nothing: their keys are gone. */
@@ -231,9 +237,9 @@ export class HboneServer {
       socket.destroy();
       return;
     }
-    let peer: KnownPeer;
+    let admitted: Admitted;
     try {
-      peer = this.#identify(socket);
+      admitted = this.#identify(socket);
     } catch (error) {
       this.counters.identityRefusals += 1;
       this.#reject(socket, fromTlsError(error, 'downstream'));
@@ -243,6 +249,7 @@ export class HboneServer {
     // A session is, from here on.
     socket.allowHalfOpen = true;
     this.counters.resumed += socket.isSessionReused() ? 1 : 0;
+    const { peer } = admitted;
     const address = canonicalAddress(socket.remoteAddress);
     const session = new ServerSession({
       socket,
@@ -255,7 +262,7 @@ export class HboneServer {
       onConnect: this.#options.onConnect,
       onClose: () => this.#sessions.delete(session),
     });
-    this.#sessions.set(session, peer);
+    this.#sessions.add(session, admitted);
     this.#untrack(socket);
     if (this.#isDestroyed) {
       session.destroy();
@@ -265,7 +272,7 @@ export class HboneServer {
   }
 
   /** By what is trusted now, which may be something else than when the handshake began. */
-  #identify(socket: TLSSocket): KnownPeer {
+  #identify(socket: TLSSocket): Admitted {
     if (socket.alpnProtocol !== ALPN) {
       throw new HboneError('HBONE_TLS', 'the client offers no h2', {
         side: 'downstream',
@@ -275,7 +282,9 @@ export class HboneServer {
     if (!socket.authorized && socket.getPeerX509Certificate() !== undefined) {
       throw refusedChain(String(socket.authorizationError), 'downstream');
     }
-    return this.#refreshTrust().identify(socket, 'client', this.#options.clock.wallNow());
+    const trust = this.#refreshTrust();
+    const peer = trust.identify(socket, 'client', this.#options.clock.wallNow());
+    return { peer, rootsPem: trust.identity.rootsPem };
   }
 
   /** The raw socket under `socket` is now counted as a session. */

@@ -4,7 +4,7 @@
  * Rule: one object for each combination of the three. With another certificate, bundle or list there is another object, which knows nobody:
  * tickets and remembered peers of the one before are not asked any more.
  */
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 
 import {
@@ -31,12 +31,16 @@ export interface KnownPeer {
   readonly notAfterMs: number;
   /** From the leaf up to the root, without it. */
   readonly links: readonly ChainLink[];
+  /** What it showed, leaf first, in DER: for roots that come later. */
+  readonly sent: readonly Uint8Array[];
 }
 
 /** Nodes times service accounts that one identity talks to within its life; beyond, the oldest is looked at anew. */
 const PEERS_MAX = 4_096;
 /** Certificates that a peer may send beside its own. */
 const SENT_MAX = 8;
+/** Of those, what is kept of a peer. One that sends more and is asked about again comes back with a full handshake. */
+const SENT_BYTES_MAX = 16_384;
 
 const latest = new WeakMap<TlsIdentity, Trust>();
 
@@ -58,6 +62,8 @@ export class Trust {
   /** Of servers, for this end as client. */
   readonly tickets = new TicketCache();
   readonly #peers = new Map<string, KnownPeer>();
+  /** Of those that other trust let in. */
+  readonly #vouched = new WeakMap<KnownPeer, boolean>();
   #roots: readonly X509Certificate[] | undefined;
   #clientContext: SecureContext | undefined;
 
@@ -113,28 +119,67 @@ export class Trust {
     return peer;
   }
 
+  /**
+   * Whether these roots vouch for a peer that was let in under others. Not whether its time is over, nor what is revoked; what cannot be
+   * read vouches for nobody.
+   */
+  vouchesFor(peer: KnownPeer, nowMs: number): boolean {
+    let isVouched = this.#vouched.get(peer);
+    if (isVouched === undefined) {
+      isVouched = peer.identity.trustDomain === this.trustDomain && this.#leadsUp(peer, nowMs);
+      this.#vouched.set(peer, isVouched);
+    }
+    return isVouched;
+  }
+
+  #leadsUp({ sent, notAfterMs }: KnownPeer, nowMs: number): boolean {
+    try {
+      const [leaf, ...intermediates] = sent.map((der) => new X509Certificate(der));
+      if (leaf === undefined) {
+        return false;
+      }
+      this.#roots ??= parseCertificates(this.identity.rootsPem);
+      verifyChain({
+        leaf,
+        intermediates,
+        roots: this.#roots,
+        nowMs: Math.min(nowMs, notAfterMs - 1),
+        skewMs: Number.POSITIVE_INFINITY,
+      });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #read(leaf: X509Certificate, role: PeerRole, nowMs: number): KnownPeer {
     const identity = readIdentity(leaf, role);
     if (identity.trustDomain !== this.trustDomain) {
       const why = `"${identity.uri}" is of another trust domain than "${this.trustDomain}"`;
       throw refusedPeer(role, 'trust_domain', why);
     }
-    const chain = this.#chainOf(leaf, role, nowMs);
+    const sent = sentWith(leaf);
+    const chain = this.#chainOf(leaf, { sent, role, nowMs });
     return {
       identity,
       notAfterMs: Math.min(...chain.map((one) => one.validToDate.getTime())),
       links: chainLinks(chain),
+      sent: kept([leaf, ...sent]),
     };
   }
 
   /** OpenSSL does not say which chain it found, and a bundle may hold several ways up. */
-  #chainOf(leaf: X509Certificate, role: PeerRole, nowMs: number): readonly X509Certificate[] {
+  #chainOf(
+    leaf: X509Certificate,
+    options: { readonly sent: X509Certificate[]; readonly role: PeerRole; readonly nowMs: number },
+  ): readonly X509Certificate[] {
+    const { sent, role, nowMs } = options;
     this.#roots ??= parseCertificates(this.identity.rootsPem);
     try {
       // Not valid yet is OpenSSL's to say, by the clock of the machine.
       return verifyChain({
         leaf,
-        intermediates: sentWith(leaf),
+        intermediates: sent,
         roots: this.#roots,
         nowMs,
         skewMs: Number.POSITIVE_INFINITY,
@@ -194,4 +239,14 @@ function sentWith(leaf: X509Certificate): X509Certificate[] {
     next = next.issuerCertificate;
   }
   return sent;
+}
+
+function kept(certificates: readonly X509Certificate[]): Uint8Array[] {
+  let left = SENT_BYTES_MAX;
+  return certificates
+    .map(({ raw }) => raw)
+    .filter((der) => {
+      left -= der.length;
+      return left >= 0;
+    });
 }
