@@ -179,6 +179,10 @@ export class InboundHbone {
   ): Promise<ByteConn> {
     const { ip, port, proxied } = admission;
     const header = proxied && headerFor(request, proxied);
+    // A request that was taken back within the read that brought it was over before anybody listened.
+    if (request.signal.aborted) {
+      throw clientGone();
+    }
     const onGone = (): void => life.abort(clientGone());
     request.signal.addEventListener('abort', onGone, { once: true });
     try {
