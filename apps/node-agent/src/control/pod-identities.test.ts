@@ -45,10 +45,19 @@ function setUp(get: () => Promise<WorkloadCertificate> = () => Promise.reject(ne
       evict: (identity) => calls.push(`-${identity}`),
     },
     trustDomainOf: () => 'td',
-    tellWorkers: (message) =>
-      told.push(
-        message.kind === 'certificate' ? `new ${message.material.identity}` : message.reason,
-      ),
+    tellWorkers: (message) => {
+      switch (message.kind) {
+        case 'certificate':
+          told.push(`new ${message.material.identity}`);
+          break;
+        case 'certificate-unavailable':
+          told.push(message.reason);
+          break;
+        case 'certificate-forgotten':
+          told.push(`forget ${message.identity}`);
+          break;
+      }
+    },
   });
   return { identities, calls, told, clock };
 }
@@ -81,6 +90,19 @@ describe('PodIdentities', () => {
     );
     identities.keep([]);
     assert.deepEqual([...identities.certificates()], []);
+  });
+
+  it('has workers forget an identity when the last pod that has it is gone, and not before', () => {
+    const { identities, told } = setUp();
+    identities.keep([pod('a'), pod('a'), pod('b')]);
+    identities.onEvent({ kind: 'issued', certificate: certificate(ID) });
+    identities.keep([pod('a'), pod('b')]);
+    assert.deepEqual(told, [`new ${ID}`]);
+    identities.keep([pod('b')]);
+    identities.onEvent({ kind: 'issued', certificate: certificate(ID) });
+    assert.deepEqual(told.slice(1), [`forget ${ID}`]);
+    identities.keep([pod('b')]);
+    assert.equal(told.length, 2);
   });
 
   it('says nothing to workers of a renewal that failed while the old one is good', () => {

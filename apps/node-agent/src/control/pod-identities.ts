@@ -1,7 +1,7 @@
 /**
  * The certificates that this node's captured pods need, and nobody else's.
  *
- * An identity is kept while a pod that is served has it; pods of one service account share it.
+ * An identity is kept while a pod that is served has it, here and in the workers; pods of one service account share it.
  */
 import type { Clock } from '@ambit/core';
 import type { CertificateEvent, CertificateManager, WorkloadCertificate } from '@ambit/identity';
@@ -10,6 +10,7 @@ import type { Pod } from '../pods/pod.ts';
 import type { ToWorker } from '../worker/messages.ts';
 
 type CertificateMessage = Extract<ToWorker, { kind: 'certificate' | 'certificate-unavailable' }>;
+type ForgottenMessage = Extract<ToWorker, { kind: 'certificate-forgotten' }>;
 
 /** How long enrolment waits for a first certificate before it goes on without. */
 const WARM_MS = 3_000;
@@ -20,7 +21,7 @@ export interface PodIdentitiesOptions {
   readonly manager: Pick<CertificateManager, 'get' | 'prefetch' | 'evict'>;
   /** The trust domain that the controller gives the pod's workload, or the mesh's while that is unknown. */
   readonly trustDomainOf: (pod: Pod) => string;
-  readonly tellWorkers: (message: CertificateMessage) => void;
+  readonly tellWorkers: (message: CertificateMessage | ForgottenMessage) => void;
 }
 
 export class PodIdentities {
@@ -60,6 +61,7 @@ export class PodIdentities {
       if (!wanted.has(identity)) {
         this.#current.delete(identity);
         manager.evict(identity);
+        this.#options.tellWorkers({ kind: 'certificate-forgotten', identity });
       }
     }
     for (const identity of wanted) {

@@ -1,7 +1,8 @@
 /**
  * Certificates of the pods here, as the main thread last told.
  *
- * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for.
+ * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for. What no pod needs any more is not
+ * kept, neither a key nor who waits.
  */
 
 import type { Clock } from '@ambit/core';
@@ -40,6 +41,12 @@ export class CertificateStore {
   /** The old certificate, if any, is no longer used either: the main thread says so only when it has expired. */
   setUnavailable(identity: string, reason: string): void {
     this.#entries.set(identity, { kind: 'unavailable', reason });
+    this.#wake(identity);
+  }
+
+  /** The last pod of the identity has left, and its key is kept no longer. Who still waits for it is refused. */
+  forget(identity: string): void {
+    this.#entries.delete(identity);
     this.#wake(identity);
   }
 

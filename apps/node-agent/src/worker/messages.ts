@@ -53,6 +53,8 @@ export type ToWorker =
     }
   | { readonly kind: 'certificate'; readonly material: CertificateMaterial }
   | { readonly kind: 'certificate-unavailable'; readonly identity: string; readonly reason: string }
+  /** No pod here has the identity any more. */
+  | { readonly kind: 'certificate-forgotten'; readonly identity: string }
   /** Of all CAs of the mesh. Before the first there are none. */
   | { readonly kind: 'revocations'; readonly state: RevocationState }
   | { readonly kind: 'pod-added'; readonly pod: CapturedPod }

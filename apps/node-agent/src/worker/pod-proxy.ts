@@ -81,10 +81,19 @@ export class PodProxy {
     });
   }
 
-  /** After a change of the revocation lists: ends sessions with peers that are on them. */
-  recheckPeers(): void {
+  /** After a change of the revocation lists: ends sessions with clients that are on them. */
+  recheckClients(): void {
     this.#hbone.server.recheck();
+  }
+
+  /** The same with servers. */
+  recheckServers(): void {
     this.#outbound.pool.recheck();
+  }
+
+  /** After a change of a certificate: takes nothing new from clients of a root that left with it. Answers how many sessions that meets. */
+  recheckRoots(): number {
+    return this.#hbone.server.recheckRoots();
   }
 
   /** Stops listening; open connections go on. Resolves when the last has ended. Idempotent. */

@@ -7,7 +7,7 @@
 import { lookup } from 'node:dns/promises';
 
 import type { Clock } from '@ambit/core';
-import { revocationsOf } from '@ambit/identity';
+import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
 
 import { CertificateStore } from './certificates.ts';
@@ -99,15 +99,16 @@ export class ProxyWorker {
         return;
       case 'certificate':
         certificates.set(message.material);
+        this.#recheckRoots(message.material.identity);
         return;
       case 'certificate-unavailable':
         certificates.setUnavailable(message.identity, message.reason);
         return;
+      case 'certificate-forgotten':
+        certificates.forget(message.identity);
+        return;
       case 'revocations':
-        certificates.revocations = revocationsOf(message.state);
-        for (const proxy of [...this.#pods.values(), ...this.#released]) {
-          proxy.recheckPeers();
-        }
+        this.#revoked(message.state);
         return;
       case 'pod-added':
         await this.#inOrder(async () => await this.#addPod(message.pod));
@@ -129,6 +130,46 @@ export class ProxyWorker {
     const done = this.#podMessages.then(step);
     this.#podMessages = done.catch(() => undefined);
     await done;
+  }
+
+  /** With the certificate its bundle came, which may have lost a root. */
+  #recheckRoots(identity: string): void {
+    let sessions = 0;
+    this.#eachPod('sessions could not be looked at under new roots', (proxy) => {
+      sessions += proxy.recheckRoots();
+    });
+    if (sessions > 0) {
+      const what = 'sessions take nothing new: their root is trusted no longer';
+      this.#context.log.warn(what, { identity, sessions });
+    }
+  }
+
+  /** Lists that cannot be applied: nobody new is taken. */
+  #revoked(state: RevocationState): void {
+    const { certificates, log } = this.#context;
+    try {
+      certificates.revocations = revocationsOf(state);
+    } catch (cause) {
+      const error = describeError(cause);
+      certificates.revocations = RevocationLists.unusable(error);
+      log.error('the revocation lists cannot be applied', { error });
+    }
+    const what = 'sessions could not be looked at under new revocation lists';
+    this.#eachPod(what, (proxy) => proxy.recheckClients());
+    this.#eachPod(what, (proxy) => proxy.recheckServers());
+  }
+
+  /** What fails at one pod is no other's. */
+  #eachPod(failure: string, step: (proxy: PodProxy) => void): void {
+    for (const proxy of [...this.#pods.values(), ...this.#released]) {
+      try {
+        step(proxy);
+      } catch (cause) {
+        const { uid, namespace, name } = proxy.pod;
+        const error = describeError(cause);
+        this.#context.log.error(failure, { uid, pod: `${namespace}/${name}`, error });
+      }
+    }
   }
 
   #apply(message: ResourcesMessage): void {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { HbonePool, HboneServer } from '@ambit/hbone';
 import { mergedText } from '@ambit/telemetry';
 
 import { workload } from './testing/fixtures.ts';
@@ -60,6 +61,54 @@ describe('a certificate that is revoked', () => {
       }
     });
   }
+
+  it('is ended at every pod, also where one before it fails', async ({ mock }) => {
+    await using rig = new WorkerRig();
+    const client = rig.ca.workload('shop', 'client');
+    rig.workloads(
+      workload('client', { addresses: [rig.address(1)] }),
+      workload('server', { addresses: [rig.address(2)] }),
+    );
+    rig.send({ kind: 'certificate', material: client });
+    rig.certify('server');
+    // The order in which they are asked.
+    await rig.addPod(1, 'client');
+    await rig.addPod(2, 'server');
+    const port = await rig.serve(2, (socket) => socket.pipe(socket));
+    const open = await rig.connect(1, { address: rig.address(2), port });
+    open.conn.write(Buffer.from('x'));
+    await open.until((r) => r.bytes === 1);
+    for (const end of [HboneServer, HbonePool]) {
+      const recheck = mock.method(end.prototype, 'recheck');
+      recheck.mock.mockImplementationOnce(() => {
+        throw new Error('a defect');
+      });
+    }
+    const file = Buffer.from(rig.ca.crl([client]));
+    rig.send({ kind: 'revocations', state: { kind: 'lists', file } });
+    await open.ended;
+    const failures = rig.lines.filter(({ error }) => String(error).includes('a defect'));
+    assert.deepEqual(
+      failures.map(({ uid }) => uid),
+      ['uid-client', 'uid-client'],
+    );
+  });
+
+  it('may be anybody while lists cannot be applied', async () => {
+    await using rig = new WorkerRig();
+    rig.workloads(
+      workload('client', { addresses: [rig.address(1)] }),
+      workload('server', { addresses: [rig.address(2)] }),
+    );
+    rig.certify('client');
+    rig.certify('server');
+    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    const port = await rig.serve(2, (socket) => socket.end('never'));
+    rig.send({ kind: 'revocations', state: undefined as never });
+    const client = await rig.connect(1, { address: rig.address(2), port });
+    assert.ok((await client.closed) instanceof Error);
+    assert.ok(rig.line('the revocation lists cannot be applied'));
+  });
 
   it('may be anybody while the lists cannot be read', async () => {
     await using rig = new WorkerRig();

@@ -109,6 +109,7 @@ const obey = (worker: FakeWorker, message: ToWorker): void => {
       case 'certificate':
       case 'revocations':
       case 'certificate-unavailable':
+      case 'certificate-forgotten':
       case 'pod-removed':
         break;
     }
