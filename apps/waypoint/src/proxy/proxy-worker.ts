@@ -148,6 +148,7 @@ export class ProxyWorker {
         return;
       case 'certificate':
         this.#certificate.set(message.material);
+        this.#recheckRoots();
         return;
       case 'certificate-unavailable':
         this.#certificate.setUnavailable(message.reason);
@@ -177,6 +178,15 @@ export class ProxyWorker {
     this.#server.destroy();
     this.#engine.destroy();
     this.#dialer.pool.destroy();
+  }
+
+  /** With the certificate its bundle came, which may have lost a root. */
+  #recheckRoots(): void {
+    const sessions = this.#server.recheckRoots();
+    if (sessions > 0) {
+      const what = 'sessions take nothing new: their root is trusted no longer';
+      this.#log.warn(what, { sessions });
+    }
   }
 
   /** What fails here stops neither the thread nor the next step, and nobody new is taken. */
@@ -306,6 +316,7 @@ export class ProxyWorker {
       ambit_tunnel_probation_forgotten_total: server.probation.forgotten,
       ambit_tunnel_handshakes_resumed_total: server.resumed + pool.resumed,
       ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
+      ambit_tunnel_sessions_distrusted_total: server.distrusted,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,
       ambit_connections_without_address_total:
         this.#acceptor.counters.withoutAddress + server.withoutAddress,
