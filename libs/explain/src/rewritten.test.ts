@@ -88,3 +88,46 @@ describe('explain, of what a route makes of a request', () => {
     });
   }
 });
+
+const DB = `
+apiVersion: v1
+kind: Service
+metadata:
+  name: db
+  namespace: other
+  labels: {istio.io/use-waypoint: waypoint, istio.io/use-waypoint-namespace: shop}
+spec: {clusterIPs: [10.96.0.66], clusterIP: 10.96.0.66, ports: [{name: http, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: other}
+spec:
+  parentRefs: [{group: "", kind: Service, name: db}]
+  rules: [{backendRefs: [{name: reviews, namespace: shop, port: 80}]}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: all, namespace: other}
+spec:
+  targetRefs: [{group: "", kind: Service, name: db}]
+  rules: [{}]
+`;
+
+describe('explain, of an ALLOW of the service that a route leads away from', () => {
+  for (const [what, rule, expected] of [
+    ['refused', '{from: [{source: {namespaces: [shop]}}]}', /none allowed: shop\/reviews/],
+    ['allowed', '{from: [{source: {namespaces: [other]}}]}', undefined],
+  ] as const) {
+    it(`says that a caller is ${what} by what the endpoint’s own policies say`, () => {
+      const gateway = GATEWAY.replace(
+        'protocol: HBONE',
+        'protocol: HBONE, allowedRoutes: {namespaces: {from: All}}',
+      );
+      const mesh = snapshotOf(SHOP, WAYPOINT, gateway, TENANT, DB, policy(rule));
+      const asked = { source: 'other/stranger', destination: 'db.other', path: '/' };
+      const { verdict, text } = explain(asked, mesh);
+      assert.equal(verdict, what, text);
+      assert.match(text, expected ?? /reaches 10\.0\.0\.11:8080/);
+    });
+  }
+});

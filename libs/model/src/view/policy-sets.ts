@@ -4,6 +4,7 @@
  * Whatever policy should be here and is not makes `missing`, and with it everything is refused.
  */
 import type { ObjectKey } from '@ambit/api';
+import type { CompiledPolicy } from '@ambit/policy';
 import { serviceKey } from '@ambit/routing';
 
 import { anyTarget } from '../objects/sources.ts';
@@ -69,7 +70,10 @@ export class PolicySets {
         ...(isOwn ? [] : this.#servicesOn(workload, targetPort)),
       ];
       const set = this.#policies.select(workload, this.#targetsOf(services));
-      return { policies: set.policies, missing: [...set.missing, ...this.#missingOf(workload)] };
+      const { policies } = set;
+      const missing = [...set.missing, ...this.#missingOf(workload)];
+      const apart = this.#apart(to, services, policies);
+      return apart.length === 0 ? { policies, missing } : { policies, missing, apart };
     });
   }
 
@@ -97,6 +101,32 @@ export class PolicySets {
       shared = set;
     }
     return shared ?? this.ofService(service);
+  }
+
+  /**
+   * An ALLOW opens what is of its own namespace alone: those of the endpoint decide apart from those of the service that was
+   * addressed, if that is of another namespace and has any. Those of the mesh and of the waypoint itself open both.
+   */
+  #apart(
+    { workload, service }: PolicyQuery,
+    services: readonly MeshService[],
+    policies: readonly CompiledPolicy[],
+  ): readonly (readonly CompiledPolicy[])[] {
+    const { namespace, labels } = workload;
+    const own = services.filter((one) => one.namespace === namespace);
+    if (own.length === services.length) return [];
+    const near = this.#policies.select(workload, this.#targetsOf(own)).policies.filter(isAllow);
+    const { rootNamespace } = this.#options;
+    const far =
+      service === undefined || service.namespace === namespace
+        ? []
+        : this.#policies
+            .select({ namespace: rootNamespace, labels }, this.#targetsOf([service]))
+            .policies.filter(isAllow);
+    const total = policies.filter(isAllow).length;
+    return [near, far.every((policy) => near.includes(policy)) ? [] : far].filter(
+      ({ length }) => length > 0 && length < total,
+    );
   }
 
   #servicesOn(workload: Workload, targetPort: number): readonly MeshService[] {
@@ -142,12 +172,20 @@ export class PolicySets {
     const known = this.#sets.get(id);
     if (known !== undefined) return known;
     const made = make();
-    const names = made.policies.map((policy) => `${policy.namespace}/${policy.name}`);
-    const content = `${names.join(' ')}|${made.missing.join(' ')}`;
+    const lists = [made.policies, ...(made.apart ?? [])].map(namesOf);
+    const content = [made.missing.join(' '), ...lists].join('|');
     const set = this.#interned.get(content) ?? made;
     this.#interned.set(content, set);
     if (this.#sets.size >= POLICY_SETS_MAX) this.#sets.clear();
     this.#sets.set(id, set);
     return set;
   }
+}
+
+function isAllow({ action, dryRun }: CompiledPolicy): boolean {
+  return action === 'ALLOW' && !dryRun;
+}
+
+function namesOf(policies: readonly CompiledPolicy[]): string {
+  return policies.map(({ namespace, name }) => `${namespace}/${name}`).join(' ');
 }

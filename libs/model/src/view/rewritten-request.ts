@@ -5,12 +5,17 @@
  * too: whoever may write a route in some namespace would otherwise write one around it.
  */
 import type { ObjectKey } from '@ambit/api';
-import { evaluate, normalizePath, type RequestAttributes, withUpperEscapes } from '@ambit/policy';
+import {
+  type CompiledPolicy,
+  normalizePath,
+  type RequestAttributes,
+  withUpperEscapes,
+} from '@ambit/policy';
 import type { RouteDecision, WeightedCluster } from '@ambit/routing';
 
 import { splitKey } from '../objects/keys.ts';
 import type { Workload } from '../types.ts';
-import type { PolicyDecision } from './waypoint-authorization.ts';
+import { decideSet, type PolicyDecision } from './waypoint-authorization.ts';
 
 export interface RewrittenRequest {
   /** The route that makes it. */
@@ -44,12 +49,16 @@ export function decideRewritten(
   { route, request }: RewrittenRequest,
 ): PolicyDecision {
   const { namespace } = splitKey(route);
-  const policies = decision.set.policies.filter((policy) => policy.namespace !== namespace);
+  const ofOthers = (some: readonly CompiledPolicy[]) =>
+    some.filter((policy) => policy.namespace !== namespace);
+  const { apart } = decision.set;
+  const policies = ofOthers(decision.set.policies);
   if (policies.length === 0) return decision;
-  const set = { policies, missing: decision.set.missing };
-  const input = { ...decision.input, request };
-  const verdict = evaluate(policies, input, set);
-  if (!verdict.allowed) return { verdict, set, input };
+  const rest = { policies, missing: decision.set.missing };
+  const set = apart === undefined ? rest : { ...rest, apart: apart.map(ofOthers) };
+  const again = decideSet(set, { ...decision.input, request });
+  const { verdict } = again;
+  if (!verdict.allowed) return again;
   const { audited, dryRun } = decision.verdict;
   const notes = {
     audited: [...audited, ...verdict.audited.filter((ref) => !audited.some(isSame(ref)))],

@@ -32,6 +32,8 @@ export interface PolicySet {
   readonly policies: readonly CompiledPolicy[];
   /** `namespace/name`; for `evaluate`'s `missing`. */
   readonly missing: readonly string[];
+  /** Where namespaces differ: ALLOWs of `policies`, of which each list has to allow by itself as well. */
+  readonly apart?: readonly (readonly CompiledPolicy[])[];
 }
 
 export class ScopedPolicies {

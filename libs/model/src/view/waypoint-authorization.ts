@@ -58,6 +58,21 @@ export interface WaypointAuthorization {
   forEndpoint(place: PolicyPlace): PolicyDecision;
 }
 
+/** What a set says of that. Where lists of it decide apart, and one of them refuses, with that list and the notes of all. */
+export function decideSet(set: PolicySet, input: PolicyInput): PolicyDecision {
+  const verdict = evaluate(set.policies, input, set);
+  // Without an ALLOW that opened, there is none whose reach is in question.
+  if (set.apart === undefined || verdict.reason !== 'allow') return { verdict, set, input };
+  for (const policies of set.apart) {
+    const alone = evaluate(policies, input);
+    if (!alone.allowed) {
+      const { audited, dryRun } = verdict;
+      return { verdict: { ...alone, audited, dryRun }, set: { policies, missing: [] }, input };
+    }
+  }
+  return { verdict, set, input };
+}
+
 const NO_POLICIES: PolicySet = { policies: [], missing: [] };
 
 export function authorizeAtWaypoint(question: WaypointQuestion): WaypointAuthorization {
@@ -70,8 +85,8 @@ class Authorization implements WaypointAuthorization {
   readonly #plan: PlacePlan;
   readonly #planVersion: number | undefined;
   readonly #sourceIp: Uint8Array;
-  /** Of the set that was decided last, for endpoints that share it. */
-  #shared: PolicyDecision | undefined;
+  /** What was decided last of a set that endpoints share. */
+  #shared: { readonly set: PolicySet; readonly decision: PolicyDecision } | undefined;
 
   constructor(question: WaypointQuestion) {
     const { plans, caller } = question;
@@ -120,9 +135,9 @@ class Authorization implements WaypointAuthorization {
   }
 
   #decide({ set, ip, port, isShared }: PlannedPlace): PolicyDecision {
-    if (isShared && this.#shared?.set === set) return this.#shared;
+    if (isShared && this.#shared?.set === set) return this.#shared.decision;
     const decision = this.#decideSet(set, ip, port);
-    if (isShared) this.#shared = decision;
+    if (isShared) this.#shared = { set, decision };
     return decision;
   }
 
@@ -136,6 +151,6 @@ class Authorization implements WaypointAuthorization {
       source: caller,
     };
     const input = request === undefined ? { connection } : { connection, request };
-    return { verdict: evaluate(set.policies, input, set), set, input };
+    return decideSet(set, input);
   }
 }
