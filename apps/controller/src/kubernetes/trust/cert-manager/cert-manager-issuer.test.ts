@@ -95,13 +95,13 @@ describe('CertManagerIssuer', () => {
     ['invalid', 'IDENTITY_CA_INVALID', /it is invalid: bad, usages differ/],
     ['issue without CA', 'IDENTITY_CA_INVALID', /does not say its CA; the roots have to be/],
     ['issue for another', 'IDENTITY_CA_INVALID', /signed for "URI:spiffe:\/\/x\/ns\/y\/sa\/z"/],
-    ['leave pending', 'IDENTITY_CA_UNAVAILABLE', /within 300 ms: Pending, issuer waits/],
-    ['ignore', 'IDENTITY_CA_UNAVAILABLE', /within 300 ms: (nobody has approved|cert-manager has)/],
+    ['leave pending', 'IDENTITY_CA_UNAVAILABLE', /within 1000 ms: Pending, issuer waits/],
+    ['ignore', 'IDENTITY_CA_UNAVAILABLE', /within 1000 ms: (nobody has approved|cert-manager has)/],
   ] as const) {
     it(`refuses with the reason when the answer is to ${answer}`, async () => {
       signer.answer = answer;
       const retryable = code === 'IDENTITY_CA_UNAVAILABLE';
-      const from = issuer({ timeoutMs: retryable ? 300 : 10_000 });
+      const from = issuer({ timeoutMs: retryable ? 1_000 : 10_000 });
       await assert.rejects(sign(from), { code, message, retryable });
       await until(async () => (await left()) === 0, 'its end');
     });
@@ -166,7 +166,7 @@ describe('CertManagerIssuer', () => {
 
   it('refuses beyond its bound, and is free again afterwards', async () => {
     signer.answer = 'ignore';
-    const from = issuer({ inFlightMax: 1, timeoutMs: 300 });
+    const from = issuer({ inFlightMax: 1, timeoutMs: 1_000 });
     const first = assert.rejects(sign(from), { code: 'IDENTITY_CA_UNAVAILABLE' });
     await until(async () => (await left()) === 1, 'the first');
     await assert.rejects(sign(from), { code: 'IDENTITY_LIMIT', retryable: true });
