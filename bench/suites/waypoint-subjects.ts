@@ -69,9 +69,9 @@ export function directHttp(lab: BenchLab): HttpSubject {
   return {
     subject: { name: 'direct', title: 'direct', version: '', note: 'the origin itself' },
     client: lab.place(`${PLAIN}/client`).netns,
-    // With peers of a rate, because what they add is counted from it.
+    // Where a schedule says what is asked, because what the others add is counted from it.
     canDo: ({ way, http, load, routes }) =>
-      load === 'rate' || (way === 'clear' && http === 1 && routes === 'few'),
+      load === 'rate' || load === 'share' || (way === 'clear' && http === 1 && routes === 'few'),
     prepare: async () => ({
       ...{ address: lab.place(`${PLAIN}/server`).address, port: ORIGIN_PORT, http: 1 },
     }),
