@@ -63,7 +63,8 @@ the registry is missing.
 export function misses(): string {
   return `## Goals that are missed
 
-By how much is in the tables above. Where the time goes, and what was tried:
+By how much is in the tables above. Where the time goes, and what was tried; calls and shares were counted (strace, perf, V8's traces), causes
+are what that suggests:
 
 - **A fixed rate, and P50 there.** A request costs an agent two reads, two writes and three \`epoll_wait\` (one of them because node:tls
   ends each write in a turn of its own): there is no call to save. A third of the time is the kernel's. The rest is six times
