@@ -7,6 +7,9 @@
  * the caller reads as usual.
  */
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+
+import { keepsake } from '@ambit/core';
 
 /** What one call of the kernel reads at most. More fits no cache of a core, and costs a tenth more. */
 const READ_BYTES = 64 * 1024;
@@ -38,6 +41,7 @@ export function readShared(stream: Duplex, onRead: (bytes: Uint8Array) => void):
   if (typeof useUserBuffer !== 'function') {
     return false;
   }
+  keepsake(stream instanceof TLSSocket ? 'TLS handle' : 'TCP handle', handle);
   memory ??= Buffer.allocUnsafeSlow(READ_BYTES);
   const shared = memory;
   Reflect.set(stream, fields.buffer, shared);

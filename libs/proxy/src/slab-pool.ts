@@ -53,6 +53,8 @@ export class SlabPool {
   readonly #slabBytes: number;
   readonly #idleMax: number;
   readonly #idle: Slab[] = [];
+  /** Without memory, and never lent: so that there is one when all were dropped (`keepsake`). */
+  readonly exemplar = new Slab(0, this);
 
   /** `idleMax`: so many are kept while nobody needs them. */
   constructor(options: { readonly slabBytes: number; readonly idleMax: number }) {

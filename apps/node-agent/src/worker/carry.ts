@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { type Cancellation, Canceller, type Clock, MeshError } from '@ambit/core';
+import { type Cancellation, Canceller, type Clock, keepsake, MeshError } from '@ambit/core';
 import type { Workload } from '@ambit/model';
 import {
   type ByteConn,
@@ -93,6 +93,7 @@ async function serve<T extends Tracked>(
   let entry: Disposable | undefined;
   try {
     const tracked = await way.track(carried);
+    keepsake(way.direction, [carried, tracked]);
     const tracker = context[way.direction];
     entry = tracker.register({ context: tracked, close: (reason) => life.abort(reason) });
     if (entry === undefined) {
@@ -119,6 +120,7 @@ export function copy(
   },
 ): void {
   const { life, record, entry, clock } = connection;
+  keepsake('copied', [a, b, connection]);
   copyBoth(a, b, { signal: life, ...(record && { onBytes: record.onBytes }), clock })
     .then(
       (result) => record?.finish(result.error),

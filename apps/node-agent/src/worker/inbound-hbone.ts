@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { Canceller, MeshError } from '@ambit/core';
+import { Canceller, keepsake, MeshError } from '@ambit/core';
 import {
   type ConnectAnswer,
   type ConnectRequest,
@@ -143,6 +143,7 @@ export class InboundHbone {
     const { mesh, policyLog, clock } = this.#context;
     const { request, entry, life } = tunnel;
     const admission = admit(tunnel.inbound, mesh, policyLog);
+    keepsake('admitted', [tunnel, admission]);
     if (admission.kind === 'refused' && admission.status !== 401) {
       entry[Symbol.dispose]();
       return this.#early(request, admission.status, admission.error);

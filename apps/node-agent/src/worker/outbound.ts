@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { type Cancellation, Canceller } from '@ambit/core';
+import { type Cancellation, Canceller, keepsake } from '@ambit/core';
 import {
   ConnectEffort,
   formatForwarded,
@@ -160,6 +160,7 @@ export class Outbound implements CarriedWay<Tracked> {
     const uid = chosenOf(decision)?.uid;
     const attempt = new Canceller();
     const unfollow = attempt.follow(carried.life, effort.signal);
+    keepsake('attempt', [attempt, way]);
     if (uid === undefined) {
       return await this.#dial(carried.conn, { source, decision, signal: attempt }).finally(
         unfollow,

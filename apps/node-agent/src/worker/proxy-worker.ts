@@ -6,7 +6,7 @@
  */
 import { lookup } from 'node:dns/promises';
 
-import type { Clock } from '@ambit/core';
+import { type Clock, forgetKeepsakes } from '@ambit/core';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
 
@@ -99,6 +99,7 @@ export class ProxyWorker {
         return;
       case 'certificate':
         certificates.set(message.material);
+        forgetKeepsakes();
         this.#recheckRoots(message.material.identity);
         return;
       case 'certificate-unavailable':
@@ -106,6 +107,7 @@ export class ProxyWorker {
         return;
       case 'certificate-forgotten':
         certificates.forget(message.identity);
+        forgetKeepsakes();
         return;
       case 'revocations':
         this.#revoked(message.state);
@@ -219,6 +221,7 @@ export class ProxyWorker {
     if (mode === 'kill') {
       proxy.kill(new WorkerError('WORKER_POD_GONE', 'the pod is gone'));
       this.#counters.retire(proxy);
+      forgetKeepsakes();
       return;
     }
     this.#release(proxy);
@@ -235,6 +238,7 @@ export class ProxyWorker {
     await proxy.release();
     if (this.#released.delete(proxy)) {
       this.#counters.retire(proxy);
+      forgetKeepsakes();
     }
   }
 
