@@ -143,7 +143,7 @@ async function setCongestionControl(netns: Netns): Promise<void> {
 /** Ports of closed connections are taken again after a second instead of a minute, and there are more of them. */
 function widenPorts(netns: Netns): void {
   writeSysctl(netns, 'net.ipv4.tcp_tw_reuse', '1');
-  writeSysctl(netns, 'net.ipv4.ip_local_port_range', '20000 65535');
+  writeSysctl(netns, 'net.ipv4.ip_local_port_range', '30000 65535');
 }
 
 /** Broadcast routes carry no TCP, and `linkdown` and its like are states, which cannot be set. */

@@ -7,6 +7,7 @@
 import { systemClock } from '@ambit/core';
 import type { Netns } from '@ambit/netns';
 import { startBareNode } from '../generators/bare-node.ts';
+import { startRelay } from '../generators/tls-relay.ts';
 import { type Usage, usageOf } from '../measure/process-usage.ts';
 import type { Program } from '../measure/program.ts';
 import type { Subject } from '../measure/result.ts';
@@ -25,6 +26,13 @@ export type TunnelTarget = keyof typeof SERVER_PORTS;
 const TARGETS: readonly TunnelTarget[] = ['web', 'bytes', 'idle'];
 const ENTRY_OFFSET = 10_000;
 const WIRE_OFFSET = 20_000;
+const TUNNEL_PORTS: readonly TunnelPort[] = TARGETS.map((target) => ({
+  entry: SERVER_PORTS[target] + ENTRY_OFFSET,
+  wire: SERVER_PORTS[target] + WIRE_OFFSET,
+  exit: SERVER_PORTS[target],
+}));
+/** HAProxy listens on the others at other times. */
+const RELAY_PORT: TunnelPort = { entry: 19_080, wire: 29_080, exit: SERVER_PORTS.web };
 const SETTLE_MS = 1_500;
 
 export interface TunnelSubject {
@@ -38,6 +46,8 @@ export interface TunnelSubject {
   /** Of both ends together; undefined where there is no proxy. */
   usage(): Usage | undefined;
   release(): Promise<void>;
+  /** After the last sample. */
+  close?(): Promise<void>;
 }
 
 export function directSubject(lab: BenchLab): TunnelSubject {
@@ -70,11 +80,7 @@ export function haproxySubject(
   const { folder, tls, threads } = options;
   const client = lab.place(`${PLAIN}/client`);
   const server = lab.place(`${PLAIN}/server`);
-  const ports: TunnelPort[] = TARGETS.map((target) => ({
-    entry: SERVER_PORTS[target] + ENTRY_OFFSET,
-    wire: SERVER_PORTS[target] + WIRE_OFFSET,
-    exit: SERVER_PORTS[target],
-  }));
+  const ports = TUNNEL_PORTS;
   let ends: Program[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(ends.map(async (end) => await end.stop()));
@@ -108,6 +114,37 @@ export function haproxySubject(
     prepare: start,
     usage: () => usageOf(ends.map(({ pid }) => pid)),
     release: stop,
+  };
+}
+
+/** What two ends take in Node that do nothing but TLS. They stay, as agents do: V8 needs its time. */
+export function relaySubject(lab: BenchLab, tls: TlsFiles): TunnelSubject {
+  const client = lab.place(`${PLAIN}/client`);
+  const server = lab.place(`${PLAIN}/server`);
+  const ends: Program[] = [];
+  return {
+    subject: {
+      name: 'relay',
+      title: 'node:tls relay',
+      version: process.version,
+      note: 'two Node programs of fifty lines, one thread each, a TLS connection for each client connection, no HTTP/2, log or policy: what a tunnel on node:tls takes at least where little is to do',
+    },
+    client: client.netns,
+    server: server.netns,
+    target: () => ({ address: '127.0.0.1', port: RELAY_PORT.entry }),
+    prepare: async () => {
+      if (ends.length > 0) {
+        return;
+      }
+      const options = { tls, serverAddress: server.address, ports: [RELAY_PORT] };
+      ends.push(await startRelay(server.netns, 'exit', options));
+      ends.push(await startRelay(client.netns, 'entry', options));
+    },
+    usage: () => usageOf(ends.map(({ pid }) => pid)),
+    release: async () => undefined,
+    close: async () => {
+      await Promise.all(ends.map(async (end) => await end.stop()));
+    },
   };
 }
 

@@ -30,6 +30,7 @@ import {
   bareNodeSubject,
   directSubject,
   haproxySubject,
+  relaySubject,
   SERVER_PORTS,
   type TunnelSubject,
 } from './tunnel-subjects.ts';
@@ -92,24 +93,29 @@ export const runTunnel: Suite = async (options) => {
   const hasMesh = lab.lab.mesh !== undefined;
   const origins = await startOrigins(lab, folder.path, hasMesh);
   try {
+    const tls = writeTlsFiles(folder.path);
     const subjects: TunnelSubject[] = [
       directSubject(lab),
       haproxySubject(lab, {
         folder: folder.path,
-        tls: writeTlsFiles(folder.path),
+        tls,
         threads: settings.threads,
         version: toolVersion('haproxy', '-v'),
       }),
+      relaySubject(lab, tls),
       ...(hasMesh ? [bareNodeSubject(lab, settings.threads)] : []),
       ...(hasMesh ? [ambitSubject(lab, { workers: settings.threads, version: '' })] : []),
     ];
+    await using _subjects = {
+      [Symbol.asyncDispose]: async () => {
+        await Promise.all(subjects.map(async (one) => await one.close?.()));
+      },
+    };
     const capacity = new Capacity();
     const rounds = {
       rounds: options.rounds,
       subjectsOf: (name: string) =>
-        subjects
-          .map(({ subject }) => subject.name)
-          .filter((subject) => (name === 'idle' ? subject !== 'direct' : subject !== 'bare-node')),
+        subjects.map(({ subject }) => subject.name).filter((subject) => takesPart(subject, name)),
       measure: async (name: string, subject: string) => {
         const found = subjects.find((one) => one.subject.name === subject);
         if (found === undefined) {
@@ -142,6 +148,20 @@ export const runTunnel: Suite = async (options) => {
     await Promise.all(origins.map(async (origin) => await origin.stop()));
   }
 };
+
+function takesPart(subject: string, name: string): boolean {
+  switch (subject) {
+    case 'direct':
+      return name !== 'idle';
+    case 'bare-node':
+      return name === 'idle';
+    case 'relay':
+      // Where a wake-up is what costs. Under load it has a thread and a connection for each client, and nothing to gather.
+      return name === 'rate';
+    default:
+      return true;
+  }
+}
 
 function settingsOf({ quick }: SuiteOptions): TunnelSettings {
   return {
