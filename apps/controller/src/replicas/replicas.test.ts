@@ -23,6 +23,13 @@ const policy = (generation: number): unknown => ({
     rules: [{ to: [{ operation: { ports: [String(8_000 + generation)] } }] }],
   },
 });
+/** What the policy is for, with an agent of its own, so that nobody here has to capture it. */
+const FAR = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'WorkloadEntry',
+  metadata: { name: 'far', namespace: 'shop' },
+  spec: { address: '10.9.9.9', labels: { app: 'far', 'networking.istio.io/tunnel': 'http' } },
+};
 const AGENT2 = { ...AGENT, pod: 'agent-node2', node: 'node2' };
 const UID = 'Kubernetes//Pod/shop/reviews';
 const OBJECTS = [
@@ -30,6 +37,7 @@ const OBJECTS = [
   agentPod(AGENT),
   agentPod(AGENT2),
   pod('reviews', { node: 'node2' }),
+  FAR,
   policy(1),
 ];
 

@@ -3,144 +3,20 @@ import { describe, it } from 'node:test';
 
 import type { MeshDelta, MeshOutputs } from '@ambit/model';
 import {
-  type ReplicaAnswer,
-  type ReplicaProxy,
-  type StreamView,
-  TYPE_URL,
-  type TypeView,
-  type XdsNode,
-} from '@ambit/xds';
-
-import type { RemoteReplica } from '../replicas/remote-book.ts';
-import type { ExpectedProxy } from '../serve/proxy-table.ts';
+  BEHIND,
+  condition,
+  IN_FORCE,
+  NO_CHANGE,
+  NODE,
+  OUTSIDE,
+  REFUSED,
+  replica,
+  type StreamState,
+  stream,
+  unattached,
+  WAITS,
+} from './enforcement.testing.ts';
 import { Enforcement } from './enforcement.ts';
-
-const KEY = 'AuthorizationPolicy/shop/p';
-const NONE = { changed: new Set<string>(), removed: new Set<string>() };
-const NO_CHANGE = {
-  ...{ addresses: NONE, authorizations: NONE, objects: NONE },
-  ...{ scopes: NONE, statuses: NONE, waypoints: NONE },
-};
-
-interface StreamState {
-  readonly pod: string;
-  readonly type?: 'ztunnel' | 'waypoint';
-  readonly acked: Readonly<Record<string, string>>;
-  readonly rejected?: Readonly<Record<string, { version: string; reason: string }>>;
-  readonly isSettled?: boolean;
-}
-
-function stream(state: StreamState): StreamView {
-  const type: TypeView = {
-    isWildcard: true,
-    names: new Set(),
-    acked: new Map(Object.entries(state.acked)),
-    rejected: new Map(Object.entries(state.rejected ?? {})),
-    isSettled: state.isSettled ?? false,
-    lastSequence: 1,
-    ackedSequence: 1,
-  };
-  const node: XdsNode = {
-    id: state.pod,
-    type: state.type ?? 'ztunnel',
-    ip: '',
-    podName: state.pod,
-    namespace: 'shop',
-    serviceAccount: 'waypoint',
-    nodeName: 'n',
-    metadata: {},
-  };
-  const types =
-    node.type === 'waypoint'
-      ? [TYPE_URL.address, TYPE_URL.object]
-      : [TYPE_URL.address, TYPE_URL.authorization];
-  const caller = {
-    namespace: 'shop',
-    serviceAccount: 'x',
-    pod: { name: state.pod, uid: '' },
-    node: 'n',
-    expiresAtMs: 0,
-  };
-  return { id: 1, caller, node, connectedAtMs: 0, types: new Map(types.map((url) => [url, type])) };
-}
-
-function condition(options: {
-  readonly streams: readonly StreamState[];
-  readonly unreachable?: readonly ExpectedProxy[];
-  readonly inScope?: boolean;
-  readonly conditions?: readonly object[];
-  readonly findings?: readonly object[];
-  readonly remote?: readonly RemoteReplica[];
-}): string {
-  const outputs = {
-    statuses: new Map([
-      [
-        KEY,
-        {
-          key: KEY,
-          conditions: [{ type: 'Accepted' }, ...(options.conditions ?? [])],
-          findings: options.findings ?? [],
-        },
-      ],
-    ]),
-    scopes: new Map(options.inScope === true ? [['shop/waypoint', new Set([KEY])]] : []),
-    objects: new Map([[KEY, {}]]),
-  } as unknown as MeshOutputs;
-  const enforcement = new Enforcement({
-    outputs: () => outputs,
-    generation: () => 7,
-    uid: () => 'uid',
-    remote: () => options.remote ?? [],
-    version: () => 'v2',
-    streams: () => options.streams.map(stream),
-    unreachable: () => options.unreachable ?? [],
-    waypointOf: (node) => (node.type === 'waypoint' ? 'shop/waypoint' : undefined),
-  });
-  const delta = {
-    ...NO_CHANGE,
-    authorizations: { changed: new Set(['shop/p']), removed: new Set() },
-    scopes: { changed: new Set(outputs.scopes.keys()), removed: new Set() },
-  } as unknown as MeshDelta;
-  enforcement.note(new Set([KEY]), delta);
-  assert.deepEqual([...enforcement.evaluate()], [KEY]);
-  const found = enforcement.conditions.get(KEY);
-  assert.equal(found?.observedGeneration, 7);
-  return `${found.status} ${found.reason}: ${found.message}`;
-}
-
-const IN_FORCE: StreamState = { pod: 'a', acked: { 'shop/p': 'v2', [KEY]: 'v2' } };
-const BEHIND: StreamState = { pod: 'b', acked: { 'shop/p': 'v1', [KEY]: 'v1' } };
-const REFUSED: StreamState = {
-  pod: 'c',
-  acked: { 'shop/p': 'v1' },
-  rejected: { 'shop/p': { version: 'v2', reason: 'bad rule' } },
-};
-const OUTSIDE = { type: 'Attached', status: 'False', reason: 'NotEnrolled', message: 'nobody' };
-
-function replica(
-  ids: readonly string[],
-  answer: Partial<ReplicaAnswer> | undefined,
-  fields: Partial<RemoteReplica> & { readonly waypoint?: string } = {},
-): RemoteReplica {
-  const { waypoint, ...rest } = fields;
-  const none = { waiting: 0, waitingNames: [], refused: 0, refusals: [] };
-  return {
-    ...{ name: 'controller-2', isHeard: true, isServing: true },
-    proxies: ids.map((id): ReplicaProxy => {
-      const kind = waypoint === undefined ? 'node-agent' : 'waypoint';
-      const place = { address: '', pod: `vm/${id}`, node: '', subscriptions: [] };
-      return { id, kind, name: waypoint ?? id, connectedAtMs: 5, waypoint, ...place };
-    }),
-    answer: () =>
-      answer === undefined
-        ? undefined
-        : { key: KEY, uid: 'uid', generation: 7, ...none, ...answer },
-    ...rest,
-  };
-}
-
-const WAITS = { waiting: 1, waitingNames: ['x'] };
-const NODE: ExpectedProxy = { pod: 'Pod/x/y', kind: 'node-agent', name: 'node9' };
 
 describe('Enforcement', () => {
   const cases: readonly (readonly [string, Parameters<typeof condition>[0], string])[] = [
@@ -201,6 +77,40 @@ describe('Enforcement', () => {
       'no waypoint is made for what it targets',
       { streams: [], findings: [{ code: 'WAYPOINT_NOT_MADE', message: 'none for x' }] },
       'False WaypointNotMade: none for x',
+    ],
+    // Each said True once every proxy had acknowledged it.
+    ...['NoEffect', 'TargetNotFound', 'NamespaceForeign', 'Conflicted'].map(
+      (reason): readonly [string, Parameters<typeof condition>[0], string] => [
+        `everyone has it and it is attached to nothing: ${reason}`,
+        { streams: [IN_FORCE], conditions: [unattached(reason)] },
+        'False NotAttached: not attached: why',
+      ],
+    ),
+    [
+      'everyone has a version before the one that is not accepted',
+      {
+        streams: [IN_FORCE],
+        conditions: [{ type: 'Accepted', status: 'False', reason: 'Invalid', message: 'bad' }],
+      },
+      'False NotAccepted: not accepted: bad',
+    ],
+    [
+      'not everyone has what is attached to nothing',
+      { streams: [IN_FORCE, BEHIND], conditions: [unattached('NoEffect')] },
+      'False NotAttached: not attached: why',
+    ],
+    [
+      'a refusal weighs more than that it is attached to nothing',
+      { streams: [REFUSED], conditions: [unattached('NoEffect')] },
+      'False Refused: c: bad rule',
+    ],
+    [
+      'it is attached',
+      {
+        streams: [IN_FORCE],
+        conditions: [{ type: 'Attached', status: 'True', reason: 'AtAgents', message: '' }],
+      },
+      'True Enforced: acknowledged by 1 proxy',
     ],
     ['nobody is there', { streams: [] }, 'Unknown NoProxy: no proxy is connected'],
     [

@@ -1,7 +1,8 @@
 /**
  * `Enforced`: whether the proxies that an object concerns have it in force.
  *
- * True only when every one of them has acknowledged the resources that the object became, wherever its stream is. A
+ * True only when every one of them has acknowledged the resources that the object became, wherever its stream is, and the
+ * object is accepted and attached: what concerns nobody is not enforced, however many have it. A
  * proxy that should be there and is not makes it Unknown, and so does a replica of the controller that cannot be
  * asked or has not seen this version; one that refuses makes it False, with its own words.
  *
@@ -35,6 +36,8 @@ export type EnforcedReason =
   | 'Unreachable'
   | 'Refused'
   | 'NotEnrolled'
+  | 'NotAccepted'
+  | 'NotAttached'
   | 'WaypointBehindAgent'
   | 'NotCaptured'
   | 'NoProxy'
@@ -202,8 +205,7 @@ export class Enforcement {
     if (unserved !== undefined && isRouted(key)) {
       return this.#say(key, 'False', 'WaypointBehindAgent', unserved.message);
     }
-    const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
-    return this.#conditionOf(key, evaluation, { own, unready });
+    return this.#conditionOf(status, evaluation, own);
   }
 
   /** Of an agent that cannot be heard nobody knows what it has captured. */
@@ -226,12 +228,7 @@ export class Enforcement {
     return { type: 'Enforced', status, reason, message, observedGeneration };
   }
 
-  /** `unready`: the waypoint has no ready instance, so that what is for it to route goes elsewhere yet. */
-  #conditionOf(
-    key: ObjectKey,
-    evaluation: Evaluation,
-    { own, unready }: { readonly own: Tally; readonly unready: Condition | undefined },
-  ): Condition {
+  #conditionOf({ key, conditions }: ObjectStatus, evaluation: Evaluation, own: Tally): Condition {
     const waypoints = this.#scopes.of(key);
     const { waitingNames: names, refusals: reasons } = own;
     const tally = { ...own, waitingNames: [...names], refusals: [...reasons] };
@@ -241,6 +238,9 @@ export class Enforcement {
     }
     const { inForce, waiting, waitingNames, refused, refusals } = tally;
     if (refused > 0) return this.#say(key, 'False', 'Refused', some(refusals, refused, '; '));
+    // Every proxy may have it, and it is for none of their calls, or an earlier version is what they have.
+    const idle = idleBecause(conditions);
+    if (idle !== undefined) return this.#say(key, 'False', idle.reason, idle.message);
     const away = awayOf(evaluation, waypoints);
     const all = inForce + waiting + away.length;
     if (away.length > 0) {
@@ -258,6 +258,8 @@ export class Enforcement {
       return this.#say(key, 'Unknown', 'Waiting', text);
     }
     if (inForce === 0) return this.#say(key, 'Unknown', 'NoProxy', 'no proxy is connected');
+    // Without a ready instance of the waypoint, what is for it to route goes elsewhere yet.
+    const unready = conditions.find(({ reason }) => reason === 'WaypointNotReady');
     if (unready !== undefined && isRouted(key)) {
       return this.#say(key, 'Unknown', 'Waiting', unready.message);
     }
@@ -287,6 +289,20 @@ export class Enforcement {
     }
     return tally;
   }
+}
+
+/** Why an object holds for nobody, whoever has it: in the words of the condition that says so. */
+function idleBecause(
+  conditions: readonly Condition[],
+): { readonly reason: EnforcedReason; readonly message: string } | undefined {
+  const isFalse = (wanted: string) =>
+    conditions.find(({ type, status }) => type === wanted && status === 'False');
+  const unaccepted = isFalse('Accepted');
+  if (unaccepted !== undefined) {
+    return { reason: 'NotAccepted', message: `not accepted: ${unaccepted.message}` };
+  }
+  const unattached = isFalse('Attached');
+  return unattached && { reason: 'NotAttached', message: `not attached: ${unattached.message}` };
 }
 
 /** Of something that proxies should have, and not all do. */

@@ -36,7 +36,7 @@ import {
 import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
 import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
 import { deriveUncaptured } from './uncaptured.ts';
-import { deriveBehindForeign } from './unjudged.ts';
+import { deriveBehindForeign, deriveCapturedWaypoints } from './unjudged.ts';
 import { labelFindings } from './waypoint-labels.ts';
 
 export function deriveStatuses(
@@ -52,6 +52,7 @@ export function deriveStatuses(
     standings: (key) => standings.get(key) ?? [],
     uncaptured: deriveUncaptured(graph, derived),
     behindForeign: deriveBehindForeign(graph, derived),
+    capturedWaypoints: deriveCapturedWaypoints(graph, derived),
     isRuleInScope,
   };
   const statusOf = <V extends MeshObject>(

@@ -7,7 +7,7 @@ import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
 import { BINDING_REASONS, bindingText, condition, openText } from './conditions.ts';
 import type { Uncaptured } from './uncaptured.ts';
-import type { BehindForeign } from './unjudged.ts';
+import type { BehindForeign, CapturedWaypoint } from './unjudged.ts';
 
 /** What one kind's status function says. */
 export interface StatusParts {
@@ -49,6 +49,7 @@ export interface StatusContext {
   /** Enrolled pods that no agent has captured, as far as anybody knows. */
   readonly uncaptured: Collection<Uncaptured>;
   readonly behindForeign: Collection<BehindForeign>;
+  readonly capturedWaypoints: Collection<CapturedWaypoint>;
   /** Whether a waypoint has the DestinationRule. */
   readonly isRuleInScope: (rule: ObjectKey) => boolean;
 }

@@ -54,7 +54,7 @@ export function authorizationPolicyStatus(
   }
   findings.push(...uncapturedFindings(policy, context.uncaptured, derived.options.rootNamespace));
   findings.push(...unmade.findings, ...hiddenCallers(policy, derived, context.behindForeign));
-  findings.push(...unjudgedWaypoints(policy, derived));
+  findings.push(...unjudgedWaypoints(policy, derived, context.capturedWaypoints));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
     findings.push(...openBehindAgent(context.standings(key)));

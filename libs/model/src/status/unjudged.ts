@@ -9,13 +9,13 @@ import type { AuthorizationPolicy, Finding, ObjectKey } from '@ambit/api';
 import type { CompiledPolicy, L4Match, Match, Rule, StringPattern } from '@ambit/policy';
 import { isInMesh } from '../address/derive-addresses.ts';
 import { behindAgentOf, runsWaypoint } from '../address/gateway-pods.ts';
-import { BY_OBJECT, BY_POLICY, type Derived } from '../derive.ts';
+import { BY_OBJECT, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
-import { USE_WAYPOINT } from '../objects/labels.ts';
+import { DATAPLANE_MODE, USE_WAYPOINT } from '../objects/labels.ts';
 import { DEFAULT_REVISION } from '../objects/revision.ts';
-import { ANY, BY_ANY, BY_NAMESPACE, targetBucket } from '../objects/sources.ts';
+import { ANY, BY_ANY, BY_NAMESPACE, hasSelector, targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import { foreignWaypoint } from '../waypoint/foreign.ts';
 import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
@@ -30,6 +30,9 @@ export const UNJUDGED = {
   WAYPOINT_UNJUDGED: 'WaypointUnjudged',
   WAYPOINT_BEHIND_AGENT: 'WaypointBehindAgent',
 } as const satisfies Readonly<Record<string, string>>;
+
+const TARGET_IT = 'target the waypoint by spec.targetRefs, or what stands behind it';
+const SELECT_OTHERS = `select the pods that it is for by spec.selector, or label the waypoint ${DATAPLANE_MODE}: none, as those that are made here`;
 
 export type UnjudgedReason = (typeof UNJUDGED)[keyof typeof UNJUDGED];
 
@@ -110,14 +113,9 @@ export function hiddenCallers(
 ): readonly Finding[] {
   const info = derived.policies.get(keyOf(policy));
   if (info === undefined || info.isTargeted || info.needsL7 || !info.isEnforcing) return [];
-  const { metadata, spec } = policy;
-  const near =
-    metadata.namespace === derived.options.rootNamespace
-      ? behind.lookup(BY_ANY, ANY)
-      : behind.lookup(BY_NAMESPACE, metadata.namespace);
   const ways = new Map<string, Door>();
-  for (const { labels, doors } of near) {
-    if (!selects(spec.selector?.matchLabels ?? {}, labels)) continue;
+  for (const { labels, doors } of concernedBy(policy, behind, derived)) {
+    if (!selects(policy.spec.selector?.matchLabels ?? {}, labels)) continue;
     for (const door of doors) {
       const { subject, waypoint } = door;
       if (judgesWrongly(info.compiled, waypoint)) {
@@ -180,33 +178,65 @@ function isNamed(
   );
 }
 
-/** Of a policy that needs the request: a captured pod that runs a waypoint of this mesh has none before itself. */
+/** A captured pod that runs a waypoint of this mesh, before which therefore none stands. */
+export interface CapturedWaypoint {
+  readonly object: ObjectKey;
+  readonly namespace: string;
+  readonly labels: Labels;
+  /** Its agent refuses everybody where an enforcing policy needs the request. */
+  readonly isBehindAgent: boolean;
+}
+
+export function deriveCapturedWaypoints(
+  graph: Graph,
+  derived: Derived,
+): Collection<CapturedWaypoint> {
+  return graph
+    .map('captured-waypoints', derived.workloadSpecs, (workload): CapturedWaypoint | undefined => {
+      if (!isInMesh(workload, derived) || !runsWaypoint(workload, derived)) return undefined;
+      const { object, namespace, labels } = workload;
+      const isBehindAgent = behindAgentOf(workload, derived) !== undefined;
+      return { object, namespace, labels, isBehindAgent };
+    })
+    .addIndex(BY_ANY, () => [ANY])
+    .addIndex(BY_NAMESPACE, ({ namespace }) => [namespace]);
+}
+
+/** Of a policy that needs the request, whatever it selects: calls to such a pod itself are judged by nobody. */
 export function unjudgedWaypoints(
   policy: AuthorizationPolicy,
   derived: Derived,
+  captured: Collection<CapturedWaypoint>,
 ): readonly Finding[] {
-  const key = keyOf(policy);
-  const info = derived.policies.get(key);
-  if (info?.needsL7 !== true || Object.keys(policy.spec.selector?.matchLabels ?? {}).length === 0) {
-    return [];
-  }
-  const found = derived.attachments.keysOf(BY_POLICY, key);
-  const pods = [...found].flatMap((uid) => {
-    const workload = derived.workloadSpecs.get(uid);
-    const isOpen =
-      workload !== undefined &&
-      isInMesh(workload, derived) &&
-      runsWaypoint(workload, derived) &&
-      (behindAgentOf(workload, derived) === undefined || !info.isEnforcing);
-    return isOpen ? [workload] : [];
-  });
+  const info = derived.policies.get(keyOf(policy));
+  if (info?.needsL7 !== true || info.isTargeted) return [];
+  const selector = policy.spec.selector?.matchLabels ?? {};
+  const pods = concernedBy(policy, captured, derived).filter(
+    ({ labels, isBehindAgent }) =>
+      selects(selector, labels) && !(isBehindAgent && info.isEnforcing),
+  );
   if (pods.length === 0) return [];
-  const isBehindAgent = pods.some((pod) => behindAgentOf(pod, derived) !== undefined);
   const names = listKeys(pods.map(({ object }) => object).sort());
   const message = `${names} runs a waypoint, before which no waypoint stands, so nobody judges calls to itself`;
-  const fix = 'target the waypoint by spec.targetRefs, or what stands behind it';
-  const code = isBehindAgent ? 'WAYPOINT_BEHIND_AGENT' : 'WAYPOINT_UNJUDGED';
-  return [warning(code, 'spec.selector', message, fix)];
+  const code = pods.some(({ isBehindAgent }) => isBehindAgent)
+    ? 'WAYPOINT_BEHIND_AGENT'
+    : 'WAYPOINT_UNJUDGED';
+  return [
+    hasSelector(policy)
+      ? warning(code, 'spec.selector', message, TARGET_IT)
+      : warning(code, 'spec', message, SELECT_OTHERS),
+  ];
+}
+
+/** Those in the scope of a policy, before its selector is asked. */
+function concernedBy<V>(
+  { metadata }: AuthorizationPolicy,
+  pods: Collection<V>,
+  { options }: Derived,
+): readonly V[] {
+  return metadata.namespace === options.rootNamespace
+    ? pods.lookup(BY_ANY, ANY)
+    : pods.lookup(BY_NAMESPACE, metadata.namespace);
 }
 
 /** Of a policy that a proxy behind its agent should judge by, where no guard refuses callers for it. */

@@ -27,6 +27,16 @@ describe('problemsOf', () => {
     ['what a proxy refuses', status(POLICY, 'Enforced=False Refused'), ['NotEnforced']],
     ['what a proxy may not have', status(POLICY, 'Enforced=Unknown Unreachable'), ['NotEnforced']],
     ['what nobody is enrolled for', status(POLICY, 'Enforced=False NotEnrolled'), []],
+    [
+      'what selects nothing',
+      status(POLICY, 'Attached=False NoEffect', 'Enforced=False NotAttached'),
+      [],
+    ],
+    [
+      'a route of parents that are not ours',
+      status('HTTPRoute/a/b', 'Accepted=False UnsupportedField', 'Enforced=False NotAccepted'),
+      [],
+    ],
     ['a kind that is not served', status('Sidecar/a/b', 'Accepted=False UnsupportedKind'), []],
     [
       'a waypoint that is not ready',

@@ -43,14 +43,18 @@ export function problemsOf({ key, conditions, findings }: ObjectStatus): readonl
   const programmed = of('Programmed');
   const isWaypoint = key.startsWith('Gateway/') && accepted?.status === 'True';
   return [
-    // Whoever is not enrolled did not ask for it.
-    ...(enforced !== undefined && enforced.status !== 'True' && enforced.reason !== 'NotEnrolled'
+    ...(enforced !== undefined && enforced.status !== 'True' && !isIdle(enforced)
       ? [problem('NotEnforced', `${enforced.reason}: ${enforced.message}`)]
       : []),
     ...(isWaypoint && programmed !== undefined && programmed.status !== 'True'
       ? [problem('WaypointNotReady', programmed.message)]
       : []),
   ];
+}
+
+/** Whoever is not enrolled did not ask for it, and what selects nothing may do so tomorrow: its conditions say so. */
+function isIdle({ reason }: Condition): boolean {
+  return ['NotEnrolled', 'NotAccepted', 'NotAttached'].includes(reason);
 }
 
 export const NOT_CAPTURED: Problem = {
