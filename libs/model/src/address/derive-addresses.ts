@@ -199,6 +199,7 @@ function deriveServiceBindings(
         targeted: [...targeting.hard, ...atGateway.hard],
         isReady: definition !== undefined && isReady(definition, inputs),
         fallback,
+        following: routings.get(service.key)?.following ?? [],
       });
     })
     .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));

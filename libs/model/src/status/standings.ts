@@ -28,7 +28,12 @@ export function deriveStandings(
   const ofServices = graph.flatMap('service-causes', derived.serviceBindings, (binding, key) => {
     const unguarded = (policy: ObjectKey): boolean =>
       binding.targeted.includes(policy) && !isClosed(key, policy, derived);
-    return causeOf(`service:${key}`, { binding, subject: key, unguarded }, derived);
+    const because = [...binding.because, ...binding.following];
+    return causeOf(
+      `service:${key}`,
+      { binding: { ...binding, because }, subject: key, unguarded },
+      derived,
+    );
   });
   const ofWorkloads = graph.flatMap('workload-causes', derived.workloadBindings, (binding, uid) => {
     // A selector policy that services carry to a waypoint need not also be carried by pod address.

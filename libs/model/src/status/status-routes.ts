@@ -1,8 +1,9 @@
 /** Statuses of the routing objects: what they attach to, and what they name that is not there. */
 import type { DestinationRule, Finding, MeshObject, VirtualService } from '@ambit/api';
-import type { Derived } from '../derive.ts';
+import { BY_OBJECT, type Derived } from '../derive.ts';
 import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
 import { byAge, hostBuckets, keyOf, resolveHost, selects } from '../objects/keys.ts';
+import { USE_WAYPOINT } from '../objects/labels.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
@@ -208,8 +209,24 @@ export function routeStatus(route: Route, context: StatusContext): StatusParts {
       ? condition('ResolvedRefs', 'True', 'ResolvedRefs', 'every backend exists', generation)
       : condition('ResolvedRefs', 'False', 'RefNotFound', listKeys(missing), generation),
   );
+  conditions.push(...unfollowed(route, derived));
   conditions.push(...waypointConditions(keyOf(route), generation, context));
   return { conditions, findings };
+}
+
+/** Where nobody in the namespaces of its parents has a waypoint made, a route of another one has no effect. */
+function unfollowed(route: Route, derived: Derived): readonly Condition[] {
+  const { namespace, generation } = route.metadata;
+  const parents = route.spec.parentRefs.flatMap((ref) =>
+    derived.services.lookup(BY_OBJECT, targetBucket(ref, namespace)),
+  );
+  const isFollowed = (service: ServiceSpec): boolean =>
+    service.namespace === namespace ||
+    derived.serviceBindings.get(service.key)?.reason !== 'NotNeeded';
+  if (parents.length === 0 || parents.some(isFollowed)) return [];
+  const names = listKeys(parents.map(({ key }) => key));
+  const message = `no waypoint is made for ${names} by a route of another namespace; have its owners name one (label ${USE_WAYPOINT})`;
+  return [condition('Attached', 'False', 'NamespaceForeign', message, generation)];
 }
 
 function parentCondition(route: Route, derived: Derived): Condition {

@@ -44,6 +44,8 @@ export interface ServiceBinding extends Binding {
   /** Refusing policies on the service itself; its own ports are guarded for them. */
   readonly targeted: readonly ObjectKey[];
   readonly because: readonly ObjectKey[];
+  /** Routes that it serves and was not made for. */
+  readonly following: readonly ObjectKey[];
 }
 
 export function guardedMember(
@@ -111,8 +113,9 @@ export function combineBinding(input: {
   readonly targeted: readonly ObjectKey[];
   readonly isReady: boolean;
   readonly fallback: FallbackChoice;
+  readonly following: readonly ObjectKey[];
 }): ServiceBinding {
-  const { key, binding, needs, targeted, isReady, fallback } = input;
+  const { key, binding, needs, targeted, isReady, fallback, following } = input;
   const isHard = needs.hard.length > 0;
   const isBound = binding.reason === 'Bound';
   return {
@@ -125,5 +128,6 @@ export function combineBinding(input: {
     isActive: isBound && (isHard || isReady || fallback.mode === 'refuse'),
     targeted,
     because: [...needs.hard, ...needs.soft],
+    following: binding.reason === 'NotNeeded' ? [] : following,
   };
 }

@@ -4,8 +4,16 @@ import { describe, it } from 'node:test';
 
 import type { MeshObject } from '@ambit/api';
 
-import { AMBIENT, REVIEWS, REVIEWS_SERVICE } from '../mesh.testing.ts';
-import { gateway, modelOf, namespace, networking, policy, service } from '../objects.testing.ts';
+import { AMBIENT, REVIEWS, REVIEWS_SERVICE, reasons } from '../mesh.testing.ts';
+import {
+  gateway,
+  modelOf,
+  namespace,
+  networking,
+  parsed,
+  policy,
+  service,
+} from '../objects.testing.ts';
 
 const HOST = 'reviews.shop.svc.cluster.local';
 const OWN = networking('VirtualService', 'own', {
@@ -98,6 +106,46 @@ describe('a VirtualService of a namespace without a say', () => {
       ['VirtualService/other/capture'],
     );
   });
+});
+
+describe('a route of callers elsewhere', () => {
+  const consumer = (kind: string): MeshObject =>
+    parsed({
+      apiVersion: `gateway.networking.k8s.io/${kind === 'TCPRoute' ? 'v1alpha2' : 'v1'}`,
+      kind,
+      metadata: { name: 'r', namespace: 'evil' },
+      spec: {
+        parentRefs: [{ group: '', kind: 'Service', name: 'reviews', namespace: 'shop' }],
+        rules: [{ backendRefs: [{ name: 'reviews', namespace: 'shop', port: 80 }] }],
+      },
+    });
+
+  for (const kind of ['HTTPRoute', 'GRPCRoute', 'TCPRoute']) {
+    it(`makes no waypoint in the namespace of the service, and says so: ${kind}`, () => {
+      const key = `${kind}/evil/r`;
+      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, consumer(kind));
+      assert.equal(model.outputs.waypoints.size, 0);
+      assert.ok(reasons(model, key).includes('Attached=False NamespaceForeign'));
+      assert.ok(!reasons(model, key).some((one) => one.startsWith('WaypointReady')));
+    });
+
+    it(`goes by the waypoint that the owner has made: ${kind}`, () => {
+      const key = `${kind}/evil/r`;
+      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, consumer(kind), OWN);
+      const { waypoints, scopes } = model.outputs;
+      assert.deepEqual(waypoints.get('shop/waypoint')?.because, ['VirtualService/shop/own']);
+      assert.ok(scopes.get('shop/waypoint')?.has(key));
+      assert.ok(reasons(model, key).includes('WaypointReady=False WaypointNotReady'));
+      assert.ok(!reasons(model, key).some((one) => one.startsWith('Attached')));
+      model.apply({ removes: ['VirtualService/shop/own'] });
+      assert.equal(model.outputs.waypoints.size, 0, 'it does not keep it');
+    });
+
+    it(`goes by the waypoint that a label names: ${kind}`, () => {
+      const world = [LABELLED, REVIEWS_SERVICE, gateway('waypoint'), consumer(kind)];
+      assert.deepEqual(scopeOf('shop/waypoint', ...world), [`${kind}/evil/r`]);
+    });
+  }
 });
 
 describe('a DestinationRule', () => {

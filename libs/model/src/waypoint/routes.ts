@@ -15,6 +15,8 @@ export interface ServiceRouting {
   readonly routes: readonly ObjectKey[];
   /** Objects without which the service could do without a waypoint. */
   readonly needing: readonly ObjectKey[];
+  /** Routes of other namespaces, for callers there: they go by the waypoint that the service has, and have none made. */
+  readonly following: readonly ObjectKey[];
   /** A Gateway API route of its own namespace is bound: VirtualServices are without effect, whoever calls. */
   readonly hasOwnRoutes: boolean;
 }
@@ -28,16 +30,19 @@ export function routingOf(
   // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
   const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
   const rules = destinationRulesFor(service, sources).filter(isOf(owners));
-  // One of another namespace is for callers there alone; all others still meet the VirtualServices.
-  const hasOwnRoutes = routes.some(({ metadata }) => metadata.namespace === service.namespace);
+  // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
+  const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
+  const ownRoutes = routes.filter(isOwn);
+  const hasOwnRoutes = ownRoutes.length > 0;
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
-    ...routes,
+    ...ownRoutes,
     ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)),
     ...rules.filter(changesTraffic),
   ];
   return {
     routes: routes.map(keyOf),
     needing: needing.map(keyOf),
+    following: routes.filter((route) => !isOwn(route)).map(keyOf),
     hasOwnRoutes,
   };
 }
