@@ -37,6 +37,11 @@ export interface ByteConn {
    * unless with an error. Only where the transport can tell, and then whoever writes so waits for `onTaken` before more.
    */
   writeTracked?(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void;
+  /**
+   * What was written and has not left yet, also after `end`: it changes whenever bytes leave, and 0 is nothing. Only
+   * where the transport can tell.
+   */
+  readonly pendingBytes?: number | undefined;
   /** Half-close: no more from us. Idempotent. */
   end(): void;
   /** Stop delivering (backpressure towards the peer). Idempotent. */

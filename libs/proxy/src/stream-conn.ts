@@ -12,6 +12,7 @@ import type { ByteConn, ByteSink } from './conn.ts';
 import { fromIoError } from './errors.ts';
 import { Outbox } from './outbox.ts';
 import { readShared } from './shared-reads.ts';
+import { writeQueueOf } from './write-queue.ts';
 
 export interface ConnAddresses {
   readonly remoteAddress: string;
@@ -164,6 +165,11 @@ export class StreamConn implements ByteConn {
     } else {
       process.nextTick(onTaken);
     }
+  }
+
+  /** What the outbox still holds is not counted; `end` empties it. */
+  get pendingBytes(): number {
+    return writeQueueOf(this.#stream);
   }
 
   #takes(): boolean {

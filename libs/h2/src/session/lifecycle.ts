@@ -10,6 +10,7 @@ import { closedHere, goawayError, H2Error, peerGone, protocolError } from '../er
 import { ERROR, type ErrorNumber, STREAM_ID_MAX } from '../frames/protocol.ts';
 import { type AlarmKind, Alarms } from './alarms.ts';
 import { type H2Counters, newH2Counters } from './counters.ts';
+import { Farewell } from './farewell.ts';
 import { FloodGuard } from './flood-guard.ts';
 import type { Flood, H2Limits } from './limits.ts';
 import { Pings } from './pings.ts';
@@ -39,6 +40,7 @@ export abstract class Lifecycle {
   readonly #floods: FloodGuard;
   readonly #alarms: Alarms<AlarmKind>;
   readonly #watch: Watch;
+  readonly #farewell: Farewell;
   #state: SessionState = 'open';
   #isEstablished = false;
   #settingsSentAt = 0;
@@ -74,6 +76,8 @@ export abstract class Lifecycle {
     this.streams = streams;
     this.writer = writer;
     this.pings = new Pings({ clock, alarms, writer, keepAlive: options.keepAlive });
+    const { pings } = this;
+    this.#farewell = new Farewell({ clock, alarms, limits, transport, writer, pings });
     this.#floods = new FloodGuard(clock, limits.rates, options.conduct);
     this.#alarms = alarms;
     this.#watch = new Watch({
@@ -183,7 +187,7 @@ export abstract class Lifecycle {
 
   /** Now, but what was sent before still leaves, and a GOAWAY. Every stream that is open is over. Idempotent. */
   end(): void {
-    this.#endWith(closedHere());
+    this.#endWith(closedHere(), { isPatient: true });
   }
 
   /** §5.4.1: an error of the connection. */
@@ -226,7 +230,7 @@ export abstract class Lifecycle {
           }
           this.#state = 'ending';
           this.stopReading();
-          this.#sayGoodbye();
+          this.#farewell.begin(true);
         }
       });
     }
@@ -236,14 +240,14 @@ export abstract class Lifecycle {
     return this.#state === 'ending' || this.#state === 'closed';
   }
 
-  #endWith(error: H2Error): void {
+  #endWith(error: H2Error, { isPatient = false } = {}): void {
     if (this.#isOver()) {
       return;
     }
     this.#failure = error;
     this.#sayGoaway(error.number, error.message);
     this.#stop(error);
-    this.#sayGoodbye();
+    this.#farewell.begin(isPatient);
   }
 
   /** §6.8: names the last stream of the peer. A server begins none. */
@@ -263,15 +267,6 @@ export abstract class Lifecycle {
     }
   }
 
-  #sayGoodbye(): void {
-    this.#alarms.stop();
-    this.#alarms.set('close', this.limits.closeTimeoutMs);
-    this.writer.close();
-    this.transport.end();
-    // Its end is waited for, also where nothing was read any more.
-    this.transport.resume();
-  }
-
   /** A connection of HTTP/2 has no half-open state: who has ended hears nothing more of its streams. */
   #onTransportEnd(): void {
     if (this.#isOver()) {
@@ -284,7 +279,7 @@ export abstract class Lifecycle {
           : goawayError(this.#goaway.code, this.#goaway.debug, this.side);
     }
     this.#stop(this.#failure ?? peerGone(this.side));
-    this.#sayGoodbye();
+    this.#farewell.begin(true);
   }
 
   #onTransportClose(error: Error | undefined): void {
@@ -364,7 +359,9 @@ export abstract class Lifecycle {
         this.#watch.look();
         return;
       case 'close':
-        this.transport.destroy();
+        if (!this.#farewell.look()) {
+          this.transport.destroy();
+        }
         return;
     }
   }

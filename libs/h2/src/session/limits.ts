@@ -64,8 +64,10 @@ export interface H2Limits {
   readonly connectionStallMs: number;
   /** The peer opens no window for a stream that has something to send; 0: for ever (tunnels). */
   readonly streamStallMs: number;
-  /** Between our end of the connection and the peer's. */
+  /** Between our end of the connection and the peer's, while it takes nothing and says nothing. */
   readonly closeTimeoutMs: number;
+  /** The same in all, for a peer that takes what is left slowly. */
+  readonly closeLingerMs: number;
   readonly rates: Readonly<Record<Flood, Rate>>;
 }
 
@@ -109,6 +111,7 @@ export const MESH_LIMITS: H2Limits = {
   connectionStallMs: 300_000,
   streamStallMs: 0,
   closeTimeoutMs: 2_000,
+  closeLingerMs: 30_000,
   rates: RATES,
 };
 

@@ -39,6 +39,10 @@ export class PeekConn implements ByteConn {
     return this.#conn.localPort;
   }
 
+  get pendingBytes(): number | undefined {
+    return this.#conn.pendingBytes;
+  }
+
   /**
    * Calls `decide` with all bytes so far after each read, and with `over` when no more will come. The caller
    * calls `stop` when it knows enough. Once, before `start`.
