@@ -1,5 +1,5 @@
 /** Statuses of the routing objects: what they attach to, and what they name that is not there. */
-import type { DestinationRule, Finding, MeshObject, VirtualService } from '@ambit/api';
+import type { DestinationRule, Finding, MeshObject, ObjectKey, VirtualService } from '@ambit/api';
 import { BY_OBJECT, type Derived } from '../derive.ts';
 import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
 import { byAge, hostBuckets, keyOf, resolveHost, selects } from '../objects/keys.ts';
@@ -7,7 +7,7 @@ import { USE_WAYPOINT } from '../objects/labels.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
-import { destinationRulesFor, ownersOf } from '../waypoint/routes.ts';
+import { destinationRulesFor, ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
 import {
@@ -68,8 +68,30 @@ function attachedTo(
     const message = 'a Gateway API route is bound to the same service and goes before it';
     return condition('Attached', 'False', 'Conflicted', message, generation);
   }
-  const names = listKeys(routed.map((service) => service.key));
+  const used = routed.filter((service) => moreSpecific(object, service, derived) === undefined);
+  const [first] = routed;
+  if (used.length === 0 && first !== undefined) {
+    const message = `${moreSpecific(object, first, derived)} has a more specific host of the same service and goes before it`;
+    return condition('Attached', 'False', 'Conflicted', message, generation);
+  }
+  const names = listKeys(used.map((service) => service.key));
   return condition('Attached', 'True', 'AtWaypoint', `routes ${names} at the waypoint`, generation);
+}
+
+/** The VirtualService that the waypoint takes for the service in place of this one; undefined where it takes this one. */
+function moreSpecific(
+  object: VirtualService,
+  service: ServiceSpec,
+  { sources, options, serviceBindings }: Derived,
+): ObjectKey | undefined {
+  const buckets = hostBuckets(service.hostname);
+  const isCovering = object.spec.hosts.some((host) =>
+    buckets.includes(resolveHost(host, object.metadata.namespace, options.clusterDomain)),
+  );
+  if (!isCovering) return undefined;
+  const owners = ownersOf(service.namespace, serviceBindings.get(service.key));
+  const taken = virtualServicesOf(service, owners, sources).map(keyOf);
+  return taken.includes(keyOf(object)) ? undefined : taken[0];
 }
 
 /** Hosts that nobody serves, and hosts that an older VirtualService has too. */

@@ -108,6 +108,60 @@ describe('a VirtualService of a namespace without a say', () => {
   });
 });
 
+describe('VirtualServices of which one has a more specific host', () => {
+  const named = (name: string, hosts: readonly string[], spec: object = {}, space = 'shop') =>
+    networking(
+      'VirtualService',
+      name,
+      { hosts, http: [{ route: [{ destination: { host: HOST } }] }], ...spec },
+      space,
+    );
+  const exact = (spec: object = {}, space?: string) => named('exact', [HOST], spec, space);
+  const wide = named('wide', ['*.shop.svc.cluster.local']);
+  const widest = named('widest', ['*.svc.cluster.local']);
+  const same = named('wide', [HOST]);
+  const RATINGS = service('ratings', '10.1.0.7');
+  const NEITHER = { gateways: ['front'] };
+  const said = (model: ReturnType<typeof modelOf>, name: string): string => {
+    const { conditions = [] } = model.outputs.statuses.get(`VirtualService/shop/${name}`) ?? {};
+    const { status, reason, message } = conditions.find(({ type }) => type === 'Attached') ?? {};
+    return `${status} ${reason} ${message}`;
+  };
+
+  for (const [title, objects, name, expected] of [
+    ['the exact one is taken', [exact(), wide], 'exact', /^True AtWaypoint routes shop\/reviews/],
+    [
+      'the wildcard is not',
+      [exact(), wide],
+      'wide',
+      /^False Conflicted VirtualService\/shop\/exact/,
+    ],
+    ['a wider wildcard is not', [wide, widest], 'widest', /^False .*VirtualService\/shop\/wide/],
+    ['a narrower wildcard is', [wide, widest], 'wide', /^True/],
+    ['one with the same host is', [exact(), same], 'wide', /^True/],
+    ['a wildcard alone is', [wide], 'wide', /^True/],
+    ['beside one without a say it is', [exact({}, 'other'), wide], 'wide', /^True/],
+    ['beside one of other gateways it is', [exact(NEITHER), wide], 'wide', /^True/],
+    [
+      'it is for the services that are left to it, and for no others',
+      [RATINGS, exact(), wide],
+      'wide',
+      /^True AtWaypoint routes shop\/ratings\.shop\.svc\.cluster\.local at/,
+    ],
+  ] as const) {
+    it(`says of the hosts: ${title}`, () => {
+      assert.match(said(modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...objects), name), expected);
+    });
+  }
+
+  it('is said no longer once the more specific one is gone', () => {
+    const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, exact(), wide);
+    assert.match(said(model, 'wide'), /^False Conflicted/);
+    model.apply({ removes: ['VirtualService/shop/exact'] });
+    assert.match(said(model, 'wide'), /^True/);
+  });
+});
+
 describe('a route of callers elsewhere', () => {
   const consumer = (kind: string): MeshObject =>
     parsed({
