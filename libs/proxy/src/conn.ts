@@ -39,7 +39,7 @@ export interface ByteConn {
   writeTracked?(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void;
   /**
    * What was written and has not left yet, also after `end`: it changes whenever bytes leave, and 0 is nothing. Only
-   * where the transport can tell.
+   * where the transport can tell, and of a tunnel's stream only what its session has not taken yet.
    */
   readonly pendingBytes?: number | undefined;
   /** Half-close: no more from us. Idempotent. */

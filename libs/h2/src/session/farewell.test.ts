@@ -16,6 +16,8 @@ import type { ServerStream } from './server-stream.ts';
 const BODY_BYTES = 400_000;
 const TAKEN_BYTES = 40_000;
 const STEP_MS = 1_500;
+/** Beyond what a reader says. */
+const MUCH_BYTES = 65_537;
 const { closeTimeoutMs, closeLingerMs } = MESH_LIMITS;
 const INITIAL_WINDOW = 4;
 
@@ -183,6 +185,20 @@ describe('Farewell', () => {
     rig.conn.take(2 * BODY_BYTES);
     await settled();
     assert.deepEqual([rig.peer.dataBytes, rig.peer.isEnded], [BODY_BYTES, true]);
+  });
+
+  it('does not listen to who sends much', async () => {
+    const rig = await answered();
+    rig.peer.send(goaway(0));
+    await settled();
+    for (let n = 0; n < 4; n += 1) {
+      assert.equal(rig.closed.length, 0);
+      rig.peer.send(Buffer.alloc(MUCH_BYTES));
+      await settled();
+      rig.clock.advance(closeTimeoutMs / 4);
+      await settled();
+    }
+    assert.equal(rig.closed.length, 1);
   });
 
   for (const [who, move] of [

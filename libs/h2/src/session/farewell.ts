@@ -1,7 +1,7 @@
 /**
  * From our last words to the end of the connection: how long the peer has to take what is left, and to close.
  *
- * Rule: what was accepted is not lost while it moves. A peer that takes some of it, or says anything, as readers do with every
+ * Rule: what was accepted is not lost while it moves. A peer that takes some of it, or says a little, as readers do with every
  * window, has its time again, up to a bound in all; one that does neither is cut after the short time. It looks
  * now and then, and at no frame.
  */
@@ -9,7 +9,6 @@ import type { Clock } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
 import type { AlarmKind, Alarms } from './alarms.ts';
 import type { H2Limits } from './limits.ts';
-import type { Pings } from './pings.ts';
 import type { Writer } from './writer.ts';
 
 export interface FarewellOptions {
@@ -18,16 +17,18 @@ export interface FarewellOptions {
   readonly limits: H2Limits;
   readonly transport: ByteConn;
   readonly writer: Writer;
-  readonly pings: Pings;
 }
 
 /** Looks in the time after which a peer that does nothing is cut. */
 const LOOKS = 4;
+/** Of windows and answers to PING. Nobody looks at what comes now, so whoever sends more is not heard. */
+const HEARD_BYTES_MAX = 64 * 1024;
 
 export class Farewell {
   readonly #options: FarewellOptions;
   #pendingBytes: number | undefined;
   #movedAt = 0;
+  #heardBytes = 0;
   /** Cut then, whatever moves. */
   #until = 0;
 
@@ -50,9 +51,17 @@ export class Farewell {
     this.#pendingBytes = transport.pendingBytes;
   }
 
+  /** So much has come from the peer since. */
+  heard(bytes: number): void {
+    this.#heardBytes += bytes;
+    if (this.#heardBytes <= HEARD_BYTES_MAX) {
+      this.#movedAt = this.#options.clock.now();
+    }
+  }
+
   /** False: the time is over. */
   look(): boolean {
-    const { clock, alarms, limits, transport, pings } = this.#options;
+    const { clock, alarms, limits, transport } = this.#options;
     const { closeTimeoutMs } = limits;
     const now = clock.now();
     const { pendingBytes } = transport;
@@ -60,8 +69,7 @@ export class Farewell {
       this.#pendingBytes = pendingBytes;
       this.#movedAt = now;
     }
-    const dueAt = Math.max(this.#movedAt, pings.heardAt) + closeTimeoutMs;
-    const leftMs = Math.min(dueAt, this.#until) - now;
+    const leftMs = Math.min(this.#movedAt + closeTimeoutMs, this.#until) - now;
     if (leftMs <= 0) {
       return false;
     }

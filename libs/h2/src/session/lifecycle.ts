@@ -76,8 +76,7 @@ export abstract class Lifecycle {
     this.streams = streams;
     this.writer = writer;
     this.pings = new Pings({ clock, alarms, writer, keepAlive: options.keepAlive });
-    const { pings } = this;
-    this.#farewell = new Farewell({ clock, alarms, limits, transport, writer, pings });
+    this.#farewell = new Farewell({ clock, alarms, limits, transport, writer });
     this.#floods = new FloodGuard(clock, limits.rates, options.conduct);
     this.#alarms = alarms;
     this.#watch = new Watch({
@@ -300,6 +299,9 @@ export abstract class Lifecycle {
 
   #onData(chunk: Uint8Array): void {
     try {
+      if (this.#isOver()) {
+        this.#farewell.heard(chunk.length);
+      }
       this.pings.heard();
       this.onBytes(chunk);
     } catch (error) {

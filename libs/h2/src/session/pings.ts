@@ -63,11 +63,6 @@ export class Pings {
     return this.#roundTripMs;
   }
 
-  /** When something of the peer came last. */
-  get heardAt(): number {
-    return this.#heardAt;
-  }
-
   start(): void {
     if (this.#keepAlive !== undefined) {
       this.#alarms.set('ping', this.#keepAlive.intervalMs);
