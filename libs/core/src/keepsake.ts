@@ -4,7 +4,8 @@
  * V8 forgets the shape of objects with the last of them, and with it all the code that it has compiled for that shape. A proxy without a
  * connection for a moment would compile everything again, at twice the cost for seconds (docs/decisions/0019).
  *
- * Rule: nobody reads what is kept. It is let go with whatever must not outlive its owner: a key, a pod.
+ * Rule: nobody reads what is kept, and it has nothing of what was said: connections, never requests. When a key or a pod leaves, all of
+ * it is let go.
  */
 
 /** Kinds are constants, so the table stays as it is. */

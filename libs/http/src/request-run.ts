@@ -4,7 +4,7 @@
  * Rule: it ends once, by an answer that is whole, an answer that is cut, or a client that is gone. Nothing that a callback
  * throws gets out of here.
  */
-import { keepsake, type MeshError, type RosterMember } from '@ambit/core';
+import type { MeshError, RosterMember } from '@ambit/core';
 import { clientGone, HttpError, toHttpError } from './errors.ts';
 import { errorReply, type Reply } from './local-reply.ts';
 import type { Exchange, ExchangeListener } from './message.ts';
@@ -51,7 +51,6 @@ export class RequestRun implements ExchangeListener, ForwardListener, AbortListe
     counters.requests += 1;
     counters.active += 1;
     this.#tx.worker = this;
-    keepsake('request', this);
     this.#tx.exchange.listen(this);
     this.#pass(0);
   }

@@ -4,7 +4,7 @@
  * Rule: it serves nothing before it was told that its configuration is complete, and serves no destination
  * that is not bound to this waypoint.
  */
-import { abortSignalOf, type Clock, Drain, forgetKeepsakes } from '@ambit/core';
+import { abortSignalOf, type Clock, Drain } from '@ambit/core';
 import {
   type ConnectAnswer,
   type ConnectRequest,
@@ -148,7 +148,6 @@ export class ProxyWorker {
         return;
       case 'certificate':
         this.#certificate.set(message.material);
-        forgetKeepsakes();
         this.#recheckRoots();
         return;
       case 'certificate-unavailable':
