@@ -66,16 +66,17 @@ export function misses(): string {
 By how much is in the tables above. Where the time goes, and what was tried; calls and shares were counted (strace, perf, V8's traces), causes
 are what that suggests:
 
-- **A fixed rate, and P50 there.** A request costs an agent two reads, two writes and three \`epoll_wait\` (one of them because node:tls
-  ends each write in a turn of its own): there is no call to save. A third of the time is the kernel's. The rest is six times
-  what the same request takes under load, spread over many functions of which hardly one has 1 %: each request wakes a thread alone, and
-  finds the processor's caches cold. HAProxy takes three times as much as under load. Tried and kept: what comes alone is written at once.
-- **New connections.** Nothing of it dominates: two sockets of node:net at each end, kernel, objects of a stream. It needs some twenty
-  seconds of connections until V8 has compiled all of it, and a sample has five; a forced collection of an idle agent throws
-  such code away again ([0019](decisions/0019-what-outlives-a-request.md)). In runs without such collections it was 0.3 of HAProxy's,
-  and 0.2 after twenty seconds. Not tried yet: keeping the objects of a last connection, so that their shapes and the code for them stay.
-- **Bytes.** OpenSSL by way of memory BIOs: each byte is encrypted into one buffer, copied out of it and written, and the same on the
-  way in. Tried and kept: reads into pooled memory, writes gathered up to full records. What would help is TLS in the kernel, which node:tls does not have.
+- **A fixed rate, and P50 there.** The \`node:tls relay\` in the table does nothing but read, encrypt and write, and takes as much: what is
+  missed is what Node's sockets and TLS cost when each request wakes a thread alone. The calls of the kernel are the same, call by call
+  (strace): two reads, two writes and three \`epoll_wait\` a request, one of them because node:tls ends each write in a turn of its own.
+  59 % of the time is the kernel's (perf). Even a relay on node:net without TLS took 0.95 [0.95-1.32] of HAProxy's with it, in three rounds.
+  Tried and kept: what comes alone is written at once.
+- **Requests.** Two workers in each agent, generator and server share two cores, and each wake-up finds few requests to gather. With one
+  worker in each agent it was 0.66 [0.62-0.73] of HAProxy's with two threads, in three rounds. Beyond that most of it is the kernel's.
+- **New connections.** Nothing of it dominates: two sockets of node:net at each end, kernel (38 %), objects of a stream. It needs some twenty
+  seconds of connections until V8 has compiled all of it, and a sample has five. What was compiled was lost whenever the last connection
+  had gone; threads keep that one now ([0019](decisions/0019-what-outlives-a-request.md)), which brought it from
+  0.50 [0.48-0.54], in three rounds of the same day, to what the table says.
 - **Memory of an idle connection.** Objects of node:net and its streams for the socket at each end, which an idle connection keeps.
   Tried and kept: no Node stream for a tunnel, buffers only while bytes flow, a handshake's memory given back.
 - **Waypoint.** With mutual TLS on both sides a request is four records, and each costs node:tls a trip between JavaScript and C++;
