@@ -222,11 +222,12 @@ describe('Enforcement', () => {
   });
 });
 
-describe('Enforced, where the waypoint leaves its tunnels to its agent', () => {
-  const BEHIND = { type: 'WaypointReady', reason: 'WaypointBehindAgent', message: 'a proxy' };
-  const says = (key: string): string => {
+describe('Enforced, where no waypoint follows', () => {
+  const says = (key: string, waypointReady: string, ...more: readonly object[]): string => {
+    const ready = { type: 'WaypointReady', reason: waypointReady, message: 'why' };
+    const conditions = [{ type: 'Accepted' }, ready, ...more];
     const outputs = {
-      statuses: new Map([[key, { key, conditions: [{ type: 'Accepted' }, BEHIND], findings: [] }]]),
+      statuses: new Map([[key, { key, conditions, findings: [] }]]),
       scopes: new Map(),
       objects: new Map([[key, {}]]),
     } as unknown as MeshOutputs;
@@ -241,16 +242,41 @@ describe('Enforced, where the waypoint leaves its tunnels to its agent', () => {
     enforcement.note(new Set([key]), NO_CHANGE as unknown as MeshDelta);
     enforcement.evaluate();
     const found = enforcement.conditions.get(key);
-    return `${found?.status} ${found?.reason}`;
+    return `${found?.status} ${found?.reason}: ${found?.message}`;
   };
 
-  it('is said of no route, which nobody follows there', () => {
-    assert.equal(says('HTTPRoute/shop/r'), 'False WaypointBehindAgent');
-    assert.equal(says('VirtualService/shop/r'), 'False WaypointBehindAgent');
+  // All but the first said True once every agent had the route.
+  for (const reason of [
+    'WaypointBehindAgent',
+    'WaypointOptedOut',
+    'WaypointNotFound',
+    'WaypointForeign',
+    'NamespaceForeign',
+    'AttachmentDenied',
+    'UnsupportedTrafficType',
+  ]) {
+    it(`is False of a route, which goes by none: ${reason}`, () => {
+      for (const kind of ['HTTPRoute', 'GRPCRoute', 'TCPRoute']) {
+        assert.equal(says(`${kind}/shop/r`, reason), `False ${reason}: why`, kind);
+      }
+      for (const kind of ['VirtualService', 'DestinationRule']) {
+        assert.equal(says(`${kind}/shop/r`, reason), `False ${reason}: why`, kind);
+      }
+    });
+
+    it(`is True of a policy, which agents keep by refusing: ${reason}`, () => {
+      assert.match(says('AuthorizationPolicy/shop/p', reason), /^True Enforced/);
+    });
+  }
+
+  it('is True of a route whose waypoint is ready, and waits for one that is not', () => {
+    assert.match(says('HTTPRoute/shop/r', 'WaypointReady'), /^True Enforced/);
+    assert.equal(says('HTTPRoute/shop/r', 'WaypointNotReady'), 'Unknown Waiting: why');
   });
 
-  it('is said of a policy, which agents keep by refusing', () => {
-    assert.equal(says('AuthorizationPolicy/shop/p'), 'True Enforced');
+  it('says first that a route is attached to nothing', () => {
+    const said = says('HTTPRoute/shop/r', 'WaypointOptedOut', unattached('Conflicted'));
+    assert.equal(said, 'False NotAttached: not attached: why');
   });
 });
 

@@ -38,10 +38,23 @@ export type EnforcedReason =
   | 'NotEnrolled'
   | 'NotAccepted'
   | 'NotAttached'
-  | 'WaypointBehindAgent'
+  | UnfollowedReason
   | 'NotCaptured'
   | 'NoProxy'
   | UnjudgedReason;
+
+/** Of `WaypointReady`: what a route is for has no waypoint that follows it, or some of it has none. */
+const UNFOLLOWED = [
+  'WaypointOptedOut',
+  'WaypointNotFound',
+  'WaypointForeign',
+  'NamespaceForeign',
+  'AttachmentDenied',
+  'UnsupportedTrafficType',
+  'WaypointBehindAgent',
+] as const;
+
+type UnfollowedReason = (typeof UNFOLLOWED)[number];
 
 export interface EnforcementOptions {
   /** Those of the turn in which it is asked. */
@@ -189,7 +202,7 @@ export class Enforcement {
     return this.#options.uid?.(key) ?? '';
   }
 
-  /** Nothing of what is not accepted. */
+  /** Nothing of what has no `Accepted`. */
   #judge(status: ObjectStatus, evaluation: Evaluation, own: Tally): Condition | undefined {
     const { key, conditions, findings } = status;
     // Every proxy may have it, and none of them stands before what it is about.
@@ -200,11 +213,6 @@ export class Enforcement {
     const open = unjudged(findings);
     if (open !== undefined) return this.#say(key, 'False', open.reason, open.message);
     if (!conditions.some(({ type }) => type === 'Accepted')) return undefined;
-    // Agents have a route too, and whoever should follow it never asks for it.
-    const unserved = conditions.find(({ reason }) => reason === 'WaypointBehindAgent');
-    if (unserved !== undefined && isRouted(key)) {
-      return this.#say(key, 'False', 'WaypointBehindAgent', unserved.message);
-    }
     return this.#conditionOf(status, evaluation, own);
   }
 
@@ -239,7 +247,7 @@ export class Enforcement {
     const { inForce, waiting, waitingNames, refused, refusals } = tally;
     if (refused > 0) return this.#say(key, 'False', 'Refused', some(refusals, refused, '; '));
     // Every proxy may have it, and it is for none of their calls, or an earlier version is what they have.
-    const idle = idleBecause(conditions);
+    const idle = idleBecause(conditions) ?? (isRouted(key) ? unfollowed(conditions) : undefined);
     if (idle !== undefined) return this.#say(key, 'False', idle.reason, idle.message);
     const away = awayOf(evaluation, waypoints);
     const all = inForce + waiting + away.length;
@@ -291,10 +299,13 @@ export class Enforcement {
   }
 }
 
+interface Idle {
+  readonly reason: EnforcedReason;
+  readonly message: string;
+}
+
 /** Why an object holds for nobody, whoever has it: in the words of the condition that says so. */
-function idleBecause(
-  conditions: readonly Condition[],
-): { readonly reason: EnforcedReason; readonly message: string } | undefined {
+function idleBecause(conditions: readonly Condition[]): Idle | undefined {
   const isFalse = (wanted: string) =>
     conditions.find(({ type, status }) => type === wanted && status === 'False');
   const unaccepted = isFalse('Accepted');
@@ -303,6 +314,13 @@ function idleBecause(
   }
   const unattached = isFalse('Attached');
   return unattached && { reason: 'NotAttached', message: `not attached: ${unattached.message}` };
+}
+
+/** Agents have a route too, and whoever should follow it never asks for it, or is not there. */
+function unfollowed(conditions: readonly Condition[]): Idle | undefined {
+  const ready = conditions.find(({ type }) => type === 'WaypointReady');
+  const reason = UNFOLLOWED.find((known) => known === ready?.reason);
+  return ready && reason && { reason, message: ready.message };
 }
 
 /** Of something that proxies should have, and not all do. */

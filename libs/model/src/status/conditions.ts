@@ -80,7 +80,7 @@ export function bindingText(reason: BindingReason, waypoint: string, subject: st
     case 'NotNeeded':
       return `${subject} goes through waypoint ${waypoint}`;
     case 'OptedOut':
-      return `${subject} is labelled to use no waypoint, so nobody can decide for it and callers are refused`;
+      return `${subject} is labelled to use no waypoint, so nobody decides for it by the request: where a policy needs that, callers are refused`;
     case 'WaypointNotFound':
       return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
     case 'WaypointForeign':

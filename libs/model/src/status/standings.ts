@@ -26,8 +26,10 @@ export function deriveStandings(
   derived: Derived,
 ): Collection<readonly WaypointStanding[]> {
   const ofServices = graph.flatMap('service-causes', derived.serviceBindings, (binding, key) => {
+    // Callers in the mesh refuse by themselves what an entry names and no waypoint serves.
+    const isRefused = binding.reason === 'WaypointNotFound' && binding.foreign !== undefined;
     const unguarded = (policy: ObjectKey): boolean =>
-      binding.targeted.includes(policy) && !isClosed(key, policy, derived);
+      binding.targeted.includes(policy) && !isRefused && !isClosed(key, policy, derived);
     const because = [...binding.because, ...binding.following];
     return causeOf(
       `service:${key}`,
@@ -72,13 +74,14 @@ function causeOf(
   const definition = waypoints.get(waypoint);
   const isBound = binding.reason === 'Bound';
   const isBehindAgent = isBound && definition?.behindAgent !== undefined;
+  const isAway = binding.reason === 'WaypointNotFound';
   const reason = isBehindAgent ? 'BehindAgent' : binding.reason;
   const isReady =
     isBound && (readyGateways.get(waypoint) === true || definition?.isUnmanaged === true);
   // What only takes notes closes nothing, so that nobody takes them.
   const isOpen = (key: ObjectKey): boolean =>
     policies.get(key)?.isEnforcing === false || unguarded(key);
-  const open = isBehindAgent ? because.filter(isOpen) : [];
+  const open = isBehindAgent || isAway ? because.filter(isOpen) : [];
   return [[id, { waypoint, reason, subject, isReady, because, open }]];
 }
 

@@ -22,7 +22,7 @@ export interface WaypointStanding {
   readonly reason: string;
   readonly subject: string;
   readonly isReady: boolean;
-  /** The object is a policy that nobody judges by on this way, and no guard refuses callers for it. */
+  /** The object is a policy that nobody judges by on this way, and no guard refuses callers for it: the proxy is behind its agent, or away. */
   readonly isOpen: boolean;
 }
 
@@ -77,6 +77,10 @@ export function targetExists(
   }
 }
 
+export function isOpenBehindAgent({ isOpen, reason }: WaypointStanding): boolean {
+  return isOpen && reason === 'BehindAgent';
+}
+
 /** One condition for what an object needs of waypoints: the worst that is true. */
 export function waypointConditions(
   key: ObjectKey,
@@ -88,11 +92,11 @@ export function waypointConditions(
   // A workload whose services carry it to the waypoint may have no way by its own address.
   const bound = found.filter(({ reason }) => reason === 'Bound');
   const broken =
-    found.find(({ isOpen }) => isOpen) ??
+    found.find(isOpenBehindAgent) ??
     found.find(({ reason }) => reason !== 'Bound' && reason !== 'UnsupportedTrafficType');
   const worst = broken ?? bound.find(({ isReady }) => !isReady) ?? bound[0] ?? found[0];
   if (worst === undefined) return [];
-  const { reason, waypoint, subject, isReady, isOpen } = worst;
+  const { reason, waypoint, subject, isReady } = worst;
   if (reason === 'Bound') {
     return [
       isReady
@@ -113,7 +117,7 @@ export function waypointConditions(
     ];
   }
   const code = BINDING_REASONS[reason as keyof typeof BINDING_REASONS];
-  const text = isOpen
+  const text = isOpenBehindAgent(worst)
     ? openText(waypoint, subject)
     : bindingText(reason as BindingReason, waypoint, subject);
   return [condition('WaypointReady', 'False', code, text, generation)];

@@ -6,10 +6,9 @@ import type {
   PeerAuthentication,
   RequestAuthentication,
 } from '@ambit/api';
-import type { Derived } from '../derive.ts';
 import { BY_KEY, BY_OBJECT, BY_POLICY } from '../derive.ts';
 import { keyOf, objectKey } from '../objects/keys.ts';
-import { targetBucket } from '../objects/sources.ts';
+import { hasSelector, targetBucket } from '../objects/sources.ts';
 import type { Condition } from '../types.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import {
@@ -45,7 +44,7 @@ export function authorizationPolicyStatus(
     unmade.condition ??
       (outside.isAll
         ? notEnrolled(policy, outside.names)
-        : attachedCondition(policy, derived, info?.needsL7 === true)),
+        : attachedCondition(policy, context, info?.needsL7 === true)),
   );
   if (outside.names.length > 0) {
     const message = `nobody decides for ${listKeys(outside.names)}: not in the mesh`;
@@ -59,8 +58,7 @@ export function authorizationPolicyStatus(
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
     findings.push(...openBehindAgent(context.standings(key)));
   }
-  const missing = missingTargets(policy, derived);
-  for (const target of missing) {
+  for (const { target } of missingTargets(policy, context)) {
     findings.push(warning('IST0101', 'spec.targetRefs', `${target} does not exist`));
   }
   if (conditions.some(({ reason }) => reason === 'NoEffect')) {
@@ -139,28 +137,28 @@ function acceptedPolicy(
 
 function attachedCondition(
   policy: AuthorizationPolicy,
-  derived: Derived,
+  context: StatusContext,
   needsL7: boolean,
 ): Condition {
+  const { derived } = context;
   const { generation } = policy.metadata;
   const { spec } = policy;
   if (spec.targetRefs.length > 0) {
-    const missing = missingTargets(policy, derived);
-    return missing.length === spec.targetRefs.length
-      ? condition(
-          'Attached',
-          'False',
-          'TargetNotFound',
-          `not found: ${listKeys(missing)}`,
-          generation,
-        )
-      : condition(
-          'Attached',
-          'True',
-          'AtWaypoint',
-          'decided at the waypoint of its targets',
-          generation,
-        );
+    const missing = missingTargets(policy, context);
+    const names = listKeys(missing.map(({ target }) => target));
+    if (missing.length === spec.targetRefs.length) {
+      const meanwhile = `not found: ${names}; callers of what is labelled with it are refused`;
+      return missing.some(({ isClosed }) => isClosed)
+        ? condition('Attached', 'True', 'AtAgents', meanwhile, generation)
+        : condition('Attached', 'False', 'TargetNotFound', `not found: ${names}`, generation);
+    }
+    return condition(
+      'Attached',
+      'True',
+      'AtWaypoint',
+      'decided at the waypoint of its targets',
+      generation,
+    );
   }
   const isSelecting = Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
   if (isSelecting && !derived.attachments.hasAny(BY_POLICY, keyOf(policy))) {
@@ -189,10 +187,30 @@ function attachedCondition(
       );
 }
 
-function missingTargets(policy: AuthorizationPolicy, derived: Derived): readonly ObjectKey[] {
+interface MissingTarget {
+  readonly target: ObjectKey;
+  /** A waypoint that labels name: all callers of what has them are refused because of the policy. */
+  readonly isClosed: boolean;
+}
+
+/** Nobody wrote a Gateway for a waypoint that is made on demand, and it is there. */
+function missingTargets(
+  policy: AuthorizationPolicy,
+  { derived, standings }: StatusContext,
+): readonly MissingTarget[] {
+  const { namespace } = policy.metadata;
   return policy.spec.targetRefs
-    .filter((ref) => !targetExists(ref, policy.metadata.namespace, derived))
-    .map((ref) => targetBucket(ref, policy.metadata.namespace));
+    .filter((ref) => !targetExists(ref, namespace, derived))
+    .flatMap((ref) => {
+      const waypoint = `${ref.namespace ?? namespace}/${ref.name}`;
+      const ways =
+        ref.kind === 'Gateway'
+          ? standings(keyOf(policy)).filter((way) => way.waypoint === waypoint)
+          : [];
+      const isKept = ways.length > 0 && !ways.some(({ isOpen }) => isOpen);
+      const isMade = isKept && ways.some(({ reason }) => reason === 'Bound');
+      return isMade ? [] : [{ target: targetBucket(ref, namespace), isClosed: isKept }];
+    });
 }
 
 export function peerAuthenticationStatus(
@@ -203,14 +221,14 @@ export function peerAuthenticationStatus(
   const { generation, namespace } = peer.metadata;
   const conditions: Condition[] = [acceptedCondition(peer)];
   const findings: Finding[] = [...uncapturedFindings(peer, uncaptured, options.rootNamespace)];
-  if (peer.spec.selector !== undefined && namespace === options.rootNamespace) {
+  if (hasSelector(peer) && namespace === options.rootNamespace) {
     const message = 'a selector in the root namespace has no effect';
     conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
   }
   const older = sources.peers
     .lookup('namespace-scope', namespace)
     .find((other) => other.metadata.creationTimestampMs < peer.metadata.creationTimestampMs);
-  if (peer.spec.selector === undefined && older !== undefined) {
+  if (!hasSelector(peer) && older !== undefined) {
     const message = `${keyOf(older)} is older and decides for this namespace`;
     conditions.push(condition('Attached', 'False', 'Conflicted', message, generation));
   }

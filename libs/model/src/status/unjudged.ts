@@ -21,7 +21,7 @@ import { foreignWaypoint } from '../waypoint/foreign.ts';
 import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { condition, listKeys, openText, warning } from './conditions.ts';
-import type { WaypointStanding } from './status-context.ts';
+import { isOpenBehindAgent, type WaypointStanding } from './status-context.ts';
 
 /** Codes of the findings, and the reasons that `Enforced` gives for them. */
 export const UNJUDGED = {
@@ -241,7 +241,7 @@ function concernedBy<V>(
 
 /** Of a policy that a proxy behind its agent should judge by, where no guard refuses callers for it. */
 export function openBehindAgent(standings: readonly WaypointStanding[]): readonly Finding[] {
-  const open = standings.find(({ isOpen }) => isOpen);
+  const open = standings.find(isOpenBehindAgent);
   if (open === undefined) return [];
   const fix = `give ${open.subject} a waypoint of this mesh (label ${USE_WAYPOINT}), or let the proxy judge`;
   const text = openText(open.waypoint, open.subject);

@@ -202,6 +202,17 @@ describe('a route of callers elsewhere', () => {
   }
 });
 
+describe('a VirtualService of a Service that is labelled to use no waypoint', () => {
+  it('is not said to refuse callers, who go on', () => {
+    const none = namespace('shop', { 'istio.io/use-waypoint': 'none' });
+    const { outputs } = modelOf(none, REVIEWS, REVIEWS_SERVICE, OWN);
+    const { conditions = [] } = outputs.statuses.get('VirtualService/shop/own') ?? {};
+    const found = conditions.find(({ type }) => type === 'WaypointReady');
+    assert.equal(found?.reason, 'WaypointOptedOut');
+    assert.match(found.message, /where a policy needs that, callers are refused$/);
+  });
+});
+
 describe('a DestinationRule', () => {
   const POOL = { trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } } };
   const rule = (space: string, spec: object = {}) =>

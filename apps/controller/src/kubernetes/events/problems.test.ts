@@ -32,6 +32,19 @@ describe('problemsOf', () => {
       status(POLICY, 'Attached=False NoEffect', 'Enforced=False NotAttached'),
       [],
     ],
+    // These were taken for what selects nothing.
+    ...['NamespaceForeign', 'Conflicted', 'TargetNotFound'].map(
+      (reason): readonly [string, ObjectStatus, readonly string[]] => [
+        `what is attached to nothing: ${reason}`,
+        status(POLICY, `Attached=False ${reason}`, 'Enforced=False NotAttached'),
+        ['NotEnforced'],
+      ],
+    ),
+    [
+      'a route that nobody follows',
+      status('HTTPRoute/a/b', 'Accepted=True Accepted', 'Enforced=False WaypointOptedOut'),
+      ['NotEnforced'],
+    ],
     [
       'a route of parents that are not ours',
       status('HTTPRoute/a/b', 'Accepted=False UnsupportedField', 'Enforced=False NotAccepted'),

@@ -43,7 +43,7 @@ export function problemsOf({ key, conditions, findings }: ObjectStatus): readonl
   const programmed = of('Programmed');
   const isWaypoint = key.startsWith('Gateway/') && accepted?.status === 'True';
   return [
-    ...(enforced !== undefined && enforced.status !== 'True' && !isIdle(enforced)
+    ...(enforced !== undefined && enforced.status !== 'True' && !isIdle(enforced, of('Attached'))
       ? [problem('NotEnforced', `${enforced.reason}: ${enforced.message}`)]
       : []),
     ...(isWaypoint && programmed !== undefined && programmed.status !== 'True'
@@ -53,8 +53,10 @@ export function problemsOf({ key, conditions, findings }: ObjectStatus): readonl
 }
 
 /** Whoever is not enrolled did not ask for it, and what selects nothing may do so tomorrow: its conditions say so. */
-function isIdle({ reason }: Condition): boolean {
-  return ['NotEnrolled', 'NotAccepted', 'NotAttached'].includes(reason);
+function isIdle({ reason }: Condition, attached: Condition | undefined): boolean {
+  return reason === 'NotAttached'
+    ? attached?.reason === 'NoEffect'
+    : ['NotEnrolled', 'NotAccepted'].includes(reason);
 }
 
 export const NOT_CAPTURED: Problem = {
