@@ -137,11 +137,15 @@ describe('HAProxy as a waypoint behind its agent', () => {
     return text;
   };
 
-  it('is programmed by what its class says', () => {
-    const said = conditionsOf(bed.lab, 'Gateway/shop/front').map(
-      ({ type, status }) => `${type}=${status}`,
-    );
-    assert.deepEqual(said, ['Accepted=True', 'Programmed=True']);
+  it('is programmed by what its class says', async () => {
+    const said = (): string =>
+      conditionsOf(bed.lab, 'Gateway/shop/front')
+        .map(({ type, status }) => `${type}=${status}`)
+        .join(' ');
+    // Once its pod is known to be ready, which may be after the pods of others are.
+    await bed.lab.waitFor(() => said() === 'Accepted=True Programmed=True', {
+      what: 'a programmed Gateway',
+    });
   });
 
   it('is told who calls, from where and whereto, and sends on by path', async () => {
