@@ -13,6 +13,9 @@ import { finish, kubectl, type Ran, startKubectl, stopProcess, tryKubectl } from
 import type { Json } from './objects.ts';
 import { type Sniffer, startSniffer } from './sniffer.ts';
 
+const NODES_MS = 90_000;
+const NODES_LOOK_MS = 500;
+
 export const SYSTEM = 'istio-system';
 export const CONTROLLER = 'deployment/ambit-controller';
 export const AGENT = 'daemonset/ambit-node-agent';
@@ -56,7 +59,7 @@ export class MeshCluster implements AsyncDisposable {
   /** Throws, with the logs of the mesh, when it does not come up. */
   static async open(values: Readonly<Record<string, string>> = {}): Promise<MeshCluster> {
     const images = await loadImages();
-    const [first, second] = await schedulableNodes();
+    const [first, second] = await twoNodes();
     assert.ok(
       first !== undefined && second !== undefined,
       'the scenarios need two nodes that take pods',
@@ -278,6 +281,18 @@ interface NodeObject {
 }
 
 /** Their names. A control plane's node takes no pods that do not ask for it; our own taint goes by itself. */
+/** The nodes that take pods, once there are two: one that was lost a moment ago may have to be known again. */
+async function twoNodes(): Promise<readonly string[]> {
+  const until = systemClock.now() + NODES_MS;
+  for (;;) {
+    const names = await schedulableNodes();
+    if (names.length >= 2 || systemClock.now() >= until) {
+      return names;
+    }
+    await systemClock.sleep(NODES_LOOK_MS);
+  }
+}
+
 async function schedulableNodes(): Promise<readonly string[]> {
   const { items } = JSON.parse(await kubectl(['get', 'nodes', '-o', 'json'])) as {
     readonly items: readonly NodeObject[];
