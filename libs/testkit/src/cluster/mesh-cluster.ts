@@ -106,8 +106,15 @@ export class MeshCluster implements AsyncDisposable {
     await kubectl(['apply', '-f', '-'], JSON.stringify(list));
   }
 
-  /** Waits until all pods of the namespace that `selector` selects are ready. */
+  /**
+   * Waits until all pods of the namespace that `selector` selects are ready. `kubectl wait` looks only at pods that are there:
+   * what Deployments and DaemonSets have yet to make is waited for before.
+   */
   async ready(namespace: string, selector = 'app'): Promise<void> {
+    await this.until(`pods of ${namespace} are made`, async () => {
+      const pods = await this.pods(namespace, selector);
+      return pods.length > 0 && (await areMade(namespace));
+    });
     const args = ['-n', namespace, 'wait', 'pod', '-l', selector, '--for=condition=Ready'];
     const { code, stderr } = await tryKubectl([...args, '--timeout=60s']);
     assert.equal(code, 0, `${stderr}${code === 0 ? '' : await this.report(namespace)}`);
@@ -273,6 +280,28 @@ export class MeshCluster implements AsyncDisposable {
   }
 }
 
+interface MakerObject {
+  readonly metadata: { readonly generation?: number };
+  readonly spec: { readonly replicas?: number };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly desiredNumberScheduled?: number;
+    readonly currentNumberScheduled?: number;
+  };
+}
+
+/** Whether each Deployment and DaemonSet of the namespace has as many pods as it asks for. */
+async function areMade(namespace: string): Promise<boolean> {
+  const text = await kubectl(['-n', namespace, 'get', 'deployments,daemonsets', '-o', 'json']);
+  const { items } = JSON.parse(text) as { readonly items: readonly MakerObject[] };
+  return items.every(({ metadata, spec, status }) => {
+    const asked = spec.replicas ?? status?.desiredNumberScheduled ?? 0;
+    const made = status?.replicas ?? status?.currentNumberScheduled ?? 0;
+    return metadata.generation === status?.observedGeneration && made >= asked;
+  });
+}
+
 interface NodeObject {
   readonly metadata: { readonly name: string };
   readonly spec: {
@@ -280,7 +309,6 @@ interface NodeObject {
   };
 }
 
-/** Their names. A control plane's node takes no pods that do not ask for it; our own taint goes by itself. */
 /** The nodes that take pods, once there are two: one that was lost a moment ago may have to be known again. */
 async function twoNodes(): Promise<readonly string[]> {
   const until = systemClock.now() + NODES_MS;
@@ -293,6 +321,7 @@ async function twoNodes(): Promise<readonly string[]> {
   }
 }
 
+/** Their names. A control plane's node takes no pods that do not ask for it; our own taint goes by itself. */
 async function schedulableNodes(): Promise<readonly string[]> {
   const { items } = JSON.parse(await kubectl(['get', 'nodes', '-o', 'json'])) as {
     readonly items: readonly NodeObject[];
