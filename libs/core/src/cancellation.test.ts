@@ -45,6 +45,19 @@ for (const [name, make] of KINDS) {
       );
     });
 
+    it('tells objects too, once, unless they were removed', () => {
+      const { abort, signal } = make();
+      const told: string[] = [];
+      const listeners = ['a', 'b', 'c'].map((one) => ({ handleEvent: () => void told.push(one) }));
+      for (const listener of listeners) {
+        signal.addEventListener('abort', listener, { once: true });
+      }
+      signal.removeEventListener('abort', listeners[1] ?? assert.fail());
+      abort('first');
+      abort('second');
+      assert.deepEqual(told, ['a', 'c']);
+    });
+
     it('leaves out listeners that were removed, or came too late', () => {
       const { abort, signal } = make();
       const told: string[] = [];

@@ -5,21 +5,28 @@
  * connection. Code that only waits asks for a `Cancellation`, which an AbortSignal is too.
  */
 
+/** An object, where one more function for each connection is too much. */
+export type CancellationListener = (() => void) | { handleEvent(): void };
+
 export interface Cancellation {
   readonly aborted: boolean;
   readonly reason: unknown;
   throwIfAborted(): void;
   /** Called at most once, and not at all when it was aborted before. */
-  addEventListener(type: 'abort', listener: () => void, options?: { readonly once: true }): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
+  addEventListener(
+    type: 'abort',
+    listener: CancellationListener,
+    options?: { readonly once: true },
+  ): void;
+  removeEventListener(type: 'abort', listener: CancellationListener): void;
 }
 
 export class Canceller implements Cancellation {
   #isAborted = false;
   #reason: unknown;
   /** Most have one listener at a time. */
-  #listener: (() => void) | undefined;
-  #others: (() => void)[] | undefined;
+  #listener: CancellationListener | undefined;
+  #others: CancellationListener[] | undefined;
 
   get aborted(): boolean {
     return this.#isAborted;
@@ -40,9 +47,11 @@ export class Canceller implements Cancellation {
     const others = this.#others;
     this.#listener = undefined;
     this.#others = undefined;
-    first?.();
+    if (first !== undefined) {
+      call(first);
+    }
     for (const listener of others ?? []) {
-      listener();
+      call(listener);
     }
   }
 
@@ -72,7 +81,7 @@ export class Canceller implements Cancellation {
     }
   }
 
-  addEventListener(_type: 'abort', listener: () => void): void {
+  addEventListener(_type: 'abort', listener: CancellationListener): void {
     if (this.#isAborted) {
       return;
     }
@@ -84,12 +93,20 @@ export class Canceller implements Cancellation {
     }
   }
 
-  removeEventListener(_type: 'abort', listener: () => void): void {
+  removeEventListener(_type: 'abort', listener: CancellationListener): void {
     if (this.#listener === listener) {
       this.#listener = undefined;
     } else if (this.#others !== undefined) {
       this.#others = this.#others.filter((other) => other !== listener);
     }
+  }
+}
+
+function call(listener: CancellationListener): void {
+  if (typeof listener === 'function') {
+    listener();
+  } else {
+    listener.handleEvent();
   }
 }
 

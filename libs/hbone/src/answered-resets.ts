@@ -44,7 +44,7 @@ export class AnsweredResets {
   /** Asked before each reset. True: it is sent later. */
   holds(stream: ClientStream, code: ErrorNumber): boolean {
     // Before the answer the pace is another (`given-up.ts`).
-    if (stream.response === undefined) {
+    if (!stream.isAnswered) {
       return false;
     }
     if (this.#held.size === 0 && this.#bucket.takeIfAny()) {

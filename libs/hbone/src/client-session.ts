@@ -14,7 +14,7 @@ import {
   type ResponseHead,
   type ResponseSink,
 } from '@ambit/h2';
-import { type ByteConn, type Deadlines, isPeerGone } from '@ambit/proxy';
+import { type ByteConn, type Deadline, type Deadlines, isPeerGone } from '@ambit/proxy';
 import { AnsweredResets } from './answered-resets.ts';
 import {
   abortReason,
@@ -181,11 +181,7 @@ export class ClientSession {
       this.#givenUp.expired(stream);
       reject(noAnswer());
     });
-    stream.whenClosed(() => {
-      responseDeadlines.cancel(deadline);
-      this.#givenUp.closed(stream);
-      this.#release();
-    });
+    this.#releaseWhenClosed(stream, deadline);
     const abort = (): void => reject(abortReason(signal));
     signal?.addEventListener('abort', abort, { once: true });
     this.#waiting.add(reject);
@@ -206,6 +202,15 @@ export class ClientSession {
       this.#waiting.delete(reject);
       doubts.cancel(doubt);
     }
+  }
+
+  /** By itself: a function made in `connect` would keep all of that alive as long as the stream. */
+  #releaseWhenClosed(stream: ClientStream, deadline: Deadline): void {
+    stream.whenClosed(() => {
+      this.#options.responseDeadlines.cancel(deadline);
+      this.#givenUp.closed(stream);
+      this.#release();
+    });
   }
 
   #giveUp(stream: ClientStream, why: unknown): void {

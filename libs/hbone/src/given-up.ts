@@ -50,7 +50,7 @@ export class GivenUp {
   /** Nobody waits for it any more. True: it stays open; call `answered`, `expired` and `closed` when that happens. */
   add(stream: ClientStream): boolean {
     const { counters, abandonedMax } = this.#options;
-    if (stream.isClosed || stream.response !== undefined || this.#resets.takeIfAny()) {
+    if (stream.isClosed || stream.isAnswered || this.#resets.takeIfAny()) {
       stream.reset(ERROR.CANCEL);
       return false;
     }

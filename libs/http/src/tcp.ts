@@ -2,7 +2,7 @@
 import { isPolicyRefusal } from '@ambit/hbone';
 import type { PolicyDecision } from '@ambit/model';
 import { explainRefusal, type Verdict } from '@ambit/policy';
-import { type ByteConn, copyBoth } from '@ambit/proxy';
+import { type ByteConn, type CopyResult, copyBoth } from '@ambit/proxy';
 import { type ClusterRef, pickWeighted } from '@ambit/routing';
 import { HttpError, toHttpError } from './errors.ts';
 import type { MeshPlane } from './plane.ts';
@@ -85,7 +85,9 @@ export async function openTcp(
     }
     observer.onConnectionOpened({ ...base, ...(chosen.endpoint && { endpoint: chosen.endpoint }) });
     return async (conn) => {
-      const result = await copyBoth(conn, upstream, { signal: over.signal, clock });
+      const result = await new Promise<CopyResult>((resolve) => {
+        copyBoth(conn, upstream, { onDone: resolve }, { signal: over.signal, clock });
+      });
       const { error } = result;
       const flag =
         error instanceof HttpError ? error.answer.flag : error === undefined ? '-' : 'UC';

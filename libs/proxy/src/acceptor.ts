@@ -30,14 +30,26 @@ export interface AcceptorCounters {
   readonly errors: number;
 }
 
-/** A socket at its place among the live ones. */
+/** A socket at its place among the live ones, and what hears of its end. */
 class Live implements RosterMember {
   rosterSlot = -1;
   readonly socket: Socket;
+  readonly onClose: (live: Live) => void;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, onClose: (live: Live) => void) {
     this.socket = socket;
+    this.onClose = onClose;
   }
+}
+
+/** Where a socket keeps its place, so that all have one listener. */
+const LIVE = Symbol('Live');
+
+type Placed = Socket & { [LIVE]?: Live };
+
+function onLiveClose(this: Placed): void {
+  const live = this[LIVE];
+  live?.onClose(live);
 }
 
 export class Acceptor {
@@ -45,6 +57,10 @@ export class Acceptor {
   readonly #server: Server;
   readonly #live = new Roster<Live>();
   readonly #waiting = new Set<Socket>();
+  readonly #onLiveClose = (live: Live): void => {
+    this.#live.delete(live);
+    this.#next();
+  };
   #accepted = 0;
   #resetAtBound = 0;
   #withoutAddress = 0;
@@ -135,12 +151,11 @@ export class Acceptor {
   }
 
   #run(socket: Socket): void {
-    const live = new Live(socket);
+    const live = new Live(socket, this.#onLiveClose);
     this.#live.add(live);
-    socket.once('close', () => {
-      this.#live.delete(live);
-      this.#next();
-    });
+    const placed: Placed = socket;
+    placed[LIVE] = live;
+    socket.on('close', onLiveClose);
     this.#options.onSocket(socket);
   }
 

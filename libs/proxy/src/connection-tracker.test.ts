@@ -12,7 +12,7 @@ describe('ConnectionTracker', () => {
     const tracker = new ConnectionTracker<string>({ max: 10 });
     const closed: string[] = [];
     for (const name of ['a', 'b', 'c']) {
-      tracker.register({ context: name, close: (reason) => closed.push(`${name} ${reason.code}`) });
+      tracker.register(name, { abort: ({ code }) => closed.push(`${name} ${code}`) });
     }
     const check = (name: string) => (name === 'b' ? DENIED : undefined);
     assert.equal(tracker.reevaluate(check), 1);
@@ -29,22 +29,19 @@ describe('ConnectionTracker', () => {
 
   it('refuses beyond its bound, counts, and takes more when one has gone', () => {
     const tracker = new ConnectionTracker<string>({ max: 1 });
-    const connection = { context: 'a', close: () => undefined };
-    const first = tracker.register(connection);
-    assert.equal(tracker.register({ ...connection }), undefined);
+    const life = { abort: () => undefined };
+    const first = tracker.register('a', life);
+    assert.equal(tracker.register('a', life), undefined);
     assert.equal(tracker.counters.refusedAtBound, 1);
     first?.[Symbol.dispose]();
-    assert.ok(tracker.register({ ...connection }));
+    assert.ok(tracker.register('a', life));
   });
 
   it('may be changed from inside a close', () => {
     const tracker = new ConnectionTracker<string>({ max: 10 });
     const holds = new Map<string, Disposable | undefined>();
     for (const name of ['a', 'b']) {
-      holds.set(
-        name,
-        tracker.register({ context: name, close: () => holds.get('b')?.[Symbol.dispose]() }),
-      );
+      holds.set(name, tracker.register(name, { abort: () => holds.get('b')?.[Symbol.dispose]() }));
     }
     assert.doesNotThrow(() => tracker.reevaluate(() => DENIED));
   });
@@ -52,7 +49,7 @@ describe('ConnectionTracker', () => {
   it('is idle when the last hold is gone, also of those told to close', async () => {
     const tracker = new ConnectionTracker<string>({ max: 10 });
     await tracker.idle();
-    const hold = tracker.register({ context: 'a', close: () => undefined });
+    const hold = tracker.register('a', { abort: () => undefined });
     let isIdle = false;
     const idle = tracker.idle().then(() => {
       isIdle = true;

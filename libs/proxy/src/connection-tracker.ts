@@ -6,10 +6,9 @@
  */
 import { type MeshError, Roster, type RosterMember } from '@ambit/core';
 
-export interface TrackedConnection<Context> {
-  readonly context: Context;
-  /** Called at most once, by `reevaluate` or `closeAll`. */
-  readonly close: (reason: MeshError) => void;
+/** What ends a connection: a `Canceller`. Called at most once, by `reevaluate` or `closeAll`. */
+interface Life {
+  abort(reason: MeshError): void;
 }
 
 export interface TrackerCounters {
@@ -22,17 +21,19 @@ export interface TrackerCounters {
 /** A place among the live ones, or among those that were told to close. */
 class Hold<Context> implements RosterMember, Disposable {
   rosterSlot = -1;
-  readonly connection: TrackedConnection<Context>;
+  readonly context: Context;
+  readonly life: Life;
   /** Counts up. */
   readonly order: number;
   readonly #release: (hold: Hold<Context>) => void;
 
   constructor(
-    connection: TrackedConnection<Context>,
-    order: number,
-    release: (hold: Hold<Context>) => void,
+    context: Context,
+    life: Life,
+    { order, release }: { order: number; release: (hold: Hold<Context>) => void },
   ) {
-    this.connection = connection;
+    this.context = context;
+    this.life = life;
     this.order = order;
     this.#release = release;
   }
@@ -68,13 +69,16 @@ export class ConnectionTracker<Context> {
   }
 
   /** Call before the check. Dispose the hold when the connection is over. Undefined: at the bound. */
-  register(connection: TrackedConnection<Context>): Disposable | undefined {
+  register(context: Context, life: Life): Disposable | undefined {
     if (this.#live.size >= this.#max) {
       this.#refusedAtBound += 1;
       return undefined;
     }
     this.#opened += 1;
-    const hold = new Hold(connection, this.#opened, this.#releaseHold);
+    const hold = new Hold(context, life, {
+      order: this.#opened,
+      release: this.#releaseHold,
+    });
     this.#live.add(hold);
     return hold;
   }
@@ -92,7 +96,7 @@ export class ConnectionTracker<Context> {
   reevaluate(check: (context: Context) => MeshError | undefined): number {
     let closed = 0;
     for (const hold of this.#live.all()) {
-      const reason = check(hold.connection.context);
+      const reason = check(hold.context);
       if (reason !== undefined) {
         closed += 1;
         this.#tell(hold, reason);
@@ -111,7 +115,7 @@ export class ConnectionTracker<Context> {
   #tell(hold: Hold<Context>, reason: MeshError): void {
     if (this.#live.delete(hold)) {
       this.#closing.add(hold);
-      hold.connection.close(reason);
+      hold.life.abort(reason);
     }
   }
 
@@ -127,8 +131,8 @@ export class ConnectionTracker<Context> {
 
   /** For the admin dump, in order of opening. */
   *contexts(): Generator<Context> {
-    for (const { connection } of this.#live.all().sort((a, b) => a.order - b.order)) {
-      yield connection.context;
+    for (const { context } of this.#live.all().sort((a, b) => a.order - b.order)) {
+      yield context;
     }
   }
 }

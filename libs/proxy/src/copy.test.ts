@@ -4,15 +4,16 @@ import { describe, it } from 'node:test';
 import { MeshError } from '@ambit/core';
 import { FakeClock } from '@ambit/core/testing';
 
-import { copyBoth } from './copy.ts';
+import { type CopyObserver, type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
 import { ProxyError } from './errors.ts';
 import { connPair, Recorder } from './testing/index.ts';
 
 /** Client and server at the outer ends of two joined connections. */
-function joined(options: Parameters<typeof copyBoth>[2] = {}) {
+function joined({ onBytes, ...options }: CopyOptions & Pick<CopyObserver, 'onBytes'> = {}) {
   const [client, a] = connPair();
   const [b, server] = connPair();
-  const done = copyBoth(a, b, options);
+  const { promise: done, resolve } = Promise.withResolvers<CopyResult>();
+  copyBoth(a, b, { onDone: resolve, ...(onBytes && { onBytes }) }, options);
   return { client, server, done };
 }
 
@@ -141,7 +142,8 @@ describe('copyBoth', () => {
   it('reports a failure that is no peer going away', async () => {
     const [client, a] = connPair();
     const [b, server] = connPair();
-    const done = copyBoth(a, b);
+    const { promise: done, resolve } = Promise.withResolvers<CopyResult>();
+    copyBoth(a, b, { onDone: resolve });
     Recorder.on(client);
     const s = Recorder.on(server);
     a.destroy(new ProxyError('PROXY_PEER_SILENT', 'timed out', { side: 'downstream' }));

@@ -13,9 +13,15 @@ import { FINISHED } from './finished.ts';
 /** How long the side that is left may take to end after the other vanished. */
 const LINGER_MS = 30_000;
 
+/** An object and not a promise: of every connection one is kept for as long as it lives. */
+export interface CopyObserver {
+  /** Per chunk, before it is written; `fromA` tells the direction. */
+  onBytes?(fromA: boolean, bytes: number): void;
+  /** Once, when both are closed. */
+  onDone(result: CopyResult): void;
+}
+
 export interface CopyOptions {
-  /** Called per chunk, before it is written; `fromA` tells the direction. */
-  readonly onBytes?: (fromA: boolean, bytes: number) => void;
   /** Aborting destroys both sides with the signal's reason. */
   readonly signal?: Cancellation;
   readonly clock?: Clock;
@@ -53,7 +59,7 @@ class Half implements ByteSink {
       return;
     }
     this.bytes += chunk.length;
-    this.#copy.onBytes?.(this.#isA, chunk.length);
+    this.#copy.observer.onBytes?.(this.#isA, chunk.length);
     if (!writeBorrowed(this.other.conn, chunk)) {
       this.conn.pause();
     }
@@ -76,18 +82,16 @@ class Half implements ByteSink {
 }
 
 class Copy {
-  readonly onBytes: CopyOptions['onBytes'];
-  readonly done = Promise.withResolvers<CopyResult>();
+  readonly observer: CopyObserver;
   readonly #a: Half;
   readonly #b: Half;
   readonly #options: CopyOptions;
   #linger: AbortController | undefined;
-  readonly #onAbort = (): void => this.#abort();
   #first: Half | undefined;
   #aborted: MeshError | undefined;
 
-  constructor(a: ByteConn, b: ByteConn, options: CopyOptions) {
-    this.onBytes = options.onBytes;
+  constructor(a: ByteConn, b: ByteConn, observer: CopyObserver, options: CopyOptions) {
+    this.observer = observer;
     this.#options = options;
     this.#a = new Half(this, a, true);
     this.#b = new Half(this, b, false);
@@ -100,9 +104,9 @@ class Copy {
     this.#b.conn.start(this.#b);
     const { signal } = this.#options;
     if (signal?.aborted) {
-      this.#abort();
+      this.handleEvent();
     } else {
-      signal?.addEventListener('abort', this.#onAbort, { once: true });
+      signal?.addEventListener('abort', this, { once: true });
     }
   }
 
@@ -122,7 +126,7 @@ class Copy {
     half.other.conn.end();
     half.other.conn.resume();
     if (!half.hasEnded || !half.other.hasEnded) {
-      this.#lingerOn(half.other).catch((error: unknown) => this.done.reject(error));
+      this.#lingerOn(half.other).catch(() => this.cut(half.other));
     }
   }
 
@@ -138,7 +142,8 @@ class Copy {
     this.cut(half);
   }
 
-  #abort(): void {
+  /** The signal was aborted. */
+  handleEvent(): void {
     const reason: unknown = this.#options.signal?.reason;
     this.#aborted =
       reason instanceof MeshError
@@ -149,11 +154,11 @@ class Copy {
   }
 
   #finish(): void {
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#options.signal?.removeEventListener('abort', this);
     this.#linger?.abort(FINISHED);
     const counts = { bytesFromA: this.#a.bytes, bytesFromB: this.#b.bytes };
     if (this.#aborted !== undefined) {
-      this.done.resolve({ ...counts, end: 'aborted', error: this.#aborted });
+      this.observer.onDone({ ...counts, end: 'aborted', error: this.#aborted });
       return;
     }
     // The side that went first is the cause; what the other then reports is its consequence.
@@ -163,17 +168,20 @@ class Copy {
         error instanceof MeshError
           ? error
           : new ProxyError('PROXY_IO', error.message, { side: 'local', cause: error });
-      this.done.resolve({ ...counts, end: 'failed', error: failure });
+      this.observer.onDone({ ...counts, end: 'failed', error: failure });
       return;
     }
     const finished = error === undefined && this.#a.hasEnded && this.#b.hasEnded;
-    this.done.resolve({ ...counts, end: finished ? 'finished' : 'gone' });
+    this.observer.onDone({ ...counts, end: finished ? 'finished' : 'gone' });
   }
 }
 
-/** Starts both and copies until both are closed. Never rejects for what a peer did. */
-export function copyBoth(a: ByteConn, b: ByteConn, options: CopyOptions = {}): Promise<CopyResult> {
-  const copy = new Copy(a, b, options);
-  copy.start();
-  return copy.done.promise;
+/** Starts both and copies until both are closed. `observer` must not throw. */
+export function copyBoth(
+  a: ByteConn,
+  b: ByteConn,
+  observer: CopyObserver,
+  options: CopyOptions = {},
+): void {
+  new Copy(a, b, observer, options).start();
 }

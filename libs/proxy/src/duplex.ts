@@ -5,7 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 
-import type { ErrorSide } from '@ambit/core';
+import type { ErrorSide, MeshError } from '@ambit/core';
 import { type ByteConn, writeBorrowed } from './conn.ts';
 import { fromIoError } from './errors.ts';
 import { type ConnAddresses, StreamConn } from './stream-conn.ts';
@@ -93,8 +93,11 @@ export function connFromDuplex(
   options: ConnAddresses & { readonly side: ErrorSide },
 ): ByteConn {
   stream.allowHalfOpen = true;
-  return new StreamConn(stream, {
-    ...options,
-    destroy: (reason) => stream.destroy(reason),
-  });
+  return new DuplexConn(stream, options, options);
+}
+
+class DuplexConn extends StreamConn {
+  protected override destroyStream(reason: MeshError | undefined): void {
+    this.stream.destroy(reason);
+  }
 }

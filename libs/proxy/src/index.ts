@@ -2,12 +2,8 @@
 export { Acceptor, type AcceptorCounters, type AcceptorOptions, limitError } from './acceptor.ts';
 export { canonicalAddress, formatAddress } from './address.ts';
 export { type ByteConn, type ByteSink, writeAll, writeBorrowed } from './conn.ts';
-export {
-  ConnectionTracker,
-  type TrackedConnection,
-  type TrackerCounters,
-} from './connection-tracker.ts';
-export { type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
+export { ConnectionTracker, type TrackerCounters } from './connection-tracker.ts';
+export { type CopyObserver, type CopyOptions, type CopyResult, copyBoth } from './copy.ts';
 export { type Deadline, Deadlines } from './deadlines.ts';
 export { connFromDuplex, duplexFromConn } from './duplex.ts';
 export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';

@@ -21,22 +21,24 @@ const slabs = new SlabPool({ slabBytes: SLAB_BYTES, idleMax: 64 });
 
 export class Outbox {
   readonly #stream: Writable;
-  #slabs: Slab[] = [];
+  /** What waits to be written; undefined: nothing. */
+  #slabs: Slab[] | undefined;
   #waiting = 0;
   #writtenAt = Number.NEGATIVE_INFINITY;
   #isScheduled = false;
   /** Writes of ours that the stream is at. */
   #underWay = 0;
-  readonly #turn = (): void => {
-    this.#isScheduled = false;
-    // While the peer takes nothing, bytes that trickle in fill one slab and not one each.
-    if (this.#underWay === 0 || this.#waiting >= SLAB_BYTES) {
-      this.flush();
-    }
-  };
 
   constructor(stream: Writable) {
     this.#stream = stream;
+  }
+
+  static #onTurn(outbox: Outbox): void {
+    outbox.#isScheduled = false;
+    // While the peer takes nothing, bytes that trickle in fill one slab and not one each.
+    if (outbox.#underWay === 0 || outbox.#waiting >= SLAB_BYTES) {
+      outbox.flush();
+    }
   }
 
   /** The chunk may change after the call. False: wait for the stream's `drain`. */
@@ -57,7 +59,7 @@ export class Outbox {
     }
     if (!this.#isScheduled) {
       this.#isScheduled = true;
-      setImmediate(this.#turn);
+      setImmediate(Outbox.#onTurn, this);
     }
     // The stream says `drain` from its own, lower mark on, so no wait is missed.
     return this.#waiting + this.#stream.writableLength < WAITING_BYTES_MAX;
@@ -66,10 +68,10 @@ export class Outbox {
   /** Writes what waits now. */
   flush(): void {
     const waiting = this.#slabs;
-    if (waiting.length === 0) {
+    if (waiting === undefined) {
       return;
     }
-    this.#slabs = [];
+    this.#slabs = undefined;
     this.#waiting = 0;
     this.#underWay += waiting.length;
     this.#stream.cork();
@@ -87,12 +89,14 @@ export class Outbox {
 
   #keep(chunk: Uint8Array): void {
     this.#waiting += chunk.length;
+    this.#slabs ??= [];
+    const waiting = this.#slabs;
     let left = chunk;
     while (left.length > 0) {
-      let slab = this.#slabs.at(-1);
+      let slab = waiting.at(-1);
       if (slab === undefined || slab.room === 0) {
         slab = slabs.lend();
-        this.#slabs.push(slab);
+        waiting.push(slab);
       }
       left = left.subarray(slab.append(left));
     }

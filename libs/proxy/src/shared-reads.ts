@@ -27,11 +27,27 @@ interface Fields {
 
 let known: Fields | undefined;
 
+export interface SharedReader {
+  /** The bytes are lent: they are there during the call. */
+  onRead(bytes: Uint8Array): void;
+}
+
+/** Where a stream keeps its reader, so that all of them call one function. */
+const READER = Symbol('SharedReader');
+
+/** Node calls it as a method of the stream, with the length of what is in `memory`. */
+function onSharedRead(this: { readonly [READER]?: SharedReader }, length: number): boolean {
+  if (memory !== undefined) {
+    this[READER]?.onRead(memory.subarray(0, length));
+  }
+  return true;
+}
+
 /**
- * Calls `onRead` for everything that the socket reads from now on. What it has read before is in its own buffer
+ * Calls `reader` for everything that the socket reads from now on. What it has read before is in its own buffer
  * still. False: the stream is none that can do it, and nothing was changed.
  */
-export function readShared(stream: Duplex, onRead: (bytes: Uint8Array) => void): boolean {
+export function readShared(stream: Duplex, reader: SharedReader): boolean {
   const handle: unknown = Reflect.get(stream, '_handle');
   const fields = fieldsOf(stream);
   if (fields === undefined || typeof handle !== 'object' || handle === null) {
@@ -43,14 +59,11 @@ export function readShared(stream: Duplex, onRead: (bytes: Uint8Array) => void):
   }
   keepsake(stream instanceof TLSSocket ? 'TLS handle' : 'TCP handle', handle);
   memory ??= Buffer.allocUnsafeSlow(READ_BYTES);
-  const shared = memory;
-  Reflect.set(stream, fields.buffer, shared);
+  Reflect.set(stream, READER, reader);
+  Reflect.set(stream, fields.buffer, memory);
   Reflect.set(stream, fields.next, null);
-  Reflect.set(stream, fields.callback, (length: number): boolean => {
-    onRead(shared.subarray(0, length));
-    return true;
-  });
-  Reflect.apply(useUserBuffer, handle, [shared]);
+  Reflect.set(stream, fields.callback, onSharedRead);
+  Reflect.apply(useUserBuffer, handle, [memory]);
   return true;
 }
 

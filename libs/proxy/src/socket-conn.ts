@@ -7,25 +7,22 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-import type { ErrorSide, MeshError } from '@ambit/core';
+import type { MeshError } from '@ambit/core';
 import { canonicalAddress } from './address.ts';
 import { resetSocket } from './reset-socket.ts';
-import { StreamConn } from './stream-conn.ts';
+import { type ConnAddresses, StreamConn, type StreamConnOptions } from './stream-conn.ts';
 
 /** Keepalive of the reference agent. */
 const KEEPALIVE_IDLE_MS = 180_000;
 const KEEPALIVE_INTERVAL_MS = 180_000;
 const KEEPALIVE_PROBES = 9;
 
-export interface SocketConnOptions {
-  readonly side: ErrorSide;
+export interface SocketConnOptions extends StreamConnOptions {
   /** TCP keepalive 180 s / 180 s / 9; not on 15008, where HTTP/2 PING does it. Default true. */
   readonly keepAlive?: boolean;
-  /** What an error of the socket means; default: `fromIoError`. */
-  readonly toError?: (error: unknown) => MeshError;
 }
 
-function addressesOf(socket: Socket) {
+function addressesOf(socket: Socket): ConnAddresses {
   return {
     remoteAddress: canonicalAddress(socket.remoteAddress),
     remotePort: socket.remotePort ?? 0,
@@ -43,26 +40,25 @@ function prepare(socket: Socket, keepAlive: boolean): void {
 }
 
 /** Takes over a connected socket that nobody reads yet. */
-export class SocketConn extends StreamConn {
+export class SocketConn extends StreamConn<Socket> {
   constructor(socket: Socket, options: SocketConnOptions) {
     prepare(socket, options.keepAlive ?? true);
-    super(socket, {
-      ...addressesOf(socket),
-      side: options.side,
-      ...(options.toError && { toError: options.toError }),
-      destroy: (reason) => (reason === undefined ? socket.destroy() : resetSocket(socket)),
-    });
+    super(socket, addressesOf(socket), options);
+  }
+
+  protected override destroyStream(reason: MeshError | undefined): void {
+    if (reason === undefined) {
+      this.stream.destroy();
+    } else {
+      resetSocket(this.stream);
+    }
   }
 }
 
 /** Takes over a TLS socket after its handshake. `end` sends close_notify and FIN. */
-export class TlsConn extends StreamConn {
+export class TlsConn extends StreamConn<TLSSocket> {
   constructor(socket: TLSSocket, options: SocketConnOptions) {
     prepare(socket, options.keepAlive ?? true);
-    super(socket, {
-      ...addressesOf(socket),
-      side: options.side,
-      ...(options.toError && { toError: options.toError }),
-    });
+    super(socket, addressesOf(socket), options);
   }
 }

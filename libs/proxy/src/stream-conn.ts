@@ -11,7 +11,7 @@ import type { ErrorSide, MeshError } from '@ambit/core';
 import type { ByteConn, ByteSink } from './conn.ts';
 import { fromIoError } from './errors.ts';
 import { Outbox } from './outbox.ts';
-import { readShared } from './shared-reads.ts';
+import { readShared, type SharedReader } from './shared-reads.ts';
 import { writeQueueOf } from './write-queue.ts';
 
 export interface ConnAddresses {
@@ -21,24 +21,26 @@ export interface ConnAddresses {
   readonly localPort: number;
 }
 
-export interface StreamConnOptions extends ConnAddresses {
+export interface StreamConnOptions {
   /** Who is at the other end; errors of the stream carry it. */
   readonly side: ErrorSide;
-  /** How to end at once; `reason` asks for an RST where there is one. Default `stream.destroy()`. */
-  readonly destroy?: (reason: MeshError | undefined) => void;
   /** Default: `fromIoError`. */
-  readonly toError?: (error: unknown) => MeshError;
-  /** What a close without an error event means; default: nothing. */
-  readonly closeReason?: () => MeshError | undefined;
+  readonly toError?: ((error: unknown) => MeshError) | undefined;
 }
 
-export class StreamConn implements ByteConn {
+/** Where a stream keeps its connection: listeners are the same functions for all streams, as closures would cost each its own. */
+const CONN = Symbol('StreamConn');
+
+type Owned = Duplex & { [CONN]?: StreamConn };
+
+export class StreamConn<Stream extends Duplex = Duplex> implements ByteConn, SharedReader {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  readonly #stream: Duplex;
-  readonly #options: StreamConnOptions;
+  protected readonly stream: Stream;
+  readonly #side: ErrorSide;
+  readonly #toErrorOf: StreamConnOptions['toError'];
   #sink: ByteSink | undefined;
   #error: MeshError | undefined;
   #paused = false;
@@ -47,31 +49,69 @@ export class StreamConn implements ByteConn {
   #closed = false;
   #endDelivered = false;
   #closeDelivered = false;
-  /** What came before `start`, or while nobody wanted it. */
-  #held: Uint8Array[] = [];
+  /** What came before `start`, or while nobody wanted it; undefined: nothing. */
+  #held: Uint8Array[] | undefined;
   /** The sink has a chunk, and what comes meanwhile is held: it may pause and resume within. */
   #isDelivering = false;
   #outbox: Outbox | undefined;
 
-  constructor(stream: Duplex, options: StreamConnOptions) {
-    this.#stream = stream;
-    this.#options = options;
-    this.remoteAddress = options.remoteAddress;
-    this.remotePort = options.remotePort;
-    this.localAddress = options.localAddress;
-    this.localPort = options.localPort;
-    stream.on('error', (error) => {
-      this.#error ??= this.#toError(error);
-    });
-    stream.once('end', () => this.#onEnd());
+  /** Takes the stream over; it can be taken once. */
+  constructor(stream: Stream, addresses: ConnAddresses, { side, toError }: StreamConnOptions) {
+    const owned: Owned = stream;
+    if (owned[CONN] !== undefined) {
+      throw new Error('the stream has a connection already');
+    }
+    owned[CONN] = this;
+    this.stream = stream;
+    this.#side = side;
+    this.#toErrorOf = toError;
+    this.remoteAddress = addresses.remoteAddress;
+    this.remotePort = addresses.remotePort;
+    this.localAddress = addresses.localAddress;
+    this.localPort = addresses.localPort;
+    stream.on('error', StreamConn.#listeners.error);
+    stream.on('end', StreamConn.#listeners.end);
     if (stream.closed || stream.destroyed) {
       const { errored } = stream;
       this.#error = errored === null ? undefined : this.#toError(errored);
       this.#onClose();
     } else {
-      stream.once('close', () => this.#onClose());
+      stream.on('close', StreamConn.#listeners.close);
     }
   }
+
+  static readonly #listeners = {
+    error(this: Owned, error: unknown): void {
+      const conn = this[CONN];
+      if (conn !== undefined) {
+        conn.#error ??= conn.#toError(error);
+      }
+    },
+    end(this: Owned): void {
+      const conn = this[CONN];
+      if (conn !== undefined) {
+        conn.#onEnd();
+      }
+    },
+    close(this: Owned): void {
+      const conn = this[CONN];
+      if (conn !== undefined) {
+        conn.#onClose();
+      }
+    },
+    drain(this: Owned): void {
+      const conn = this[CONN];
+      if (conn !== undefined && !conn.#destroyed) {
+        conn.#sink?.onDrain();
+      }
+    },
+    data(this: Owned, chunk: Uint8Array): void {
+      const conn = this[CONN];
+      if (conn !== undefined && !conn.#destroyed) {
+        conn.#sink?.onData(chunk);
+      }
+    },
+  };
 
   start(sink: ByteSink): void {
     if (this.#sink !== undefined) {
@@ -82,34 +122,22 @@ export class StreamConn implements ByteConn {
       queueMicrotask(() => this.#deliverClose());
       return;
     }
-    this.#stream.on('drain', () => this.#destroyed || sink.onDrain());
-    if (this.#stream.readableEnded) {
+    this.stream.on('drain', StreamConn.#listeners.drain);
+    if (this.stream.readableEnded) {
       queueMicrotask(() => this.#onEnd());
     } else {
-      this.#read(sink);
+      this.#read();
     }
   }
 
-  #read(sink: ByteSink): void {
-    const stream = this.#stream;
+  #read(): void {
+    const { stream } = this;
     const before = readAll(stream);
-    const onRead = (bytes: Uint8Array): void => {
-      if (this.#destroyed) {
-        return;
-      }
-      if (this.#paused || this.#held.length > 0 || this.#isDelivering) {
-        // Records of TLS that were decrypted when `pause` was called still come.
-        this.#held.push(Buffer.from(bytes));
-      } else {
-        sink.onData(sink.borrows === true ? bytes : Buffer.from(bytes));
-      }
-    };
-    const isShared = readShared(stream, onRead);
-    if (!isShared) {
-      stream.on('data', (chunk: Uint8Array) => this.#destroyed || sink.onData(chunk));
+    if (!readShared(stream, this)) {
+      stream.on('data', StreamConn.#listeners.data);
     }
     if (before.length > 0) {
-      this.#held.push(...before);
+      this.#held = this.#held === undefined ? before : [...this.#held, ...before];
       process.nextTick(() => this.#deliverHeld());
     }
     if (this.#paused) {
@@ -119,14 +147,32 @@ export class StreamConn implements ByteConn {
     }
   }
 
+  /** For `readShared`. */
+  onRead(bytes: Uint8Array): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.#destroyed) {
+      return;
+    }
+    if (this.#paused || this.#held !== undefined || this.#isDelivering) {
+      // Records of TLS that were decrypted when `pause` was called still come.
+      this.#held ??= [];
+      this.#held.push(Buffer.from(bytes));
+    } else {
+      sink.onData(sink.borrows === true ? bytes : Buffer.from(bytes));
+    }
+  }
+
   #deliverHeld(): void {
     if (this.#isDelivering) {
       return;
     }
     this.#isDelivering = true;
     try {
-      while (this.#held.length > 0 && !this.#paused && !this.#destroyed) {
+      while (this.#held !== undefined && !this.#paused && !this.#destroyed) {
         const chunk = this.#held.shift();
+        if (this.#held.length === 0) {
+          this.#held = undefined;
+        }
         if (chunk !== undefined) {
           this.#sink?.onData(chunk);
         }
@@ -134,7 +180,7 @@ export class StreamConn implements ByteConn {
     } finally {
       this.#isDelivering = false;
     }
-    if (this.#held.length === 0 && this.#stream.readableEnded) {
+    if (this.#held === undefined && this.stream.readableEnded) {
       this.#onEnd();
     }
     if (this.#closed) {
@@ -147,21 +193,21 @@ export class StreamConn implements ByteConn {
       return true;
     }
     this.#outbox?.flush();
-    return this.#stream.write(chunk);
+    return this.stream.write(chunk);
   }
 
   writeBorrowed(chunk: Uint8Array): boolean {
     if (!this.#takes()) {
       return true;
     }
-    this.#outbox ??= new Outbox(this.#stream);
+    this.#outbox ??= new Outbox(this.stream);
     return this.#outbox.write(chunk);
   }
 
   writeTracked(chunk: Uint8Array, onTaken: (error?: Error | null) => void): void {
     if (this.#takes()) {
       this.#outbox?.flush();
-      this.#stream.write(chunk, onTaken);
+      this.stream.write(chunk, onTaken);
     } else {
       process.nextTick(onTaken);
     }
@@ -169,11 +215,11 @@ export class StreamConn implements ByteConn {
 
   /** What the outbox still holds is not counted; `end` empties it. */
   get pendingBytes(): number {
-    return writeQueueOf(this.#stream);
+    return writeQueueOf(this.stream);
   }
 
   #takes(): boolean {
-    return !this.#ended && !this.#destroyed && this.#stream.writable;
+    return !this.#ended && !this.#destroyed && this.stream.writable;
   }
 
   /** One call of the kernel for a socket; full records for TLS. */
@@ -187,11 +233,11 @@ export class StreamConn implements ByteConn {
     }
     this.#outbox?.flush();
     let takesMore = true;
-    this.#stream.cork();
+    this.stream.cork();
     for (const chunk of chunks) {
-      takesMore = this.#stream.write(chunk);
+      takesMore = this.stream.write(chunk);
     }
-    this.#stream.uncork();
+    this.stream.uncork();
     return takesMore;
   }
 
@@ -201,21 +247,21 @@ export class StreamConn implements ByteConn {
     }
     this.#outbox?.flush();
     this.#ended = true;
-    this.#stream.end();
+    this.stream.end();
   }
 
   pause(): void {
     this.#paused = true;
     if (this.#sink !== undefined) {
-      this.#stream.pause();
+      this.stream.pause();
     }
   }
 
   resume(): void {
     this.#paused = false;
     if (this.#sink !== undefined) {
-      this.#stream.resume();
-      if (this.#held.length > 0) {
+      this.stream.resume();
+      if (this.#held !== undefined) {
         this.#deliverHeld();
       }
     }
@@ -223,7 +269,7 @@ export class StreamConn implements ByteConn {
 
   destroy(reason?: MeshError): void {
     if (this.#closed && !this.#closeDelivered) {
-      this.#held = [];
+      this.#held = undefined;
       this.#deliverClose();
     }
     if (this.#destroyed || this.#closed) {
@@ -231,20 +277,21 @@ export class StreamConn implements ByteConn {
     }
     this.#destroyed = true;
     this.#error = reason;
-    if (this.#options.destroy === undefined) {
-      this.#stream.destroy();
-    } else {
-      this.#options.destroy(reason);
-    }
+    this.destroyStream(reason);
+  }
+
+  /** How the stream ends at once; `reason` asks for an RST where there is one. */
+  protected destroyStream(_reason: MeshError | undefined): void {
+    this.stream.destroy();
   }
 
   #toError(error: unknown): MeshError {
-    return this.#options.toError?.(error) ?? fromIoError(error, this.#options.side);
+    return this.#toErrorOf?.(error) ?? fromIoError(error, this.#side);
   }
 
   /** A socket without data reports its end although nobody reads: it is held until `start`. */
   #onEnd(): void {
-    const isRead = this.#held.length === 0;
+    const isRead = this.#held === undefined;
     if (this.#sink !== undefined && isRead && !this.#destroyed && !this.#endDelivered) {
       this.#endDelivered = true;
       this.#sink.onEnd();
@@ -253,21 +300,18 @@ export class StreamConn implements ByteConn {
 
   #onClose(): void {
     this.#closed = true;
-    if (!this.#destroyed) {
-      this.#error ??= this.#options.closeReason?.();
-    }
     this.#deliverClose();
   }
 
   #deliverClose(): void {
-    const isOwed = this.#held.length > 0 && this.#error === undefined && !this.#destroyed;
+    const isOwed = this.#held !== undefined && this.#error === undefined && !this.#destroyed;
     if (isOwed) {
       // Both sides ended in order while nobody read.
       return;
     }
     if (this.#sink !== undefined && !this.#closeDelivered) {
       this.#closeDelivered = true;
-      this.#held = [];
+      this.#held = undefined;
       this.#sink.onClose(this.#error);
     }
   }

@@ -10,6 +10,8 @@ import { type Cancellation, Canceller, type Clock, keepsake, MeshError } from '@
 import type { Workload } from '@ambit/model';
 import {
   type ByteConn,
+  type CopyObserver,
+  type CopyResult,
   copyBoth,
   formatAddress,
   fromIoError,
@@ -95,7 +97,7 @@ async function serve<T extends Tracked>(
     const tracked = await way.track(carried);
     keepsake(way.direction, [carried, tracked]);
     const tracker = context[way.direction];
-    entry = tracker.register({ context: tracked, close: (reason) => life.abort(reason) });
+    entry = tracker.register(tracked, life);
     if (entry === undefined) {
       throw limitError(`${way.direction} connections of this pod`, tracker.counters.live);
     }
@@ -121,13 +123,30 @@ export function copy(
 ): void {
   const { life, record, entry, clock } = connection;
   keepsake('copied', [a, b, connection]);
-  copyBoth(a, b, { signal: life, ...(record && { onBytes: record.onBytes }), clock })
-    .then(
-      (result) => record?.finish(result.error),
-      (error: unknown) => record?.finish(fromIoError(error, 'local')),
-    )
-    .finally(() => entry[Symbol.dispose]())
-    .catch(() => undefined);
+  copyBoth(a, b, new Flow(record, entry), { signal: life, clock });
+}
+
+/** Bytes on their way: they are counted, and their end is the end of the connection's record and of its place. */
+class Flow implements CopyObserver {
+  readonly #record: ConnectionRecord | undefined;
+  readonly #entry: Disposable;
+
+  constructor(record: ConnectionRecord | undefined, entry: Disposable) {
+    this.#record = record;
+    this.#entry = entry;
+  }
+
+  onBytes(isRequest: boolean, bytes: number): void {
+    this.#record?.onBytes(isRequest, bytes);
+  }
+
+  onDone({ error }: CopyResult): void {
+    try {
+      this.#record?.finish(error);
+    } finally {
+      this.#entry[Symbol.dispose]();
+    }
+  }
 }
 
 function fail(

@@ -67,7 +67,7 @@ export class ConnectionRecord {
   }
 
   /** Per chunk; `isRequest`: from the client to the server. */
-  readonly onBytes = (isRequest: boolean, bytes: number): void => {
+  onBytes(isRequest: boolean, bytes: number): void {
     if (isRequest) {
       this.#received += bytes;
       this.#series.received += bytes;
@@ -75,7 +75,7 @@ export class ConnectionRecord {
       this.#sent += bytes;
       this.#series.sent += bytes;
     }
-  };
+  }
 
   /** Idempotent; the first outcome is the one reported. */
   finish(error?: MeshError, refusal: Refusal = {}): void {

@@ -23,7 +23,7 @@ import { baggageHeader } from './baggage-of.ts';
 import { clientGone, copy } from './carry.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
-import type { PodContext } from './pod-context.ts';
+import type { ConnectionRow, PodContext } from './pod-context.ts';
 import { type ProxiedConnection, proxyHeader } from './proxy-protocol.ts';
 import { dialApplication, serviceOf } from './to-application.ts';
 
@@ -121,18 +121,13 @@ export class InboundHbone {
         peer: request.peer,
       },
     };
-    const entry = this.#context.inbound.register({
-      context: {
-        inbound,
-        row: {
-          src: source,
-          originalDst: request.authority,
-          actualDst: request.authority,
-          protocol: 'HBONE',
-        },
-      },
-      close: (reason) => life.abort(reason),
-    });
+    const row: ConnectionRow = {
+      src: source,
+      originalDst: request.authority,
+      actualDst: request.authority,
+      protocol: 'HBONE',
+    };
+    const entry = this.#context.inbound.register({ inbound, row }, life);
     if (entry === undefined) {
       return this.#early(request, 503, new WorkerError('WORKER_LIMIT', 'too many connections'));
     }

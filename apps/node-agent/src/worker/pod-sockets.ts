@@ -139,8 +139,13 @@ export async function connected(
   } finally {
     dial.signal.removeEventListener('abort', onAbort);
     deadlines.cancel(deadline);
+    // The wait is over, and nothing of it is kept; until somebody owns the socket, an RST must not end the process.
+    socket.on('error', ignoreUntilOwned);
+    socket.off('error', done.reject);
   }
 }
+
+function ignoreUntilOwned(): void {}
 
 function timedOut({ address, port }: PodDial): WorkerError {
   return new WorkerError(

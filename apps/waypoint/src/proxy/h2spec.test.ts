@@ -98,7 +98,10 @@ describe('h2spec', () => {
     ]);
     const result = await specify(async (plain) => {
       const near = new SocketConn(plain, { side: 'downstream' });
-      await copyBoth(near, await rig.tunnel(client));
+      const far = await rig.tunnel(client);
+      await new Promise((resolve) => {
+        copyBoth(near, far, { onDone: resolve });
+      });
     });
     assert.deepEqual(result, { passed: CASES, skipped: 0, failed: 0, report: '' });
   });

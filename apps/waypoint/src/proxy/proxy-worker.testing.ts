@@ -88,7 +88,9 @@ export async function startRig(
         serve: (conn) => {
           const socket = connect(connectRequest.target.port, '127.0.0.1');
           socket.once('connect', () => {
-            copyBoth(conn, new SocketConn(socket, { side: 'upstream' })).catch(() => undefined);
+            copyBoth(conn, new SocketConn(socket, { side: 'upstream' }), {
+              onDone: () => undefined,
+            });
           });
         },
       };

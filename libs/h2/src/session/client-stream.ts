@@ -18,7 +18,9 @@ export interface ResponseSink {
 export class ClientStream extends Stream {
   readonly #method: string;
   #sink: ResponseSink | undefined;
-  #response: ResponseHead | undefined;
+  #isAnswered = false;
+  /** §8.5: of a CONNECT that was accepted. */
+  #isTunnel = false;
 
   constructor(options: StreamOptions, method: string, sink: ResponseSink) {
     super(options);
@@ -26,15 +28,15 @@ export class ClientStream extends Stream {
     this.#sink = sink;
   }
 
-  /** The final one; undefined until it came. */
-  get response(): ResponseHead | undefined {
-    return this.#response;
+  /** The final answer has come. It is the sink's: what a tunnel was answered is not kept for as long as the tunnel. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
   }
 
   override receiveFields(decoded: DecodedFields, endStream: boolean): Malformed | undefined {
-    if (this.#response !== undefined) {
+    if (this.#isAnswered) {
       // §8.5: a tunnel has no trailers.
-      return this.#isTunnel(this.#response)
+      return this.#isTunnel
         ? new Malformed('HEADERS inside of a tunnel')
         : this.#receiveTrailers(decoded, endStream);
     }
@@ -49,12 +51,13 @@ export class ClientStream extends Stream {
       this.#sink?.onInformational?.(head);
       return undefined;
     }
-    const isTunnel = this.#isTunnel(head);
+    const isTunnel = this.#method === 'CONNECT' && head.status < 300;
     const isBare = this.#method === 'HEAD' || head.status === 304 || head.status === 204;
     if (endStream && !isBare && !isTunnel && (head.contentLength ?? 0) > 0) {
       return new Malformed('content-length of a response without any');
     }
-    this.#response = head;
+    this.#isAnswered = true;
+    this.#isTunnel = isTunnel;
     // RFC 9110 §8.6: these say how long the content would be.
     this.expectContent(isBare ? 0 : isTunnel ? undefined : head.contentLength);
     const sink = this.#sink;
@@ -65,21 +68,17 @@ export class ClientStream extends Stream {
 
   /** §8.1: DATA comes after HEADERS. */
   override receiveData(piece: Uint8Array): boolean {
-    return this.#response !== undefined && super.receiveData(piece);
+    return this.#isAnswered && super.receiveData(piece);
   }
 
   override receiveEnd(): boolean {
-    return this.#response !== undefined && super.receiveEnd();
+    return this.#isAnswered && super.receiveEnd();
   }
 
   protected override onOver(error: MeshError | undefined): void {
     const sink = this.#sink;
     this.#sink = undefined;
     sink?.onNoResponse(error);
-  }
-
-  #isTunnel(head: ResponseHead): boolean {
-    return this.#method === 'CONNECT' && head.status < 300;
   }
 
   #receiveTrailers(decoded: DecodedFields, endStream: boolean): Malformed | undefined {

@@ -9,7 +9,8 @@ import { ChunkQueue } from './chunk-queue.ts';
 import type { Output } from './output.ts';
 
 export class Outgoing {
-  readonly #queue = new ChunkQueue();
+  /** Made by the first chunk that has to wait: most tunnels never have one. */
+  #queue: ChunkQueue | undefined;
   readonly #bufferBytes: number;
   #window: number;
   #sentBytes = 0;
@@ -25,7 +26,7 @@ export class Outgoing {
   }
 
   get pendingBytes(): number {
-    return this.#queue.bytes;
+    return this.#queue === undefined ? 0 : this.#queue.bytes;
   }
 
   get sentBytes(): number {
@@ -43,16 +44,16 @@ export class Outgoing {
 
   /** Something to send, and the window does not forbid it. */
   get canSend(): boolean {
-    return this.#queue.bytes > 0 ? this.#window > 0 : this.isAtEnd;
+    return this.pendingBytes > 0 ? this.#window > 0 : this.isAtEnd;
   }
 
   get isStarved(): boolean {
-    return this.#queue.bytes > 0 && this.#window <= 0;
+    return this.pendingBytes > 0 && this.#window <= 0;
   }
 
   /** Nothing but the end is left to be sent. */
   get isAtEnd(): boolean {
-    return this.#endIsQueued && !this.#hasEnded && this.#queue.bytes === 0;
+    return this.#endIsQueued && !this.#hasEnded && this.pendingBytes === 0;
   }
 
   /** Fields that have to end the stream. */
@@ -62,12 +63,12 @@ export class Outgoing {
 
   /** A writer waits, and there is room again. */
   get isDrained(): boolean {
-    return this.#needsDrain && this.#queue.bytes * 4 <= this.#bufferBytes;
+    return this.#needsDrain && this.pendingBytes * 4 <= this.#bufferBytes;
   }
 
   /** How much may be sent past the queue: nothing while something is in it. */
   get openBytes(): number {
-    return this.#queue.bytes === 0 ? Math.max(0, this.#window) : 0;
+    return this.pendingBytes === 0 ? Math.max(0, this.#window) : 0;
   }
 
   /** The whole chunk, in frames of `frameBytes`; returns how many. */
@@ -103,15 +104,17 @@ export class Outgoing {
 
   /** False: wait until `isDrained`. */
   push(chunk: Uint8Array, isBorrowed: boolean): boolean {
+    this.#queue ??= new ChunkQueue();
+    const queue = this.#queue;
     if (isBorrowed) {
-      this.#queue.copy(chunk);
-    } else if (this.#queue.bytes === 0) {
-      this.#queue.push(chunk);
+      queue.copy(chunk);
+    } else if (queue.bytes === 0) {
+      queue.push(chunk);
     } else {
       // Whoever writes byte by byte shall not make us hold an object for each.
-      this.#queue.coalesce(chunk);
+      queue.coalesce(chunk);
     }
-    this.#needsDrain ||= this.#queue.bytes >= this.#bufferBytes;
+    this.#needsDrain ||= queue.bytes >= this.#bufferBytes;
     return !this.#needsDrain;
   }
 
@@ -143,8 +146,9 @@ export class Outgoing {
   fill(out: Output, streamId: number, bytesMax: number): number {
     const queue = this.#queue;
     // §6.9.2: a window can be negative.
-    const length = Math.max(0, Math.min(bytesMax, this.#window, queue.bytes));
-    const isLast = this.#endIsQueued && length === queue.bytes && this.#trailers === undefined;
+    const length = Math.max(0, Math.min(bytesMax, this.#window, this.pendingBytes));
+    const isLast =
+      this.#endIsQueued && length === this.pendingBytes && this.#trailers === undefined;
     if (length === 0 && !isLast) {
       return 0;
     }
@@ -152,19 +156,19 @@ export class Outgoing {
     this.#window -= length;
     this.#sentBytes += length;
     for (let left = length; left > 0; ) {
-      const chunk = queue.take(left);
+      const chunk = queue?.take(left);
       if (chunk === undefined) {
         break;
       }
       out.append(chunk);
-      queue.done();
+      queue?.done();
       left -= chunk.length;
     }
     return length;
   }
 
   clear(): void {
-    this.#queue.clear();
+    this.#queue = undefined;
     this.#needsDrain = false;
   }
 }

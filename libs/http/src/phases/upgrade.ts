@@ -1,5 +1,5 @@
 /** Phase `forward` of a WebSocket: the same decisions as for any request, then bytes both ways. */
-import { type ByteConn, copyBoth } from '@ambit/proxy';
+import { type ByteConn, type CopyObserver, copyBoth } from '@ambit/proxy';
 import { HttpError } from '../errors.ts';
 import type { HeaderList } from '../headers.ts';
 import type { CancelTimer } from '../timers.ts';
@@ -103,8 +103,8 @@ export class Upgrading implements UpgradeSink {
     tx.phase = 'respond';
     tx.status = 101;
     this.#listener.onSwitched();
-    copyBoth(client, conn, { signal: tx.signal, clock: this.#context.clock }).then(
-      ({ bytesFromA, bytesFromB, error }) => {
+    const observer: CopyObserver = {
+      onDone: ({ bytesFromA, bytesFromB, error }) => {
         tx.bytesReceived = bytesFromA;
         tx.bytesSent = bytesFromB;
         if (error instanceof HttpError) {
@@ -113,8 +113,8 @@ export class Upgrading implements UpgradeSink {
         }
         this.#listener.onUpgradeOver();
       },
-      () => this.#listener.onUpgradeOver(),
-    );
+    };
+    copyBoth(client, conn, observer, { signal: tx.signal, clock: this.#context.clock });
   }
 
   /** Undefined: the request was refused, or its client is gone. */

@@ -122,7 +122,7 @@ class BareProxy {
         onEnd: (trailers) => {
           const client = switched === 101 ? exchange.switchTo(upgrade ?? '', []) : undefined;
           if (client === undefined) exchange.end(trailers);
-          else copyBoth(client, origin.handOver()).catch(() => undefined);
+          else copyBoth(client, origin.handOver(), { onDone: () => undefined });
         },
         onDrain: () => exchange.resume(),
         onFailed: (error) => exchange.reset(error),
