@@ -78,6 +78,11 @@ describe('Enforcement', () => {
       { streams: [], findings: [{ code: 'WAYPOINT_NOT_MADE', message: 'none for x' }] },
       'False WaypointNotMade: none for x',
     ],
+    [
+      'everyone has it and nobody looks at tokens',
+      { streams: [IN_FORCE], findings: [{ code: 'TOKENS_UNCHECKED', message: 'not yet' }] },
+      'False TokensUnchecked: not yet',
+    ],
     // Each said True once every proxy had acknowledged it.
     ...['NoEffect', 'TargetNotFound', 'NamespaceForeign', 'Conflicted'].map(
       (reason): readonly [string, Parameters<typeof condition>[0], string] => [

@@ -245,12 +245,13 @@ export function peerAuthenticationStatus(
   return { conditions, findings };
 }
 
+/** Whatever it selects or targets, and whatever waypoint is there: every proxy has it, and none looks at a token. */
 export function requestAuthenticationStatus(request: RequestAuthentication): StatusParts {
   const message =
     'tokens are not checked yet: rules on request principals and claims never allow, and always deny';
   const { generation } = request.metadata;
   return {
     conditions: [condition('Accepted', 'True', 'UnsupportedField', message, generation)],
-    findings: [warning('UNSUPPORTED_FIELD', 'spec.jwtRules', message)],
+    findings: [warning('TOKENS_UNCHECKED', 'spec.jwtRules', message)],
   };
 }

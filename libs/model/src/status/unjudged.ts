@@ -1,7 +1,7 @@
 /**
  * Policies that are accepted and do not hold for every caller: a waypoint that decides nothing for this mesh stands between callers and
  * pods, so that agents see the waypoint and not the caller, or nothing of this mesh stands before a target. Such a waypoint is another
- * mesh's beside this one, or a proxy behind its agent.
+ * mesh's beside this one, or a proxy behind its agent. So are those that no proxy decides yet: tokens are checked by nobody.
  *
  * Rule: `Enforced` is not True while an object has one of these findings.
  */
@@ -29,6 +29,7 @@ export const UNJUDGED = {
   WAYPOINT_NOT_MADE: 'WaypointNotMade',
   WAYPOINT_UNJUDGED: 'WaypointUnjudged',
   WAYPOINT_BEHIND_AGENT: 'WaypointBehindAgent',
+  TOKENS_UNCHECKED: 'TokensUnchecked',
 } as const satisfies Readonly<Record<string, string>>;
 
 const TARGET_IT = 'target the waypoint by spec.targetRefs, or what stands behind it';
