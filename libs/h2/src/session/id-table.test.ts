@@ -32,4 +32,28 @@ describe('IdTable', () => {
       }),
     );
   });
+
+  it('takes as few looks to remove the oldest of many as of a few', () => {
+    let looks = 0;
+    const item = (number: number) => ({
+      get id() {
+        looks += 1;
+        return number;
+      },
+    });
+    for (const kept of [8, 256, 1_000]) {
+      const table = new IdTable<{ readonly id: number }>();
+      const numbers = Array.from({ length: kept * 10 }, (_, index) => 1 + 2 * index);
+      looks = 0;
+      for (const [index, number] of numbers.entries()) {
+        const oldest = numbers[index - kept];
+        if (oldest !== undefined) {
+          table.delete(oldest);
+        }
+        table.add(item(number));
+      }
+      const each = looks / numbers.length;
+      assert.ok(each < 8, `${each} looks with ${kept}`);
+    }
+  });
 });

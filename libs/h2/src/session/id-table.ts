@@ -1,14 +1,19 @@
 /**
  * Streams by their number: open addressing in one array.
  *
- * Rule: not a Map, because streams come and go with requests (see `Roster` of core). Whoever chooses numbers so that they share a
- * slot makes each search as long as there are streams, of which a session has a bounded number.
+ * Rule: not a Map, because streams come and go with requests (see `Roster` of core). Numbers are one after another: in slots one after
+ * another they would be one run, and each removal a walk to its end, so they are scattered. Whoever chooses numbers so that they
+ * share a slot makes each search as long as there are streams, of which a session has a bounded number.
  */
 
-const SLOTS_MIN = 16;
+const SLOTS_MIN_BITS = 4;
+/** 2^32 divided by the golden ratio (Knuth, The Art of Computer Programming, 6.4): the upper bits of multiples are far apart. */
+const SCATTER = 0x9e37_79b1;
 
 export class IdTable<Item extends { readonly id: number }> {
-  #slots: (Item | undefined)[] = new Array<Item | undefined>(SLOTS_MIN).fill(undefined);
+  #slots: (Item | undefined)[] = new Array<Item | undefined>(1 << SLOTS_MIN_BITS).fill(undefined);
+  /** What is left of 32 bits is a slot. */
+  #shift = 32 - SLOTS_MIN_BITS;
   #size = 0;
 
   get size(): number {
@@ -23,7 +28,7 @@ export class IdTable<Item extends { readonly id: number }> {
   add(item: Item): void {
     // At least half of the slots stay free, so that a search ends soon.
     if ((this.#size + 1) * 2 > this.#slots.length) {
-      this.#resize(this.#slots.length * 2);
+      this.#double();
     }
     this.#slots[this.#find(item.id)] = item;
     this.#size += 1;
@@ -45,7 +50,7 @@ export class IdTable<Item extends { readonly id: number }> {
       if (item === undefined) {
         return;
       }
-      const wanted = (item.id >>> 1) & last;
+      const wanted = this.#slotOf(item.id);
       if (((at - wanted) & last) >= ((at - free) & last)) {
         slots[free] = item;
         slots[at] = undefined;
@@ -63,17 +68,21 @@ export class IdTable<Item extends { readonly id: number }> {
   #find(id: number): number {
     const slots = this.#slots;
     const last = slots.length - 1;
-    // Numbers of clients are odd, one after another.
-    let at = (id >>> 1) & last;
+    let at = this.#slotOf(id);
     for (let item = slots[at]; item !== undefined && item.id !== id; item = slots[at]) {
       at = (at + 1) & last;
     }
     return at;
   }
 
-  #resize(length: number): void {
+  #slotOf(id: number): number {
+    return Math.imul(id, SCATTER) >>> this.#shift;
+  }
+
+  #double(): void {
     const items = this.all();
-    this.#slots = new Array<Item | undefined>(length).fill(undefined);
+    this.#shift -= 1;
+    this.#slots = new Array<Item | undefined>(this.#slots.length * 2).fill(undefined);
     for (const item of items) {
       this.#slots[this.#find(item.id)] = item;
     }
