@@ -74,31 +74,46 @@ export const BINDING_REASONS: Readonly<
   BehindAgent: 'WaypointBehindAgent',
 };
 
+/** `subject`: one, or several as a list. */
 export function bindingText(reason: BindingReason, waypoint: string, subject: string): string {
+  const why = bindingCause(reason, waypoint, subject);
+  if (reason === 'OptedOut') {
+    return `${why}, so nobody decides for it by the request: ${WHERE_NEEDED}`;
+  }
+  return reason === 'BehindAgent'
+    ? `${why}, which gets neither policies nor routes of this mesh: ${WHERE_NEEDED}`
+    : why;
+}
+
+const WHERE_NEEDED = 'where a policy needs that, callers are refused';
+
+function bindingCause(reason: BindingReason, waypoint: string, subject: string): string {
   switch (reason) {
     case 'Bound':
     case 'NotNeeded':
       return `${subject} goes through waypoint ${waypoint}`;
     case 'OptedOut':
-      return `${subject} is labelled to use no waypoint, so nobody decides for it by the request: where a policy needs that, callers are refused`;
+      return `a label says that ${subject} uses no waypoint`;
     case 'WaypointNotFound':
-      return `waypoint ${waypoint} that ${subject} is labelled with does not exist`;
+      return `waypoint ${waypoint}, which a label names for ${subject}, does not exist`;
     case 'WaypointForeign':
       return `waypoint ${waypoint} for ${subject} is of another mesh (istio.io/rev of the Gateway or its namespace), which says what becomes of it`;
     case 'NamespaceForeign':
-      return `no waypoint is made for ${subject}: its namespace is another mesh's, and no pod there is of this one`;
+      return `no waypoint is made for ${subject}: the namespace is another mesh's, and no pod there is of this one`;
     case 'AttachmentDenied':
       return `the listener of waypoint ${waypoint} does not admit the namespace of ${subject}`;
     case 'UnsupportedTrafficType':
       return `waypoint ${waypoint} does not take this kind of traffic (istio.io/waypoint-for), needed by ${subject}`;
     case 'BehindAgent':
-      return `waypoint ${waypoint} for ${subject} is a proxy behind its agent, which gets neither policies nor routes of this mesh: where a policy needs the request, callers are refused`;
+      return `waypoint ${waypoint} for ${subject} is a proxy behind its agent`;
   }
 }
 
-/** Of a policy for what goes through a proxy behind its agent, where no guard refuses callers for it. */
-export function openText(waypoint: string, subject: string): string {
-  return `waypoint ${waypoint} for ${subject} is a proxy behind its agent, which gets no policies of this mesh: nobody judges by this one, and callers go on`;
+/** Of a policy where nobody judges by it, and no guard refuses callers for it. */
+export function openText(reason: BindingReason, waypoint: string, subject: string): string {
+  const why = bindingCause(reason, waypoint, subject);
+  const gets = reason === 'BehindAgent' ? ', which gets no policies of this mesh' : '';
+  return `${why}${gets}: nobody judges by this one, and callers go on`;
 }
 
 export function warning(code: string, path: string, message: string, fix?: string): Finding {

@@ -5,7 +5,17 @@ import { describe, it } from 'node:test';
 import type { MeshObject } from '@ambit/api';
 
 import { AMBIENT, REVIEWS, REVIEWS_SERVICE } from '../mesh.testing.ts';
-import { gateway, modelOf, namespace, parsed, waypointPod } from '../objects.testing.ts';
+import {
+  gateway,
+  modelOf,
+  namespace,
+  networking,
+  parsed,
+  pod,
+  policy,
+  service,
+  waypointPod,
+} from '../objects.testing.ts';
 import { unjudged } from './unjudged.ts';
 
 const USE = { 'istio.io/use-waypoint': 'waypoint' };
@@ -54,4 +64,182 @@ describe('a RequestAuthentication', () => {
       assert.equal(said, 'TokensUnchecked');
     });
   }
+});
+
+describe('a policy whose waypoint takes nothing', () => {
+  const P = 'AuthorizationPolicy/shop/p';
+  const METHODS = [{ to: [{ operation: { methods: ['GET'] } }] }];
+  const CALLERS = [{ from: [{ source: { principals: ['cluster.local/ns/evil/sa/evil'] } }] }];
+  const ON_PODS = { selector: { matchLabels: { app: 'reviews' } } };
+  const AT_SERVICE = { targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }] };
+  const AT_ENTRY = {
+    targetRefs: [{ group: 'networking.istio.io', kind: 'ServiceEntry', name: 'far' }],
+  };
+  const audit = (spec: object = {}) => policy('p', { action: 'AUDIT', rules: METHODS, ...spec });
+  const deny = (spec: object = {}) => policy('p', { action: 'DENY', rules: METHODS, ...spec });
+  const dryRun = policy(
+    'p',
+    { action: 'DENY', rules: METHODS, ...ON_PODS },
+    { annotations: { 'istio.io/dry-run': 'true' } },
+  );
+  const labelled = (labels: Readonly<Record<string, string>>): MeshObject =>
+    namespace('shop', { 'istio.io/dataplane-mode': 'ambient', ...labels });
+  const GONE = labelled({ 'istio.io/use-waypoint': 'edge' });
+  const NONE = labelled({ 'istio.io/use-waypoint': 'none' });
+  const FAR = labelled({ ...USE, 'istio.io/use-waypoint-namespace': 'far' });
+  const ONE_GONE = service('reviews', '10.1.0.1', { labels: { 'istio.io/use-waypoint': 'edge' } });
+  const OUTSIDE = pod('out', '10.0.0.8', {
+    labels: { app: 'reviews', 'istio.io/dataplane-mode': 'none' },
+  });
+  const ALONE = pod('alone', '10.0.0.7');
+  const ENTRY = networking('ServiceEntry', 'far', {
+    hosts: ['far.example.com'],
+    addresses: ['240.0.0.1'],
+    resolution: 'DNS',
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+  });
+  for (const [title, objects, expected] of [
+    // Each was said to be enforced, and nobody took notes.
+    ['takes notes on pods, and a label names none', [GONE, audit(ON_PODS)], 'WaypointNotFound'],
+    ['takes notes at a Service, and one names none', [GONE, audit(AT_SERVICE)], 'WaypointNotFound'],
+    [
+      'takes notes by the caller at a Service, and one names none',
+      [GONE, audit({ rules: CALLERS, ...AT_SERVICE })],
+      'WaypointNotFound',
+    ],
+    ['takes notes in a namespace, and one names none', [GONE, audit()], 'WaypointNotFound'],
+    [
+      'takes notes, and a label of one Service names none',
+      [AMBIENT, ONE_GONE, audit()],
+      'WaypointNotFound',
+    ],
+    ['is a dry run, and a label names none', [GONE, dryRun], 'WaypointNotFound'],
+    [
+      'takes notes at an entry, and one names none',
+      [GONE, ENTRY, audit(AT_ENTRY)],
+      'WaypointNotFound',
+    ],
+    ['takes notes, and a label says none', [NONE, audit(AT_SERVICE)], 'WaypointOptedOut'],
+    [
+      'takes notes, and it does not admit the namespace',
+      [FAR, gateway('waypoint', { namespace: 'far' }), audit(AT_SERVICE)],
+      'AttachmentDenied',
+    ],
+    [
+      'takes notes, and it is for nothing',
+      [
+        LABELLED,
+        gateway('waypoint', { labels: { 'istio.io/waypoint-for': 'none' } }),
+        audit(AT_SERVICE),
+      ],
+      'UnsupportedTrafficType',
+    ],
+    [
+      'takes notes, and a pod has no Service that goes by it',
+      [...READY, ALONE, audit()],
+      'UnsupportedTrafficType',
+    ],
+    [
+      'refuses at a Service, a label names none and a pod is not in the mesh',
+      [GONE, OUTSIDE, deny(AT_SERVICE)],
+      'WaypointNotFound',
+    ],
+    [
+      'refuses at a Service that is to use none, and a pod is not in the mesh',
+      [NONE, OUTSIDE, deny(AT_SERVICE)],
+      'WaypointOptedOut',
+    ],
+    // Of these somebody takes notes, or refuses.
+    ['takes notes, and it is there', [...READY, audit()], '-'],
+    ['takes notes on pods that their Service carries there', [...READY, audit(ON_PODS)], '-'],
+    ['takes notes, and it is made for it', [AMBIENT, audit(AT_SERVICE)], '-'],
+    [
+      'takes notes at agents, and a label names none',
+      [GONE, audit({ rules: CALLERS, ...ON_PODS })],
+      '-',
+    ],
+    ['refuses callers of pods, and a label names none', [GONE, deny(ON_PODS)], '-'],
+    ['refuses callers of a Service, and one names none', [GONE, deny(AT_SERVICE)], '-'],
+    ['refuses callers of an entry, and one names none', [GONE, ENTRY, deny(AT_ENTRY)], '-'],
+    ['refuses callers of what is to use none', [NONE, deny(AT_SERVICE)], '-'],
+    ['refuses, and a pod has no Service that goes by it', [...READY, ALONE, deny()], '-'],
+  ] as const) {
+    it(`is said to be in force or not, ${expected}, where it ${title}`, () => {
+      assert.equal(saidOf(P, [...SHOP, ...objects]), expected);
+    });
+  }
+
+  it('says so no longer once the waypoint is there', () => {
+    const model = modelOf(GONE, ...SHOP, audit(AT_SERVICE));
+    const said = () => unjudged(model.outputs.statuses.get(P)?.findings ?? [])?.message;
+    assert.match(said() ?? '', /shop\/edge.*shop\/reviews.* nobody judges by this one/);
+    model.apply({ upserts: [gateway('edge')] });
+    assert.equal(said(), undefined);
+  });
+});
+
+describe('an object for several Services, of which a waypoint does not take all', () => {
+  const to = (waypoint: string) => ({ 'istio.io/use-waypoint': waypoint });
+  const A = service('a', '10.1.0.2', { labels: to('waypoint') });
+  const B = service('b', '10.1.0.3', { labels: to('w') });
+  const C = service('c', '10.1.0.4', { labels: to('w') });
+  const W = gateway('w', { labels: { 'istio.io/waypoint-for': 'workload' } });
+  const world = (...objects: readonly MeshObject[]): readonly MeshObject[] => [
+    ...[AMBIENT, gateway('waypoint'), waypointPod(), W, ...objects],
+    ...['a', 'b', 'c'].map((name, index) => pod(name, `10.0.0.${index + 2}`)),
+  ];
+  const targets = (...names: readonly string[]) =>
+    names.map((name) => ({ group: '', kind: 'Service', name }));
+  const at = (action: string, ...names: readonly string[]): MeshObject =>
+    policy('p', { action, rules: [{}], targetRefs: targets(...names) });
+  const hosts = (...names: readonly string[]): MeshObject =>
+    networking('VirtualService', 'v', {
+      hosts: names,
+      http: [{ route: [{ destination: { host: 'a' } }] }],
+    });
+  const route = (...names: readonly string[]): MeshObject =>
+    parsed({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'r', namespace: 'shop' },
+      spec: { parentRefs: targets(...names), rules: [{ backendRefs: [{ name: 'a', port: 80 }] }] },
+    });
+  const readyOf = (key: string, objects: readonly MeshObject[]) => {
+    const { conditions = [] } = modelOf(...objects).outputs.statuses.get(key) ?? {};
+    const found = conditions.find(({ type }) => type === 'WaypointReady');
+    const named = ['a', 'b', 'c'].filter((name) => found?.message.includes(`shop/${name}.shop`));
+    return [found?.status, found?.reason, ...named].join(' ');
+  };
+  const V = 'VirtualService/shop/v';
+  const R = 'HTTPRoute/shop/r';
+  const P = 'AuthorizationPolicy/shop/p';
+  const NO = 'False UnsupportedTrafficType';
+  // The ready waypoint of the first was said to be that of all, and so were routes to be in force for all.
+  for (const [key, object, expected] of [
+    [V, hosts('a', 'b'), `${NO} b`],
+    [V, hosts('b', 'a'), `${NO} b`],
+    [V, hosts('a', 'b', 'c'), `${NO} b c`],
+    [V, hosts('a'), 'True WaypointReady'],
+    [R, route('a', 'b'), `${NO} b`],
+    [R, route('b', 'c'), `${NO} b c`],
+    [R, route('a'), 'True WaypointReady'],
+    [P, at('DENY', 'a', 'b'), `${NO} b`],
+    [P, at('AUDIT', 'c', 'a', 'b'), `${NO} b c`],
+    [P, at('DENY', 'a'), 'True WaypointReady'],
+  ] as const) {
+    it(`says ${expected} of ${key}`, () => {
+      assert.equal(readyOf(key, world(A, B, C, object)), expected);
+    });
+  }
+
+  it('names those of every waypoint', () => {
+    const optedOut = service('c', '10.1.0.4', { labels: to('none') });
+    const objects = world(A, B, optedOut, hosts('a', 'b', 'c'));
+    assert.match(readyOf(V, objects), /^False \w+ b c$/);
+  });
+
+  it('keeps policies that only take notes from being in force, and no others', () => {
+    assert.equal(saidOf(P, world(A, B, at('AUDIT', 'a', 'b'))), 'UnsupportedTrafficType');
+    assert.equal(saidOf(P, world(A, B, at('DENY', 'a', 'b'))), '-');
+  });
 });

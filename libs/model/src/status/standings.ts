@@ -2,17 +2,21 @@
  * How the bindings stand that objects asked for: which waypoint, whether it is there, and whether a policy is kept where the waypoint
  * gets none.
  *
- * Rule: what a proxy behind its agent should have judged is closed by a guard on every endpoint, or said to be open.
+ * Rule: what should be judged by a waypoint that is not had, or by a proxy behind its agent, is closed by a guard on every endpoint, or
+ * said to be open. What only takes notes closes nothing.
  */
 import type { ObjectKey } from '@ambit/api';
 import { BY_KEY, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
+import { ownMemberships } from '../service/memberships.ts';
 import type { Guard } from '../types.ts';
 import type { Binding } from '../waypoint/waypoints.ts';
 import type { WaypointStanding } from './status-context.ts';
 
-interface Cause extends Omit<WaypointStanding, 'isOpen'> {
+interface Cause extends Omit<WaypointStanding, 'isOpen' | 'subjects'> {
+  /** A Service's key, or a workload's object. */
+  readonly subject: string;
   readonly because: readonly ObjectKey[];
   /** Policies among them that are open on this way. */
   readonly open: readonly ObjectKey[];
@@ -26,33 +30,37 @@ export function deriveStandings(
   derived: Derived,
 ): Collection<readonly WaypointStanding[]> {
   const ofServices = graph.flatMap('service-causes', derived.serviceBindings, (binding, key) => {
-    // Callers in the mesh refuse by themselves what an entry names and no waypoint serves.
-    const isRefused = binding.reason === 'WaypointNotFound' && binding.foreign !== undefined;
+    // Callers in the mesh refuse by themselves what an entry names and no waypoint serves; another mesh's waypoint says what it does.
+    const isRefused = binding.reason !== 'WaypointForeign' && binding.foreign !== undefined;
     const unguarded = (policy: ObjectKey): boolean =>
       binding.targeted.includes(policy) && !isRefused && !isClosed(key, policy, derived);
     const because = [...binding.because, ...binding.following];
-    return causeOf(
-      `service:${key}`,
-      { binding: { ...binding, because }, subject: key, unguarded },
-      derived,
-    );
+    const way = { binding: { ...binding, because }, subject: key, isByAddress: false, unguarded };
+    return causeOf(`service:${key}`, way, derived);
   });
   const ofWorkloads = graph.flatMap('workload-causes', derived.workloadBindings, (binding, uid) => {
     // A selector policy that services carry to a waypoint need not also be carried by pod address.
+    if (binding.reason === 'UnsupportedTrafficType' && isCarried(uid, derived)) return [];
     const subject = derived.workloadSpecs.get(uid)?.object ?? uid;
-    return causeOf(`workload:${uid}`, { binding, subject, unguarded: () => false }, derived);
+    const way = { binding, subject, isByAddress: true, unguarded: () => false };
+    return causeOf(`workload:${uid}`, way, derived);
   });
   const causes = graph
     .merge<Cause>('waypoint-causes', [ofServices, ofWorkloads])
     .addIndex('because', (cause) => cause.because);
   return graph.group('standings', causes, 'because', (members, object) => {
-    const distinct = new Map<string, WaypointStanding>();
-    for (const { waypoint, reason, subject, isReady, open } of members) {
+    const distinct = new Map<string, Omit<WaypointStanding, 'subjects'> & { subjects: string[] }>();
+    for (const { subject, because: _, open, ...standing } of members) {
       const isOpen = open.some((key) => key === object);
-      const id = `${waypoint} ${reason} ${isReady} ${isOpen}`;
-      if (!distinct.has(id)) distinct.set(id, { waypoint, reason, subject, isReady, isOpen });
+      const { waypoint, reason, isReady, isByAddress } = standing;
+      const id = `${waypoint} ${reason} ${isReady} ${isByAddress} ${isOpen}`;
+      const found = distinct.get(id);
+      // Names are for people who have to do something: of what is had there may be very many, and nobody reads them.
+      const named = reason === 'Bound' ? [] : [subject];
+      if (found === undefined) distinct.set(id, { ...standing, isOpen, subjects: named });
+      else found.subjects.push(...named);
     }
-    return [...distinct.values()];
+    return [...distinct.values()].map((found) => ({ ...found, subjects: found.subjects.sort() }));
   });
 }
 
@@ -61,28 +69,39 @@ function causeOf(
   {
     binding,
     subject,
+    isByAddress,
     unguarded,
   }: {
     readonly binding: Caused;
     readonly subject: string;
+    readonly isByAddress: boolean;
     readonly unguarded: (policy: ObjectKey) => boolean;
   },
   { readyGateways, waypoints, policies }: Derived,
 ): readonly (readonly [string, Cause])[] {
   const { waypoint = '', because } = binding;
-  if (because.length === 0) return [];
+  if (because.length === 0 || binding.reason === 'NotNeeded') return [];
   const definition = waypoints.get(waypoint);
   const isBound = binding.reason === 'Bound';
   const isBehindAgent = isBound && definition?.behindAgent !== undefined;
-  const isAway = binding.reason === 'WaypointNotFound';
   const reason = isBehindAgent ? 'BehindAgent' : binding.reason;
   const isReady =
     isBound && (readyGateways.get(waypoint) === true || definition?.isUnmanaged === true);
-  // What only takes notes closes nothing, so that nobody takes them.
   const isOpen = (key: ObjectKey): boolean =>
     policies.get(key)?.isEnforcing === false || unguarded(key);
-  const open = isBehindAgent || isAway ? because.filter(isOpen) : [];
-  return [[id, { waypoint, reason, subject, isReady, because, open }]];
+  const open = isBehindAgent || !isBound ? because.filter(isOpen) : [];
+  return [[id, { waypoint, reason, subject, isReady, isByAddress, because, open }]];
+}
+
+/** Whether a Service of its own leads to it by a waypoint. */
+function isCarried(uid: string, { workloadSpecs, memberships, serviceBindings }: Derived): boolean {
+  const workload = workloadSpecs.get(uid);
+  return (
+    workload !== undefined &&
+    ownMemberships(workload, memberships.get(uid)).some(
+      (key) => serviceBindings.get(key)?.reason === 'Bound',
+    )
+  );
 }
 
 /** Whether every endpoint of the service refuses callers because of the policy. */

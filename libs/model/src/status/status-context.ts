@@ -5,7 +5,7 @@ import type { Collection } from '../graph/collection.ts';
 import { targetBucket } from '../objects/sources.ts';
 import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
-import { BINDING_REASONS, bindingText, condition, openText } from './conditions.ts';
+import { BINDING_REASONS, bindingText, condition, listKeys, openText } from './conditions.ts';
 import type { Uncaptured } from './uncaptured.ts';
 import type { BehindForeign, CapturedWaypoint } from './unjudged.ts';
 
@@ -16,13 +16,18 @@ export interface StatusParts {
   readonly gatewayApi?: ObjectStatus['gatewayApi'];
 }
 
+export type StandingReason = Exclude<BindingReason, 'NotNeeded'>;
+
 /** How a binding stands, for the objects that made it. */
 export interface WaypointStanding {
   readonly waypoint: string;
-  readonly reason: string;
-  readonly subject: string;
+  readonly reason: StandingReason;
+  /** Services and workloads of which it is true; none where it is `Bound`. */
+  readonly subjects: readonly string[];
+  /** Of workloads that are called by their own address. */
+  readonly isByAddress: boolean;
   readonly isReady: boolean;
-  /** The object is a policy that nobody judges by on this way, and no guard refuses callers for it: the proxy is behind its agent, or away. */
+  /** The object is a policy that nobody judges by on this way, and no guard refuses callers for it: the proxy is behind its agent, or none is had. */
   readonly isOpen: boolean;
 }
 
@@ -77,11 +82,7 @@ export function targetExists(
   }
 }
 
-export function isOpenBehindAgent({ isOpen, reason }: WaypointStanding): boolean {
-  return isOpen && reason === 'BehindAgent';
-}
-
-/** One condition for what an object needs of waypoints: the worst that is true. */
+/** One condition for what an object needs of waypoints: all that it does not have, or the worst of what it has. */
 export function waypointConditions(
   key: ObjectKey,
   generation: number,
@@ -89,15 +90,14 @@ export function waypointConditions(
 ): readonly Condition[] {
   const found = standings(key);
   if (found.length === 0) return [];
-  // A workload whose services carry it to the waypoint may have no way by its own address.
   const bound = found.filter(({ reason }) => reason === 'Bound');
-  const broken =
-    found.find(isOpenBehindAgent) ??
-    found.find(({ reason }) => reason !== 'Bound' && reason !== 'UnsupportedTrafficType');
-  const worst = broken ?? bound.find(({ isReady }) => !isReady) ?? bound[0] ?? found[0];
-  if (worst === undefined) return [];
-  const { reason, waypoint, subject, isReady } = worst;
-  if (reason === 'Bound') {
+  // By its own address a workload may have no way while others have one: what refuses is kept by its guard.
+  const isSpared = ({ isByAddress, isOpen, reason }: WaypointStanding): boolean =>
+    isByAddress && !isOpen && reason === 'UnsupportedTrafficType' && bound.length > 0;
+  const broken = found.filter((one) => one.reason !== 'Bound' && !isSpared(one));
+  const worst = broken.length > 0 ? undefined : (bound.find(({ isReady }) => !isReady) ?? bound[0]);
+  if (worst !== undefined) {
+    const { waypoint, isReady } = worst;
     return [
       isReady
         ? condition(
@@ -116,9 +116,15 @@ export function waypointConditions(
           ),
     ];
   }
-  const code = BINDING_REASONS[reason as keyof typeof BINDING_REASONS];
-  const text = isOpenBehindAgent(worst)
-    ? openText(waypoint, subject)
-    : bindingText(reason as BindingReason, waypoint, subject);
+  // What is open weighs more than what is closed.
+  const all = [...broken.filter(({ isOpen }) => isOpen), ...broken.filter(({ isOpen }) => !isOpen)];
+  const [code] = all.flatMap(({ reason }) => (reason === 'Bound' ? [] : [BINDING_REASONS[reason]]));
+  if (code === undefined) return [];
+  const text = all.map(standingText).join('; ');
   return [condition('WaypointReady', 'False', code, text, generation)];
+}
+
+export function standingText({ waypoint, reason, subjects, isOpen }: WaypointStanding): string {
+  const text = isOpen ? openText : bindingText;
+  return text(reason, waypoint, listKeys(subjects));
 }

@@ -22,7 +22,7 @@ import {
   waypointConditions,
 } from './status-context.ts';
 import { uncapturedFindings } from './uncaptured.ts';
-import { hiddenCallers, openBehindAgent, unjudgedWaypoints, unmadeTargets } from './unjudged.ts';
+import { hiddenCallers, openWays, unjudgedWaypoints, unmadeTargets } from './unjudged.ts';
 
 export function authorizationPolicyStatus(
   policy: AuthorizationPolicy,
@@ -56,7 +56,7 @@ export function authorizationPolicyStatus(
   findings.push(...unjudgedWaypoints(policy, derived, context.capturedWaypoints));
   if (info?.needsL7 === true || info?.isTargeted === true) {
     conditions.push(...waypointConditions(key, policy.metadata.generation, context));
-    findings.push(...openBehindAgent(context.standings(key)));
+    findings.push(...openWays(context.standings(key)));
   }
   for (const { target } of missingTargets(policy, context)) {
     findings.push(warning('IST0101', 'spec.targetRefs', `${target} does not exist`));

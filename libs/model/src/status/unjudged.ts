@@ -1,7 +1,7 @@
 /**
  * Policies that are accepted and do not hold for every caller: a waypoint that decides nothing for this mesh stands between callers and
  * pods, so that agents see the waypoint and not the caller, or nothing of this mesh stands before a target. Such a waypoint is another
- * mesh's beside this one, or a proxy behind its agent. So are those that no proxy decides yet: tokens are checked by nobody.
+ * mesh's beside this one, or a proxy behind its agent; or none is had. So are those that no proxy decides yet: tokens are checked by nobody.
  *
  * Rule: `Enforced` is not True while an object has one of these findings.
  */
@@ -20,8 +20,8 @@ import type { Condition } from '../types.ts';
 import { foreignWaypoint } from '../waypoint/foreign.ts';
 import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
-import { condition, listKeys, openText, warning } from './conditions.ts';
-import { isOpenBehindAgent, type WaypointStanding } from './status-context.ts';
+import { condition, listKeys, warning } from './conditions.ts';
+import { type StandingReason, standingText, type WaypointStanding } from './status-context.ts';
 
 /** Codes of the findings, and the reasons that `Enforced` gives for them. */
 export const UNJUDGED = {
@@ -30,7 +30,24 @@ export const UNJUDGED = {
   WAYPOINT_UNJUDGED: 'WaypointUnjudged',
   WAYPOINT_BEHIND_AGENT: 'WaypointBehindAgent',
   TOKENS_UNCHECKED: 'TokensUnchecked',
+  WAYPOINT_OPTED_OUT: 'WaypointOptedOut',
+  WAYPOINT_NOT_FOUND: 'WaypointNotFound',
+  WAYPOINT_FOREIGN: 'WaypointForeign',
+  NAMESPACE_FOREIGN: 'NamespaceForeign',
+  WAYPOINT_ATTACHMENT_DENIED: 'AttachmentDenied',
+  WAYPOINT_TRAFFIC_TYPE: 'UnsupportedTrafficType',
 } as const satisfies Readonly<Record<string, string>>;
+
+/** What is said of a way on which nobody judges by a policy. */
+const OPEN_WAYS: Readonly<Record<Exclude<StandingReason, 'Bound'>, keyof typeof UNJUDGED>> = {
+  OptedOut: 'WAYPOINT_OPTED_OUT',
+  WaypointNotFound: 'WAYPOINT_NOT_FOUND',
+  WaypointForeign: 'WAYPOINT_FOREIGN',
+  NamespaceForeign: 'NAMESPACE_FOREIGN',
+  AttachmentDenied: 'WAYPOINT_ATTACHMENT_DENIED',
+  UnsupportedTrafficType: 'WAYPOINT_TRAFFIC_TYPE',
+  BehindAgent: 'WAYPOINT_BEHIND_AGENT',
+};
 
 const TARGET_IT = 'target the waypoint by spec.targetRefs, or what stands behind it';
 const SELECT_OTHERS = `select the pods that it is for by spec.selector, or label the waypoint ${DATAPLANE_MODE}: none, as those that are made here`;
@@ -240,13 +257,15 @@ function concernedBy<V>(
     : pods.lookup(BY_NAMESPACE, metadata.namespace);
 }
 
-/** Of a policy that a proxy behind its agent should judge by, where no guard refuses callers for it. */
-export function openBehindAgent(standings: readonly WaypointStanding[]): readonly Finding[] {
-  const open = standings.find(isOpenBehindAgent);
-  if (open === undefined) return [];
-  const fix = `give ${open.subject} a waypoint of this mesh (label ${USE_WAYPOINT}), or let the proxy judge`;
-  const text = openText(open.waypoint, open.subject);
-  return [warning('WAYPOINT_BEHIND_AGENT', 'spec', text, fix)];
+/** Of a policy that a proxy behind its agent should judge by, or a waypoint that is not had, where no guard refuses callers for it. */
+export function openWays(standings: readonly WaypointStanding[]): readonly Finding[] {
+  return standings.flatMap((standing) => {
+    const { reason, isOpen, subjects } = standing;
+    if (!isOpen || reason === 'Bound') return [];
+    const fix = `give ${listKeys(subjects)} a waypoint of this mesh that takes it (label ${USE_WAYPOINT})`;
+    const way = reason === 'BehindAgent' ? `${fix}, or let the proxy judge` : fix;
+    return [warning(OPEN_WAYS[reason], 'spec', standingText(standing), way)];
+  });
 }
 
 /** Targets before which nobody of this mesh stands, because nothing is made in a namespace of another's. */
