@@ -129,6 +129,11 @@ export function fromH2Error(error: MeshError, side: ErrorSide): MeshError {
   });
 }
 
+/** All sessions are taken. `where`: who refuses. */
+export function sessionLimit(what: string, side: ErrorSide): HboneError {
+  return new HboneError('HBONE_LIMIT', `refused: ${what}`, { side, retryable: true });
+}
+
 export function poolClosed(): HboneError {
   return new HboneError('HBONE_CLOSED', 'the pool is closed', { side: 'local', retryable: true });
 }

@@ -14,7 +14,12 @@ export class HboneServerCounters {
   distrusted = 0;
   /** Clients that were not taken, in the handshake or right after it, by reason. */
   readonly refusedPeers: PeerRefusalCounts = newPeerRefusalCounts();
+  /** Sessions and handshakes. */
   refusedAtBound = 0;
+  /** Sessions that had to leave for one of somebody who has fewer. */
+  displaced = 0;
+  /** Handshakes that had to. */
+  handshakesDisplaced = 0;
   /** Gone before, or in the handshake: the address is not known any more. */
   withoutAddress = 0;
   noCertificate = 0;

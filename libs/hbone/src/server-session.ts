@@ -97,6 +97,16 @@ export class ServerSession {
     this.#watchIdle().catch(() => this.#session.destroy());
   }
 
+  /** Streams that are not over. */
+  get openStreams(): number {
+    return this.#session.openStreams;
+  }
+
+  /** Of the clock: when its last stream ended, if it has none. */
+  get idleSinceMs(): number {
+    return this.#idleSince;
+  }
+
   /** Two GOAWAYs with a PING between, so that no stream in flight is lost; resolves at the end. */
   async drain(): Promise<void> {
     this.#session.drain();

@@ -1,5 +1,5 @@
 /**
- * The open sessions of one server, and what is asked about their peers again while they last.
+ * The open sessions of one server, who has to leave when there are too many, and what is asked about their peers again while they last.
  *
  * Rule: a session is worth what would be said of its peer in a handshake now. Who is revoked is cut off. Whose root has left may be
  * anybody who had that root's key, or a peer that the rotation found with long connections: nothing new is taken from it, and what is
@@ -8,27 +8,51 @@
 import type { Clock } from '@ambit/core';
 import type { Revocations } from '@ambit/identity';
 
-import { refusedPeer } from './errors.ts';
+import { refusedPeer, sessionLimit } from './errors.ts';
+import { endedWith } from './outlived.ts';
 import type { HboneServerCounters } from './server-counters.ts';
 import type { ServerSession } from './server-session.ts';
+import { type Held, leaverFor } from './session-shares.ts';
+import type { TlsIdentity } from './tls.ts';
 import { endOf, type KnownPeer, type Trust } from './trust.ts';
 
-/** Whose a session is, and the bundle by which that was last asked. */
+/** Of as many as there may be; one more that has to leave cuts the first. */
+const LEAVING_SHARE = 1 / 16;
+
+/** Whose a session is, the bundle by which that was last asked, and what of ours it was made with. */
 export interface Admitted {
   readonly peer: KnownPeer;
+  /** The peer's. */
+  readonly address: string;
   readonly rootsPem: string;
+  readonly own: TlsIdentity;
+}
+
+export interface ServerSessionsOptions {
+  readonly clock: Clock;
+  readonly counters: HboneServerCounters;
+  readonly max: number;
+  /** What the next one would be made with. Throws when there is nothing. */
+  readonly identity: () => TlsIdentity;
 }
 
 export class ServerSessions {
   readonly #clock: Clock;
   readonly #counters: HboneServerCounters;
+  readonly #max: number;
+  readonly #identity: () => TlsIdentity;
   readonly #open = new Map<ServerSession, Admitted>();
+  /** Of those, the ones whose place is another's. */
+  readonly #leaving = new Set<ServerSession>();
 
-  constructor(clock: Clock, counters: HboneServerCounters) {
+  constructor({ clock, counters, max, identity }: ServerSessionsOptions) {
     this.#clock = clock;
     this.#counters = counters;
+    this.#max = max;
+    this.#identity = identity;
   }
 
+  /** Those that leave included. */
   get size(): number {
     return this.#open.size;
   }
@@ -38,7 +62,25 @@ export class ServerSessions {
   }
 
   delete(session: ServerSession): void {
+    const admitted = this.#open.get(session);
     this.#open.delete(session);
+    this.#leaving.delete(session);
+    if (admitted !== undefined) {
+      endedWith(admitted.own, this.#current(), this.#clock);
+    }
+  }
+
+  /** Whether there is a place for a session of this peer, from where another may have to leave. */
+  makeRoom({ peer, address }: Admitted): boolean {
+    if (this.#open.size - this.#leaving.size < this.#max) {
+      return true;
+    }
+    const leaver = leaverFor({ identity: peer.identity.uri, address }, this.#held(), this.#max);
+    if (leaver === undefined) {
+      return false;
+    }
+    this.#displace(leaver.session, leaver.openStreams > 0);
+    return true;
   }
 
   async drain(): Promise<void> {
@@ -48,6 +90,40 @@ export class ServerSessions {
   destroy(): void {
     for (const session of [...this.#open.keys()]) {
       session.destroy();
+    }
+  }
+
+  *#held(): Generator<Held & { readonly session: ServerSession }> {
+    for (const [session, { peer, address }] of this.#open) {
+      if (!this.#leaving.has(session)) {
+        const { openStreams, idleSinceMs } = session;
+        yield { session, identity: peer.identity.uri, address, openStreams, idleSinceMs };
+      }
+    }
+  }
+
+  #displace(session: ServerSession, isInUse: boolean): void {
+    this.#counters.displaced += 1;
+    this.#leaving.add(session);
+    const reason = sessionLimit('a peer with fewer sessions has its place', 'downstream');
+    if (isInUse) {
+      session.destroy(reason);
+      return;
+    }
+    // What the peer has sent already is served. It may take its time, or never answer.
+    void session.drain();
+    const [first] = this.#leaving;
+    if (first !== undefined && this.#leaving.size > Math.max(1, this.#max * LEAVING_SHARE)) {
+      first.destroy(reason);
+    }
+  }
+
+  #current(): TlsIdentity | undefined {
+    try {
+      return this.#identity();
+    } catch {
+      // Without one there is none in use.
+      return undefined;
     }
   }
 

@@ -12,7 +12,8 @@ import { type Clock, MeshError } from '@ambit/core';
 import { Probation } from '@ambit/h2';
 import type { Revocations } from '@ambit/identity';
 import { canonicalAddress, FINISHED } from '@ambit/proxy';
-import { fromTlsError, HboneError, refusedChain } from './errors.ts';
+import { fromTlsError, HboneError, refusedChain, sessionLimit } from './errors.ts';
+import { Handshakes } from './handshakes.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
 import { type Admitted, ServerSessions } from './server-sessions.ts';
@@ -21,8 +22,10 @@ import { ALPN, requireValid, type TlsIdentity, tlsContextOptions } from './tls.t
 import { type Trust, trustOf } from './trust.ts';
 
 export interface HboneServerLimits {
-  /** Handshakes and sessions together; beyond, a connection is reset. */
+  /** Handshakes and sessions together. Beyond, whoever has most loses one to a newcomer who has less; or the newcomer is refused. */
   readonly sessionsMax: number;
+  /** Handshakes that there may be, however many sessions there are. */
+  readonly handshakesMax: number;
   readonly handshakeTimeoutMs: number;
   /** From the end of the handshake to the peer's SETTINGS. */
   readonly prefaceTimeoutMs: number;
@@ -37,6 +40,7 @@ export interface HboneServerLimits {
 
 export const HBONE_SERVER_LIMITS: HboneServerLimits = {
   sessionsMax: 4096,
+  handshakesMax: 1024,
   handshakeTimeoutMs: 10_000,
   prefaceTimeoutMs: 5_000,
   // The reference's `hboneIdleTimeout`.
@@ -72,15 +76,13 @@ export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #limits: HboneServerLimits;
   readonly #tls: TlsServer;
-  readonly #pending = new Set<Socket>();
+  readonly #handshakes = new Handshakes();
   readonly #sessions: ServerSessions;
   #trust: Trust | undefined;
   /** Wall clock: when tickets get other keys. */
   #ticketsEndMs = 0;
   #isDraining = false;
   #isDestroyed = false;
-  /** While a drain waits for handshakes. */
-  #quiet: PromiseWithResolvers<void> | undefined;
   readonly #probation: Probation;
   readonly counters: HboneServerCounters;
 
@@ -88,8 +90,13 @@ export class HboneServer {
     this.#options = options;
     this.#probation = new Probation({ clock: options.clock, onBegin: options.onProbation });
     this.counters = new HboneServerCounters(this.#probation.counters);
-    this.#sessions = new ServerSessions(options.clock, this.counters);
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
+    this.#sessions = new ServerSessions({
+      clock: options.clock,
+      counters: this.counters,
+      max: this.#limits.sessionsMax,
+      identity: options.identity,
+    });
     this.#tls = createServer({
       requestCert: true,
       // OpenSSL looks at the chain all the same; `#identify` refuses by what it found. Node would end the connection without telling whose.
@@ -106,7 +113,7 @@ export class HboneServer {
 
   /** Handshakes and sessions that are open now. */
   get live(): number {
-    return this.#pending.size + this.#sessions.size;
+    return this.#handshakes.size + this.#sessions.size;
   }
 
   /** Takes over a raw socket that nobody has read from. */
@@ -123,13 +130,13 @@ export class HboneServer {
       socket.destroy();
       return;
     }
-    if (this.live >= this.#limits.sessionsMax) {
+    if (!this.#hasRoomFor(socket)) {
       this.counters.refusedAtBound += 1;
       socket.resetAndDestroy();
       return;
     }
-    this.#pending.add(socket);
-    socket.once('close', () => this.#handshakeOver(socket));
+    this.#handshakes.begin(socket);
+    socket.once('close', () => this.#handshakes.over(socket));
     const gone = new AbortController();
     const entered = this.#probation.enter(canonicalAddress(socket.remoteAddress), gone.signal);
     if (entered === undefined) {
@@ -138,6 +145,22 @@ export class HboneServer {
       socket.once('close', () => gone.abort(FINISHED));
       this.#enterLater(socket, entered).catch(() => socket.destroy());
     }
+  }
+
+  /** For its handshake. Whose it is, and whether there is a place for a session of theirs, is known after it. */
+  #hasRoomFor(socket: Socket): boolean {
+    const { sessionsMax, handshakesMax } = this.#limits;
+    const max = Math.max(handshakesMax, sessionsMax - this.#sessions.size);
+    if (this.#handshakes.size < max) {
+      return true;
+    }
+    const displaced = this.#handshakes.displaceFor(socket);
+    if (displaced === undefined) {
+      return false;
+    }
+    this.counters.handshakesDisplaced += 1;
+    displaced.destroy();
+    return true;
   }
 
   /** A peer that was ended for floods waits before it costs a handshake. */
@@ -173,10 +196,7 @@ export class HboneServer {
     this.#isDraining = true;
     await this.#sessions.drain();
     while (this.live > 0) {
-      if (this.#pending.size > 0) {
-        this.#quiet ??= Promise.withResolvers<void>();
-        await this.#quiet.promise;
-      }
+      await this.#handshakes.idle();
       await this.#sessions.drain();
     }
   }
@@ -185,9 +205,7 @@ export class HboneServer {
   destroy(): void {
     this.#isDraining = true;
     this.#isDestroyed = true;
-    for (const socket of this.#pending) {
-      socket.destroy();
-    }
+    this.#handshakes.destroy();
     this.#sessions.destroy();
   }
 
@@ -246,11 +264,17 @@ export class HboneServer {
       socket.destroy();
       return;
     }
+    const { peer, address } = admitted;
+    if (!this.#sessions.makeRoom(admitted)) {
+      this.counters.refusedAtBound += 1;
+      const what = `all sessions are taken, and nobody has more of them than ${peer.identity.uri}`;
+      this.#reject(socket, sessionLimit(what, 'local'));
+      socket.destroy();
+      return;
+    }
     // A session is, from here on.
     socket.allowHalfOpen = true;
     this.counters.resumed += socket.isSessionReused() ? 1 : 0;
-    const { peer } = admitted;
-    const address = canonicalAddress(socket.remoteAddress);
     const session = new ServerSession({
       socket,
       conduct: this.#probation.conductOf(`${peer.identity.uri} ${address}`, address),
@@ -263,7 +287,7 @@ export class HboneServer {
       onClose: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session, admitted);
-    this.#untrack(socket);
+    this.#handshakes.succeeded(socket);
     if (this.#isDestroyed) {
       session.destroy();
     } else if (this.#isDraining) {
@@ -284,25 +308,8 @@ export class HboneServer {
     }
     const trust = this.#refreshTrust();
     const peer = trust.identify(socket, 'client', this.#options.clock.wallNow());
-    return { peer, rootsPem: trust.identity.rootsPem };
-  }
-
-  /** The raw socket under `socket` is now counted as a session. */
-  #untrack(socket: TLSSocket): void {
-    for (const raw of this.#pending) {
-      if (raw.remotePort === socket.remotePort && raw.remoteAddress === socket.remoteAddress) {
-        this.#handshakeOver(raw);
-        return;
-      }
-    }
-  }
-
-  #handshakeOver(raw: Socket): void {
-    this.#pending.delete(raw);
-    if (this.#pending.size === 0) {
-      this.#quiet?.resolve();
-      this.#quiet = undefined;
-    }
+    const address = canonicalAddress(socket.remoteAddress);
+    return { peer, address, rootsPem: trust.identity.rootsPem, own: trust.identity };
   }
 
   #handshakeFailed(error: Error, socket: TLSSocket): void {

@@ -32,6 +32,8 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_tunnel_sessions_revoked_total: ({ server, pool }) =>
     server.endedByRecheck + pool.endedByRecheck,
   ambit_tunnel_sessions_distrusted_total: (pod) => pod.server.distrusted,
+  ambit_tunnel_sessions_displaced_total: (pod) => pod.server.displaced,
+  ambit_tunnel_handshakes_displaced_total: (pod) => pod.server.handshakesDisplaced,
   ambit_tunnel_sessions_refused_at_bound_total: (pod) => pod.server.refusedAtBound,
   ambit_tunnel_floods_total: (pod) => pod.server.floods,
   ambit_tunnel_probations_total: (pod) => pod.server.probation.begun,

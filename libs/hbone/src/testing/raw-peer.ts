@@ -82,8 +82,9 @@ export class RawPeer {
     });
   }
 
-  static async connect(port: number, identity: TlsIdentity): Promise<RawPeer> {
-    const raw = connectTcp({ port, host: '127.0.0.1' });
+  /** `from`: an address of loopback. */
+  static async connect(port: number, identity: TlsIdentity, from = '127.0.0.1'): Promise<RawPeer> {
+    const raw = connectTcp({ port, host: '127.0.0.1', localAddress: from });
     const socket = connect({
       socket: raw,
       ...tlsContextOptions(identity),
