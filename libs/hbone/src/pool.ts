@@ -12,6 +12,7 @@ import type { SecuredClient } from './client-handshake.ts';
 import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
 import { DialBackoff } from './dial-backoff.ts';
 import { HboneError, poolClosed, poolLimit, refusedPeer } from './errors.ts';
+import { endedWith } from './outlived.ts';
 import { PoolDial } from './pool-dial.ts';
 import {
   HBONE_POOL_LIMITS,
@@ -61,6 +62,8 @@ export class HbonePool {
   readonly #doubts: Deadlines;
   readonly #backoff: DialBackoff;
   readonly #dial: PoolDial;
+  /** What was asked for last, and answered. */
+  #own: TlsIdentity | undefined;
   readonly counters: HbonePoolCounters = newPoolCounters();
 
   constructor(options: HbonePoolOptions) {
@@ -178,6 +181,7 @@ export class HbonePool {
       }
       // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
       const own = await this.#dial.identity(key);
+      this.#own = own;
       const slot = this.#slot(key);
       const ready = firstOf(slot.tunnels);
       if (ready !== undefined && !this.#isCurrent(ready, own)) {
@@ -268,6 +272,7 @@ export class HbonePool {
       onClose: () => {
         this.#live.delete(tunnel);
         this.#sweep(slot);
+        endedWith(own, this.#own, clock);
       },
     });
     const tunnel: Tunnel = { session, own, peer, askedAtMs: clock.now(), isLost: false };

@@ -2,7 +2,7 @@
  * Certificates of the pods here, as the main thread last told.
  *
  * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for. What no pod needs any more is not
- * kept, neither a key nor who waits.
+ * kept, neither a key nor who waits. The end of each is told, also where another took its place before.
  */
 
 import type { Clock } from '@ambit/core';
@@ -16,16 +16,29 @@ type Entry =
   | { readonly kind: 'available'; readonly identity: TlsIdentity }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
+/** The wall clock can jump, so who waits for a date looks at it so often. */
+const LOOK_MS = 3_600_000;
+
+export interface CertificateStoreOptions {
+  readonly clock: Clock;
+  readonly waitMs: number;
+  /** One has ended; maybe not the one in use. */
+  readonly onEnded?: () => void;
+}
+
 export class CertificateStore {
   readonly #clock: Clock;
+  readonly #onEnded: (() => void) | undefined;
+  readonly #stopped = new AbortController();
   readonly #waitMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #waiters = new Map<string, PromiseWithResolvers<void>>();
   /** What is asked of peers' certificates. */
   revocations: Revocations | undefined;
 
-  constructor(options: { readonly clock: Clock; readonly waitMs: number }) {
+  constructor(options: CertificateStoreOptions) {
     this.#clock = options.clock;
+    this.#onEnded = options.onEnded;
     this.#waitMs = options.waitMs;
   }
 
@@ -36,6 +49,13 @@ export class CertificateStore {
   set(material: CertificateMaterial): void {
     this.#entries.set(material.identity, { kind: 'available', identity: material });
     this.#wake(material.identity);
+    // Keeps the date alone. A sleep ends early only by `stop`.
+    this.#awaitEnd(material.notAfterMs).catch(() => undefined);
+  }
+
+  /** Waits for nothing any more. Idempotent. */
+  stop(): void {
+    this.#stopped.abort(FINISHED);
   }
 
   /** The old certificate, if any, is no longer used either: the main thread says so only when it has expired. */
@@ -79,6 +99,18 @@ export class CertificateStore {
       stop.abort(FINISHED);
     }
     return this.require(identity);
+  }
+
+  async #awaitEnd(notAfterMs: number): Promise<void> {
+    const { signal } = this.#stopped;
+    for (;;) {
+      const leftMs = notAfterMs - this.#clock.wallNow();
+      if (leftMs <= 0) {
+        this.#onEnded?.();
+        return;
+      }
+      await this.#clock.sleep(Math.min(leftMs, LOOK_MS), signal, { ref: false });
+    }
   }
 
   #wake(identity: string): void {

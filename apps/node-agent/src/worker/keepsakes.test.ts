@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { keepsake } from '@ambit/core';
-import { isCollected } from '@ambit/core/testing';
+import { FakeClock, isCollected } from '@ambit/core/testing';
 
 import type { ToWorker } from './messages.ts';
 import { workload } from './testing/fixtures.ts';
@@ -17,8 +17,10 @@ function kept(): WeakRef<object> {
   return new WeakRef(work);
 }
 
-async function rigWithPod(): Promise<WorkerRig> {
-  const rig = new WorkerRig();
+const MINUTE_MS = 60_000;
+
+async function rigWithPod(clock?: FakeClock): Promise<WorkerRig> {
+  const rig = new WorkerRig(clock === undefined ? {} : { clock });
   rig.workloads(workload('client', { addresses: [rig.address(1)] }));
   rig.certify('client');
   await rig.addPod(1, 'client');
@@ -28,6 +30,11 @@ async function rigWithPod(): Promise<WorkerRig> {
 describe('what a worker keeps of its last work', () => {
   const cases: readonly (readonly [name: string, message: ToWorker, isGone: boolean])[] = [
     ['an identity left', { kind: 'certificate-forgotten', identity: IDENTITY }, true],
+    [
+      'a key has ended and there is no other',
+      { kind: 'certificate-unavailable', identity: IDENTITY, reason: 'expired' },
+      true,
+    ],
     ['a pod is gone', { kind: 'pod-removed', uid: 'uid-client', mode: 'kill' }, true],
     ['a pod was released', { kind: 'pod-removed', uid: 'uid-client', mode: 'release' }, true],
     ['a pod is gone that never was', { kind: 'pod-removed', uid: 'uid-x', mode: 'kill' }, false],
@@ -48,4 +55,34 @@ describe('what a worker keeps of its last work', () => {
     rig.certify('client');
     assert.equal(await isCollected(work), true);
   });
+
+  // It was kept until the next key came, and with a controller that is away none does.
+  it('is let go when a certificate ends, and kept until then', async () => {
+    const clock = new FakeClock({ wallStartMs: Date.now() });
+    await using rig = await rigWithPod(clock);
+    rig.certify('client', { notAfterMs: clock.wallNow() + 30 * MINUTE_MS });
+    const work = kept();
+    await passed(clock, 29);
+    assert.equal(await isCollected(work), false);
+    await passed(clock, 1);
+    assert.equal(await isCollected(work), true);
+  });
+
+  it('is let go at the end of a certificate that was replaced before, too', async () => {
+    const clock = new FakeClock({ wallStartMs: Date.now() });
+    await using rig = await rigWithPod(clock);
+    rig.certify('client', { notAfterMs: clock.wallNow() + 10 * MINUTE_MS });
+    rig.certify('client', { notAfterMs: clock.wallNow() + 90 * MINUTE_MS });
+    // By a connection on a session that was made under the first.
+    const work = kept();
+    await passed(clock, 10);
+    assert.equal(await isCollected(work), true);
+  });
 });
+
+async function passed(clock: FakeClock, minutes: number): Promise<void> {
+  for (let minute = 0; minute < minutes; minute += 1) {
+    clock.advance(MINUTE_MS);
+    await new Promise(setImmediate);
+  }
+}

@@ -61,7 +61,11 @@ export class ProxyWorker {
         clock,
         waitMs: limits.workloadWaitMs,
       }),
-      certificates: new CertificateStore({ clock, waitMs: limits.workloadWaitMs }),
+      certificates: new CertificateStore({
+        clock,
+        waitMs: limits.workloadWaitMs,
+        onEnded: forgetKeepsakes,
+      }),
       log: logger,
       policyLog: logger.scoped('policy'),
       record: { clock, metrics: this.#metrics, log: logger },
@@ -84,6 +88,7 @@ export class ProxyWorker {
   /** Everything ends now. Idempotent. */
   destroy(): void {
     const reason = new WorkerError('WORKER_POD_GONE', 'the agent stops');
+    this.#context.certificates.stop();
     for (const proxy of [...this.#pods.values(), ...this.#released]) {
       proxy.kill(reason);
     }
@@ -104,6 +109,7 @@ export class ProxyWorker {
         return;
       case 'certificate-unavailable':
         certificates.setUnavailable(message.identity, message.reason);
+        forgetKeepsakes();
         return;
       case 'certificate-forgotten':
         certificates.forget(message.identity);

@@ -10,12 +10,12 @@ import { type Clock, systemClock } from '@ambit/core';
 import type { FakeClock } from '@ambit/core/testing';
 import type { Workload } from '@ambit/model';
 import type { CompiledPolicy } from '@ambit/policy';
-import { Deadlines, SocketConn } from '@ambit/proxy';
+import { Deadlines, type Place, SocketConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
-import { TestCa } from '@ambit/testkit';
+import { type IssueOptions, TestCa } from '@ambit/testkit';
 import { WORKER_CONFIG, type WorkerLimits } from '../config.ts';
 import type { FromWorker, ToWorker } from '../messages.ts';
-import { connected, type Destination, type PodSockets } from '../pod-sockets.ts';
+import { connected, type PodSockets } from '../pod-sockets.ts';
 import { ProxyWorker } from '../proxy-worker.ts';
 
 type Resources = Extract<ToWorker, { kind: 'resources' }>;
@@ -45,7 +45,7 @@ export class WorkerRig {
   readonly #subnet: string;
   readonly #deadlines: Deadlines;
   /** By listener, in the order of the connects, which is the order of the accepts. */
-  readonly #destinations = new Map<string, Destination[]>();
+  readonly #destinations = new Map<string, Place[]>();
   readonly #servers: Server[] = [];
   readonly #open = new Set<Socket>();
   #wake = Promise.withResolvers<void>();
@@ -112,8 +112,8 @@ export class WorkerRig {
     );
   }
 
-  certify(name: string): void {
-    this.send({ kind: 'certificate', material: this.ca.workload('shop', name) });
+  certify(name: string, options: IssueOptions = {}): void {
+    this.send({ kind: 'certificate', material: this.ca.workload('shop', name, options) });
   }
 
   /** An application of a pod; `loopback`: of all of them. */
@@ -133,7 +133,7 @@ export class WorkerRig {
   /** A captured connection of a pod's application, as redirected to `listener`. */
   async connect(
     pod: number,
-    destination: Destination,
+    destination: Place,
     options: { readonly listener?: keyof typeof LISTENERS; readonly from?: string } = {},
   ): Promise<Recorder & { readonly conn: SocketConn }> {
     const { listener = 'outbound', from = this.address(pod) } = options;
