@@ -28,12 +28,13 @@ import {
   type StatusContext,
   type StatusParts,
 } from './status-context.ts';
+import { destinationRuleStatus } from './status-destination-rules.ts';
 import {
   authorizationPolicyStatus,
   peerAuthenticationStatus,
   requestAuthenticationStatus,
 } from './status-policies.ts';
-import { destinationRuleStatus, routeStatus, virtualServiceStatus } from './status-routes.ts';
+import { routeStatus, virtualServiceStatus } from './status-routes.ts';
 import { gatewayStatus, serviceStatus } from './status-waypoints.ts';
 import { deriveUncaptured } from './uncaptured.ts';
 import { deriveBehindForeign, deriveCapturedWaypoints } from './unjudged.ts';

@@ -1,15 +1,15 @@
-/** Statuses of the routing objects: what they attach to, and what they name that is not there. */
-import type { DestinationRule, Finding, MeshObject, ObjectKey, VirtualService } from '@ambit/api';
+/** Statuses of VirtualServices and of Gateway API's routes: what they attach to, and what they name that is not there. */
+import type { Finding, MeshObject, ObjectKey, VirtualService } from '@ambit/api';
 import { BY_OBJECT, type Derived } from '../derive.ts';
-import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
-import { byAge, hostBuckets, keyOf, resolveHost, selects } from '../objects/keys.ts';
+import { byAge, keyOf, resolveHost } from '../objects/keys.ts';
 import { USE_WAYPOINT } from '../objects/labels.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
-import { destinationRulesFor, ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
+import { ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
+import { destinationFindings, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
 import {
   acceptedCondition,
   type StatusContext,
@@ -21,7 +21,7 @@ import {
 export function virtualServiceStatus(object: VirtualService, context: StatusContext): StatusParts {
   const { derived } = context;
   const { metadata, spec } = object;
-  const { generation, namespace } = metadata;
+  const { generation } = metadata;
   const findings: Finding[] = [...destinationFindings(object, derived)];
   const conditions: Condition[] = [];
   const outside = spec.gateways.filter((gateway) => gateway !== 'mesh');
@@ -32,30 +32,24 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
     conditions.push(condition('Accepted', 'True', 'UnsupportedField', message, generation));
     findings.push(warning('UNSUPPORTED_FIELD', 'spec.gateways', message));
   }
-  const services = spec.gateways.includes('mesh')
-    ? spec.hosts.flatMap((host) =>
-        servicesOf(resolveHost(host, namespace, derived.options.clusterDomain), derived),
-      )
-    : [];
   if (spec.gateways.includes('mesh') && spec.hosts.length > 0) {
-    conditions.push(attachedTo(object, services, derived));
+    conditions.push(attachedTo(object, derived));
     findings.push(...hostFindings(object, derived));
   }
   conditions.push(...waypointConditions(keyOf(object), generation, context));
   return { conditions, findings };
 }
 
-function attachedTo(
-  object: VirtualService,
-  services: readonly ServiceSpec[],
-  derived: Derived,
-): Condition {
-  const { generation } = object.metadata;
+function attachedTo(object: VirtualService, derived: Derived): Condition {
+  const { metadata, spec } = object;
+  const { generation, namespace } = metadata;
+  const services = servicesOf(spec.hosts, object, derived);
   if (services.length === 0) {
-    const message = `no service has host ${listKeys(object.spec.hosts)}`;
-    return condition('Attached', 'False', 'TargetNotFound', message, generation);
+    const missing = spec.hosts.map((host) =>
+      missingHost(resolveHost(host, namespace, derived.options.clusterDomain), derived),
+    );
+    return condition('Attached', 'False', 'TargetNotFound', listKeys(missing), generation);
   }
-  const { namespace } = object.metadata;
   const heard = services.filter((service) =>
     ownersOf(service.namespace, derived.serviceBindings.get(service.key)).includes(namespace),
   );
@@ -82,13 +76,8 @@ function attachedTo(
 function moreSpecific(
   object: VirtualService,
   service: ServiceSpec,
-  { sources, options, serviceBindings }: Derived,
+  { sources, serviceBindings }: Derived,
 ): ObjectKey | undefined {
-  const buckets = hostBuckets(service.hostname);
-  const isCovering = object.spec.hosts.some((host) =>
-    buckets.includes(resolveHost(host, object.metadata.namespace, options.clusterDomain)),
-  );
-  if (!isCovering) return undefined;
   const owners = ownersOf(service.namespace, serviceBindings.get(service.key));
   const taken = virtualServicesOf(service, owners, sources).map(keyOf);
   return taken.includes(keyOf(object)) ? undefined : taken[0];
@@ -101,10 +90,8 @@ function hostFindings(object: VirtualService, derived: Derived): readonly Findin
   for (const [index, host] of spec.hosts.entries()) {
     const path = `spec.hosts[${index}]`;
     const resolved = resolveHost(host, metadata.namespace, derived.options.clusterDomain);
-    if (servicesOf(resolved, derived).length === 0) {
-      findings.push(
-        warning('IST0101', path, `no service has host "${resolved}"`, shortNameHint(host)),
-      );
+    if (servicesOf([host], object, derived).length === 0) {
+      findings.push(warning('IST0101', path, missingHost(resolved, derived), shortNameHint(host)));
     }
     const [first] = [...derived.sources.virtualServices.lookup(BY_HOST, resolved)].sort(byAge);
     if (first !== undefined && keyOf(first) !== keyOf(object)) {
@@ -112,112 +99,6 @@ function hostFindings(object: VirtualService, derived: Derived): readonly Findin
     }
   }
   return findings;
-}
-
-function destinationFindings(object: VirtualService | Route, derived: Derived): readonly Finding[] {
-  const findings: Finding[] = [];
-  for (const destination of destinationHosts(object, derived.options.clusterDomain).named) {
-    const { path, host, subset, written } = destination;
-    const services = servicesOf(host, derived);
-    if (services.length === 0) {
-      findings.push(
-        warning(
-          'IST0101',
-          `${path}.host`,
-          `no service has host "${host}"; what goes there fails`,
-          shortNameHint(written),
-        ),
-      );
-    } else if (subset !== undefined && !hasSubset(destination, services, derived)) {
-      findings.push(
-        warning(
-          'IST0101',
-          `${path}.subset`,
-          `no DestinationRule for "${host}" has subset "${subset}"; what goes there fails`,
-        ),
-      );
-    }
-  }
-  return findings;
-}
-
-function hasSubset(
-  { host, subset }: NamedDestination,
-  services: readonly ServiceSpec[],
-  { sources }: Derived,
-): boolean {
-  return services.some(({ namespace }) =>
-    destinationRulesFor({ hostname: host, namespace }, sources).some((rule) =>
-      rule.spec.subsets.some(({ name }) => name === subset),
-    ),
-  );
-}
-
-/** `reviews.prod` is not completed; people expect it to be. */
-function shortNameHint(host: string): string | undefined {
-  return /^[^.*]+\.[^.]+$/.test(host)
-    ? `a name with a dot is taken as it is; write the full name, such as ${host}.svc.cluster.local`
-    : undefined;
-}
-
-/** Services that a host means; a wildcard means all that match it. */
-function servicesOf(host: string, { services }: Derived): readonly ServiceSpec[] {
-  for (const bucket of hostBuckets(host)) {
-    const found = services.lookup('hostname', bucket);
-    if (found.length > 0) return found;
-  }
-  return host.startsWith('*') ? services.lookup('host-suffix', host) : [];
-}
-
-export function destinationRuleStatus(rule: DestinationRule, context: StatusContext): StatusParts {
-  const { derived } = context;
-  const { metadata, spec } = rule;
-  const host = resolveHost(spec.host, metadata.namespace, derived.options.clusterDomain);
-  const services = servicesOf(host, derived);
-  const findings: Finding[] = [];
-  const conditions: Condition[] = [acceptedCondition(rule)];
-  if (services.length === 0) {
-    findings.push(
-      warning('IST0174', 'spec.host', `no service has host "${host}"`, shortNameHint(spec.host)),
-    );
-    const message = `no service has host ${host}`;
-    conditions.push(condition('Attached', 'False', 'TargetNotFound', message, metadata.generation));
-    return { conditions, findings };
-  }
-  for (const [index, subset] of spec.subsets.entries()) {
-    const isServed = services.some((service) =>
-      derived.memberships
-        .keysOf('key', service.key)
-        .some((uid) => selects(subset.labels, derived.workloadSpecs.get(uid)?.labels ?? {})),
-    );
-    if (!isServed) {
-      const text = `no workload of "${host}" has the labels of subset "${subset.name}"`;
-      findings.push(warning('IST0173', `spec.subsets[${index}].labels`, text));
-    }
-  }
-  conditions.push(ruleAttached(rule, services, context));
-  conditions.push(...waypointConditions(keyOf(rule), metadata.generation, context));
-  return { conditions, findings };
-}
-
-/** By its own namespace, or because a waypoint there sends calls to the host. */
-function ruleAttached(
-  rule: DestinationRule,
-  services: readonly ServiceSpec[],
-  { derived, isRuleInScope }: StatusContext,
-): Condition {
-  const { namespace, generation } = rule.metadata;
-  const { rootNamespace } = derived.options;
-  const heard = services.filter((service) => {
-    const owners = ownersOf(service.namespace, derived.serviceBindings.get(service.key));
-    return namespace === rootNamespace || owners.includes(namespace);
-  });
-  if (heard.length === 0 && !isRuleInScope(keyOf(rule))) {
-    const message = `only rules of namespace "${services[0]?.namespace}", of those whose waypoints send there, and of "${rootNamespace}" apply to it`;
-    return condition('Attached', 'False', 'NamespaceForeign', message, generation);
-  }
-  const names = listKeys((heard.length === 0 ? services : heard).map(({ key }) => key));
-  return condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, generation);
 }
 
 export function routeStatus(route: Route, context: StatusContext): StatusParts {

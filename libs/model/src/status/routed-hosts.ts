@@ -1,0 +1,82 @@
+/**
+ * What the hosts of routing objects mean, and what is said of those that mean nothing.
+ *
+ * Rule: a waypoint goes by the service that is called and never by the name in a request, so that a host means the services of that very
+ * host, or those that it covers as a wildcard. What a wildcard of a ServiceEntry covers is that entry's, under its own host.
+ */
+import type { Finding, MeshObject, VirtualService } from '@ambit/api';
+import { BY_HOSTNAME, type Derived } from '../derive.ts';
+import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
+import { hostBuckets, resolveHost } from '../objects/keys.ts';
+import type { Route } from '../objects/sources.ts';
+import type { ServiceSpec } from '../service/services.ts';
+import { destinationRulesFor } from '../waypoint/routes.ts';
+import { warning } from './conditions.ts';
+
+/** Each once. */
+export function servicesOf(
+  hosts: readonly string[],
+  { metadata }: Pick<MeshObject, 'metadata'>,
+  { services, options }: Derived,
+): readonly ServiceSpec[] {
+  const found = hosts.flatMap((written) => {
+    const host = resolveHost(written, metadata.namespace, options.clusterDomain);
+    const covered = host.startsWith('*') ? services.lookup('host-suffix', host) : [];
+    return [...services.lookup(BY_HOSTNAME, host), ...covered];
+  });
+  return [...new Map(found.map((service) => [service.key, service])).values()];
+}
+
+/** `host`: completed. */
+export function missingHost(host: string, { services }: Derived): string {
+  for (const wildcard of hostBuckets(host).slice(1)) {
+    const [entry] = services.lookup(BY_HOSTNAME, wildcard);
+    if (entry !== undefined) {
+      return `no service has host "${host}"; what ${entry.object} covers goes by its own host, "${wildcard}"`;
+    }
+  }
+  return `no service has host "${host}"`;
+}
+
+/** `reviews.prod` is not completed; people expect it to be. */
+export function shortNameHint(host: string): string | undefined {
+  return /^[^.*]+\.[^.]+$/.test(host)
+    ? `a name with a dot is taken as it is; write the full name, such as ${host}.svc.cluster.local`
+    : undefined;
+}
+
+export function destinationFindings(
+  object: VirtualService | Route,
+  derived: Derived,
+): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const destination of destinationHosts(object, derived.options.clusterDomain).named) {
+    const { path, host, subset, written } = destination;
+    const services = derived.services.lookup(BY_HOSTNAME, host);
+    if (services.length === 0) {
+      const message = `${missingHost(host, derived)}; what goes there fails`;
+      findings.push(warning('IST0101', `${path}.host`, message, shortNameHint(written)));
+    } else if (subset !== undefined && !hasSubset(destination, services, derived)) {
+      findings.push(
+        warning(
+          'IST0101',
+          `${path}.subset`,
+          `no DestinationRule for "${host}" has subset "${subset}"; what goes there fails`,
+        ),
+      );
+    }
+  }
+  return findings;
+}
+
+function hasSubset(
+  { host, subset }: NamedDestination,
+  services: readonly ServiceSpec[],
+  { sources }: Derived,
+): boolean {
+  return services.some(({ namespace }) =>
+    destinationRulesFor({ hostname: host, namespace }, sources).some((rule) =>
+      rule.spec.subsets.some(({ name }) => name === subset),
+    ),
+  );
+}
