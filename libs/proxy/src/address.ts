@@ -14,6 +14,16 @@ export function canonicalAddress(address: string | undefined): string {
     : bare;
 }
 
+/** One end of a connection. Where it is kept for long, it becomes text only when somebody reads it. */
+export interface Place {
+  readonly address: string;
+  readonly port: number;
+}
+
+export function formatPlace({ address, port }: Place): string {
+  return formatAddress(address, port);
+}
+
 /** `10.0.0.1:80`, `[fd00::1]:80`. */
 export function formatAddress(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -1,6 +1,6 @@
 /** Moves bytes: the push contract, its sockets, copying both ways, accepting and tracking connections. */
 export { Acceptor, type AcceptorCounters, type AcceptorOptions, limitError } from './acceptor.ts';
-export { canonicalAddress, formatAddress } from './address.ts';
+export { canonicalAddress, formatAddress, formatPlace, type Place } from './address.ts';
 export { type ByteConn, type ByteSink, writeAll, writeBorrowed } from './conn.ts';
 export { ConnectionTracker, type TrackerCounters } from './connection-tracker.ts';
 export { type CopyObserver, type CopyOptions, type CopyResult, copyBoth } from './copy.ts';

@@ -22,13 +22,22 @@ export interface SocketConnOptions extends StreamConnOptions {
   readonly keepAlive?: boolean;
 }
 
+/** Where Node keeps what it was asked, in an object each, for as long as the socket lives. The connection has it from here on. */
+const NODES_COPIES = ['_peername', '_sockname'];
+
 function addressesOf(socket: Socket): ConnAddresses {
-  return {
+  const addresses = {
     remoteAddress: canonicalAddress(socket.remoteAddress),
     remotePort: socket.remotePort ?? 0,
     localAddress: canonicalAddress(socket.localAddress),
     localPort: socket.localPort ?? 0,
   };
+  for (const name of NODES_COPIES) {
+    if (Reflect.has(socket, name)) {
+      Reflect.set(socket, name, undefined);
+    }
+  }
+  return addresses;
 }
 
 function prepare(socket: Socket, keepAlive: boolean): void {

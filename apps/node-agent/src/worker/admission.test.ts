@@ -40,8 +40,7 @@ function admissionOf(sourceIp: string) {
   const connection = {
     pod,
     local,
-    sourceIp,
-    sourcePort: 4,
+    source: { address: sourceIp, port: 4 },
     original: { address: POD_IP, port: 80 },
   };
   return admit(connection, mesh, silentLogger());

@@ -14,6 +14,7 @@ import {
   type RuleRef,
   type Verdict,
 } from '@ambit/policy';
+import type { Place } from '@ambit/proxy';
 import { resolveInbound, resolveInboundPlaintext } from '@ambit/routing';
 import type { Logger } from '@ambit/telemetry';
 
@@ -25,8 +26,7 @@ export interface InboundConnection {
   readonly pod: CapturedPod;
   /** The pod's record when the connection came; used while there is none now. */
   readonly local: Workload;
-  readonly sourceIp: string;
-  readonly sourcePort: number;
+  readonly source: Place;
   /** A tunnel: its authority, the address it came to, and who is at the other end. */
   readonly tunnel?: {
     readonly authority: string;
@@ -34,7 +34,7 @@ export interface InboundConnection {
     readonly peer: PeerIdentity;
   };
   /** Plaintext: where it was going. */
-  readonly original?: { readonly address: string; readonly port: number };
+  readonly original?: Place;
 }
 
 export type Admission =
@@ -74,7 +74,7 @@ export function admit(connection: InboundConnection, mesh: MeshState, log: Logge
     ...(decision.service && { service: decision.service }),
     ...(decision.proxied && { proxied: decision.proxied }),
   };
-  const ips = [connection.sourceIp, decision.ip] as const;
+  const ips = [connection.source.address, decision.ip] as const;
   const [sourceIp, destinationIp] = [parseIp(ips[0]), parseIp(ips[1])];
   if (sourceIp === undefined || destinationIp === undefined) {
     return unreadable(ips);
@@ -141,7 +141,7 @@ function note(verdict: Verdict, connection: InboundConnection, log: Logger): voi
     return;
   }
   log.info('policy noted', {
-    'src.addr': connection.sourceIp,
+    'src.addr': connection.source.address,
     'src.identity': connection.tunnel?.peer.uri,
     'dst.workload': connection.local.name,
     'dst.namespace': connection.local.namespace,

@@ -13,24 +13,22 @@ import {
   type CopyObserver,
   type CopyResult,
   copyBoth,
-  formatAddress,
+  formatPlace,
   fromIoError,
   limitError,
+  type Place,
   SocketConn,
 } from '@ambit/proxy';
 
 import { type ConnectionRecord, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
 import type { PodContext, Tracked } from './pod-context.ts';
-import type { Destination } from './pod-sockets.ts';
 
 export interface Carried {
   readonly conn: ByteConn;
-  /** `ip:port` */
-  readonly source: string;
+  readonly source: Place;
   /** Where the client wanted to go. */
-  readonly original: Destination;
-  readonly destination: string;
+  readonly original: Place;
   /** Aborted when the client goes before the other end is reached, or policy or a drain ends the connection. */
   readonly life: Canceller;
   /** Set by `reach` as soon as routing is decided. */
@@ -86,9 +84,8 @@ async function serve<T extends Tracked>(
   socket.once('close', onGone);
   const carried: Carried = {
     conn,
-    source: formatAddress(conn.remoteAddress, conn.remotePort),
+    source: { address: conn.remoteAddress, port: conn.remotePort },
     original,
-    destination: formatAddress(original.address, original.port),
     life,
     record: undefined,
   };
@@ -150,7 +147,7 @@ class Flow implements CopyObserver {
 }
 
 function fail(
-  { conn, record, source, destination }: Carried,
+  { conn, record, source, original }: Carried,
   error: unknown,
   {
     context,
@@ -161,7 +158,13 @@ function fail(
   conn.destroy(failure);
   if (record === undefined) {
     const { log, pod } = context;
-    logEarlyFailure(log, { direction, pod, source, destination, error: failure });
+    logEarlyFailure(log, {
+      direction,
+      pod,
+      source: formatPlace(source),
+      destination: formatPlace(original),
+      error: failure,
+    });
   } else {
     record.finish(failure);
   }

@@ -7,6 +7,7 @@
 import type { Clock, MeshError } from '@ambit/core';
 import type { Workload } from '@ambit/model';
 import type { RuleRef } from '@ambit/policy';
+import { formatPlace, type Place } from '@ambit/proxy';
 import { workloadIdentity } from '@ambit/routing';
 import { describeError, type Logger } from '@ambit/telemetry';
 
@@ -14,8 +15,7 @@ import { flagOf } from './errors.ts';
 import type { MetricEnd, MetricLabels, Series, TcpMetrics } from './tcp-metrics.ts';
 
 export interface RecordEnd {
-  /** `ip:port` */
-  readonly address: string;
+  readonly place: Place;
   readonly workload?: Workload | undefined;
   /** `spiffe://…`, only where TLS proved or will prove it. */
   readonly identity?: string | undefined;
@@ -132,13 +132,13 @@ export class ConnectionRecord {
     const { direction, source, destination, hboneAddress, service, caller } = this.description;
     const isInbound = direction === 'inbound';
     return {
-      'src.addr': source.address,
+      'src.addr': formatPlace(source.place),
       'src.workload': source.workload?.name,
       'src.namespace': source.workload?.namespace,
       'src.identity': source.identity,
       'src.cluster': source.workload?.clusterId,
       'src.caller': caller,
-      'dst.addr': destination.address,
+      'dst.addr': formatPlace(destination.place),
       'dst.hbone_addr': hboneAddress,
       'dst.service': service?.hostname,
       'dst.workload': destination.workload?.name,

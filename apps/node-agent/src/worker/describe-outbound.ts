@@ -1,13 +1,13 @@
 /** What the record of a captured connection says of both its ends. */
 import type { Workload } from '@ambit/model';
-import { formatAddress } from '@ambit/proxy';
+import type { Place } from '@ambit/proxy';
 
 import { type ConnectionDescription, identityOf } from './connection-record.ts';
 import type { Way } from './outbound-choice.ts';
 
-/** `address`: of the client. */
+/** `client`: where it is. */
 export function describeOutbound(
-  address: string,
+  client: Place,
   source: Workload,
   decision: Way,
 ): ConnectionDescription {
@@ -21,12 +21,12 @@ export function describeOutbound(
   return {
     direction: 'outbound',
     source: {
-      address,
+      place: client,
       workload: source,
       ...(isTunnel && { identity: identityOf(source) }),
     },
     destination: {
-      address: formatAddress(decision.dial.host, decision.dial.port),
+      place: { address: decision.dial.host, port: decision.dial.port },
       workload: destination,
       ...(isTunnel && destination && { identity: identityOf(destination) }),
     },

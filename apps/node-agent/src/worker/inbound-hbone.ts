@@ -23,7 +23,7 @@ import { baggageHeader } from './baggage-of.ts';
 import { clientGone, copy } from './carry.ts';
 import { ConnectionRecord, identityOf, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
-import type { ConnectionRow, PodContext } from './pod-context.ts';
+import { type PodContext, TrackedInbound } from './pod-context.ts';
 import { type ProxiedConnection, proxyHeader } from './proxy-protocol.ts';
 import { dialApplication, serviceOf } from './to-application.ts';
 
@@ -98,7 +98,6 @@ export class InboundHbone {
 
   async #connect(request: ConnectRequest): Promise<ConnectAnswer> {
     const { mesh, pod, certificates } = this.#context;
-    const source = formatAddress(request.remoteAddress, request.remotePort);
     const local = await mesh.awaitWorkload(pod, request.signal);
     if (local === undefined) {
       return this.#early(request, 503, unknownWorkload(pod.namespace, pod.name));
@@ -113,21 +112,14 @@ export class InboundHbone {
     const inbound: InboundConnection = {
       pod,
       local,
-      sourceIp: request.remoteAddress,
-      sourcePort: request.remotePort,
+      source: { address: request.remoteAddress, port: request.remotePort },
       tunnel: {
         authority: request.authority,
         localIp: request.localAddress,
         peer: request.peer,
       },
     };
-    const row: ConnectionRow = {
-      src: source,
-      originalDst: request.authority,
-      actualDst: request.authority,
-      protocol: 'HBONE',
-    };
-    const entry = this.#context.inbound.register({ inbound, row }, life);
+    const entry = this.#context.inbound.register(new TrackedInbound(inbound), life);
     if (entry === undefined) {
       return this.#early(request, 503, new WorkerError('WORKER_LIMIT', 'too many connections'));
     }
@@ -199,7 +191,7 @@ export class InboundHbone {
     }
   }
 
-  #record({ request, local }: Tunnel, admission: Admission): ConnectionRecord {
+  #record({ request, local, inbound }: Tunnel, admission: Admission): ConnectionRecord {
     const { mesh, config, record } = this.#context;
     const isFromWaypoint = admission.kind === 'admitted' && admission.isFromWaypoint;
     const named = admission.kind === 'admitted' ? admission.service : undefined;
@@ -207,12 +199,12 @@ export class InboundHbone {
       {
         direction: 'inbound',
         source: {
-          address: formatAddress(request.remoteAddress, request.remotePort),
+          place: inbound.source,
           workload: mesh.index.workloadByAddress(config.network, request.remoteAddress),
           identity: request.peer.uri,
         },
         destination: {
-          address: formatAddress(request.localAddress, request.localPort),
+          place: { address: request.localAddress, port: request.localPort },
           workload: local,
           identity: identityOf(local),
         },

@@ -10,12 +10,8 @@ import { type ByteConn, SocketConn } from '@ambit/proxy';
 import { admit, type InboundConnection } from './admission.ts';
 import { type Carried, carry, requireWorkload, type Way } from './carry.ts';
 import { ConnectionRecord } from './connection-record.ts';
-import type { PodContext, Tracked } from './pod-context.ts';
+import { type PodContext, TrackedInbound } from './pod-context.ts';
 import { dialApplication, serviceOf } from './to-application.ts';
-
-interface TrackedInbound extends Tracked {
-  readonly inbound: InboundConnection;
-}
 
 export class InboundPlaintext implements Way<TrackedInbound> {
   readonly direction = 'inbound';
@@ -30,18 +26,9 @@ export class InboundPlaintext implements Way<TrackedInbound> {
     carry(socket, this.#context, this);
   }
 
-  async track({ conn, original, source, destination, life }: Carried): Promise<TrackedInbound> {
+  async track({ original, source, life }: Carried): Promise<TrackedInbound> {
     const local = await requireWorkload(this.#context, life);
-    return {
-      inbound: {
-        pod: this.#context.pod,
-        local,
-        sourceIp: conn.remoteAddress,
-        sourcePort: conn.remotePort,
-        original,
-      },
-      row: { src: source, originalDst: destination, actualDst: destination, protocol: 'TCP' },
-    };
+    return new TrackedInbound({ pod: this.#context.pod, local, source, original });
   }
 
   async reach(carried: Carried, { inbound }: TrackedInbound): Promise<ByteConn> {
@@ -59,26 +46,22 @@ export class InboundPlaintext implements Way<TrackedInbound> {
     const socket = await dialApplication(sockets, {
       ip: admission.ip,
       port: admission.port,
-      clientIp: inbound.sourceIp,
+      clientIp: inbound.source.address,
       signal: carried.life,
     });
     return new SocketConn(socket, { side: 'upstream' });
   }
 
-  #record(
-    { source, original, destination }: Carried,
-    inbound: InboundConnection,
-  ): ConnectionRecord {
+  #record({ original }: Carried, { local, source }: InboundConnection): ConnectionRecord {
     const { mesh, config, record } = this.#context;
-    const { local, sourceIp } = inbound;
     return new ConnectionRecord(
       {
         direction: 'inbound',
         source: {
-          address: source,
-          workload: mesh.index.workloadByAddress(config.network, sourceIp),
+          place: source,
+          workload: mesh.index.workloadByAddress(config.network, source.address),
         },
-        destination: { address: destination, workload: local },
+        destination: { place: original, workload: local },
         service: serviceOf(local, { host: undefined, port: original.port }, mesh),
       },
       record,

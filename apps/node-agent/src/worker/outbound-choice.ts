@@ -5,7 +5,7 @@
  * never asked instead of what it knew.
  */
 import type { MeshService, Workload } from '@ambit/model';
-import { formatAddress } from '@ambit/proxy';
+import { formatPlace } from '@ambit/proxy';
 import {
   formatAuthority,
   type OutboundDecision,
@@ -111,7 +111,7 @@ export function isTunnel({ kind }: Way): boolean {
 
 /** Where the client was going. */
 export function toOf({ original }: Carried): string {
-  return formatAddress(original.address, original.port);
+  return formatPlace(original);
 }
 
 /** Who is at the other end of the tunnel. */

@@ -17,7 +17,7 @@ import {
   newTraceparent,
 } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
-import { type ByteConn, Deadlines, formatAddress, SocketConn } from '@ambit/proxy';
+import { type ByteConn, Deadlines, SocketConn } from '@ambit/proxy';
 
 import { baggageHeader } from './baggage-of.ts';
 import { type Carried, type Way as CarriedWay, carry, requireWorkload } from './carry.ts';
@@ -33,7 +33,7 @@ import {
   toOf,
   type Way,
 } from './outbound-choice.ts';
-import type { ConnectionRow, PodContext, Tracked } from './pod-context.ts';
+import { type PodContext, TrackedOutbound } from './pod-context.ts';
 import { behind, isUnanswered, silentOne, Unanswered } from './unanswered.ts';
 
 /** Endpoints that one connection asks, before it asks any of them again. */
@@ -53,7 +53,7 @@ interface Failed extends Attempt {
   readonly error: unknown;
 }
 
-export class Outbound implements CarriedWay<Tracked> {
+export class Outbound implements CarriedWay<TrackedOutbound> {
   readonly direction = 'outbound';
   readonly #context: PodContext;
   readonly #unanswered: Unanswered;
@@ -91,18 +91,12 @@ export class Outbound implements CarriedWay<Tracked> {
     });
   }
 
-  track({ source, destination }: Carried): Promise<Tracked> {
-    const row: ConnectionRow = {
-      src: source,
-      originalDst: destination,
-      actualDst: '',
-      protocol: 'TCP',
-    };
-    return Promise.resolve({ row });
+  track({ source, original }: Carried): Promise<TrackedOutbound> {
+    return Promise.resolve(new TrackedOutbound(source, original));
   }
 
   /** Decides, counts and dials; and again, another endpoint if there is one, where nobody is there to answer. */
-  async reach(carried: Carried, { row }: Tracked): Promise<ByteConn> {
+  async reach(carried: Carried, tracked: TrackedOutbound): Promise<ByteConn> {
     const { record, clock, config } = this.#context;
     const { life } = carried;
     const source = await requireWorkload(this.#context, life);
@@ -110,8 +104,7 @@ export class Outbound implements CarriedWay<Tracked> {
     const tried = new Set<string>();
     for (;;) {
       const decision = this.#choice.decide(carried, source, tried);
-      row.protocol = isTunnel(decision) ? 'HBONE' : 'TCP';
-      row.actualDst = formatAddress(decision.dial.host, decision.dial.port);
+      tracked.sendTo(decision.dial, isTunnel(decision));
       carried.record ??= new ConnectionRecord(
         describeOutbound(carried.source, source, decision),
         record,

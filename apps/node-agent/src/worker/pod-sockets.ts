@@ -15,7 +15,13 @@ import {
   originalDestination,
   tcpSocket,
 } from '@ambit/netns';
-import { canonicalAddress, type Deadlines, formatAddress, fromIoError } from '@ambit/proxy';
+import {
+  canonicalAddress,
+  type Deadlines,
+  formatAddress,
+  fromIoError,
+  type Place,
+} from '@ambit/proxy';
 
 import { WorkerError } from './errors.ts';
 
@@ -32,11 +38,6 @@ export interface PodDial {
   readonly signal: Cancellation;
 }
 
-export interface Destination {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** Where a listener of a pod is: a descriptor in real life. */
 export type ListenAt =
   | { readonly fd: number; readonly backlog: number }
@@ -48,7 +49,7 @@ export interface PodSockets extends Disposable {
   listenAt(fd: number): ListenAt;
   dial(options: PodDial): Promise<Socket>;
   /** Where the client of a redirected connection was going. */
-  destinationOf(socket: Socket): Destination;
+  destinationOf(socket: Socket): Place;
 }
 
 export type OpenPodSockets = (netnsPath: string) => PodSockets;
@@ -74,7 +75,7 @@ export function netnsSockets(options: NetnsSocketsOptions): OpenPodSockets {
   };
 }
 
-function destinationOf(socket: Socket): Destination {
+function destinationOf(socket: Socket): Place {
   const fd = descriptorOf(socket);
   const original = fd === undefined ? undefined : originalDestination(fd);
   // A connection that was not redirected has no entry: its local address is where it was going.

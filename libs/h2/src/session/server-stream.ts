@@ -12,8 +12,16 @@ import {
 import { Stream } from './stream.ts';
 import type { StreamOptions } from './stream-host.ts';
 
+const ACCEPTED_TUNNEL: RequestHead = Object.freeze({
+  method: 'CONNECT',
+  scheme: undefined,
+  path: undefined,
+  authority: '',
+  fields: [],
+});
+
 export class ServerStream extends Stream {
-  readonly request: RequestHead;
+  #request: RequestHead;
   /** False: the request ended with its head. */
   readonly hasBody: boolean;
   #isAnswered = false;
@@ -21,9 +29,14 @@ export class ServerStream extends Stream {
 
   constructor(options: StreamOptions, request: RequestHead & BodyLength, hasBody: boolean) {
     super(options);
-    this.request = request;
+    this.#request = request;
     this.hasBody = hasBody;
     this.expectContent(request.contentLength);
+  }
+
+  /** Of a tunnel that was accepted nothing but that it is one: it lives for long, and nobody asks for the rest any more. */
+  get request(): RequestHead {
+    return this.#request;
   }
 
   /** `respond` was called. */
@@ -49,6 +62,9 @@ export class ServerStream extends Stream {
     const { neverIndexed } = head;
     this.host.sendFields(this, responseFields(head), { endStream, neverIndexed });
     this.#isAnswered = true;
+    if (this.#request.method === 'CONNECT' && head.status < 300) {
+      this.#request = ACCEPTED_TUNNEL;
+    }
     if (endStream) {
       this.endSent();
     }
