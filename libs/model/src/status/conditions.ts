@@ -28,6 +28,7 @@ export type ConditionReason =
   | 'AtAgents'
   | 'AtWaypoint'
   | 'NoEffect'
+  | 'NotExported'
   | 'NotEnrolled'
   | 'TargetNotFound'
   | 'ResolvedRefs'

@@ -43,7 +43,7 @@ import { labelFindings } from './waypoint-labels.ts';
 export function deriveStatuses(
   graph: Graph,
   derived: Derived,
-  { isRuleInScope }: Pick<DerivedWaypoints, 'isRuleInScope'>,
+  { isRuleApplied }: Pick<DerivedWaypoints, 'isRuleApplied'>,
 ): Collection<ObjectStatus> {
   const { sources } = derived;
   const standings = deriveStandings(graph, derived);
@@ -54,7 +54,7 @@ export function deriveStatuses(
     uncaptured: deriveUncaptured(graph, derived),
     behindForeign: deriveBehindForeign(graph, derived),
     capturedWaypoints: deriveCapturedWaypoints(graph, derived),
-    isRuleInScope,
+    isRuleApplied,
   };
   const statusOf = <V extends MeshObject>(
     name: string,

@@ -10,7 +10,8 @@ import { destinationHosts, type NamedDestination } from '../objects/destinations
 import { hostBuckets, resolveHost } from '../objects/keys.ts';
 import type { Route } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import { destinationRulesFor } from '../waypoint/routes.ts';
+import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { ownersOf } from '../waypoint/routes.ts';
 import { warning } from './conditions.ts';
 
 /** Each once. */
@@ -38,6 +39,17 @@ export function missingHost(host: string, { services }: Derived): string {
   return `no service has host "${host}"`;
 }
 
+/** Of a service whose calls a waypoint of namespace `at` sends to another one of its host. */
+export function hostConflict(
+  { hostname, key }: Pick<ServiceSpec, 'hostname' | 'key'>,
+  at: string,
+  meant: ServiceSpec | undefined,
+): string {
+  const why =
+    meant?.namespace === at ? `of namespace "${at}", as the waypoint is` : 'which goes first';
+  return `calls of ${key} at a waypoint of namespace "${at}" go to ${meant?.object ?? 'nobody'}, ${why}: both have host "${hostname}"`;
+}
+
 /** `reviews.prod` is not completed; people expect it to be. */
 export function shortNameHint(host: string): string | undefined {
   return /^[^.*]+\.[^.]+$/.test(host)
@@ -50,13 +62,14 @@ export function destinationFindings(
   derived: Derived,
 ): readonly Finding[] {
   const findings: Finding[] = [];
+  const senders = sendersOf(object, derived);
   for (const destination of destinationHosts(object, derived.options.clusterDomain).named) {
     const { path, host, subset, written } = destination;
     const services = derived.services.lookup(BY_HOSTNAME, host);
     if (services.length === 0) {
       const message = `${missingHost(host, derived)}; what goes there fails`;
       findings.push(warning('IST0101', `${path}.host`, message, shortNameHint(written)));
-    } else if (subset !== undefined && !hasSubset(destination, services, derived)) {
+    } else if (subset !== undefined && !hasSubset(destination, senders, derived)) {
       findings.push(
         warning(
           'IST0101',
@@ -69,14 +82,29 @@ export function destinationFindings(
   return findings;
 }
 
+/** In force at every waypoint that sends there. */
 function hasSubset(
   { host, subset }: NamedDestination,
-  services: readonly ServiceSpec[],
-  { sources }: Derived,
+  senders: readonly string[],
+  derived: Derived,
 ): boolean {
-  return services.some(({ namespace }) =>
-    destinationRulesFor({ hostname: host, namespace }, sources).some((rule) =>
-      rule.spec.subsets.some(({ name }) => name === subset),
-    ),
-  );
+  return senders.every((at) => {
+    const service = serviceAt(host, at, derived);
+    const rules = service === undefined ? [] : appliedRules(service, at, derived);
+    return rules.some((key) =>
+      derived.sources.destinationRules.get(key)?.spec.subsets.some(({ name }) => name === subset),
+    );
+  });
+}
+
+/** Namespaces of the waypoints that follow it: those of the services that it is for. What is a part of another one has none of its own. */
+function sendersOf(object: VirtualService | Route, derived: Derived): readonly string[] {
+  const { namespace } = object.metadata;
+  const hosts = object.kind === 'VirtualService' ? object.spec.hosts : [];
+  const found = servicesOf(hosts, object, derived).flatMap((service) => {
+    const binding = derived.serviceBindings.get(service.key);
+    const isHeard = ownersOf(service.namespace, binding).includes(namespace);
+    return isHeard ? [namespaceOfWaypoint(service.namespace, binding)] : [];
+  });
+  return found.length === 0 ? [namespace] : [...new Set(found)];
 }

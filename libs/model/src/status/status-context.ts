@@ -55,8 +55,8 @@ export interface StatusContext {
   readonly uncaptured: Collection<Uncaptured>;
   readonly behindForeign: Collection<BehindForeign>;
   readonly capturedWaypoints: Collection<CapturedWaypoint>;
-  /** Whether a waypoint has the DestinationRule. */
-  readonly isRuleInScope: (rule: ObjectKey) => boolean;
+  /** Whether a waypoint applies the DestinationRule. */
+  readonly isRuleApplied: (rule: ObjectKey) => boolean;
 }
 
 export function acceptedCondition(object: MeshObject, text = 'valid'): Condition {

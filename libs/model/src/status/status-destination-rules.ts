@@ -1,11 +1,13 @@
 /** Statuses of DestinationRules: for which services a waypoint applies them. */
 import type { DestinationRule, Finding } from '@ambit/api';
-import { keyOf, resolveHost, selects } from '../objects/keys.ts';
+import type { Derived } from '../derive.ts';
+import { isExportedTo, keyOf, resolveHost, selects } from '../objects/keys.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
-import { ownersOf } from '../waypoint/routes.ts';
-import { condition, listKeys, warning } from './conditions.ts';
-import { missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
+import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { ruleOwners } from '../waypoint/routes.ts';
+import { type ConditionReason, condition, listKeys, warning } from './conditions.ts';
+import { hostConflict, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
 import {
   acceptedCondition,
   type StatusContext,
@@ -42,22 +44,58 @@ export function destinationRuleStatus(rule: DestinationRule, context: StatusCont
   return { conditions, findings };
 }
 
-/** By its own namespace, or because a waypoint there sends calls to the host. */
+/** Where a waypoint applies it: that of the service, or one that sends calls to the host. */
 function ruleAttached(
   rule: DestinationRule,
   services: readonly ServiceSpec[],
-  { derived, isRuleInScope }: StatusContext,
+  { derived, isRuleApplied }: StatusContext,
 ): Condition {
-  const { namespace, generation } = rule.metadata;
-  const { rootNamespace } = derived.options;
-  const heard = services.filter((service) => {
-    const owners = ownersOf(service.namespace, derived.serviceBindings.get(service.key));
-    return namespace === rootNamespace || owners.includes(namespace);
-  });
-  if (heard.length === 0 && !isRuleInScope(keyOf(rule))) {
-    const message = `only rules of namespace "${services[0]?.namespace}", of those whose waypoints send there, and of "${rootNamespace}" apply to it`;
-    return condition('Attached', 'False', 'NamespaceForeign', message, generation);
+  const { generation } = rule.metadata;
+  const reasons = services.map((service) => ({ service, idle: idleFor(rule, service, derived) }));
+  const applied = reasons.filter(({ idle }) => idle === undefined).map(({ service }) => service);
+  const [first] = reasons
+    .flatMap(({ idle }) => idle ?? [])
+    .sort((a, b) => Number(a.isForeign) - Number(b.isForeign));
+  if (applied.length === 0 && first !== undefined && !isRuleApplied(keyOf(rule))) {
+    return condition('Attached', 'False', first.reason, first.message, generation);
   }
-  const names = listKeys((heard.length === 0 ? services : heard).map(({ key }) => key));
+  const names = listKeys((applied.length === 0 ? services : applied).map(({ key }) => key));
   return condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, generation);
+}
+
+interface Idle {
+  readonly reason: ConditionReason;
+  readonly message: string;
+  /** Others for which it could count say more. */
+  readonly isForeign: boolean;
+}
+
+/** Why the waypoint of a service does not apply it to calls of that; undefined: it does. */
+function idleFor(rule: DestinationRule, service: ServiceSpec, derived: Derived): Idle | undefined {
+  const { metadata, spec } = rule;
+  const { namespace, hostname } = service;
+  const { rootNamespace } = derived.options;
+  const binding = derived.serviceBindings.get(service.key);
+  const at = namespaceOfWaypoint(namespace, binding);
+  const say = (reason: ConditionReason, message: string): Idle => ({
+    ...{ reason, message },
+    isForeign: reason === 'NamespaceForeign',
+  });
+  if (!ruleOwners(namespace, at, rootNamespace).includes(metadata.namespace)) {
+    const message = `only rules of namespace "${namespace}", of those whose waypoints send there, and of "${rootNamespace}" apply to it`;
+    return say('NamespaceForeign', message);
+  }
+  if (spec.workloadSelector !== undefined) {
+    return say('NoEffect', 'it is for selected clients, and no waypoint stands beside a client');
+  }
+  if (!isExportedTo(spec.exportTo, metadata.namespace, at)) {
+    return say('NotExported', `exportTo leaves out namespace "${at}", whose waypoint sends there`);
+  }
+  const meant = serviceAt(hostname, at, derived);
+  const applied = appliedRules(meant ?? service, at, derived);
+  if (applied.includes(keyOf(rule))) return undefined;
+  const [winner] = applied;
+  return winner === undefined
+    ? say('Conflicted', hostConflict(service, at, meant))
+    : say('Conflicted', `${winner} goes before it for ${service.key}`);
 }

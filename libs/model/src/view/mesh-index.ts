@@ -222,7 +222,8 @@ function rankOf(workload: Workload): number {
   return (isPod(workload) ? 2 : 0) + (workload.tunnelProtocol === 'HBONE' ? 1 : 0);
 }
 
-function preferring(namespace: string): (a: MeshService, b: MeshService) => number {
+/** Of several services of one host or address: that of the namespace, then the canonical one. */
+export function preferring(namespace: string): (a: MeshService, b: MeshService) => number {
   return (a, b) =>
     Number(b.namespace === namespace) - Number(a.namespace === namespace) ||
     Number(b.canonical) - Number(a.canonical) ||

@@ -6,13 +6,14 @@
  */
 import type { MeshObject, ObjectKey } from '@ambit/api';
 
-import type { Derived } from '../derive.ts';
+import { BY_HOSTNAME, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { destinationHosts } from '../objects/destinations.ts';
-import { hostBuckets, keyOf, objectKey } from '../objects/keys.ts';
+import { keyOf, objectKey } from '../objects/keys.ts';
 import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
 import type { WaypointSpec } from '../types.ts';
+import { appliedRules, serviceAt } from './applied-rules.ts';
 import type { ServiceBinding } from './needs.ts';
 import { destinationRulesFor, isOf, ownersOf, ruleOwners, virtualServicesOf } from './routes.ts';
 import { ON_DEMAND_CLASS } from './waypoints.ts';
@@ -22,6 +23,8 @@ interface WaypointUser {
   readonly waypoint: string;
   readonly because: readonly ObjectKey[];
   readonly objects: ReadonlySet<ObjectKey>;
+  /** DestinationRules among them that the waypoint applies to what it sends somewhere. */
+  readonly rules: ReadonlySet<ObjectKey>;
   /** Namespaces whose policies may concern it. */
   readonly namespaces: ReadonlySet<string>;
 }
@@ -30,13 +33,12 @@ export interface DerivedWaypoints {
   readonly specs: Collection<WaypointSpec>;
   readonly scopes: Collection<ReadonlySet<ObjectKey>>;
   readonly objects: Collection<MeshObject>;
-  /** Whether a waypoint has a DestinationRule for what it sends somewhere. */
-  readonly isRuleInScope: (rule: ObjectKey) => boolean;
+  /** Whether a waypoint applies a DestinationRule to what it sends somewhere. */
+  readonly isRuleApplied: (rule: ObjectKey) => boolean;
 }
 
 const BY_WAYPOINT = 'waypoint';
 const BY_RULE = 'rule';
-const RULE = 'DestinationRule/';
 
 export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoints {
   const users = deriveUsers(graph, derived);
@@ -49,7 +51,7 @@ export function deriveWaypoints(graph: Graph, derived: Derived): DerivedWaypoint
         : undefined,
     ),
     objects: deriveObjects(graph, derived),
-    isRuleInScope: (rule) => users.hasAny(BY_RULE, rule),
+    isRuleApplied: (rule) => users.hasAny(BY_RULE, rule),
   };
 }
 
@@ -73,6 +75,7 @@ function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
                 waypoint,
                 because,
                 objects: new Set<ObjectKey>(),
+                rules: new Set<ObjectKey>(),
                 namespaces: new Set([namespace]),
               },
             ],
@@ -83,7 +86,7 @@ function deriveUsers(graph: Graph, derived: Derived): Collection<WaypointUser> {
   return graph
     .merge('waypoint-users', [ofServices, ofWorkloads])
     .addIndex(BY_WAYPOINT, (user) => [user.waypoint])
-    .addIndex(BY_RULE, (user) => [...user.objects].filter((key) => key.startsWith(RULE)));
+    .addIndex(BY_RULE, (user) => user.rules);
 }
 
 function serviceUser(
@@ -102,18 +105,21 @@ function serviceUser(
   const objects = new Set<ObjectKey>([
     ...(routing?.routes ?? []),
     ...virtualServices,
-    ...(service === undefined ? [] : rulesAt(waypoint, service, derived)),
     ...(service === undefined ? [] : sources.requests.keysOf(BY_TARGET, service.object)),
     ...(service === undefined ? [] : sources.policies.keysOf(BY_TARGET, service.object)),
   ]);
   const namespaces = new Set(service === undefined ? [] : [service.namespace]);
+  const reach: Reach = { waypoint, objects, rules: new Set(), namespaces };
+  // Without a route it goes to its own host, which may be another's too.
+  if (service !== undefined) addHost(service.hostname, reach, derived);
   for (const object of [...(routing?.routes ?? []), ...virtualServices]) {
-    addDestinations(object, { waypoint, objects, namespaces }, derived);
+    addDestinations(object, reach, derived);
   }
-  return { waypoint, because: binding.because, objects, namespaces };
+  const { rules } = reach;
+  return { waypoint, because: binding.because, objects, rules, namespaces };
 }
 
-/** Rules that the waypoint applies to what it sends to a service. */
+/** Rules among which the waypoint picks for what it sends to a service. */
 function rulesAt(
   waypoint: string,
   service: { readonly namespace: string; readonly hostname: string },
@@ -121,36 +127,40 @@ function rulesAt(
 ): readonly ObjectKey[] {
   const [at = ''] = waypoint.split('/');
   const owners = ruleOwners(service.namespace, at, options.rootNamespace);
-  return destinationRulesFor(service, sources).filter(isOf(owners)).map(keyOf);
+  return destinationRulesFor(service, at, sources).filter(isOf(owners)).map(keyOf);
 }
 
 interface Reach {
   readonly waypoint: string;
   readonly objects: Set<ObjectKey>;
+  readonly rules: Set<ObjectKey>;
   readonly namespaces: Set<string>;
 }
 
 /** The rules and the namespaces of everything that a routing object sends to. */
-function addDestinations(
-  key: ObjectKey,
-  into: Reach,
-  { sources, services, options }: Derived,
-): void {
+function addDestinations(key: ObjectKey, into: Reach, derived: Derived): void {
+  const { sources, options } = derived;
   const object = sources.routes.get(key) ?? sources.virtualServices.get(key);
   if (object === undefined) return;
   const { hosts, delegates } = destinationHosts(object, options.clusterDomain);
   for (const delegate of delegates) {
     if (into.objects.has(delegate)) continue;
     into.objects.add(delegate);
-    addDestinations(delegate, into, { sources, services, options } as Derived);
+    addDestinations(delegate, into, derived);
   }
-  for (const host of hosts) {
-    const found = hostBuckets(host).flatMap((bucket) => services.lookup('hostname', bucket));
-    for (const { namespace, hostname } of found) {
-      into.namespaces.add(namespace);
-      const rules = rulesAt(into.waypoint, { hostname, namespace }, { sources, options });
-      for (const rule of rules) into.objects.add(rule);
-    }
+  for (const host of hosts) addHost(host, into, derived);
+}
+
+/** Of all services that have it: which of them is meant may be another tomorrow, without a change of theirs. */
+function addHost(host: string, into: Reach, derived: Derived): void {
+  for (const service of derived.services.lookup(BY_HOSTNAME, host)) {
+    into.namespaces.add(service.namespace);
+    for (const rule of rulesAt(into.waypoint, service, derived)) into.objects.add(rule);
+  }
+  const [at = ''] = into.waypoint.split('/');
+  const meant = serviceAt(host, at, derived);
+  for (const rule of meant === undefined ? [] : appliedRules(meant, at, derived)) {
+    into.rules.add(rule);
   }
 }
 

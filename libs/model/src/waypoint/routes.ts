@@ -29,7 +29,7 @@ export function routingOf(
   const routes = sources.routes.lookup(BY_TARGET, service.object);
   // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
   const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
-  const rules = destinationRulesFor(service, sources).filter(isOf(owners));
+  const rules = destinationRulesFor(service, service.namespace, sources).filter(isOf(owners));
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
   const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
   const ownRoutes = routes.filter(isOwn);
@@ -96,16 +96,18 @@ export function isOf(namespaces: readonly string[]): (object: DestinationRule) =
   return ({ metadata }) => namespaces.includes(metadata.namespace);
 }
 
-/** All rules for the host, of any namespace and specificity: who routes picks by its own precedence. */
+/**
+ * All rules for the host that a waypoint of namespace `at` sees, of any namespace and specificity: who routes picks by its own precedence.
+ * To whom a rule is exported is asked of whoever sends, which is the waypoint, and not of the service.
+ */
 export function destinationRulesFor(
-  service: Pick<ServiceSpec, 'hostname' | 'namespace'>,
+  { hostname }: Pick<ServiceSpec, 'hostname'>,
+  at: string,
   sources: Sources,
 ): readonly DestinationRule[] {
-  return hostBuckets(service.hostname)
+  return hostBuckets(hostname)
     .flatMap((bucket) => sources.destinationRules.lookup(BY_HOST, bucket))
-    .filter(({ metadata, spec }) =>
-      isExportedTo(spec.exportTo, metadata.namespace, service.namespace),
-    )
+    .filter(({ metadata, spec }) => isExportedTo(spec.exportTo, metadata.namespace, at))
     .sort(byAge);
 }
 

@@ -1,0 +1,109 @@
+/** Whether a DestinationRule is applied: its status says what a waypoint does that has what the controller would send to it. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { MeshObject } from '@ambit/api';
+
+import { AMBIENT, REVIEWS, REVIEWS_SERVICE } from '../mesh.testing.ts';
+import { gateway, modelOf, namespace, networking } from '../objects.testing.ts';
+import { MeshIndex } from '../view/mesh-index.ts';
+import { WaypointView } from '../view/waypoint-view.ts';
+
+const HOST = 'reviews.shop.svc.cluster.local';
+const POOL = { trafficPolicy: { connectionPool: { tcp: { maxConnections: 1 } } } };
+const rule = (space: string, spec: object = {}, name = 'r'): MeshObject =>
+  networking('DestinationRule', name, { host: HOST, ...POOL, ...spec }, space);
+const to = (exportTo: readonly string[]) => ({ exportTo });
+
+const WAYPOINTS = {
+  /** Made on demand, by the rule alone. */
+  shop: [AMBIENT],
+  /** Shared. */
+  infra: [
+    namespace('shop', {
+      'istio.io/dataplane-mode': 'ambient',
+      'istio.io/use-waypoint': 'waypoint',
+      'istio.io/use-waypoint-namespace': 'infra',
+    }),
+    gateway('waypoint', { namespace: 'infra', from: 'All' }),
+  ],
+} as const;
+
+function worldOf(at: keyof typeof WAYPOINTS, objects: readonly MeshObject[]) {
+  const { outputs } = modelOf(...WAYPOINTS[at], REVIEWS, REVIEWS_SERVICE, ...objects);
+  const index = new MeshIndex({ network: '' });
+  index.apply({ changed: outputs.addresses.values(), removed: [] });
+  const view = new WaypointView(index, {
+    ...{ namespace: at, name: 'waypoint', className: 'istio-waypoint' },
+    ...{ trustDomain: 'cluster.local', rootNamespace: 'istio-system' },
+    clusterDomain: 'cluster.local',
+  });
+  const scope = outputs.scopes.get(`${at}/waypoint`) ?? new Set();
+  view.apply({ changed: [...scope].flatMap((key) => outputs.objects.get(key) ?? []), removed: [] });
+  return { outputs, applied: view.cluster({ host: HOST, port: 80 })?.cluster.objects ?? [] };
+}
+
+describe('a DestinationRule', () => {
+  const at = 'shop';
+  const shared = 'infra';
+  const SELECTED = { workloadSelector: { matchLabels: { app: 'x' } }, exportTo: ['.'] };
+  for (const [title, waypoint, objects, expected] of [
+    ['of the service, for its namespace', at, [rule('shop', to(['.']))], 'True AtWaypoint'],
+    ['of the service, for all', at, [rule('shop', to(['*']))], 'True AtWaypoint'],
+    ['of the service, for others alone', at, [rule('shop', to(['infra']))], 'False NotExported'],
+    ['of another, for its namespace', at, [rule('infra', to(['.']))], 'False NamespaceForeign'],
+    ['of the root, for its namespace', at, [rule('istio-system', to(['.']))], 'False NotExported'],
+    ['of the root, for this one', at, [rule('istio-system', to(['shop']))], 'True AtWaypoint'],
+    ['of the service', shared, [rule('shop')], 'True AtWaypoint'],
+    // Each was said to be applied, and the waypoint passed over it.
+    ['of the service, for its namespace', shared, [rule('shop', to(['.']))], 'False NotExported'],
+    ['for selected clients', at, [rule('shop', SELECTED)], 'False NoEffect'],
+    ['beside that of the waypoint', shared, [rule('shop'), rule('infra')], 'False Conflicted'],
+    ['of the root beside one', at, [rule('istio-system'), rule('shop')], 'False Conflicted'],
+    [
+      'with a wildcard beside one without',
+      at,
+      [rule('shop', { host: '*.shop.svc.cluster.local' }), rule('shop', {}, 'exact')],
+      'False Conflicted',
+    ],
+    ['of the service, for the waypoint', shared, [rule('shop', to(['infra']))], 'True AtWaypoint'],
+    ['of the service, for both', shared, [rule('shop', to(['.', 'infra']))], 'True AtWaypoint'],
+    // It was not sent to the waypoint of its own namespace, because the service is in another one.
+    ['of the waypoint, for its namespace', shared, [rule('infra', to(['.']))], 'True AtWaypoint'],
+    ['of the waypoint, for others', shared, [rule('infra', to(['shop']))], 'False NotExported'],
+    [
+      'of the waypoint, for its namespace, beside that of the service',
+      shared,
+      [rule('infra', to(['.'])), rule('shop')],
+      'True AtWaypoint',
+    ],
+    ['older, of the same host', at, [rule('shop'), rule('shop', {}, 's')], 'True AtWaypoint'],
+  ] as const) {
+    it(`is said to be applied, or not: ${expected} at ${waypoint}, ${title}`, () => {
+      const { outputs, applied } = worldOf(waypoint, objects);
+      const [first] = objects;
+      const { namespace: space, name } = first.metadata;
+      const key = `DestinationRule/${space}/${name}`;
+      const { conditions = [] } = outputs.statuses.get(key) ?? {};
+      const found = conditions.find(({ type }) => type === 'Attached');
+      assert.equal(`${found?.status} ${found?.reason}`, expected);
+      assert.equal(applied.includes(key), found?.status === 'True', 'as the waypoint does');
+    });
+  }
+
+  it('that is hidden from the waypoint defines no subset there', () => {
+    const subsets = { subsets: [{ name: 'v1', labels: { app: 'reviews' } }] };
+    const route = networking('VirtualService', 'v', {
+      hosts: [HOST],
+      http: [{ route: [{ destination: { host: HOST, subset: 'v1' } }] }],
+    });
+    const codes = (waypoint: keyof typeof WAYPOINTS, exportTo: readonly string[]) => {
+      const objects = [route, rule('shop', { ...subsets, exportTo })];
+      const { outputs } = worldOf(waypoint, objects);
+      return outputs.statuses.get('VirtualService/shop/v')?.findings.map(({ code }) => code);
+    };
+    assert.deepEqual(codes('shop', ['.']), []);
+    assert.deepEqual(codes('infra', ['.']), ['IST0101']);
+    assert.deepEqual(codes('infra', ['*']), []);
+  });
+});
