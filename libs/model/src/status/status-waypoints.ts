@@ -1,12 +1,14 @@
 /** Statuses of Gateways, and of the services that waypoints stand before. */
 import type { Finding, Gateway, Service, ServiceEntry } from '@ambit/api';
-import { BY_OBJECT } from '../derive.ts';
+import { BY_OBJECT, type Derived } from '../derive.ts';
 import { keyOf } from '../objects/keys.ts';
 import { WAYPOINT_CLASSES, WAYPOINT_FALLBACK } from '../objects/labels.ts';
 import type { Condition } from '../types.ts';
+import { namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';
 import type { ServiceBinding } from '../waypoint/needs.ts';
 import { BINDING_REASONS, bindingText, condition, listKeys, warning } from './conditions.ts';
+import { hostConflict } from './routed-hosts.ts';
 import { runElsewhere, unusedBinding } from './run-elsewhere.ts';
 import { acceptedCondition, type StatusContext, type StatusParts } from './status-context.ts';
 import { labelFindings } from './waypoint-labels.ts';
@@ -48,16 +50,44 @@ export function serviceStatus(
 ): StatusParts | undefined {
   const { generation } = object.metadata;
   const accepted = object.kind === 'ServiceEntry' ? [acceptedCondition(object)] : [];
-  const conditions: Condition[] = [...accepted];
   const findings = [...labelFindings(object, derived), ...fallbackFindings(object)];
-  for (const key of derived.services.keysOf(BY_OBJECT, keyOf(object))) {
-    const binding = derived.serviceBindings.get(key);
-    const found = binding === undefined ? undefined : bindingCondition(binding, generation);
-    if (found === undefined || conditions.length !== accepted.length) continue;
-    conditions.push(found);
-    if (binding !== undefined) findings.push(...closedFindings(binding));
-  }
+  const bindings = derived.services
+    .lookup(BY_OBJECT, keyOf(object))
+    .flatMap(({ key }) => derived.serviceBindings.get(key) ?? []);
+  const conflicts = bindings.flatMap((binding) => conflictFindings(object, binding, derived));
+  const [conflict] = conflicts;
+  // Hosts of one entry have the same labels: what differs is whether one of them needs a waypoint.
+  const [needing] = bindings.flatMap((binding) => {
+    const ready = bindingCondition(binding, generation);
+    return ready === undefined ? [] : [{ binding, ready }];
+  });
+  const own =
+    conflict === undefined
+      ? needing?.ready
+      : condition('WaypointReady', 'False', 'Conflicted', conflict.message, generation);
+  const conditions: readonly Condition[] = [...accepted, ...(own === undefined ? [] : [own])];
+  if (needing !== undefined) findings.push(...closedFindings(needing.binding));
+  findings.push(...conflicts);
   return conditions.length + findings.length === 0 ? undefined : { conditions, findings };
+}
+
+/** A waypoint knows one service of a host: whoever has another one learns that its endpoints are never called there. */
+function conflictFindings(
+  object: Service | ServiceEntry,
+  binding: ServiceBinding,
+  derived: Derived,
+): readonly Finding[] {
+  const service = derived.services.get(binding.key);
+  const decides = derived.waypoints.get(binding.waypoint ?? '')?.behindAgent === undefined;
+  if (service === undefined || binding.reason !== 'Bound' || !decides) return [];
+  const at = namespaceOfWaypoint(service.namespace, binding);
+  const meant = serviceAt(service.hostname, at, derived);
+  if (meant?.key === service.key) return [];
+  const hosts = object.kind === 'ServiceEntry' ? object.spec.hosts : [];
+  const index = hosts.findIndex((host) => host.toLowerCase() === service.hostname);
+  const path = index < 0 ? 'metadata.name' : `spec.hosts[${index}]`;
+  const fix = `give ${service.namespace} a waypoint of its own, or have one of them for all`;
+  return [warning('HOST_CONFLICT', path, hostConflict(service, at, meant), fix)];
 }
 
 /** Whoever wrote that callers go past the waypoint learns that they do not. */
