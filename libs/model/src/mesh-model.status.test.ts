@@ -132,6 +132,17 @@ describe('conditions', () => {
       'VirtualService/other/v',
       'Attached=False NamespaceForeign',
     ],
+    // It was said to be enforced once every agent had it, and no waypoint asks for it.
+    [
+      'a VirtualService for other gateways than the mesh',
+      [
+        AMBIENT,
+        REVIEWS_SERVICE,
+        networking('VirtualService', 'v', { ...CAPTURE, gateways: ['x'] }),
+      ],
+      'VirtualService/shop/v',
+      'Attached=False NoEffect',
+    ],
     [
       'a VirtualService beside a route of callers elsewhere',
       [AMBIENT, REVIEWS_SERVICE, ROUTE, CONSUMER],

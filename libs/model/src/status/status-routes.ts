@@ -31,6 +31,9 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
     const message = `only traffic inside of the mesh is routed yet; no effect at: ${listKeys(outside)}`;
     conditions.push(condition('Accepted', 'True', 'UnsupportedField', message, generation));
     findings.push(warning('UNSUPPORTED_FIELD', 'spec.gateways', message));
+    if (!spec.gateways.includes('mesh')) {
+      conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
+    }
   }
   if (spec.gateways.includes('mesh') && spec.hosts.length > 0) {
     conditions.push(attachedTo(object, derived));
