@@ -8,8 +8,8 @@ import type { ObjectKey } from '@ambit/api';
 import type { CompiledPolicy } from '@ambit/policy';
 import { staticStrictPolicy } from '@ambit/policy';
 
+import type { AddressInputs } from './address/address-inputs.ts';
 import {
-  type AddressInputs,
   type DerivedAddresses,
   deriveAddresses,
   type GuardedWorkload,

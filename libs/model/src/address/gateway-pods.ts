@@ -9,7 +9,9 @@ import { objectKey } from '../objects/keys.ts';
 import type { Guard } from '../types.ts';
 import { foreignWaypoint, type KnownWaypoints } from '../waypoint/foreign.ts';
 import type { WaypointDefinition } from '../waypoint/waypoints.ts';
+import { isInMesh } from '../workload/enrolment.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
+import type { AddressInputs } from './address-inputs.ts';
 
 /** How the proxy of a pod with the label takes tunnels that its agent ends, whoever's Gateway it is. */
 export function behindAgentOf(
@@ -26,6 +28,15 @@ export function runsWaypoint(
   { waypoints }: KnownWaypoints,
 ): boolean {
   return gateway !== undefined && waypoints.get(gateway)?.serviceAccount === serviceAccount;
+}
+
+/** Before what is not captured nobody stands, so that its label takes nothing away. */
+export function isGatewayProxy(
+  workload: WorkloadSpec,
+  inputs: KnownWaypoints & Pick<AddressInputs, 'podModes'>,
+): boolean {
+  if (workload.gateway === undefined) return false;
+  return !isInMesh(workload, inputs) || runsWaypoint(workload, inputs);
 }
 
 /**

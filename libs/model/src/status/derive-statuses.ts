@@ -8,7 +8,7 @@ import {
   type ObjectKey,
   STAND_IN,
 } from '@ambit/api';
-import { isGatewayProxy, isInMesh } from '../address/derive-addresses.ts';
+import { isGatewayProxy } from '../address/gateway-pods.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -17,6 +17,7 @@ import type { ObjectStatus } from '../types.ts';
 import type { DerivedWaypoints } from '../waypoint/derive-waypoints.ts';
 import { fallbackFindings } from '../waypoint/fallback.ts';
 import { readBypass } from '../workload/bypass.ts';
+import { isInMesh } from '../workload/enrolment.ts';
 import { condition, warning } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
 import { deriveStandings } from './standings.ts';

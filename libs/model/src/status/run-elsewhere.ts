@@ -3,12 +3,12 @@
  * binding that says nothing known and pods that no agent stands before.
  */
 import { type Finding, type Gateway, INBOUND_BINDING, INBOUND_BINDINGS } from '@ambit/api';
-import { isInMesh } from '../address/derive-addresses.ts';
 import { BY_GATEWAY, type Derived } from '../derive.ts';
 import { classKey } from '../objects/keys.ts';
 import { DATAPLANE_MODE, GATEWAY_NAME, SERVICE_ACCOUNT } from '../objects/labels.ts';
 import { type BehindAgent, inboundBindingOf } from '../waypoint/behind-agent.ts';
 import type { WaypointDefinition } from '../waypoint/waypoints.ts';
+import { isInMesh } from '../workload/enrolment.ts';
 import { type ConditionReason, condition, listKeys, warning } from './conditions.ts';
 import { type FoundByAddress, foundByAddress } from './waypoint-address.ts';
 

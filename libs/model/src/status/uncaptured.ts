@@ -3,12 +3,12 @@
  * and plaintext to them is refused by nobody. Whatever concerns one of them says so.
  */
 import type { AuthorizationPolicy, Finding, ObjectKey, PeerAuthentication } from '@ambit/api';
-import { isInMesh } from '../address/derive-addresses.ts';
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { keyOf, type Labels, selects } from '../objects/keys.ts';
 import { ANY, BY_ANY, BY_NAMESPACE } from '../objects/sources.ts';
+import { isInMesh } from '../workload/enrolment.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { listKeys, warning } from './conditions.ts';
 

@@ -7,7 +7,6 @@
  */
 import type { AuthorizationPolicy, Finding, ObjectKey } from '@ambit/api';
 import type { CompiledPolicy, L4Match, Match, Rule, StringPattern } from '@ambit/policy';
-import { isInMesh } from '../address/derive-addresses.ts';
 import { behindAgentOf, runsWaypoint } from '../address/gateway-pods.ts';
 import { BY_OBJECT, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
@@ -19,6 +18,7 @@ import { ANY, BY_ANY, BY_NAMESPACE, hasSelector, targetBucket } from '../objects
 import type { Condition } from '../types.ts';
 import { foreignWaypoint } from '../waypoint/foreign.ts';
 import type { Binding, WaypointDefinition } from '../waypoint/waypoints.ts';
+import { isInMesh } from '../workload/enrolment.ts';
 import type { WorkloadSpec } from '../workload/workloads.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { type StandingReason, standingText, type WaypointStanding } from './status-context.ts';

@@ -11,9 +11,11 @@
  */
 import type { Namespace, Pod } from '@ambit/api';
 
+import type { Collection } from '../graph/collection.ts';
 import { DATAPLANE_MODE, DNS_CAPTURE, INJECTION, SIDECAR_STATUS } from '../objects/labels.ts';
 import { isOwnedBy } from '../objects/revision.ts';
 import type { Enrolment } from '../types.ts';
+import type { WorkloadSpec } from './workloads.ts';
 
 /** On a pod, of the sidecar age. */
 const INJECT = 'sidecar.istio.io/inject';
@@ -142,4 +144,13 @@ function sidecarAgeMode(value: string | undefined): DataplaneMode | undefined {
 
 function modeOf(value: string | undefined): DataplaneMode | undefined {
   return value === 'ambient' || value === 'none' ? value : undefined;
+}
+
+/** Enrolled, or tunnelling by itself. */
+export function isInMesh(
+  workload: WorkloadSpec,
+  { podModes }: { readonly podModes: Collection<PodMode> },
+): boolean {
+  if (workload.kind !== 'Pod') return workload.isTunnelled;
+  return podModes.get(workload.uid)?.isEnrolled === true;
 }
