@@ -103,3 +103,24 @@ export function goawayError(number: ErrorNumber, debug: string, side: ErrorSide)
 export function closedHere(): H2Error {
   return new H2Error('H2_CLOSED', 'the connection was closed here', { side: 'local' });
 }
+
+/** Of the preface or of SETTINGS (RFC 9113 §3.4, §6.5.3). */
+export function handshakeTimeout(message: string, side: ErrorSide): H2Error {
+  return new H2Error('H2_HANDSHAKE_TIMEOUT', message, { side, number: ERROR.SETTINGS_TIMEOUT });
+}
+
+export function pingTimeout(side: ErrorSide): H2Error {
+  return new H2Error('H2_PING_TIMEOUT', 'the peer answered no PING in time', { side });
+}
+
+/** The peer takes nothing for too long. */
+export function stalled(message: string, side: ErrorSide): H2Error {
+  return new H2Error('H2_STALLED', message, { side });
+}
+
+/** A programmer's error in whoever uses the session. */
+export function callbackFailed(cause: unknown): H2Error {
+  const message = `a callback failed: ${cause instanceof Error ? cause.message : String(cause)}`;
+  const number = ERROR.INTERNAL_ERROR;
+  return new H2Error('H2_INTERNAL', message.slice(0, 200), { side: 'local', number, cause });
+}

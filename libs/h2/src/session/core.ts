@@ -25,7 +25,7 @@ import type { ReceiveWindow } from './receive-window.ts';
 import type { SessionOptions } from './session-options.ts';
 import type { Stream } from './stream.ts';
 import type { StreamHost, StreamOptions } from './stream-host.ts';
-import { QUANTUM_BYTES } from './writer.ts';
+import { QUANTUM_BYTES } from './turns.ts';
 
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;

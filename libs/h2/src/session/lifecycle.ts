@@ -6,12 +6,23 @@
  */
 import { type Clock, type ErrorSide, MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
-import { closedHere, goawayError, H2Error, peerGone, protocolError } from '../errors.ts';
-import { ERROR, type ErrorNumber, STREAM_ID_MAX } from '../frames/protocol.ts';
+import {
+  callbackFailed,
+  closedHere,
+  goawayError,
+  type H2Error,
+  handshakeTimeout,
+  peerGone,
+  pingTimeout,
+  protocolError,
+  stalled,
+} from '../errors.ts';
+import { ERROR, type ErrorNumber } from '../frames/protocol.ts';
 import { type AlarmKind, Alarms } from './alarms.ts';
 import { type H2Counters, newH2Counters } from './counters.ts';
 import { Farewell } from './farewell.ts';
 import { FloodGuard } from './flood-guard.ts';
+import { Goaways } from './goaways.ts';
 import type { Flood, H2Limits } from './limits.ts';
 import { Pings } from './pings.ts';
 import type { Goaway, SessionOptions } from './session-options.ts';
@@ -21,9 +32,6 @@ import { Watch } from './watch.ts';
 import { Writer } from './writer.ts';
 
 export type SessionState = 'open' | 'draining' | 'ending' | 'closed';
-
-/** How long a PING may take that shows that the peer has seen our first GOAWAY. */
-const DRAIN_PING_MS = 1_000;
 
 export abstract class Lifecycle {
   readonly role: 'client' | 'server';
@@ -41,13 +49,10 @@ export abstract class Lifecycle {
   readonly #alarms: Alarms<AlarmKind>;
   readonly #watch: Watch;
   readonly #farewell: Farewell;
+  readonly #goaways: Goaways;
   #state: SessionState = 'open';
   #isEstablished = false;
   #settingsSentAt = 0;
-  #isDrainAsked = false;
-  #goaway: Goaway | undefined;
-  /** The highest stream that we have said we process. */
-  #promisedId = STREAM_ID_MAX;
   #failure: MeshError | undefined;
 
   constructor(options: SessionOptions, role: 'client' | 'server') {
@@ -77,6 +82,7 @@ export abstract class Lifecycle {
     this.writer = writer;
     this.pings = new Pings({ clock, alarms, writer, keepAlive: options.keepAlive });
     this.#farewell = new Farewell({ clock, alarms, limits, transport, writer });
+    this.#goaways = new Goaways({ role, alarms, pings: this.pings, streams, writer });
     this.#floods = new FloodGuard(clock, limits.rates, options.conduct);
     this.#alarms = alarms;
     this.#watch = new Watch({
@@ -99,7 +105,7 @@ export abstract class Lifecycle {
   }
 
   get goaway(): Goaway | undefined {
-    return this.#goaway;
+    return this.#goaways.received;
   }
 
   /** Nothing that the peer sent is looked at any more. */
@@ -144,7 +150,7 @@ export abstract class Lifecycle {
   }
 
   protected goawayReceived(goaway: Goaway): void {
-    this.#goaway = goaway;
+    this.#goaways.received = goaway;
     if (this.#state === 'open') {
       this.#state = 'draining';
     }
@@ -152,24 +158,16 @@ export abstract class Lifecycle {
 
   /** A stream with a number beyond what GOAWAY promised is not processed (§6.8). */
   protected isPromised(streamId: number): boolean {
-    return streamId <= this.#promisedId;
+    return this.#goaways.isPromised(streamId);
   }
 
-  /**
-   * No new streams; ends with the last one. A server says so twice (§6.8), so that what is on its way is not lost.
-   * Idempotent.
-   */
+  /** No new streams; ends with the last one. Idempotent. */
   drain(): void {
-    if (this.#isDrainAsked || this.#state === 'ending' || this.#state === 'closed') {
+    if (this.#goaways.isDrainAsked || this.#isOver()) {
       return;
     }
-    this.#isDrainAsked = true;
     this.#state = 'draining';
-    if (this.role === 'server') {
-      this.writer.out.goaway(STREAM_ID_MAX, ERROR.NO_ERROR, '');
-      this.pings.send('drain');
-      this.#alarms.set('drain', DRAIN_PING_MS);
-    }
+    this.#goaways.askToDrain();
     this.endIfDone();
   }
 
@@ -220,13 +218,11 @@ export abstract class Lifecycle {
   /** In order, when draining and nothing is left. Not at once: whoever ended the last stream may be within a call. */
   protected endIfDone(): void {
     const isDone = (): boolean =>
-      this.#state === 'draining' && this.streams.size === 0 && !this.#alarms.isSet('drain');
+      this.#state === 'draining' && this.streams.size === 0 && !this.#goaways.isUnderWay;
     if (isDone()) {
       queueMicrotask(() => {
         if (isDone()) {
-          if (this.#promisedId === STREAM_ID_MAX) {
-            this.#sayGoaway(ERROR.NO_ERROR, '');
-          }
+          this.#goaways.sayDone();
           this.#state = 'ending';
           this.stopReading();
           this.#farewell.begin(true);
@@ -244,14 +240,9 @@ export abstract class Lifecycle {
       return;
     }
     this.#failure = error;
-    this.#sayGoaway(error.number, error.message);
+    this.#goaways.say(error.number, error.message);
     this.#stop(error);
     this.#farewell.begin(isPatient);
-  }
-
-  /** §6.8: names the last stream of the peer. A server begins none. */
-  #sayGoaway(code: ErrorNumber, message: string): void {
-    this.writer.out.goaway(this.role === 'server' ? this.streams.lastId : 0, code, message);
   }
 
   /** Nothing of the peer is listened to any more, and every stream is over. */
@@ -272,10 +263,11 @@ export abstract class Lifecycle {
       return;
     }
     if (this.streams.size > 0 || !this.isEstablished) {
+      const { goaway } = this;
       this.#failure =
-        this.#goaway === undefined
+        goaway === undefined
           ? peerGone(this.side)
-          : goawayError(this.#goaway.code, this.#goaway.debug, this.side);
+          : goawayError(goaway.code, goaway.debug, this.side);
     }
     this.#stop(this.#failure ?? peerGone(this.side));
     this.#farewell.begin(true);
@@ -320,11 +312,7 @@ export abstract class Lifecycle {
   /** Programmer's errors in callbacks. */
   #onCallbackError(cause: unknown): void {
     this.counters.callbackErrors += 1;
-    const message = `a callback failed: ${cause instanceof Error ? cause.message : String(cause)}`;
-    const number = ERROR.INTERNAL_ERROR;
-    this.#endWith(
-      new H2Error('H2_INTERNAL', message.slice(0, 200), { side: 'local', number, cause }),
-    );
+    this.#endWith(callbackFailed(cause));
   }
 
   #onAlarm(kind: AlarmKind): void {
@@ -332,12 +320,12 @@ export abstract class Lifecycle {
     switch (kind) {
       case 'handshake':
         counters.handshakeTimeouts += 1;
-        this.destroy(this.#timeout('the peer did not say its preface in time'));
+        this.destroy(handshakeTimeout('the peer did not say its preface in time', this.side));
         return;
       case 'settings-ack':
         // §6.5.3.
         counters.settingsTimeouts += 1;
-        this.#endWith(this.#timeout('the peer did not acknowledge SETTINGS in time'));
+        this.#endWith(handshakeTimeout('the peer did not acknowledge SETTINGS in time', this.side));
         return;
       case 'ping':
         this.pings.send('keep-alive');
@@ -347,9 +335,7 @@ export abstract class Lifecycle {
           return;
         }
         counters.pingTimeouts += 1;
-        this.destroy(
-          new H2Error('H2_PING_TIMEOUT', 'the peer answered no PING in time', { side: this.side }),
-        );
+        this.destroy(pingTimeout(this.side));
         return;
       case 'probe':
         this.pings.probeIsDue();
@@ -368,21 +354,14 @@ export abstract class Lifecycle {
     }
   }
 
-  #timeout(message: string): H2Error {
-    const options = { side: this.side, number: ERROR.SETTINGS_TIMEOUT };
-    return new H2Error('H2_HANDSHAKE_TIMEOUT', message, options);
-  }
-
   #onConnectionStalled(): void {
     this.counters.connectionStalls += 1;
-    const message = 'the peer takes nothing from the connection';
-    this.destroy(new H2Error('H2_STALLED', message, { side: this.side }));
+    this.destroy(stalled('the peer takes nothing from the connection', this.side));
   }
 
   #onStreamStalled(stream: Stream): void {
     this.counters.streamStalls += 1;
-    const message = 'the peer opens no window for the stream';
-    this.abandon(stream, new H2Error('H2_STALLED', message, { side: this.side }));
+    this.abandon(stream, stalled('the peer opens no window for the stream', this.side));
   }
 
   /** RST_STREAM with CANCEL, and the stream is over. */
@@ -391,10 +370,7 @@ export abstract class Lifecycle {
   /** §6.8: the second GOAWAY of a server. */
   #promiseLast(): void {
     this.#alarms.clear('drain');
-    if (this.#state === 'draining' && this.#promisedId === STREAM_ID_MAX) {
-      this.#promisedId = this.streams.lastId;
-      this.writer.out.goaway(this.#promisedId, ERROR.NO_ERROR, '');
-      this.writer.schedule();
+    if (this.#state === 'draining' && this.#goaways.promiseLast()) {
       this.endIfDone();
     }
   }

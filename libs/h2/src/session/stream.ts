@@ -1,8 +1,8 @@
 /**
- * One stream as bytes both ways: a `ByteConn` whose peer is at the other end of the session (RFC 9113 §5).
+ * One stream as bytes both ways: a `ByteConn` whose peer is at the other end of the session (RFC 9113 §5). What comes is
+ * `Delivery`, what leaves is `Outgoing`.
  *
- * Rule: what was sent to us is delivered or held, never lost: a stream that ended in order is delivered to its end
- * even if the session is gone meanwhile. What was not read keeps the window closed.
+ * Rule: it is over for the session at once, and for its reader when that has been told.
  */
 import type { MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
@@ -10,46 +10,29 @@ import { ERROR, type ErrorNumber } from '../frames/protocol.ts';
 import type { DecodedFields } from '../hpack/decoder.ts';
 import { measureFields } from '../hpack/encoder.ts';
 import type { Fields, Malformed } from '../message.ts';
-import { ChunkQueue } from './chunk-queue.ts';
+import { Delivery } from './delivery.ts';
 import { Outgoing } from './outgoing.ts';
 import type { Output } from './output.ts';
-import type { ReceiveWindow } from './receive-window.ts';
-import type { StreamHost, StreamOptions, StreamSink } from './stream-host.ts';
+import type { StreamOptions } from './stream-host.ts';
 
-type Closed = { readonly error: MeshError | undefined };
-
-export abstract class Stream implements ByteConn {
+export abstract class Stream extends Delivery implements ByteConn {
   readonly id: number;
-  protected readonly host: StreamHost;
   /** In the writer's list. */
   isQueued = false;
   /** See `Watch`: what was sent when it looked last, and how often nothing more was. */
   watchedBytes = -1;
   strikes = 0;
   readonly #outgoing: Outgoing;
-  readonly #window: ReceiveWindow;
-  #held: ChunkQueue | undefined;
-  #sink: StreamSink | undefined;
-  #isPaused = false;
-  #isDelivering = false;
-  #peerEnded = false;
-  #trailers: Fields | undefined;
-  #endDelivered = false;
-  /** Content that is still to come by content-length; undefined: not announced. */
-  #contentLeft: number | undefined;
-  #closed: Closed | undefined;
-  #closeDelivered = false;
   #whenClosed: ((error: MeshError | undefined) => void) | undefined;
   #resetCode: ErrorNumber | undefined;
 
   constructor(options: StreamOptions) {
+    super(options.host, options.receiveWindow);
     this.id = options.id;
-    this.host = options.host;
     this.#outgoing = new Outgoing({
       window: options.sendWindow,
       bufferBytes: options.host.sendBufferBytes,
     });
-    this.#window = options.receiveWindow;
   }
 
   get remoteAddress(): string {
@@ -66,16 +49,6 @@ export abstract class Stream implements ByteConn {
 
   get localPort(): number {
     return this.host.transport.localPort;
-  }
-
-  /** Over for the session. Data that came before may still be delivered. */
-  get isClosed(): boolean {
-    return this.#closed !== undefined;
-  }
-
-  /** END_STREAM of the peer has come; what it sent may still be held. */
-  get peerEnded(): boolean {
-    return this.#peerEnded;
   }
 
   /** END_STREAM is on its way. */
@@ -97,11 +70,6 @@ export abstract class Stream implements ByteConn {
     return this.#resetCode;
   }
 
-  /** The peer's, when its data has ended with some. */
-  get trailers(): Fields | undefined {
-    return this.#trailers;
-  }
-
   /**
    * Calls `listener` once when the stream is over for the session, whoever reads it; at once if it is. There can be
    * one listener.
@@ -110,20 +78,10 @@ export abstract class Stream implements ByteConn {
     if (this.#whenClosed !== undefined) {
       throw new Error('whenClosed was called twice');
     }
-    if (this.#closed === undefined) {
+    if (this.closed === undefined) {
       this.#whenClosed = listener;
     } else {
-      listener(this.#closed.error);
-    }
-  }
-
-  start(sink: StreamSink): void {
-    if (this.#sink !== undefined) {
-      throw new Error('start was called twice');
-    }
-    this.#sink = sink;
-    if (this.#held !== undefined || this.#peerEnded || this.#closed !== undefined) {
-      queueMicrotask(() => this.host.guarded(() => this.#deliver()));
+      listener(this.closed.error);
     }
   }
 
@@ -137,7 +95,7 @@ export abstract class Stream implements ByteConn {
 
   #send(chunk: Uint8Array, isBorrowed: boolean): boolean {
     const outgoing = this.#outgoing;
-    if (outgoing.endIsQueued || this.#closed !== undefined || chunk.length === 0) {
+    if (outgoing.endIsQueued || this.isClosed || chunk.length === 0) {
       return true;
     }
     // A chunk of one's own waits for the end of the call, as the end of the stream often comes right behind it.
@@ -163,20 +121,9 @@ export abstract class Stream implements ByteConn {
   }
 
   #queueEnd(trailers: Fields | undefined): void {
-    if (!this.#outgoing.endIsQueued && this.#closed === undefined) {
+    if (!this.#outgoing.endIsQueued && !this.isClosed) {
       this.#outgoing.queueEnd(trailers);
       this.host.wantSend(this);
-    }
-  }
-
-  pause(): void {
-    this.#isPaused = true;
-  }
-
-  resume(): void {
-    this.#isPaused = false;
-    if (this.#held !== undefined || this.#peerEnded) {
-      this.#deliver();
     }
   }
 
@@ -187,15 +134,14 @@ export abstract class Stream implements ByteConn {
 
   /** RST_STREAM. `reason` is what our own sink is told. */
   reset(code: ErrorNumber, reason?: MeshError): void {
-    if (this.#closed === undefined) {
+    if (!this.isClosed) {
       this.host.sendReset(this, code);
-      this.#finish({ error: reason });
-    } else if (this.#closeDelivered) {
+      this.#finish(reason);
+    } else if (this.isCloseDelivered) {
       return;
     }
-    this.#held = undefined;
-    this.#endDelivered = true;
-    queueMicrotask(() => this.host.guarded(() => this.#deliverClose()));
+    this.forget();
+    queueMicrotask(() => this.host.guarded(() => this.deliverClose()));
   }
 
   // What follows is for the session.
@@ -203,57 +149,16 @@ export abstract class Stream implements ByteConn {
   /** Fields of a header block that belongs to this stream. */
   abstract receiveFields(decoded: DecodedFields, endStream: boolean): Malformed | undefined;
 
-  /** §6.9.1. False: the peer exceeds the window. */
-  takeWindow(flowBytes: number): boolean {
-    return this.#window.take(flowBytes);
-  }
-
-  /** A piece of content. False: more than content-length (§8.1.1). */
-  receiveData(piece: Uint8Array): boolean {
-    if (this.#contentLeft !== undefined) {
-      this.#contentLeft -= piece.length;
-      if (this.#contentLeft < 0) {
-        return false;
-      }
-    }
-    const sink = this.#sink;
-    if (sink === undefined || this.#isPaused || this.#isDelivering || this.#held !== undefined) {
-      this.#held ??= new ChunkQueue();
-      this.#held.copy(piece);
-      this.host.addHeld(piece.length);
-    } else {
-      sink.onData(sink.borrows === true ? piece : Buffer.from(piece));
-      this.giveBack(piece.length);
-    }
-    return true;
-  }
-
-  /** Bytes of the window that are done with. */
-  giveBack(bytes: number, heldBytes = this.#held?.bytes ?? 0): void {
-    if (this.#closed === undefined && !this.#peerEnded && this.#window.release(bytes)) {
-      this.host.sendWindow(this, this.#window, heldBytes);
-    }
-  }
-
   /** END_STREAM. False: less than content-length. */
   receiveEnd(): boolean {
-    if ((this.#contentLeft ?? 0) !== 0) {
+    if (!this.takeEnd()) {
       return false;
     }
-    this.#peerEnded = true;
     if (this.#outgoing.hasEnded) {
       this.host.onBothEnded(this);
     }
-    this.#deliver();
+    this.deliver();
     return true;
-  }
-
-  protected expectContent(length: number | undefined): void {
-    this.#contentLeft = length;
-  }
-
-  protected receiveTrailers(fields: Fields): void {
-    this.#trailers = fields;
   }
 
   /** §6.9.1. False: beyond 2^31-1. */
@@ -269,7 +174,7 @@ export abstract class Stream implements ByteConn {
 
   /** Something to send, and nothing of the stream's own forbids it. */
   get canSend(): boolean {
-    return this.#closed === undefined && this.#outgoing.canSend;
+    return !this.isClosed && this.#outgoing.canSend;
   }
 
   get isStarved(): boolean {
@@ -295,18 +200,18 @@ export abstract class Stream implements ByteConn {
   }
 
   drained(): void {
-    if (this.#closed === undefined && this.#outgoing.takeDrain()) {
-      this.#sink?.onDrain();
+    if (!this.isClosed && this.#outgoing.takeDrain()) {
+      this.sink?.onDrain();
     }
   }
 
   /** END_STREAM was sent. */
   endSent(): void {
     this.#outgoing.markEnded();
-    if (this.#closed !== undefined) {
+    if (this.isClosed) {
       return;
     }
-    if (this.#peerEnded) {
+    if (this.peerEnded) {
       this.host.onBothEnded(this);
     } else {
       this.onEndSent();
@@ -321,80 +226,29 @@ export abstract class Stream implements ByteConn {
    * `code`: of a RST_STREAM.
    */
   close(error: MeshError | undefined, code?: ErrorNumber): void {
-    if (this.#closed !== undefined) {
+    if (this.isClosed) {
       return;
     }
     this.#resetCode = code;
-    this.#finish({ error });
-    if (!this.#peerEnded) {
-      this.#held = undefined;
-      this.#endDelivered = true;
+    this.#finish(error);
+    if (!this.peerEnded) {
+      this.forget();
     }
-    this.#deliver();
+    this.deliver();
   }
 
-  #finish(closed: Closed): void {
-    // What is still held counts for the session no more: whoever reads it keeps it, or nobody does.
-    this.host.addHeld(-(this.#held?.bytes ?? 0));
-    this.host.closeWindow(this.#window);
-    this.#closed = closed;
+  #finish(error: MeshError | undefined): void {
+    this.finish({ error });
     this.#outgoing.clear();
     const listener = this.#whenClosed;
     this.#whenClosed = undefined;
-    listener?.(closed.error);
-    this.onOver(closed.error);
+    listener?.(error);
+    this.onOver(error);
+  }
+
+  protected override sendWindow(heldBytes: number): void {
+    this.host.sendWindow(this, this.window, heldBytes);
   }
 
   protected onOver(_error: MeshError | undefined): void {}
-
-  /** What is held, then the end, then the close, as far as they may go now. */
-  #deliver(): void {
-    const sink = this.#sink;
-    if (sink === undefined || this.#isDelivering) {
-      return;
-    }
-    this.#isDelivering = true;
-    try {
-      this.#deliverHeld(sink);
-    } finally {
-      this.#isDelivering = false;
-    }
-    const isRead = this.#held === undefined && !this.#isPaused;
-    if (this.#peerEnded && !this.#endDelivered && isRead) {
-      this.#endDelivered = true;
-      if (this.#trailers !== undefined) {
-        sink.onTrailers?.(this.#trailers);
-      }
-      sink.onEnd();
-    }
-    if (this.#endDelivered) {
-      this.#deliverClose();
-    }
-  }
-
-  #deliverHeld(sink: StreamSink): void {
-    while (this.#held !== undefined && !this.#isPaused) {
-      const held = this.#held;
-      const chunk = held.shift();
-      if (held.bytes === 0) {
-        this.#held = undefined;
-      }
-      if (chunk !== undefined) {
-        if (this.#closed === undefined) {
-          this.host.addHeld(-chunk.length);
-        }
-        sink.onData(sink.borrows === true ? chunk : Buffer.from(chunk));
-        held.done();
-        // It did wait for its reader, however much of it that takes at once.
-        this.giveBack(chunk.length, held.bytes + chunk.length);
-      }
-    }
-  }
-
-  #deliverClose(): void {
-    if (this.#sink !== undefined && this.#closed !== undefined && !this.#closeDelivered) {
-      this.#closeDelivered = true;
-      this.#sink.onClose(this.#closed.error);
-    }
-  }
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connPair } from '@ambit/proxy/testing';
 import { settled } from '../testing/raw-peer.ts';
-import { type Sender, Writer } from './writer.ts';
+import type { Sender } from './turns.ts';
+import { Writer } from './writer.ts';
 
 class FakeStream implements Sender {
   isQueued = false;
