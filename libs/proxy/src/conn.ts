@@ -42,6 +42,8 @@ export interface ByteConn {
    * where the transport can tell, and of a tunnel's stream only what its session has not taken yet.
    */
   readonly pendingBytes?: number | undefined;
+  /** The amount of that which waits in memory of this thread, where `pendingBytes` is a measure alone. */
+  readonly heldBytes?: number | undefined;
   /** Half-close: no more from us. Idempotent. */
   end(): void;
   /** Stop delivering (backpressure towards the peer). Idempotent. */

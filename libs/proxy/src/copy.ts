@@ -3,12 +3,14 @@
  *
  * Rule: the end of one side ends only the other side's opposite direction; a side that
  * vanishes (RST, cancel) counts as a normal end, becomes a clean end on the other side and is never
- * passed on as a reset, except to a peer that goes on sending to nobody.
+ * passed on as a reset, except to a peer that goes on sending to nobody. Nor is more read than all copies together may hold
+ * (`held-bytes.ts`).
  */
 import { type Cancellation, type Clock, MeshError, systemClock } from '@ambit/core';
 import { type ByteConn, type ByteSink, writeBorrowed } from './conn.ts';
 import { isPeerGone, ProxyError } from './errors.ts';
 import { FINISHED } from './finished.ts';
+import { type HeldBytes, type HeldSource, threadHeld } from './held-bytes.ts';
 
 /** How long the side that is left may take to end after the other vanished. */
 const LINGER_MS = 30_000;
@@ -26,6 +28,8 @@ export interface CopyOptions {
   readonly signal?: Cancellation;
   readonly clock?: Clock;
   readonly lingerMs?: number;
+  /** Default: of the thread. */
+  readonly held?: HeldBytes;
 }
 
 export interface CopyResult {
@@ -36,12 +40,13 @@ export interface CopyResult {
   readonly error?: MeshError;
 }
 
-class Half implements ByteSink {
+class Half implements ByteSink, HeldSource {
   readonly borrows = true;
   readonly conn: ByteConn;
   readonly #copy: Copy;
   readonly #isA: boolean;
   other!: Half;
+  hold: HeldSource['hold'];
   bytes = 0;
   hasEnded = false;
   isClosed = false;
@@ -60,9 +65,20 @@ class Half implements ByteSink {
     }
     this.bytes += chunk.length;
     this.#copy.observer.onBytes?.(this.#isA, chunk.length);
-    if (!writeBorrowed(this.other.conn, chunk)) {
+    const takesMore = writeBorrowed(this.other.conn, chunk);
+    if (!this.#copy.held.wrote(this) || !takesMore) {
       this.conn.pause();
     }
+  }
+
+  /** Of what came here. */
+  get heldBytes(): number {
+    const { conn } = this.other;
+    return conn.heldBytes ?? conn.pendingBytes ?? 0;
+  }
+
+  onRoom(): void {
+    this.conn.resume();
   }
 
   onEnd(): void {
@@ -83,6 +99,7 @@ class Half implements ByteSink {
 
 class Copy {
   readonly observer: CopyObserver;
+  readonly held: HeldBytes;
   readonly #a: Half;
   readonly #b: Half;
   readonly #options: CopyOptions;
@@ -92,6 +109,7 @@ class Copy {
 
   constructor(a: ByteConn, b: ByteConn, observer: CopyObserver, options: CopyOptions) {
     this.observer = observer;
+    this.held = options.held ?? threadHeld;
     this.#options = options;
     this.#a = new Half(this, a, true);
     this.#b = new Half(this, b, false);
@@ -118,6 +136,7 @@ class Copy {
   }
 
   closed(half: Half): void {
+    this.held.release(half.other);
     if (half.other.isClosed) {
       this.#finish();
       return;

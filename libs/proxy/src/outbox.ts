@@ -41,6 +41,11 @@ export class Outbox {
     }
   }
 
+  /** Not given to the stream yet. */
+  get waitingBytes(): number {
+    return this.#waiting;
+  }
+
   /** The chunk may change after the call. False: wait for the stream's `drain`. */
   write(chunk: Uint8Array): boolean {
     const now = performance.now();

@@ -218,6 +218,10 @@ export class StreamConn<Stream extends Duplex = Duplex> implements ByteConn, Sha
     return writeQueueOf(this.stream);
   }
 
+  get heldBytes(): number {
+    return this.stream.writableLength + (this.#outbox?.waitingBytes ?? 0);
+  }
+
   #takes(): boolean {
     return !this.#ended && !this.#destroyed && this.stream.writable;
   }

@@ -8,6 +8,7 @@ import { lookup } from 'node:dns/promises';
 
 import { type Clock, forgetKeepsakes } from '@ambit/core';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
+import { threadHeld } from '@ambit/proxy';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
 
 import { CertificateStore } from './certificates.ts';
@@ -278,6 +279,9 @@ export class ProxyWorker {
         {
           ...this.#counters.read(pods),
           ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
+          ambit_held_bytes: threadHeld.bytes,
+          ambit_held_limit_bytes: threadHeld.max,
+          ambit_held_waits_total: threadHeld.waits,
         },
         [this.#counters.refusedPeers(pods)],
       );

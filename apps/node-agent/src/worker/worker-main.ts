@@ -1,12 +1,13 @@
 /** The entry of a worker thread: a `ProxyWorker` between the thread's port and the kernel. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
 import { trimMemory } from '@ambit/netns';
-import { Deadlines, dropIdleSlabs } from '@ambit/proxy';
+import { Deadlines, dropIdleSlabs, threadHeld } from '@ambit/proxy';
 import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
+import { heldBytesMax } from './held-limit.ts';
 import type { ToWorker } from './messages.ts';
 import { netnsSockets } from './pod-sockets.ts';
 import { ProxyWorker } from './proxy-worker.ts';
@@ -16,6 +17,7 @@ if (port === null) {
   throw new Error('worker-main is the entry of a worker thread');
 }
 const config: WorkerConfig = { ...WORKER_CONFIG, ...(workerData as Partial<WorkerConfig>) };
+threadHeld.max = heldBytesMax(resourceLimits);
 /** Lines of a worker go through the main thread, which costs both more than the line: so they go together. */
 const LINES_WAIT_MS = 50;
 const sink = new BatchedSink(process.stdout, (flush) => {
