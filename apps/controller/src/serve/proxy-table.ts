@@ -1,20 +1,11 @@
 /**
  * Proxies as people see them: connected ones by their streams, expected ones by their pods.
  *
- * Pods say which proxies should be there: agents by their account, waypoints by the Gateway's label and the account it names. A
- * proxy whose pod runs and that has no stream, here or to another replica, is unreachable. Of two streams of one
+ * A proxy whose pod runs and that has no stream, here or to another replica, is unreachable. Of two streams of one
  * proxy the newest is right.
  */
-import type { MeshObject, ObjectKey, Pod } from '@ambit/api';
-import {
-  type AdminProxy,
-  type AdminProxyKind,
-  type AdminSubscription,
-  classKey,
-  isOwnedBy,
-  onDemandAccount,
-  waypointAccount,
-} from '@ambit/model';
+import type { ObjectKey } from '@ambit/api';
+import type { AdminProxy, AdminProxyKind, AdminSubscription } from '@ambit/model';
 import {
   type DeltaServerEvent,
   type ReplicaProxy,
@@ -24,10 +15,8 @@ import {
   type XdsNode,
 } from '@ambit/xds';
 
-import { accountOf } from '../index/pod-index.ts';
 import type { RemoteProxy } from '../replicas/remote-book.ts';
-
-const GATEWAY_LABEL = 'gateway.networking.k8s.io/gateway-name';
+import { type ExpectedProxy, ProxyIdentity, type ProxyIdentityOptions } from './proxy-identity.ts';
 
 /** What is known of one stream beyond its view. */
 interface StreamTimes {
@@ -46,14 +35,9 @@ const GONE_MS_MAX = 10 * 60_000;
 const GONE_MAX = 1_000;
 const NO_REMOTE: ReadonlyMap<string, RemoteProxy> = new Map();
 
-export interface ProxyTableOptions {
-  readonly objects: ReadonlyMap<ObjectKey, MeshObject>;
-  readonly trustedNodeAccounts: ReadonlySet<string>;
+export interface ProxyTableOptions extends ProxyIdentityOptions {
   readonly wallNow: () => number;
   readonly capturedOf: (node: string) => readonly string[];
-  readonly waypointOf: (node: XdsNode) => string | undefined;
-  /** Of this mesh. */
-  readonly revision?: string | undefined;
   /** Those of other replicas, by id. Default: there are none. */
   readonly remote?: () => ReadonlyMap<string, RemoteProxy>;
 }
@@ -65,23 +49,17 @@ export interface ProxyTrust {
   readonly names: ReadonlySet<string> | undefined;
 }
 
-/** A proxy that runs, by its pod. */
-export interface ExpectedProxy {
-  readonly pod: ObjectKey;
-  readonly kind: 'node-agent' | 'waypoint';
-  /** Node, or `namespace/name` of the Gateway. */
-  readonly name: string;
-}
-
 export class ProxyTable {
   readonly #options: ProxyTableOptions;
   readonly #streams = new Map<number, StreamView>();
   readonly #times = new Map<number, StreamTimes>();
   readonly #gone = new Map<string, Gone>();
   readonly #proxyPods = new Map<ObjectKey, ExpectedProxy>();
+  readonly #identity: ProxyIdentity;
 
   constructor(options: ProxyTableOptions) {
     this.#options = options;
+    this.#identity = new ProxyIdentity(options);
   }
 
   /** Of each proxy its newest, unless another replica has a newer one. */
@@ -108,7 +86,8 @@ export class ProxyTable {
    */
   get meshStreams(): readonly StreamView[] {
     return this.streams.filter(
-      (stream) => stream.node !== undefined && this.#kindOf(stream, stream.node) !== 'other',
+      (stream) =>
+        stream.node !== undefined && this.#identity.kindOf(stream, stream.node) !== 'other',
     );
   }
 
@@ -148,7 +127,7 @@ export class ProxyTable {
   updatePod(key: ObjectKey): void {
     if (!key.startsWith('Pod/')) return;
     const object = this.#options.objects.get(key);
-    const expected = object?.kind === 'Pod' ? this.#expectedOf(key, object) : undefined;
+    const expected = object?.kind === 'Pod' ? this.#identity.expectedOf(key, object) : undefined;
     if (expected === undefined) this.#proxyPods.delete(key);
     else this.#proxyPods.set(key, expected);
   }
@@ -162,38 +141,7 @@ export class ProxyTable {
       if (lostAtMs === undefined) connected.add(`Pod/${proxy.pod}`);
     }
     return [...this.#proxyPods.values()].filter(
-      (proxy) => !connected.has(proxy.pod) && this.#isOurs(proxy),
-    );
-  }
-
-  /** Anybody may write the label, and other meshes do: a waypoint runs as the account that its Gateway says. */
-  #isOurs({ pod, kind, name }: ExpectedProxy): boolean {
-    const { objects } = this.#options;
-    const object = objects.get(pod);
-    if (kind === 'node-agent' || object?.kind !== 'Pod') return true;
-    return this.#runsAs(name, accountOf(object));
-  }
-
-  /** Whether the waypoint `name` (`namespace/name`) runs as that account of its namespace. */
-  #runsAs(name: string, account: string): boolean {
-    const gateway = this.#options.objects.get(`Gateway/${name}`);
-    if (gateway !== undefined && !this.#isOfRevision(gateway.metadata)) return false;
-    if (gateway?.kind !== 'Gateway') return account === onDemandAccount(name);
-    const gatewayClass = this.#options.objects.get(classKey(gateway));
-    const own = waypointAccount(
-      gateway,
-      gatewayClass?.kind === 'GatewayClass' ? gatewayClass : undefined,
-    );
-    return account === own;
-  }
-
-  /** Another mesh's waypoints run as accounts of the same names. */
-  #isOfRevision({ labels, namespace }: MeshObject['metadata']): boolean {
-    const { objects, revision } = this.#options;
-    return isOwnedBy(
-      revision,
-      labels,
-      objects.get(`Namespace/${namespace}`)?.metadata.labels ?? {},
+      (proxy) => !connected.has(proxy.pod) && this.#identity.isOurs(proxy),
     );
   }
 
@@ -287,18 +235,6 @@ export class ProxyTable {
     return kind === 'node-agent' ? [...this.#options.capturedOf(node)].sort() : [];
   }
 
-  #expectedOf(key: ObjectKey, pod: Pod): ExpectedProxy | undefined {
-    if (pod.status.phase !== 'Running' || pod.status.terminating) return undefined;
-    const { namespace, labels } = pod.metadata;
-    if (this.#options.trustedNodeAccounts.has(`${namespace}/${accountOf(pod)}`)) {
-      return { pod: key, kind: 'node-agent', name: pod.spec.nodeName };
-    }
-    const gateway = labels[GATEWAY_LABEL];
-    return gateway === undefined
-      ? undefined
-      : { pod: key, kind: 'waypoint', name: `${namespace}/${gateway}` };
-  }
-
   #close(stream: StreamView, nowMs: number): void {
     const proxy = this.#describe(stream);
     this.#streams.delete(stream.id);
@@ -316,7 +252,7 @@ export class ProxyTable {
   #describe(stream: StreamView): AdminProxy | undefined {
     const { node } = stream;
     if (node === undefined) return undefined;
-    const kind = this.#kindOf(stream, node);
+    const kind = this.#identity.kindOf(stream, node);
     const times = this.#times.get(stream.id);
     return {
       id: node.id,
@@ -342,16 +278,6 @@ export class ProxyTable {
       }),
       captured: this.#capturedOf(kind, node.nodeName),
     };
-  }
-
-  #kindOf({ caller }: StreamView, node: XdsNode): AdminProxyKind {
-    if (node.type === 'waypoint') {
-      const waypoint = this.#options.waypointOf(node);
-      const isOne = waypoint !== undefined && this.#runsAs(waypoint, node.serviceAccount);
-      return isOne ? 'waypoint' : 'other';
-    }
-    const account = `${caller.namespace}/${caller.serviceAccount}`;
-    return this.#options.trustedNodeAccounts.has(account) ? 'node-agent' : 'other';
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from '@ambit/xds';
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
-import type { ExpectedProxy } from '../serve/proxy-table.ts';
+import type { ExpectedProxy } from '../serve/proxy-identity.ts';
 import { Enforcement } from './enforcement.ts';
 
 export const KEY = 'AuthorizationPolicy/shop/p';

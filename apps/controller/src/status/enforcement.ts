@@ -23,7 +23,7 @@ import {
 import { type ReplicaAnswer, type StreamView, TYPE_URL, type XdsNode } from '@ambit/xds';
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
-import type { ExpectedProxy } from '../serve/proxy-table.ts';
+import type { ExpectedProxy } from '../serve/proxy-identity.ts';
 import { type AskedStreams, askStreams, whoIsAsked } from './asked-streams.ts';
 import { isEnforced, isPeer, isRouted } from './enforced-kinds.ts';
 import { ScopesOf } from './scopes-of.ts';

@@ -3,7 +3,7 @@ import type { ObjectKey } from '@ambit/api';
 import type { ReplicaAnswer } from '@ambit/xds';
 
 import type { RemoteReplica } from '../replicas/remote-book.ts';
-import type { ExpectedProxy } from '../serve/proxy-table.ts';
+import type { ExpectedProxy } from '../serve/proxy-identity.ts';
 
 /** Of each list of names. */
 const NAMED_MAX = 5;
