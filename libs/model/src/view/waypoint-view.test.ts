@@ -1,10 +1,10 @@
+/** What a waypoint makes of its resources: whom an authority means, which policies decide, where requests may go. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { MeshObject } from '@ambit/api';
 
 import {
-  modelOf,
   namespace,
   networking,
   parsed,
@@ -14,101 +14,7 @@ import {
   slice,
   uid,
 } from '../objects.testing.ts';
-import type { Workload } from '../types.ts';
-import { MeshIndex } from './mesh-index.ts';
-import { authorizeAtWaypoint } from './waypoint-authorization.ts';
-import { WaypointView } from './waypoint-view.ts';
-
-const GET = [{ to: [{ operation: { methods: ['GET'] } }] }];
-const WORLD = [
-  namespace('shop', { 'istio.io/dataplane-mode': 'ambient' }),
-  pod('v1', '10.0.0.1', { labels: { app: 'reviews', version: 'v1' } }),
-  pod('v2', '10.0.0.2', { labels: { app: 'reviews', version: 'v2' } }),
-  service('reviews', '10.1.0.1', { selector: { app: 'reviews' } }),
-];
-const TARGETED = policy('to-reviews', {
-  targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
-  rules: GET,
-});
-
-/** A view that holds exactly what the controller would send to the waypoint of `shop`. */
-function viewOf(...objects: readonly MeshObject[]): { view: WaypointView; index: MeshIndex } {
-  const { outputs } = modelOf(...WORLD, ...objects);
-  const index = new MeshIndex({ network: '' });
-  index.apply({ changed: outputs.addresses.values(), removed: [] });
-  const view = new WaypointView(index, {
-    namespace: 'shop',
-    name: 'waypoint',
-    className: 'istio-waypoint',
-    trustDomain: 'cluster.local',
-    rootNamespace: 'istio-system',
-    clusterDomain: 'cluster.local',
-  });
-  const scope = outputs.scopes.get('shop/waypoint') ?? new Set();
-  const changed = [...scope].flatMap((key) => outputs.objects.get(key) ?? []);
-  assert.deepEqual(view.apply({ changed, removed: [] }), []);
-  return { view, index };
-}
-
-function toDb(space: string): MeshObject {
-  const targetRefs = [{ group: '', kind: 'Service', name: 'db' }];
-  return policy('to-db', { targetRefs, rules: GET }, { namespace: space });
-}
-
-function reviews(index: MeshIndex): NonNullable<ReturnType<MeshIndex['service']>> {
-  const found = index.service('shop', 'reviews.shop.svc.cluster.local');
-  assert.ok(found);
-  return found;
-}
-
-function workload(index: MeshIndex, name: string): Workload {
-  const found = index.workloadByUid(uid(name));
-  assert.ok(found);
-  return found;
-}
-
-describe('a policy for a class of waypoints', () => {
-  const ofClass = (where: string) =>
-    parsed({
-      apiVersion: 'security.istio.io/v1',
-      kind: 'AuthorizationPolicy',
-      metadata: { name: 'of-class', namespace: where },
-      spec: {
-        targetRefs: [
-          { group: 'gateway.networking.k8s.io', kind: 'GatewayClass', name: 'istio-waypoint' },
-        ],
-        rules: [{}],
-      },
-    });
-  const verdictWith = (...objects: readonly MeshObject[]): boolean => {
-    const onlyBob = policy('only-bob', {
-      targetRefs: [{ group: '', kind: 'Service', name: 'reviews' }],
-      rules: [{ from: [{ source: { namespaces: ['bob'] } }] }],
-    });
-    const { view, index } = viewOf(onlyBob, ...objects);
-    const destination = { service: reviews(index), port: 80 };
-    const caller = {
-      trustDomain: 'cluster.local',
-      namespace: 'shop',
-      serviceAccount: 'c',
-      ip: '10.0.0.9',
-    };
-    const request = { host: 'reviews', method: 'GET', path: '/', header: () => undefined };
-    return authorizeAtWaypoint({ view, index, caller, destination, request } as never).beforeRoute
-      .verdict.allowed;
-  };
-
-  for (const [where, allows] of [
-    ['istio-system', true],
-    ['other', false],
-    ['shop', false],
-  ] as const) {
-    it(`${allows ? 'decides' : 'decides nothing'} from ${where}`, () => {
-      assert.equal(verdictWith(), false);
-      assert.equal(verdictWith(ofClass(where)), allows);
-    });
-  }
-});
+import { GET, reviews, TARGETED, toDb, viewOf, workload } from './waypoint-view.testing.ts';
 
 describe('WaypointView.target', () => {
   const { view } = viewOf();
@@ -160,50 +66,6 @@ describe('WaypointView.target of an address that a ServiceEntry claims', () => {
       assert.equal(viewOf(object).view.target(`${ip}:8080`, caller).kind, expected);
     });
   }
-});
-
-describe('authorizeAtWaypoint', () => {
-  it('decides for each port of an endpoint where a rule names a host with a port', () => {
-    for (const hosts of [['x:9090'], ['*:9090'], ['*90'], ['x:90*']]) {
-      const rules = [{ to: [{ operation: { hosts } }] }];
-      const { view, index } = viewOf(policy('no-x', { action: 'DENY', rules }));
-      const authorization = authorizeAtWaypoint({
-        view,
-        index,
-        caller: { trustDomain: 't', namespace: 'shop', serviceAccount: 'client', ip: '10.0.0.9' },
-        destination: { service: reviews(index), port: 80 },
-        request: { host: 'x', method: 'GET', path: '/', header: () => undefined },
-      });
-      const allowed = [8080, 9090].map((targetPort) => {
-        const place = { workload: workload(index, 'v1'), targetPort };
-        return authorization.forEndpoint(place).verdict.allowed;
-      });
-      assert.deepEqual(allowed, [true, false], String(hosts));
-    }
-  });
-
-  it('takes nobody who writes another port for one of another port', () => {
-    const deny = (hosts: readonly string[]) =>
-      policy('p', { action: 'DENY', rules: [{ to: [{ operation: { hosts } }] }] });
-    const allow = (hosts: readonly string[]) =>
-      policy('p', { rules: [{ to: [{ operation: { hosts } }] }] });
-    for (const [object, host, expected] of [
-      [deny(['x:80']), 'x:81', false],
-      [deny(['x:81']), 'x:80', true],
-      [allow(['x:81']), 'x:81', false],
-      [allow(['x:80']), 'x:80', true],
-    ] as const) {
-      const { view, index } = viewOf(object);
-      const { beforeRoute } = authorizeAtWaypoint({
-        view,
-        index,
-        caller: { trustDomain: 't', namespace: 'shop', serviceAccount: 'client', ip: '10.0.0.9' },
-        destination: { service: reviews(index), port: 80 },
-        request: { host, method: 'GET', path: '/', header: () => undefined },
-      });
-      assert.equal(beforeRoute.verdict.allowed, expected, host);
-    }
-  });
 });
 
 describe('WaypointView.policies', () => {

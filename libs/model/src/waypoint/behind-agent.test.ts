@@ -12,65 +12,22 @@ import {
   L7_ALLOW,
   L7_TARGETED,
   meshService,
-  REVIEWS,
-  REVIEWS_SERVICE,
   ROUTE,
   reasons,
   workload,
 } from '../mesh.testing.ts';
 import type { MeshModel } from '../mesh-model.ts';
-import { modelOf, namespace, parsed, pod, policy, service } from '../objects.testing.ts';
+import { modelOf, namespace, pod, policy, service } from '../objects.testing.ts';
+import {
+  BINDING,
+  bound,
+  ENROLLED,
+  gatewayClass,
+  made,
+  other,
+  WORLD,
+} from './behind-agent.testing.ts';
 
-const BINDING = 'ambient.istio.io/waypoint-inbound-binding';
-const ENROLLED = { 'istio.io/dataplane-mode': 'ambient' };
-const SHOP = namespace('shop', { ...ENROLLED, 'istio.io/use-waypoint': 'w' });
-const FRONT = service('w', '10.1.0.9');
-type Json = Readonly<Record<string, unknown>>;
-
-function proxy(labels: Readonly<Record<string, string>> = {}, options: Json = {}): MeshObject {
-  const all = { app: 'w', 'gateway.networking.k8s.io/gateway-name': 'w', ...labels };
-  return pod('w-0', '10.0.0.9', { account: 'w', labels: all, ...options });
-}
-
-function made(binding: string | undefined, spec: Json = {}, metadata: Json = {}): MeshObject {
-  return parsed({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'Gateway',
-    metadata: {
-      name: 'w',
-      namespace: 'shop',
-      annotations: binding === undefined ? {} : { [BINDING]: binding },
-      ...metadata,
-    },
-    spec: {
-      gatewayClassName: 'istio-waypoint',
-      addresses: [{ type: 'IPAddress', value: '10.1.0.9' }],
-      listeners: [{ name: 'mesh', port: 15008, protocol: 'HBONE' }],
-      ...spec,
-    },
-  });
-}
-
-function gatewayClass(name: string, binding?: string, labels: Json = {}): MeshObject {
-  const annotations = binding === undefined ? {} : { [BINDING]: binding };
-  return parsed({
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'GatewayClass',
-    metadata: { name, annotations, labels },
-    spec: { controllerName: 'example.com/proxies' },
-  });
-}
-
-/** As an earlier version of the mesh, or a stand-in, left it: what is read today is refused. */
-function bound(object: MeshObject, written: string): MeshObject {
-  const annotations = { ...object.metadata.annotations, [BINDING]: written };
-  return { ...object, metadata: { ...object.metadata, annotations } } as MeshObject;
-}
-
-const WORLD = [SHOP, FRONT, proxy(), REVIEWS, REVIEWS_SERVICE];
-/** Of a class of somebody else's, whose pods are reached by the Service of the Gateway's name. */
-const other = (binding?: string): MeshObject =>
-  made(binding, { gatewayClassName: 'other', addresses: [] });
 const tunnel = (...objects: readonly MeshObject[]) =>
   workload(modelOf(...WORLD, ...objects), 'w-0').applicationTunnel;
 
@@ -322,51 +279,5 @@ describe('a waypoint behind its agent decides nothing', () => {
     });
     const { guard } = workload(modelOf(...WORLD, made('PROXY/15088'), onIt), 'w-0');
     assert.deepEqual([guard?.waypointIdentities, guard?.ports, guard?.exclusive], [[], [], true]);
-  });
-});
-
-describe('the Gateway of a waypoint behind its agent', () => {
-  const none = { 'istio.io/dataplane-mode': 'none' };
-  const rows: readonly (readonly [string, string, readonly MeshObject[]])[] = [
-    ['its pods run', 'True Programmed', [made('PROXY/15088'), proxy()]],
-    ['it is of another class', 'True Programmed', [other('PROXY/15088'), proxy()]],
-    ['there is no pod', 'False InstanceNotFound', [made('PROXY/15088')]],
-    ['no agent is there', 'False NotEnrolled', [made('PROXY/15088'), proxy(none)]],
-    [
-      'its pods are somebody else',
-      'False WrongServiceAccount',
-      [made('PROXY/15088'), proxy({}, { account: 'other' })],
-    ],
-    ['none is ready', 'False Pending', [made('PROXY/15088'), proxy({}, { ready: false })]],
-    [
-      'nobody is at its address',
-      'False AddressNotFound',
-      [made('PROXY/15088', { addresses: [{ type: 'IPAddress', value: '10.9.9.9' }] }), proxy()],
-    ],
-    ['its binding is unknown', 'False InvalidBinding', [bound(other(), '15088'), proxy()]],
-  ];
-  for (const [title, expected, objects] of rows) {
-    it(`says ${expected} where ${title}`, () => {
-      assert.equal(programmed(modelOf(SHOP, FRONT, ...objects)), expected);
-    });
-  }
-
-  it('names object, path, what was found, what may be written and what to write', () => {
-    const model = modelOf(...WORLD, other(), bound(gatewayClass('other'), 'PROXY/15008'));
-    const [finding] =
-      model.outputs.statuses
-        .get('Gateway/shop/w')
-        ?.findings.filter(({ code }) => code === 'WAYPOINT_BINDING') ?? [];
-    assert.match(finding?.message ?? '', /^GatewayClass\/other metadata\.annotations\["ambient/);
-    assert.equal(finding?.path, `metadata.annotations["${BINDING}"]`);
-    assert.equal(finding.found, '"PROXY/15008"');
-    assert.match(finding.allowed ?? '', /PROXY\/PORT/);
-    assert.match(finding.fix ?? '', /PROXY\/15088/);
-  });
-
-  it('is not served without a binding, where its class is another', () => {
-    assert.deepEqual(reasons(modelOf(SHOP, other()), 'Gateway/shop/w'), [
-      'Accepted=False UnsupportedClass',
-    ]);
   });
 });
