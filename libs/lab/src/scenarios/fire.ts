@@ -20,6 +20,8 @@ const BATCHES_MIN = 4;
 /** A line through few points says nothing. */
 const REQUESTS_TO_JUDGE = REQUESTS / 4;
 const SNAPSHOT_MS_MAX = 120_000;
+/** Until threads without work have given back what the last burst left; they rest for 10 s between two times. */
+const SETTLE_MS = 16_000;
 const MEGABYTE = 1_024 * 1_024;
 
 export interface World {
@@ -94,6 +96,8 @@ export interface Held {
   readonly name: string;
   readonly megabytes: () => number | Promise<number>;
   readonly everyRequests?: number;
+  /** Looked at when nothing has been asked for a while: what a burst left is none of what is kept. */
+  readonly whenIdle?: boolean;
   /** By a line through the second half of a run, for each million of requests. Undefined: it is only told. */
   readonly growthMax: number | undefined;
 }
@@ -112,10 +116,14 @@ export async function sendMillion(
   while (requests < REQUESTS && (performance.now() < until || requests < BATCHES_MIN * BATCH)) {
     await sendBatch(client(), shares, bed().lab);
     requests += BATCH;
-    for (const [index, { megabytes, everyRequests = BATCH }] of held.entries()) {
-      if (requests % everyRequests === 0) {
-        points[index]?.push([requests, await megabytes()]);
-      }
+    const due = [...held.entries()].filter(
+      ([, { everyRequests = BATCH }]) => requests % everyRequests === 0,
+    );
+    if (due.some(([, { whenIdle }]) => whenIdle === true)) {
+      await bed().lab.clock.sleep(SETTLE_MS);
+    }
+    for (const [index, { megabytes }] of due) {
+      points[index]?.push([requests, await megabytes()]);
     }
   }
   const seconds = (performance.now() - begunAt) / 1_000;

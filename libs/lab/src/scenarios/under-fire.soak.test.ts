@@ -70,6 +70,8 @@ describe('a million requests', () => {
     const agents = ['agent/node1', 'agent/node2'].map((name) => ({
       name,
       megabytes: async () => await residentMegabytes(here.bed().lab, name),
+      everyRequests: 100_000,
+      whenIdle: true,
       growthMax: GROWTH_MEGABYTES_MAX,
     }));
     // A connection each: a tunnel's stream is opened and closed for every request.
