@@ -1,6 +1,6 @@
 /**
- * A waypoint behind its agent: what its pods and its callers are told, that it is never taken for who decides, and what its Gateway
- * says while nobody can reach it. What the reference makes of an annotation is beside what is made here.
+ * A waypoint behind its agent: what its pods and its callers are told, and that it is never taken for who decides. What the reference
+ * makes of an annotation is beside what is made here.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
