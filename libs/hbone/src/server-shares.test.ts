@@ -6,12 +6,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 import { FakeClock } from '@ambit/core/testing';
 import { TestCa, type TestIdentity } from '@ambit/testkit';
 
+import { isUnreached } from './connect-effort.ts';
 import type { HboneServerLimits } from './server.ts';
 import { connectHeaders, END_HEADERS, frame, RawPeer, TunnelRig } from './testing/index.ts';
+import { tlsContextOptions } from './tls.ts';
 
 const CA = new TestCa();
 const [MANY, FEW, OTHER] = ['many', 'few', 'other'].map((name) => CA.workload('shop', name)) as [
@@ -105,6 +108,22 @@ async function gone(socket: Socket | undefined): Promise<void> {
   if (!socket.closed) await once(socket, 'close');
 }
 
+/** Resolves when the server has ended its side; the other stays open. */
+async function refused(port: number): Promise<Socket> {
+  const raw = connect({ port, host: HERE, allowHalfOpen: true });
+  const socket = connectTls({
+    socket: raw,
+    ...tlsContextOptions(FEW),
+    ALPNProtocols: ['h2'],
+    allowHalfOpen: true,
+    checkServerIdentity: () => undefined,
+  } as ConnectionOptions);
+  socket.on('error', () => undefined);
+  socket.resume();
+  await once(socket, 'end');
+  return socket;
+}
+
 const isGoaway = ({ type }: { readonly type: string }): boolean => type === 'GOAWAY';
 
 describe('a server that has all its sessions', () => {
@@ -141,6 +160,25 @@ describe('a server that has all its sessions', () => {
       full.rig.rejected.map(({ error }) => error.code),
       ['HBONE_LIMIT'],
     );
+  });
+
+  // Closed without a word, it was taken for one that does not accept the certificate.
+  it('lets whom it refuses ask again, or elsewhere', async () => {
+    await using full = await Full.start({ sessionsMax: 1 });
+    await full.hold(MANY, [0]);
+    const asked = full.rig.pool.connect(full.rig.key(), { authority: '10.0.0.1:80' });
+    await assert.rejects(asked, isUnreached);
+    assert.equal(full.counters.refusedAtBound, 1);
+  });
+
+  it('cuts whom it refuses when that does not close', async () => {
+    await using full = await Full.start({ sessionsMax: 1 });
+    await full.hold(MANY, [0]);
+    const socket = await refused(full.rig.port);
+    assert.equal(full.rig.server.live, 2);
+    full.clock.advance(5_000);
+    while (full.rig.server.live > 1) await new Promise(setImmediate);
+    socket.destroy();
   });
 
   it('moves no place between two that have the same', async () => {
@@ -224,8 +262,8 @@ describe('a server that has all its handshakes', () => {
   it('resets the address with most', async () => {
     await using full = await Full.start(limits);
     await full.dialSilently(3, THERE);
-    const [refused] = await full.dialSilently(1, THERE);
-    await gone(refused);
+    const [last] = await full.dialSilently(1, THERE);
+    await gone(last);
     assert.equal(full.counters.refusedAtBound, 1);
     assert.equal(full.rig.server.live, 3);
   });

@@ -14,6 +14,7 @@ import type { Revocations } from '@ambit/identity';
 import { canonicalAddress, FINISHED } from '@ambit/proxy';
 import { fromTlsError, HboneError, refusedChain, sessionLimit } from './errors.ts';
 import { Handshakes } from './handshakes.ts';
+import { sendOff } from './send-off.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
 import { type Admitted, ServerSessions } from './server-sessions.ts';
@@ -269,7 +270,7 @@ export class HboneServer {
       this.counters.refusedAtBound += 1;
       const what = `all sessions are taken, and nobody has more of them than ${peer.identity.uri}`;
       this.#reject(socket, sessionLimit(what, 'local'));
-      socket.destroy();
+      void sendOff(socket, this.#options.clock, this.#limits.prefaceTimeoutMs);
       return;
     }
     // A session is, from here on.

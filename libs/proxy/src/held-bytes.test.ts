@@ -1,6 +1,6 @@
 /**
- * Each connection may hold half a megabyte for a receiver that does not read, so that two thousand of them ended an agent of 1 GiB and all
- * connections of its node: what all hold together has a bound.
+ * Each connection may hold half a megabyte for a receiver that does not read, at each of several places: one or two thousand of them are
+ * more than an agent of 1 GiB has, and it is all connections of its node that end with it. What all hold together has a bound.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
