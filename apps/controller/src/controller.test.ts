@@ -9,16 +9,8 @@ import { createCertificateRequest } from '@ambit/identity';
 import type { MeshSummary } from '@ambit/model';
 import { createCertificateClient } from '@ambit/xds';
 
-import {
-  AGENT,
-  agentPod,
-  type ProxyIdentity,
-  pod,
-  policy,
-  SHOP,
-  TestController,
-  TestProxy,
-} from './controller.testing.ts';
+import { TestController, TestProxy } from './controller.testing.ts';
+import { AGENT, agentPod, type ProxyIdentity, pod, policy, SHOP } from './shop-objects.testing.ts';
 import { until } from './until.testing.ts';
 
 const SERVICE = {

@@ -6,7 +6,8 @@ import { after, before, describe, it } from 'node:test';
 
 import type { AdminProxies } from '@ambit/model';
 
-import { AGENT, agentPod, pod, SHOP, TestController, TestProxy } from './controller.testing.ts';
+import { TestController, TestProxy } from './controller.testing.ts';
+import { AGENT, agentPod, pod, SHOP } from './shop-objects.testing.ts';
 import { until } from './until.testing.ts';
 
 const POLICY = {

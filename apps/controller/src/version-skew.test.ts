@@ -8,16 +8,8 @@ import { after, before, describe, it } from 'node:test';
 import type { AdminObject } from '@ambit/model';
 import { decodeAuthorization, XdsError } from '@ambit/xds';
 
-import {
-  AGENT,
-  agentPod,
-  type ProxyIdentity,
-  pod,
-  policy,
-  SHOP,
-  TestController,
-  TestProxy,
-} from './controller.testing.ts';
+import { TestController, TestProxy } from './controller.testing.ts';
+import { AGENT, agentPod, type ProxyIdentity, pod, policy, SHOP } from './shop-objects.testing.ts';
 
 const OLDER: ProxyIdentity = { ...AGENT, pod: 'agent-node2', node: 'node2' };
 const UPGRADED: ProxyIdentity = { ...OLDER, pod: 'agent-node2-new' };

@@ -5,7 +5,7 @@ import { type MeshObject, parseObject } from '@ambit/api';
 import { FakeClock } from '@ambit/core/testing';
 import { keyOf } from '@ambit/model';
 
-import { pod } from '../controller.testing.ts';
+import { pod } from '../shop-objects.testing.ts';
 import { Generations } from '../status/generations.ts';
 import { type CaptureChange, Captures, RECLAIM_MS, type Speaker } from './captures.ts';
 import { ObjectPodIndex } from './pod-index.ts';

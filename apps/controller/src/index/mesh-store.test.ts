@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { type MeshObject, parseObject } from '@ambit/api';
 import { FakeClock } from '@ambit/core/testing';
 
-import { pod } from '../controller.testing.ts';
+import { pod } from '../shop-objects.testing.ts';
 import { AGAIN_MS_MAX, ChangeFollower } from './change-follower.ts';
 import { MeshStore, type StoreEvent } from './mesh-store.ts';
 

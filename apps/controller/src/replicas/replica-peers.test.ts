@@ -5,9 +5,8 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 import type { ReplicaProxy, ReplicaStream, ReplicaUpdate } from '@ambit/xds';
-
-import { pod } from '../controller.testing.ts';
 import { Captures, RECLAIM_MS } from '../index/captures.ts';
+import { pod } from '../shop-objects.testing.ts';
 import { RemoteBook } from './remote-book.ts';
 import { GONE_MS, type Peer, ReplicaPeers } from './replica-peers.ts';
 import { objectOf } from './replicas.testing.ts';

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import type { StreamView } from '@ambit/xds';
 
-import { AGENT, agentPod, pod, TestProxy } from '../controller.testing.ts';
+import { TestProxy } from '../controller.testing.ts';
+import { AGENT, agentPod, pod } from '../shop-objects.testing.ts';
 import { until } from '../until.testing.ts';
 import { TestMesh, type TestReplica } from './replicas.testing.ts';
 

@@ -15,8 +15,6 @@ import {
   loadContentHash,
 } from '@ambit/xds';
 import { Registry } from 'prom-client';
-
-import type { ProxyIdentity } from '../controller.testing.ts';
 import { Captures } from '../index/captures.ts';
 import { MeshStore } from '../index/mesh-store.ts';
 import { ObjectPodIndex } from '../index/pod-index.ts';
@@ -25,6 +23,7 @@ import { createMetrics } from '../metrics.ts';
 import { ModelResources } from '../serve/model-resources.ts';
 import { ProxyTable } from '../serve/proxy-table.ts';
 import { onStreamEvent } from '../serve/stream-events.ts';
+import type { ProxyIdentity } from '../shop-objects.testing.ts';
 import { changesWhatIsAsked } from '../status/asked-streams.ts';
 import { Enforcement } from '../status/enforcement.ts';
 import { RemoteBook } from './remote-book.ts';
