@@ -10,7 +10,7 @@ import { Intake } from '../../source/intake.ts';
 import { contextOf } from '../context.testing.ts';
 import type { KubernetesContext } from '../context.ts';
 import { FOLLOWED_KINDS } from './followed-kinds.ts';
-import { KubernetesSource } from './kubernetes-source.ts';
+import { KubernetesSource, type KubernetesSourceOptions } from './kubernetes-source.ts';
 import { LastAccepted } from './last-accepted.ts';
 
 export const CONFIG_MAPS: FakeKind = {
@@ -179,4 +179,13 @@ export function pod(name: string, ip: string): KubeObject {
       conditions: [{ type: 'Ready', status: 'True' }],
     },
   } as unknown as KubeObject;
+}
+
+const ROUTE = [{ destination: { host: 'reviews' } }];
+export const route = (name: string): KubeObject =>
+  namespaced('VirtualService', name, { hosts: [name], http: [{ route: ROUTE }] });
+
+export function sourceOptions(cluster: FollowedCluster): KubernetesSourceOptions {
+  const { context } = cluster.replica();
+  return { context, lastAccepted: new LastAccepted(context) };
 }
