@@ -8,7 +8,8 @@ import { systemClock } from '@ambit/core';
 import { HbonePool } from '@ambit/hbone';
 import type { AppProtocol, MeshService, Workload } from '@ambit/model';
 import { service as anyService, workload as anyWorkload } from '@ambit/model/testing';
-import { type ByteConn, duplexFromConn } from '@ambit/proxy';
+import type { ByteConn } from '@ambit/proxy';
+import { duplexFromConn } from '@ambit/proxy/testing';
 import { FakeControlPlane } from '@ambit/testkit';
 
 export const HOST = 'reviews.shop.svc.cluster.local';

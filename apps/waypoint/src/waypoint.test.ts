@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
-import { duplexFromConn } from '@ambit/proxy';
+import { duplexFromConn } from '@ambit/proxy/testing';
 import { createLogger, LogLevels } from '@ambit/telemetry';
 import { parseConfig } from './config.ts';
 import { WaypointBed } from './testing.ts';

@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 
-import { duplexFromConn, TlsConn } from '@ambit/proxy';
-import { byteConnSuite, connPair } from '@ambit/proxy/testing';
+import { TlsConn } from '@ambit/proxy';
+import { byteConnSuite, connPair, duplexFromConn } from '@ambit/proxy/testing';
 import { TestCa } from '@ambit/testkit';
 
 import { tlsContextOptions } from './tls.ts';

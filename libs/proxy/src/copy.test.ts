@@ -13,7 +13,13 @@ function joined({ onBytes, ...options }: CopyOptions & Pick<CopyObserver, 'onByt
   const [client, a] = connPair();
   const [b, server] = connPair();
   const { promise: done, resolve } = Promise.withResolvers<CopyResult>();
-  copyBoth(a, b, { onDone: resolve, ...(onBytes && { onBytes }) }, options);
+  let told = 0;
+  const onDone = (result: CopyResult): void => {
+    told += 1;
+    assert.equal(told, 1);
+    resolve(result);
+  };
+  copyBoth(a, b, { onDone, ...(onBytes && { onBytes }) }, options);
   return { client, server, done };
 }
 

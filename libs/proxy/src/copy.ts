@@ -145,20 +145,14 @@ class Copy {
     half.other.conn.end();
     half.other.conn.resume();
     if (!half.hasEnded || !half.other.hasEnded) {
-      this.#lingerOn(half.other).catch(() => this.cut(half.other));
+      const { clock = systemClock, lingerMs = LINGER_MS } = this.#options;
+      this.#linger = new AbortController();
+      clock.sleep(lingerMs, this.#linger.signal).then(
+        () => this.cut(half.other),
+        // Only the abort of `#finish` ends the sleep early: the side is closed already.
+        () => undefined,
+      );
     }
-  }
-
-  async #lingerOn(half: Half): Promise<void> {
-    const { clock = systemClock, lingerMs = LINGER_MS } = this.#options;
-    this.#linger = new AbortController();
-    try {
-      await clock.sleep(lingerMs, this.#linger.signal);
-    } catch {
-      // Only the abort of `#finish` ends the sleep early: the side is closed already.
-      return;
-    }
-    this.cut(half);
   }
 
   /** The signal was aborted. */

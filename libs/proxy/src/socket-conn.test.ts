@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
+import type { MeshError } from '@ambit/core';
 
 import { writeAll, writeBorrowed } from './conn.ts';
-import { connFromDuplex, duplexFromConn } from './duplex.ts';
 import { SocketConn } from './socket-conn.ts';
-import { byteConnSuite, connPair, Recorder } from './testing/index.ts';
+import { StreamConn } from './stream-conn.ts';
+import { byteConnSuite, connPair, duplexFromConn, Recorder } from './testing/index.ts';
 
 async function socketPair(): Promise<[Socket, Socket, () => void]> {
   const server = createServer({ allowHalfOpen: true });
@@ -135,13 +137,53 @@ const ADDRESSES = {
   remotePort: 1,
   localAddress: '10.0.0.2',
   localPort: 2,
-  side: 'upstream',
 } as const;
+
+/** Of a Duplex, which passes the reason on. */
+class DuplexConn extends StreamConn {
+  protected override destroyStream(reason: MeshError | undefined): void {
+    this.stream.destroy(reason);
+  }
+}
+
+const connOn = (stream: Duplex): StreamConn =>
+  new DuplexConn(stream, ADDRESSES, { side: 'upstream' });
 
 byteConnSuite({
   name: 'a Duplex on a connection in memory',
   make: async () => {
     const [near, far] = connPair();
-    return { near: connFromDuplex(duplexFromConn(near), ADDRESSES), far, close: () => undefined };
+    const duplex = duplexFromConn(near);
+    return { near: connOn(duplex), far, close: () => undefined };
   },
+});
+
+describe('StreamConn', () => {
+  it('takes a stream once', () => {
+    const duplex = duplexFromConn(connPair()[0]);
+    connOn(duplex);
+    assert.throws(() => connOn(duplex), /has a connection already/);
+  });
+});
+
+describe('addresses of a SocketConn', () => {
+  it('are its own: Node’s copies are let go, and made again for who asks', async () => {
+    const [near, far, close] = await socketPair();
+    const conn = new SocketConn(near, { side: 'upstream' });
+    const { remoteAddress, remotePort, localAddress, localPort } = conn;
+    assert.deepEqual(
+      [remoteAddress, remotePort, localAddress, localPort],
+      ['127.0.0.1', far.localPort, '127.0.0.1', far.remotePort],
+    );
+    // This is what a new version of Node may rename: then an idle connection holds more, and nothing else.
+    const copies = ['_peername', '_sockname'];
+    assert.deepEqual(
+      copies.map((name) => [Reflect.has(near, name), Reflect.get(near, name)]),
+      copies.map(() => [true, undefined]),
+    );
+    assert.equal(near.remotePort, remotePort);
+    near.destroy();
+    far.destroy();
+    close();
+  });
 });

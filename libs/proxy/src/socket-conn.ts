@@ -22,22 +22,25 @@ export interface SocketConnOptions extends StreamConnOptions {
   readonly keepAlive?: boolean;
 }
 
-/** Where Node keeps what it was asked, in an object each, for as long as the socket lives. The connection has it from here on. */
-const NODES_COPIES = ['_peername', '_sockname'];
-
 function addressesOf(socket: Socket): ConnAddresses {
-  const addresses = {
+  return {
     remoteAddress: canonicalAddress(socket.remoteAddress),
     remotePort: socket.remotePort ?? 0,
     localAddress: canonicalAddress(socket.localAddress),
     localPort: socket.localPort ?? 0,
   };
+}
+
+/** Where Node keeps what it was asked, in an object each, for as long as the socket lives. */
+const NODES_COPIES = ['_peername', '_sockname'];
+
+/** Of which there may be thousands, each for one stream; of TLS sockets there are few, and who accepted one may ask it again. */
+function dropCopies(socket: Socket): void {
   for (const name of NODES_COPIES) {
     if (Reflect.has(socket, name)) {
       Reflect.set(socket, name, undefined);
     }
   }
-  return addresses;
 }
 
 function prepare(socket: Socket, keepAlive: boolean): void {
@@ -53,6 +56,7 @@ export class SocketConn extends StreamConn<Socket> {
   constructor(socket: Socket, options: SocketConnOptions) {
     prepare(socket, options.keepAlive ?? true);
     super(socket, addressesOf(socket), options);
+    dropCopies(socket);
   }
 
   protected override destroyStream(reason: MeshError | undefined): void {

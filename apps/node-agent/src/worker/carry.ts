@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 
-import { type Cancellation, Canceller, type Clock, keepsake, MeshError } from '@ambit/core';
+import { type Cancellation, Canceller, keepsake, MeshError } from '@ambit/core';
 import type { Workload } from '@ambit/model';
 import {
   type ByteConn,
@@ -19,6 +19,7 @@ import {
   type Place,
   SocketConn,
 } from '@ambit/proxy';
+import type { Logger } from '@ambit/telemetry';
 
 import { type ConnectionRecord, logEarlyFailure } from './connection-record.ts';
 import { WorkerError } from './errors.ts';
@@ -100,7 +101,7 @@ async function serve<T extends Tracked>(
     }
     const other = await way.reach(carried, tracked);
     socket.off('close', onGone);
-    copy(conn, other, { life, record: carried.record, entry, clock: context.clock });
+    copy(conn, other, { life, record: carried.record, entry, context });
   } catch (error) {
     entry?.[Symbol.dispose]();
     fail(carried, error, { context, direction: way.direction });
@@ -115,22 +116,25 @@ export function copy(
     readonly life: Canceller;
     readonly record: ConnectionRecord | undefined;
     readonly entry: Disposable;
-    readonly clock: Clock;
+    readonly context: PodContext;
   },
 ): void {
-  const { life, record, entry, clock } = connection;
-  keepsake('copied', [a, b, connection]);
-  copyBoth(a, b, new Flow(record, entry), { signal: life, clock });
+  const { life, record, entry, context } = connection;
+  keepsake('copied', [a, b, life, record, entry]);
+  const flow = new Flow(record, entry, context.log);
+  copyBoth(a, b, flow, { signal: life, clock: context.clock });
 }
 
 /** Bytes on their way: they are counted, and their end is the end of the connection's record and of its place. */
 class Flow implements CopyObserver {
   readonly #record: ConnectionRecord | undefined;
   readonly #entry: Disposable;
+  readonly #log: Logger;
 
-  constructor(record: ConnectionRecord | undefined, entry: Disposable) {
+  constructor(record: ConnectionRecord | undefined, entry: Disposable, log: Logger) {
     this.#record = record;
     this.#entry = entry;
+    this.#log = log;
   }
 
   onBytes(isRequest: boolean, bytes: number): void {
@@ -140,6 +144,9 @@ class Flow implements CopyObserver {
   onDone({ error }: CopyResult): void {
     try {
       this.#record?.finish(error);
+    } catch (defect) {
+      // It is told in the close of a socket or a stream, which has done nothing wrong.
+      this.#log.error('the end of a connection was not recorded', { error: defect });
     } finally {
       this.#entry[Symbol.dispose]();
     }

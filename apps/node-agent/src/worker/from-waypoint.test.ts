@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
 import { HbonePool } from '@ambit/hbone';
-import { duplexFromConn } from '@ambit/proxy';
+import { duplexFromConn } from '@ambit/proxy/testing';
 import { mergedText } from '@ambit/telemetry';
 import { service, workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';

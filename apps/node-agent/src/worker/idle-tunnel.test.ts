@@ -10,8 +10,8 @@ import { WorkerRig } from './testing/worker-rig.ts';
 /** Code becomes warm, and tables have a size that is a power of two. */
 const WARM_UP = 200;
 const TUNNELS = 600;
-/** 13 KB today; with a closure for each listener and a promise for each wait it was 20. */
-const BYTES_MAX = 17_000;
+/** 12 KB today; with a closure for each listener, a promise for each wait and texts for the log it was 20. */
+const BYTES_MAX = 14_000;
 
 function collectedHeap(): number {
   setFlagsFromString('--expose-gc');

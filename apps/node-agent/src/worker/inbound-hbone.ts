@@ -127,7 +127,7 @@ export class InboundHbone {
   }
 
   async #judge(tunnel: Tunnel): Promise<ConnectAnswer> {
-    const { mesh, policyLog, clock } = this.#context;
+    const { mesh, policyLog } = this.#context;
     const { request, entry, life } = tunnel;
     const admission = admit(tunnel.inbound, mesh, policyLog);
     keepsake('admitted', [tunnel, admission]);
@@ -148,7 +148,7 @@ export class InboundHbone {
       return {
         status: 200,
         headers,
-        serve: (conn) => copy(conn, application, { life, record, entry, clock }),
+        serve: (conn) => copy(conn, application, { life, record, entry, context: this.#context }),
       };
     } catch (error) {
       entry[Symbol.dispose]();

@@ -2,4 +2,5 @@
 
 export { byteConnSuite, type ConnMaker } from './conformance.ts';
 export { type ConnPairOptions, connPair } from './conn-pair.ts';
+export { duplexFromConn } from './duplex.ts';
 export { Recorder } from './recorder.ts';

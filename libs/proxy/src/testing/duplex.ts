@@ -1,14 +1,12 @@
 /**
- * Between `ByteConn` and Node's Duplex, for libraries that want one.
+ * A Duplex of Node on a `ByteConn`, for tests that speak HTTP or TLS by Node's own modules.
  *
- * Rule: half-close and backpressure survive the adapter in both directions.
+ * Rule: half-close and backpressure survive it in both directions.
  */
 import { Duplex } from 'node:stream';
 
-import type { ErrorSide, MeshError } from '@ambit/core';
-import { type ByteConn, writeBorrowed } from './conn.ts';
-import { fromIoError } from './errors.ts';
-import { type ConnAddresses, StreamConn } from './stream-conn.ts';
+import { type ByteConn, writeBorrowed } from '../conn.ts';
+import { fromIoError } from '../errors.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -85,19 +83,4 @@ class ConnDuplex extends Duplex {
 /** Takes over `conn` (calls its `start`). */
 export function duplexFromConn(conn: ByteConn): Duplex {
   return new ConnDuplex(conn);
-}
-
-/** Takes over a Duplex that nobody reads yet; a tunnel passes its carrier's addresses. */
-export function connFromDuplex(
-  stream: Duplex,
-  options: ConnAddresses & { readonly side: ErrorSide },
-): ByteConn {
-  stream.allowHalfOpen = true;
-  return new DuplexConn(stream, options, options);
-}
-
-class DuplexConn extends StreamConn {
-  protected override destroyStream(reason: MeshError | undefined): void {
-    this.stream.destroy(reason);
-  }
 }
