@@ -4,8 +4,7 @@ import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
-import { threadHeld } from '@ambit/proxy';
-import { heldBytesMax } from './held-limit.ts';
+import { heldBytesMax, threadHeld } from '@ambit/proxy';
 import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 

@@ -3,11 +3,10 @@ import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
 import { trimMemory } from '@ambit/netns';
-import { Deadlines, dropIdleSlabs, threadHeld } from '@ambit/proxy';
+import { Deadlines, dropIdleSlabs, heldBytesMax, threadHeld } from '@ambit/proxy';
 import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
-import { heldBytesMax } from './held-limit.ts';
 import type { ToWorker } from './messages.ts';
 import { netnsSockets } from './pod-sockets.ts';
 import { ProxyWorker } from './proxy-worker.ts';

@@ -14,7 +14,7 @@ import {
 import { HttpEngine, HttpError } from '@ambit/http';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
 import { MeshIndex, WaypointView } from '@ambit/model';
-import { Acceptor, formatAddress } from '@ambit/proxy';
+import { Acceptor, formatAddress, threadHeld } from '@ambit/proxy';
 import {
   createLogger,
   describeError,
@@ -33,7 +33,8 @@ import { RequestMetrics } from './request-metrics.ts';
 import { UpstreamDialer } from './upstream-dialer.ts';
 import { WaypointPlane } from './waypoint-plane.ts';
 
-const CONNECTIONS_MAX = 4_096;
+/** Behind the server's own bounds (4096 sessions, 1024 handshakes, 256 that are leaving), which are shared among peers. */
+const CONNECTIONS_MAX = 6_000;
 const CONNECTIONS_WAITING_MAX = 1_024;
 
 export interface ProxyWorkerOptions {
@@ -315,6 +316,12 @@ export class ProxyWorker {
       ambit_tunnel_probation_refused_total: server.probation.refused,
       ambit_tunnel_probation_forgotten_total: server.probation.forgotten,
       ambit_tunnel_handshakes_resumed_total: server.resumed + pool.resumed,
+      ambit_tunnel_sessions_displaced_total: server.displaced,
+      ambit_tunnel_handshakes_displaced_total: server.handshakesDisplaced,
+      ambit_tunnel_sessions_refused_at_bound_total: server.refusedAtBound,
+      ambit_held_bytes: threadHeld.bytes,
+      ambit_held_limit_bytes: threadHeld.max,
+      ambit_held_waits_total: threadHeld.waits,
       ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
       ambit_tunnel_sessions_distrusted_total: server.distrusted,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,
