@@ -98,7 +98,10 @@ export interface Held {
   readonly everyRequests?: number;
   /** Looked at when nothing has been asked for a while: what a burst left is none of what is kept. */
   readonly whenIdle?: boolean;
-  /** By a line through the second half of a run, for each million of requests. Undefined: it is only told. */
+  /**
+   * By a line for each million of requests: through the second half of a run, or, of what is idle, through all looks but the first,
+   * which are few and each some megabytes off: a thread that has grown by less than that does not collect. Undefined: it is only told.
+   */
   readonly growthMax: number | undefined;
 }
 
@@ -128,9 +131,10 @@ export async function sendMillion(
   }
   const seconds = (performance.now() - begunAt) / 1_000;
   context.diagnostic(`report: ${requests} requests, ${(requests / seconds).toFixed(0)} a second`);
-  for (const [index, { name, growthMax }] of held.entries()) {
+  for (const [index, { name, growthMax, whenIdle }] of held.entries()) {
     const all = points[index] ?? [];
-    const perMillion = slopeOf(all.slice(all.length / 2)) * REQUESTS;
+    const from = whenIdle === true ? 1 : all.length / 2;
+    const perMillion = slopeOf(all.slice(from)) * REQUESTS;
     const seen = [all[0], all.at(-1)].map((point) => point?.[1].toFixed(1)).join(' to ');
     context.diagnostic(`report: ${name}: ${seen} MB, slope ${perMillion.toFixed(2)} MB a million`);
     if (growthMax !== undefined && requests >= REQUESTS_TO_JUDGE) {
