@@ -243,3 +243,52 @@ describe('an object for several Services, of which a waypoint does not take all'
     assert.equal(saidOf(P, world(A, B, at('DENY', 'a', 'b'))), '-');
   });
 });
+
+describe('a wildcard that covers the Service of a waypoint too', () => {
+  const OWN = service('waypoint', '10.1.9.9', {
+    labels: { 'gateway.networking.k8s.io/gateway-name': 'waypoint' },
+  });
+  const WORLD = [AMBIENT, ...SHOP, gateway('waypoint'), waypointPod(), OWN];
+  const BALANCED = { trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } };
+  const rule = (host: string, space: string): MeshObject =>
+    networking('DestinationRule', 'all', { host, ...BALANCED }, space);
+  const routed = (host: string): MeshObject =>
+    networking('VirtualService', 'all', {
+      hosts: [host],
+      http: [{ route: [{ destination: { host: 'reviews' } }] }],
+    });
+  const REVIEWS_KEY = 'shop/reviews.shop.svc.cluster.local';
+  const applies = `True applies to ${REVIEWS_KEY}; True WaypointReady`;
+  // Each was said to be for what uses no waypoint, as long as there was one.
+  for (const [object, expected] of [
+    [rule('*.local', 'istio-system'), applies],
+    [rule('*.svc.cluster.local', 'istio-system'), applies],
+    [rule('*.shop.svc.cluster.local', 'shop'), applies],
+    [
+      routed('*.shop.svc.cluster.local'),
+      `True routes ${REVIEWS_KEY} at the waypoint; True WaypointReady`,
+    ],
+    [
+      rule('waypoint', 'shop'),
+      'True applies to shop/waypoint.shop.svc.cluster.local; False WaypointOptedOut',
+    ],
+    [
+      routed('waypoint'),
+      'True routes shop/waypoint.shop.svc.cluster.local at the waypoint; False WaypointOptedOut',
+    ],
+  ] as const) {
+    const { kind, metadata, spec } = object as unknown as MeshObject & {
+      spec: { host?: string; hosts?: readonly string[] };
+    };
+    const key = `${kind}/${metadata.namespace}/${metadata.name}`;
+    it(`says of ${key} with ${spec.host ?? spec.hosts?.[0]}: ${expected}`, () => {
+      const { conditions = [] } = modelOf(...WORLD, object).outputs.statuses.get(key) ?? {};
+      const attached = conditions.find(({ type }) => type === 'Attached');
+      const ready = conditions.find(({ type }) => type === 'WaypointReady');
+      assert.equal(
+        `${attached?.status} ${attached?.message}; ${ready?.status} ${ready?.reason}`,
+        expected,
+      );
+    });
+  }
+});

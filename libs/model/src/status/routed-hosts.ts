@@ -14,7 +14,7 @@ import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applie
 import { ownersOf } from '../waypoint/routes.ts';
 import { warning } from './conditions.ts';
 
-/** Each once. */
+/** Each once; a gateway's own Service only by its very name, as no waypoint stands before it. */
 export function servicesOf(
   hosts: readonly string[],
   { metadata }: Pick<MeshObject, 'metadata'>,
@@ -23,7 +23,10 @@ export function servicesOf(
   const found = hosts.flatMap((written) => {
     const host = resolveHost(written, metadata.namespace, options.clusterDomain);
     const covered = host.startsWith('*') ? services.lookup('host-suffix', host) : [];
-    return [...services.lookup(BY_HOSTNAME, host), ...covered];
+    return [
+      ...services.lookup(BY_HOSTNAME, host),
+      ...covered.filter(({ isGateway }) => !isGateway),
+    ];
   });
   return [...new Map(found.map((service) => [service.key, service])).values()];
 }

@@ -6,6 +6,7 @@
  */
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 
+import type { Collection } from '../graph/collection.ts';
 import { byAge, hostBuckets, isExportedTo, keyOf, type ModelOptions } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
@@ -29,14 +30,18 @@ export function routingOf(
   const routes = sources.routes.lookup(BY_TARGET, service.object);
   // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
   const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
-  const rules = destinationRulesFor(service, service.namespace, sources).filter(isOf(owners));
+  const rules = destinationRulesFor(service, service.namespace, sources)
+    .filter(isOf(owners))
+    .filter((rule) => isMeant(service, rule, sources.destinationRules));
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
   const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
   const ownRoutes = routes.filter(isOwn);
   const hasOwnRoutes = ownRoutes.length > 0;
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
     ...ownRoutes,
-    ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)),
+    ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)).filter(
+      (object) => isMeant(service, object, sources.virtualServices),
+    ),
     ...rules.filter(changesTraffic),
   ];
   return {
@@ -45,6 +50,15 @@ export function routingOf(
     following: routes.filter((route) => !isOwn(route)).map(keyOf),
     hasOwnRoutes,
   };
+}
+
+/** No waypoint stands before a gateway's own Service: whoever writes a wildcard does not ask for one. */
+function isMeant<V extends VirtualService | DestinationRule>(
+  { isGateway, hostname }: ServiceSpec,
+  object: V,
+  all: Collection<V>,
+): boolean {
+  return !isGateway || all.keysOf(BY_HOST, hostname).includes(keyOf(object));
 }
 
 /** Namespaces whose VirtualServices say where calls of a service go: its own, and that of the waypoint it is bound to. */
