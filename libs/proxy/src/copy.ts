@@ -8,7 +8,7 @@
  */
 import { type Cancellation, type Clock, MeshError, systemClock } from '@ambit/core';
 import { type ByteConn, type ByteSink, writeBorrowed } from './conn.ts';
-import { isPeerGone, ProxyError } from './errors.ts';
+import { fromIoError, isPeerGone, ProxyError } from './errors.ts';
 import { FINISHED } from './finished.ts';
 import { type HeldBytes, type HeldSource, threadHeld } from './held-bytes.ts';
 
@@ -78,7 +78,12 @@ class Half implements ByteSink, HeldSource {
   }
 
   onRoom(): void {
-    this.conn.resume();
+    try {
+      this.conn.resume();
+    } catch (cause) {
+      // What is read now is delivered at once, and nobody else would catch what its receiver throws.
+      this.conn.destroy(fromIoError(cause, 'local'));
+    }
   }
 
   onEnd(): void {

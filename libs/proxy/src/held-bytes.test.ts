@@ -74,7 +74,14 @@ class Conn implements ByteConn {
 
 function bed(max: number) {
   const clock = new FakeClock();
-  const held = new HeldBytes({ clock, max });
+  const soon: (() => void)[] = [];
+  const held = new HeldBytes({ clock, max, soon: (work) => void soon.push(work) });
+  /** What is under way has left. */
+  const turns = (): void => {
+    for (const work of soon.splice(0)) {
+      work();
+    }
+  };
   const copy = () => {
     const [from, to] = [new Conn(), new Conn()];
     copyBoth(from, to, { onDone: () => undefined }, { clock, held });
@@ -94,7 +101,7 @@ function bed(max: number) {
     }
     return all;
   };
-  return { clock, held, copy, pass, stalled };
+  return { clock, held, copy, pass, stalled, turns };
 }
 
 describe('HeldBytes', () => {
@@ -138,6 +145,68 @@ describe('HeldBytes', () => {
     for (const { to: late } of others) late.take();
     await pass(1_300);
     assert.ok(others.every((one) => one.from.receive()));
+  });
+
+  it('holds nobody up for what is only on its way, however much others hold', () => {
+    const { held, copy, stalled, turns } = bed(4 * ALONE_BYTES);
+    stalled(200);
+    const { from, to } = copy();
+    for (let chunk = 0; chunk < 100; chunk += 1) {
+      assert.ok(from.receive(), `chunk ${chunk}`);
+      assert.equal(from.isPaused, true);
+      to.take();
+      turns();
+    }
+    assert.equal(to.taken, 100 * READ_BYTES);
+    assert.ok(held.waits >= 100);
+  });
+
+  it('goes on with who writes although it should wait, and may', async () => {
+    const { copy, pass } = bed(0);
+    const { from, to } = copy();
+    assert.ok(from.receive());
+    assert.equal(from.isPaused, true);
+    to.take();
+    // What was read before the pause comes behind it, and is taken at once.
+    to.write = () => true;
+    from.sink?.onData(Buffer.alloc(1));
+    await pass(700);
+    assert.equal(from.isPaused, false);
+  });
+
+  it('wakes seldom for receivers that never read', async (test) => {
+    const { clock, stalled, pass } = bed(ALONE_BYTES);
+    const sleep = test.mock.method(clock, 'sleep');
+    stalled(3);
+    await pass(10_000);
+    sleep.mock.resetCalls();
+    await pass(64_000);
+    assert.ok(sleep.mock.callCount() <= 100, `${sleep.mock.callCount()}`);
+    // And at once for one that comes then.
+    const [late] = stalled(1);
+    late?.to.take();
+    await pass(60);
+    assert.equal(late?.from.isPaused, false);
+  });
+
+  it('ends the one whose receiver throws, and no other', async () => {
+    const { copy, pass } = bed(0);
+    const [bad, good] = [copy(), copy()];
+    for (const { from } of [bad, good]) {
+      from.receive();
+    }
+    bad.from.resume = () => {
+      throw new Error('a defect');
+    };
+    let closed = 0;
+    bad.from.destroy = () => {
+      closed += 1;
+    };
+    bad.to.take();
+    good.to.take();
+    await pass(60);
+    assert.equal(closed, 1);
+    assert.equal(good.from.isPaused, false);
   });
 
   it('waits for a receiver that takes a little until it has taken enough', async () => {

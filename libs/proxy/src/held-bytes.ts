@@ -6,6 +6,7 @@
  * Nothing is lost.
  */
 import { type Clock, Roster, type RosterMember, systemClock } from '@ambit/core';
+import { FINISHED } from './finished.ts';
 
 /** Whatever others hold. */
 const FLOOR_BYTES = 16 * 1024;
@@ -18,7 +19,7 @@ const LOOK_MS_MAX = 640;
 export interface HeldSource {
   /** Written, and not taken yet. */
   readonly heldBytes: number;
-  /** Called once after `wrote` said false. */
+  /** Called once after `wrote` said false. Must not throw. */
   onRoom(): void;
   /** Of `HeldBytes` alone; most directions never have one. */
   hold: Hold | undefined;
@@ -41,20 +42,31 @@ class Hold implements RosterMember {
 export interface HeldBytesOptions {
   readonly clock: Clock;
   readonly max: number;
+  /** Calls `work` when everything that is under way has left; default: two turns of the event loop later. */
+  readonly soon?: (work: () => void) => void;
 }
+
+/** What is gathered until the end of a turn is written in the next. */
+const twoTurnsLater = (work: () => void): void => {
+  setImmediate(() => setImmediate(work));
+};
 
 export class HeldBytes {
   /** Infinity: there is no bound, and nothing is counted. */
   max: number;
   readonly #clock: Clock;
+  readonly #soon: (work: () => void) => void;
   readonly #holds = new Roster<Hold>();
   #bytes = 0;
   #isLooking = false;
+  /** While nothing moves: aborted when something does. */
+  #still: AbortController | undefined;
   /** How often a direction had to wait. */
   waits = 0;
 
-  constructor({ clock, max }: HeldBytesOptions) {
+  constructor({ clock, max, soon = twoTurnsLater }: HeldBytesOptions) {
     this.#clock = clock;
+    this.#soon = soon;
     this.max = max;
   }
 
@@ -81,10 +93,15 @@ export class HeldBytes {
     const { hold } = source;
     this.#count(hold, bytes);
     if (bytes <= this.mark) {
+      this.#goOn(hold);
       return true;
     }
-    this.waits += hold.isWaiting ? 0 : 1;
-    hold.isWaiting = true;
+    if (!hold.isWaiting) {
+      this.waits += 1;
+      hold.isWaiting = true;
+      // Most of what a fast receiver has not taken is only on its way: it is not made to wait for the next look at all.
+      this.#soon(() => this.#lookAt(hold, this.#clock.now()));
+    }
     this.#lookSoon(hold);
     return false;
   }
@@ -115,28 +132,58 @@ export class HeldBytes {
   #lookSoon(hold: Hold): void {
     hold.lookMs = LOOK_MS;
     hold.lookAtMs = this.#clock.now() + LOOK_MS;
+    this.#still?.abort(FINISHED);
   }
 
   async #look(): Promise<void> {
+    let moves = true;
     while (this.#holds.size > 0) {
-      await this.#clock.sleep(LOOK_MS, undefined, { ref: false });
+      await this.#sleep(moves);
+      moves = false;
       const now = this.#clock.now();
       for (const hold of this.#holds.all()) {
         if (now >= hold.lookAtMs) {
           this.#lookAt(hold, now);
         }
+        moves ||= hold.lookMs < LOOK_MS_MAX;
       }
     }
     this.#isLooking = false;
   }
 
+  /** A thread on which nothing moves is woken seldom: it counts as idle. */
+  async #sleep(moves: boolean): Promise<void> {
+    if (moves) {
+      await this.#clock.sleep(LOOK_MS, undefined, { ref: false });
+      return;
+    }
+    this.#still = new AbortController();
+    try {
+      await this.#clock.sleep(LOOK_MS_MAX, this.#still.signal, { ref: false });
+    } catch {
+      // Something moves: the next sleep is a short one.
+      await this.#clock.sleep(LOOK_MS, undefined, { ref: false });
+    } finally {
+      this.#still = undefined;
+    }
+  }
+
   #lookAt(hold: Hold, now: number): void {
+    if (!this.#holds.has(hold)) {
+      // Released meanwhile.
+      return;
+    }
     const bytes = hold.source.heldBytes;
     hold.lookMs = bytes === hold.bytes ? Math.min(LOOK_MS_MAX, hold.lookMs * 2) : LOOK_MS;
     hold.lookAtMs = now + hold.lookMs;
-    const { isWaiting } = hold;
     this.#count(hold, bytes);
-    if (isWaiting && bytes <= this.mark) {
+    if (bytes <= this.mark) {
+      this.#goOn(hold);
+    }
+  }
+
+  #goOn(hold: Hold): void {
+    if (hold.isWaiting) {
       hold.isWaiting = false;
       hold.source.onRoom();
     }

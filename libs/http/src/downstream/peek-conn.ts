@@ -43,6 +43,10 @@ export class PeekConn implements ByteConn {
     return this.#conn.pendingBytes;
   }
 
+  get heldBytes(): number | undefined {
+    return this.#conn.heldBytes;
+  }
+
   /**
    * Calls `decide` with all bytes so far after each read, and with `over` when no more will come. The caller
    * calls `stop` when it knows enough. Once, before `start`.

@@ -31,6 +31,12 @@ byteConnSuite({
 });
 
 describe('HandedConn', () => {
+  it('tells what waits in the connection below, for the bound of all', () => {
+    const [near] = connPair();
+    const conn = hand(Object.assign(near, { pendingBytes: 7, heldBytes: 5 }));
+    assert.deepEqual([conn.pendingBytes, conn.heldBytes], [7, 5]);
+  });
+
   it('gives what was held before what comes, also when it is paused between', async () => {
     const [near, far] = connPair();
     const conn = hand(near, ['one ', 'two ']);

@@ -38,6 +38,14 @@ export class HandedConn implements ByteConn {
     return this.#conn.localPort;
   }
 
+  get pendingBytes(): number | undefined {
+    return this.#conn.pendingBytes;
+  }
+
+  get heldBytes(): number | undefined {
+    return this.#conn.heldBytes;
+  }
+
   start(sink: ByteSink): void {
     if (this.#sink !== undefined) {
       throw new Error('start was called twice');
