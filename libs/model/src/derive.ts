@@ -61,6 +61,8 @@ import {
 
 export const BY_KEY = 'key';
 export const BY_HOSTNAME = 'hostname';
+/** A gateway's own Service is meant by its very name alone. */
+export const BY_WILDCARD = 'wildcard';
 export const BY_OBJECT = 'object';
 export const BY_GATEWAY = 'gateway';
 export const BY_ADDRESS = 'address';
@@ -160,7 +162,9 @@ function deriveServices(
     .group('services', claims, BY_KEY, (members) => [...members].sort(compareServices)[0])
     .addIndex(BY_HOSTNAME, (service) => [service.hostname])
     .addIndex(BY_OBJECT, (service) => [service.object])
-    .addIndex('host-suffix', (service) => hostBuckets(service.hostname).slice(1))
+    .addIndex(BY_WILDCARD, ({ isGateway, hostname }) =>
+      isGateway ? [] : hostBuckets(hostname).slice(1),
+    )
     .addIndex('vip', (service) => (service.wantsVip ? [ANY] : []))
     .addIndex(BY_ADDRESS, ({ addresses }) => addresses.map(addressBucket))
     .addIndex(SERVICES_BY_ADDRESS, ({ kind, addresses }) =>

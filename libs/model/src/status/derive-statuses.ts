@@ -20,6 +20,7 @@ import { readBypass } from '../workload/bypass.ts';
 import { isInMesh } from '../workload/enrolment.ts';
 import { condition, warning } from './conditions.ts';
 import { gatewayStanza, routeStanza } from './gateway-api/index.ts';
+import { deriveHostUses } from './host-uses.ts';
 import { deriveStandings } from './standings.ts';
 import {
   acceptedCondition,
@@ -55,6 +56,7 @@ export function deriveStatuses(
     uncaptured: deriveUncaptured(graph, derived),
     behindForeign: deriveBehindForeign(graph, derived),
     capturedWaypoints: deriveCapturedWaypoints(graph, derived),
+    hostUses: deriveHostUses(graph, derived),
     isRuleApplied,
   };
   const statusOf = <V extends MeshObject>(

@@ -5,7 +5,7 @@
  * host, or those that it covers as a wildcard. What a wildcard of a ServiceEntry covers is that entry's, under its own host.
  */
 import type { Finding, MeshObject, VirtualService } from '@ambit/api';
-import { BY_HOSTNAME, type Derived } from '../derive.ts';
+import { BY_HOSTNAME, BY_WILDCARD, type Derived } from '../derive.ts';
 import { destinationHosts, type NamedDestination } from '../objects/destinations.ts';
 import { hostBuckets, resolveHost } from '../objects/keys.ts';
 import type { Route } from '../objects/sources.ts';
@@ -22,13 +22,18 @@ export function servicesOf(
 ): readonly ServiceSpec[] {
   const found = hosts.flatMap((written) => {
     const host = resolveHost(written, metadata.namespace, options.clusterDomain);
-    const covered = host.startsWith('*') ? services.lookup('host-suffix', host) : [];
-    return [
-      ...services.lookup(BY_HOSTNAME, host),
-      ...covered.filter(({ isGateway }) => !isGateway),
-    ];
+    const covered = host.startsWith('*') ? services.lookup(BY_WILDCARD, host) : [];
+    return [...services.lookup(BY_HOSTNAME, host), ...covered];
   });
   return [...new Map(found.map((service) => [service.key, service])).values()];
+}
+
+/** Whether `servicesOf` has any, which is asked of no service. `host`: completed. */
+export function isServed(host: string, { services }: Pick<Derived, 'services'>): boolean {
+  return (
+    services.hasAny(BY_HOSTNAME, host) ||
+    (host.startsWith('*') && services.hasAny(BY_WILDCARD, host))
+  );
 }
 
 /** `host`: completed. */
@@ -65,21 +70,19 @@ export function destinationFindings(
   derived: Derived,
 ): readonly Finding[] {
   const findings: Finding[] = [];
-  const senders = sendersOf(object, derived);
+  let senders: readonly string[] | undefined;
   for (const destination of destinationHosts(object, derived.options.clusterDomain).named) {
     const { path, host, subset, written } = destination;
     const services = derived.services.lookup(BY_HOSTNAME, host);
     if (services.length === 0) {
       const message = `${missingHost(host, derived)}; what goes there fails`;
       findings.push(warning('IST0101', `${path}.host`, message, shortNameHint(written)));
-    } else if (subset !== undefined && !hasSubset(destination, senders, derived)) {
-      findings.push(
-        warning(
-          'IST0101',
-          `${path}.subset`,
-          `no DestinationRule for "${host}" has subset "${subset}"; what goes there fails`,
-        ),
-      );
+    } else if (subset !== undefined) {
+      // Of a wildcard they are asked of every service that it covers.
+      senders ??= sendersOf(object, derived);
+      if (hasSubset(destination, senders, derived)) continue;
+      const message = `no DestinationRule for "${host}" has subset "${subset}"; what goes there fails`;
+      findings.push(warning('IST0101', `${path}.subset`, message));
     }
   }
   return findings;

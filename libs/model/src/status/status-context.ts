@@ -6,6 +6,7 @@ import { targetBucket } from '../objects/sources.ts';
 import type { Condition, ObjectStatus } from '../types.ts';
 import type { BindingReason } from '../waypoint/waypoints.ts';
 import { BINDING_REASONS, bindingText, condition, listKeys, openText } from './conditions.ts';
+import type { HostUse } from './host-uses.ts';
 import type { Uncaptured } from './uncaptured.ts';
 import type { BehindForeign, CapturedWaypoint } from './unjudged.ts';
 
@@ -55,6 +56,7 @@ export interface StatusContext {
   readonly uncaptured: Collection<Uncaptured>;
   readonly behindForeign: Collection<BehindForeign>;
   readonly capturedWaypoints: Collection<CapturedWaypoint>;
+  readonly hostUses: Collection<HostUse>;
   /** Whether a waypoint applies the DestinationRule. */
   readonly isRuleApplied: (rule: ObjectKey) => boolean;
 }

@@ -7,7 +7,8 @@ import type { Condition } from '../types.ts';
 import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
 import { ruleOwners } from '../waypoint/routes.ts';
 import { type ConditionReason, condition, listKeys, warning } from './conditions.ts';
-import { hostConflict, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
+import { subsetBucket, USES_BY_OBJECT, USES_BY_SUBSET } from './host-uses.ts';
+import { hostConflict, isServed, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
 import {
   acceptedCondition,
   type StatusContext,
@@ -19,47 +20,56 @@ export function destinationRuleStatus(rule: DestinationRule, context: StatusCont
   const { derived } = context;
   const { metadata, spec } = rule;
   const host = resolveHost(spec.host, metadata.namespace, derived.options.clusterDomain);
-  const services = servicesOf([spec.host], rule, derived);
   const findings: Finding[] = [];
   const conditions: Condition[] = [acceptedCondition(rule)];
-  if (services.length === 0) {
+  if (!isServed(host, derived)) {
     const message = missingHost(host, derived);
     findings.push(warning('IST0174', 'spec.host', message, shortNameHint(spec.host)));
     conditions.push(condition('Attached', 'False', 'TargetNotFound', message, metadata.generation));
     return { conditions, findings };
   }
-  for (const [index, subset] of spec.subsets.entries()) {
-    const isServed = services.some((service) =>
-      derived.memberships
-        .keysOf('key', service.key)
-        .some((uid) => selects(subset.labels, derived.workloadSpecs.get(uid)?.labels ?? {})),
-    );
-    if (!isServed) {
-      const text = `no workload of "${host}" has the labels of subset "${subset.name}"`;
-      findings.push(warning('IST0173', `spec.subsets[${index}].labels`, text));
-    }
-  }
-  conditions.push(ruleAttached(rule, services, context));
+  findings.push(...subsetFindings(rule, host, context));
+  conditions.push(ruleAttached(rule, context));
   conditions.push(...waypointConditions(keyOf(rule), metadata.generation, context));
   return { conditions, findings };
 }
 
-/** Where a waypoint applies it: that of the service, or one that sends calls to the host. */
-function ruleAttached(
+/** Of subsets that no workload is in: where it is applied, or anywhere if it is not. */
+function subsetFindings(
   rule: DestinationRule,
-  services: readonly ServiceSpec[],
-  { derived, isRuleApplied }: StatusContext,
-): Condition {
+  host: string,
+  { derived, hostUses }: StatusContext,
+): readonly Finding[] {
+  const isUsed = hostUses.hasAny(USES_BY_OBJECT, keyOf(rule));
+  return rule.spec.subsets.flatMap(({ name, labels }, index) => {
+    const isServing = isUsed
+      ? hostUses.hasAny(USES_BY_SUBSET, subsetBucket(keyOf(rule), name))
+      : servicesOf([rule.spec.host], rule, derived).some(({ key }) =>
+          derived.memberships
+            .keysOf('key', key)
+            .some((uid) => selects(labels, derived.workloadSpecs.get(uid)?.labels ?? {})),
+        );
+    if (isServing) return [];
+    const text = `no workload of "${host}" has the labels of subset "${name}"`;
+    return [warning('IST0173', `spec.subsets[${index}].labels`, text)];
+  });
+}
+
+/** Where a waypoint applies it: that of the service, or one that sends calls to the host. */
+function ruleAttached(rule: DestinationRule, context: StatusContext): Condition {
+  const { derived, hostUses, isRuleApplied } = context;
   const { generation } = rule.metadata;
-  const reasons = services.map((service) => ({ service, idle: idleFor(rule, service, derived) }));
-  const applied = reasons.filter(({ idle }) => idle === undefined).map(({ service }) => service);
-  const [first] = reasons
-    .flatMap(({ idle }) => idle ?? [])
-    .sort((a, b) => Number(a.isForeign) - Number(b.isForeign));
-  if (applied.length === 0 && first !== undefined && !isRuleApplied(keyOf(rule))) {
-    return condition('Attached', 'False', first.reason, first.message, generation);
+  const applied = hostUses.keysOf(USES_BY_OBJECT, keyOf(rule));
+  const services = applied.length > 0 ? [] : servicesOf([rule.spec.host], rule, derived);
+  if (applied.length === 0 && !isRuleApplied(keyOf(rule))) {
+    const [first] = services
+      .flatMap((service) => idleFor(rule, service, derived) ?? [])
+      .sort((a, b) => Number(a.isForeign) - Number(b.isForeign));
+    if (first !== undefined) {
+      return condition('Attached', 'False', first.reason, first.message, generation);
+    }
   }
-  const names = listKeys((applied.length === 0 ? services : applied).map(({ key }) => key));
+  const names = listKeys(applied.length > 0 ? applied : services.map(({ key }) => key));
   return condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, generation);
 }
 

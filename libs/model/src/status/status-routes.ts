@@ -9,7 +9,14 @@ import type { Condition } from '../types.ts';
 import { ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
-import { destinationFindings, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
+import { USES_BY_OBJECT } from './host-uses.ts';
+import {
+  destinationFindings,
+  isServed,
+  missingHost,
+  servicesOf,
+  shortNameHint,
+} from './routed-hosts.ts';
 import {
   acceptedCondition,
   type StatusContext,
@@ -36,14 +43,29 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
     }
   }
   if (spec.gateways.includes('mesh') && spec.hosts.length > 0) {
-    conditions.push(attachedTo(object, derived));
+    conditions.push(attachedTo(object, context));
     findings.push(...hostFindings(object, derived));
   }
   conditions.push(...waypointConditions(keyOf(object), generation, context));
   return { conditions, findings };
 }
 
-function attachedTo(object: VirtualService, derived: Derived): Condition {
+function attachedTo(object: VirtualService, context: StatusContext): Condition {
+  const { generation } = object.metadata;
+  const used = context.hostUses.keysOf(USES_BY_OBJECT, keyOf(object));
+  return used.length === 0
+    ? unattached(object, context.derived)
+    : condition(
+        'Attached',
+        'True',
+        'AtWaypoint',
+        `routes ${listKeys(used)} at the waypoint`,
+        generation,
+      );
+}
+
+/** Why no waypoint takes it for any of its services. */
+function unattached(object: VirtualService, derived: Derived): Condition {
   const { metadata, spec } = object;
   const { generation, namespace } = metadata;
   const services = servicesOf(spec.hosts, object, derived);
@@ -65,14 +87,10 @@ function attachedTo(object: VirtualService, derived: Derived): Condition {
     const message = 'a Gateway API route is bound to the same service and goes before it';
     return condition('Attached', 'False', 'Conflicted', message, generation);
   }
-  const used = routed.filter((service) => moreSpecific(object, service, derived) === undefined);
   const [first] = routed;
-  if (used.length === 0 && first !== undefined) {
-    const message = `${moreSpecific(object, first, derived)} has a more specific host of the same service and goes before it`;
-    return condition('Attached', 'False', 'Conflicted', message, generation);
-  }
-  const names = listKeys(used.map((service) => service.key));
-  return condition('Attached', 'True', 'AtWaypoint', `routes ${names} at the waypoint`, generation);
+  const winner = first && moreSpecific(object, first, derived);
+  const message = `${winner ?? 'another'} has a more specific host of the same service and goes before it`;
+  return condition('Attached', 'False', 'Conflicted', message, generation);
 }
 
 /** The VirtualService that the waypoint takes for the service in place of this one; undefined where it takes this one. */
@@ -93,7 +111,7 @@ function hostFindings(object: VirtualService, derived: Derived): readonly Findin
   for (const [index, host] of spec.hosts.entries()) {
     const path = `spec.hosts[${index}]`;
     const resolved = resolveHost(host, metadata.namespace, derived.options.clusterDomain);
-    if (servicesOf([host], object, derived).length === 0) {
+    if (!isServed(resolved, derived)) {
       findings.push(warning('IST0101', path, missingHost(resolved, derived), shortNameHint(host)));
     }
     const [first] = [...derived.sources.virtualServices.lookup(BY_HOST, resolved)].sort(byAge);

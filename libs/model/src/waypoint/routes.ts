@@ -32,7 +32,7 @@ export function routingOf(
   const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
   const rules = destinationRulesFor(service, service.namespace, sources)
     .filter(isOf(owners))
-    .filter((rule) => isMeant(service, rule, sources.destinationRules));
+    .filter((rule) => isMeant(service, keyOf(rule), sources.destinationRules));
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
   const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
   const ownRoutes = routes.filter(isOwn);
@@ -40,7 +40,7 @@ export function routingOf(
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
     ...ownRoutes,
     ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)).filter(
-      (object) => isMeant(service, object, sources.virtualServices),
+      (object) => isMeant(service, keyOf(object), sources.virtualServices),
     ),
     ...rules.filter(changesTraffic),
   ];
@@ -53,12 +53,12 @@ export function routingOf(
 }
 
 /** No waypoint stands before a gateway's own Service: whoever writes a wildcard does not ask for one. */
-function isMeant<V extends VirtualService | DestinationRule>(
-  { isGateway, hostname }: ServiceSpec,
-  object: V,
-  all: Collection<V>,
+export function isMeant(
+  { isGateway, hostname }: Pick<ServiceSpec, 'isGateway' | 'hostname'>,
+  object: ObjectKey,
+  all: Collection<VirtualService> | Collection<DestinationRule>,
 ): boolean {
-  return !isGateway || all.keysOf(BY_HOST, hostname).includes(keyOf(object));
+  return !isGateway || all.keysOf(BY_HOST, hostname).includes(object);
 }
 
 /** Namespaces whose VirtualServices say where calls of a service go: its own, and that of the waypoint it is bound to. */
