@@ -75,7 +75,7 @@ export class ServerSessions {
     if (this.#open.size - this.#leaving.size < this.#max) {
       return true;
     }
-    const leaver = leaverFor({ identity: peer.identity.uri, address }, this.#held(), this.#max);
+    const leaver = leaverFor({ identity: peer.identity.uri, address }, this.#held());
     if (leaver === undefined) {
       return false;
     }

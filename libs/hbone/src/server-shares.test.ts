@@ -208,7 +208,7 @@ describe('a server that has all its sessions', () => {
     assert.equal(full.counters.displaced, 0);
   });
 
-  it('cuts what is in use for want of anything else, of a peer with an eighth of all', async () => {
+  it('cuts what is in use for want of anything else, of who has more than a fair share', async () => {
     await using full = await Full.start({ sessionsMax: 8 });
     const peers = await full.hold(MANY, [2, 1, 2, 1, 2, 2, 2, 2]);
     assert.equal((await full.enter(FEW)).isClosed, false);
@@ -221,11 +221,22 @@ describe('a server that has all its sessions', () => {
     assert.equal(full.counters.displaced, 1);
   });
 
-  it('cuts nothing in use of peers with less', async () => {
+  it('cuts what is in use of an identity with many addresses', async () => {
+    await using full = await Full.start({ sessionsMax: 16 });
+    const peers: RawPeer[] = [];
+    for (let at = 3; at < 11; at += 1) {
+      peers.push(...(await full.hold(MANY, [1, 1], `127.0.0.${at}`)));
+    }
+    assert.equal((await full.enter(FEW)).isClosed, false);
+    await peers.at(-1)?.closed;
+    assert.equal(peers.filter(({ isClosed }) => isClosed).length, 1);
+  });
+
+  it('cuts nothing in use where places would go to and fro', async () => {
     await using full = await Full.start({ sessionsMax: 4 });
     const addresses = ['127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6'];
     const all = await Promise.all(addresses.map(async (from) => await full.hold(MANY, [1], from)));
-    // An eighth of four: whoever has one has more, but nobody has two more than the newcomer's address.
+    // One of four is more than a fifth of them, but nobody has two more than the newcomer's address.
     await (await full.enter(MANY, THERE)).closed;
     assert.ok(all.flat().every(({ isClosed }) => !isClosed));
     assert.equal(full.counters.refusedAtBound, 1);

@@ -3,8 +3,9 @@
  *
  * Rule: places go from an identity with more to one with less, and within one identity from an address with more to one with less; who
  * would have as many afterwards as the other leaves it alone, so that no place goes to and fro. An idle session goes first: its peer
- * makes another. One in use goes only for want of those, and only of a peer (an identity at an address) with an eighth of all: our agents,
- * and the reference's, fill a session before they open the next, and have fewer with all the connections that a pod takes.
+ * makes another. One in use goes only for want of those, and only of an identity that has more than its fair share of all, or within one
+ * identity of an address with more than its fair share of that: so who has less than the share gets a place, in use or not, whatever
+ * others hold. Identities count before addresses, of which one identity may have as many as it likes.
  */
 
 export interface Holder {
@@ -18,8 +19,8 @@ export interface Held extends Holder {
   readonly idleSinceMs: number;
 }
 
-/** Of all sessions, what one peer has who may lose one in use. */
-const IN_USE_SHARE = 1 / 8;
+/** Of all sessions, what anybody may have in use and lose none of, however many there are to share with. */
+const UNTOUCHED_SHARE = 1 / 256;
 
 /** How many sessions there are of the one, and of the peer. */
 interface Share {
@@ -29,34 +30,42 @@ interface Share {
 
 type Candidate<T> = { readonly held: T; readonly ofIdentity: number; readonly ofPeer: number };
 
-/** The one of `sessions`, of which there may be `max`, that leaves for the newcomer; undefined: it is the newcomer who goes. */
-export function leaverFor<T extends Held>(
-  newcomer: Holder,
-  sessions: Iterable<T>,
-  max: number,
-): T | undefined {
+/** The one of `sessions`, which are all that there may be, that leaves for the newcomer; undefined: it is the newcomer who goes. */
+export function leaverFor<T extends Held>(newcomer: Holder, sessions: Iterable<T>): T | undefined {
   const all = [...sessions];
   const shares = sharesOf(all);
   const own = countsOf(shares, newcomer);
+  const untouched = all.length * UNTOUCHED_SHARE;
+  const fairOfAll = Math.max(untouched, all.length / withOneMore(shares, newcomer.identity));
+  const ownAddresses = shares.get(newcomer.identity)?.ofAddress ?? new Map<string, number>();
+  const fairOfOwn = Math.max(
+    untouched,
+    own.ofIdentity / withOneMore(ownAddresses, newcomer.address),
+  );
   let idle: Candidate<T> | undefined;
   let inUse: Candidate<T> | undefined;
   for (const held of all) {
     const counts = countsOf(shares, held);
-    const hasMore =
-      held.identity === newcomer.identity
-        ? counts.ofPeer > own.ofPeer + 1
-        : counts.ofIdentity > own.ofIdentity + 1;
-    if (!hasMore) {
+    const isOwn = held.identity === newcomer.identity;
+    const [has, mine, fair] = isOwn
+      ? [counts.ofPeer, own.ofPeer, fairOfOwn]
+      : [counts.ofIdentity, own.ofIdentity, fairOfAll];
+    if (has <= mine + 1) {
       continue;
     }
     const candidate = { held, ...counts };
     if (held.openStreams === 0) {
       idle = idle === undefined || goesBefore(candidate, idle) ? candidate : idle;
-    } else if (counts.ofPeer > max * IN_USE_SHARE) {
+    } else if (has > fair) {
       inUse = inUse === undefined || isCutBefore(candidate, inUse) ? candidate : inUse;
     }
   }
   return (idle ?? inUse)?.held;
+}
+
+/** Among how many it is shared when `key` comes, if it is not there yet. */
+function withOneMore(parts: ReadonlyMap<string, unknown>, key: string): number {
+  return parts.size + (parts.has(key) ? 0 : 1);
 }
 
 function sharesOf(sessions: readonly Held[]): ReadonlyMap<string, Share> {
@@ -89,5 +98,9 @@ function goesBefore(one: Candidate<Held>, other: Candidate<Held>): boolean {
 
 /** Of whoever has most, the one with fewest streams, and of these the youngest, which comes last. */
 function isCutBefore(one: Candidate<Held>, other: Candidate<Held>): boolean {
-  return (other.ofPeer - one.ofPeer || one.held.openStreams - other.held.openStreams) <= 0;
+  return (
+    (other.ofIdentity - one.ofIdentity ||
+      other.ofPeer - one.ofPeer ||
+      one.held.openStreams - other.held.openStreams) <= 0
+  );
 }
