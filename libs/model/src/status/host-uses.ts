@@ -12,6 +12,7 @@ import type { Graph } from '../graph/graph.ts';
 import { keyOf, selects, splitKey } from '../objects/keys.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { leftTo } from '../waypoint/left-ports.ts';
 import { isMeant, ownersOf, ruleOwners, virtualServicesOf } from '../waypoint/routes.ts';
 
 /** By the service's key. */
@@ -19,10 +20,19 @@ export interface HostUse {
   readonly objects: readonly ObjectKey[];
   /** Subsets of the rules among them that a workload of the service is in. */
   readonly subsets: readonly string[];
+  /** Ports at which Gateway API routes go before VirtualServices among them. */
+  readonly shared: readonly SharedPorts[];
+}
+
+export interface SharedPorts {
+  readonly object: ObjectKey;
+  readonly service: string;
+  readonly ports: readonly number[];
 }
 
 export const USES_BY_OBJECT = 'object';
 export const USES_BY_SUBSET = 'subset';
+export const USES_BY_SHARED = 'shared';
 
 export function subsetBucket(rule: ObjectKey, subset: string): string {
   return `${rule}|${subset}`;
@@ -32,13 +42,15 @@ export function deriveHostUses(graph: Graph, derived: Derived): Collection<HostU
   return graph
     .map('host-uses', derived.services, (service): HostUse | undefined => {
       const rules = rulesOf(service, derived);
-      const objects = [...rules, ...routedBy(service, derived)];
-      return objects.length === 0
-        ? undefined
-        : { objects, subsets: servedSubsets(service, rules, derived) };
+      const routed = routedBy(service, derived);
+      const objects = [...rules, ...routed.map(({ object }) => object)];
+      if (objects.length === 0) return undefined;
+      const subsets = servedSubsets(service, rules, derived);
+      return { objects, subsets, shared: routed.filter(({ ports }) => ports.length > 0) };
     })
     .addIndex(USES_BY_OBJECT, ({ objects }) => objects)
-    .addIndex(USES_BY_SUBSET, ({ subsets }) => subsets);
+    .addIndex(USES_BY_SUBSET, ({ subsets }) => subsets)
+    .addIndex(USES_BY_SHARED, ({ shared }) => shared.map(({ object }) => object));
 }
 
 function rulesOf(service: ServiceSpec, derived: Derived): readonly ObjectKey[] {
@@ -52,13 +64,18 @@ function rulesOf(service: ServiceSpec, derived: Derived): readonly ObjectKey[] {
   );
 }
 
-function routedBy(service: ServiceSpec, derived: Derived): readonly ObjectKey[] {
+/** With the ports that are not left to each. */
+function routedBy(service: ServiceSpec, derived: Derived): readonly SharedPorts[] {
   const { serviceBindings, routings, sources } = derived;
-  if (routings.get(service.key)?.hasOwnRoutes === true) return [];
+  const own = routings.get(service.key)?.ownPorts;
   const owners = ownersOf(service.namespace, serviceBindings.get(service.key));
-  return virtualServicesOf(service, owners, sources)
-    .map(keyOf)
-    .filter((key) => isMeant(service, key, sources.virtualServices));
+  return virtualServicesOf(service, owners, sources).flatMap((virtualService) => {
+    const object = keyOf(virtualService);
+    const left = own && leftTo(virtualService, service, own);
+    return left?.isLeft === true && isMeant(service, object, sources.virtualServices)
+      ? [{ object, service: service.key, ports: left.taken }]
+      : [];
+  });
 }
 
 function servedSubsets(

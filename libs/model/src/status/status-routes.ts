@@ -6,10 +6,11 @@ import { USE_WAYPOINT } from '../objects/labels.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
+import { leftTo } from '../waypoint/left-ports.ts';
 import { ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
-import { USES_BY_OBJECT } from './host-uses.ts';
+import { USES_BY_OBJECT, USES_BY_SHARED } from './host-uses.ts';
 import {
   destinationFindings,
   isServed,
@@ -53,15 +54,21 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
 function attachedTo(object: VirtualService, context: StatusContext): Condition {
   const { generation } = object.metadata;
   const used = context.hostUses.keysOf(USES_BY_OBJECT, keyOf(object));
-  return used.length === 0
-    ? unattached(object, context.derived)
-    : condition(
-        'Attached',
-        'True',
-        'AtWaypoint',
-        `routes ${listKeys(used)} at the waypoint`,
-        generation,
-      );
+  if (used.length === 0) return unattached(object, context.derived);
+  const text = `routes ${listKeys(used)} at the waypoint${sharedText(object, context)}`;
+  return condition('Attached', 'True', 'AtWaypoint', text, generation);
+}
+
+/** Where it does so at some ports only. */
+function sharedText(object: VirtualService, { hostUses }: StatusContext): string {
+  const key = keyOf(object);
+  const shared = hostUses
+    .lookup(USES_BY_SHARED, key)
+    .flatMap((use) => use.shared.filter((found) => found.object === key))
+    .map(({ service, ports }) => `${service} at ${ports.join(' and ')}`);
+  return shared.length === 0
+    ? ''
+    : `, except what Gateway API routes of its namespace take: ${listKeys(shared)}`;
 }
 
 /** Why no waypoint takes it for any of its services. */
@@ -82,9 +89,13 @@ function unattached(object: VirtualService, derived: Derived): Condition {
     const message = `only namespace "${services[0]?.namespace}", and that of its waypoint, say where its calls go`;
     return condition('Attached', 'False', 'NamespaceForeign', message, generation);
   }
-  const routed = heard.filter(({ key }) => derived.routings.get(key)?.hasOwnRoutes !== true);
+  const routed = heard.filter((service) => {
+    const own = derived.routings.get(service.key)?.ownPorts;
+    return own === undefined || leftTo(object, service, own).isLeft;
+  });
   if (routed.length === 0) {
-    const message = 'a Gateway API route is bound to the same service and goes before it';
+    const message =
+      'Gateway API routes are bound to the same service and go before it at every port that it is for';
     return condition('Attached', 'False', 'Conflicted', message, generation);
   }
   const [first] = routed;

@@ -2,7 +2,7 @@
  * Which routing objects concern a service, and whether they need a waypoint.
  *
  * A Gateway API route is bound by its parent, a VirtualService and a DestinationRule by host. Where both
- * are there, Gateway API wins and the VirtualService says so in its conditions.
+ * are there, Gateway API wins at its ports and the VirtualService says so in its conditions.
  */
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 
@@ -10,6 +10,7 @@ import type { Collection } from '../graph/collection.ts';
 import { byAge, hostBuckets, isExportedTo, keyOf, type ModelOptions } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
+import { leftTo, type OwnPorts, ownPortsOf } from './left-ports.ts';
 import type { Binding } from './waypoints.ts';
 
 export interface ServiceRouting {
@@ -18,8 +19,8 @@ export interface ServiceRouting {
   readonly needing: readonly ObjectKey[];
   /** Routes of other namespaces, for callers there: they go by the waypoint that the service has, and have none made. */
   readonly following: readonly ObjectKey[];
-  /** A Gateway API route of its own namespace is bound: VirtualServices are without effect, whoever calls. */
-  readonly hasOwnRoutes: boolean;
+  /** What Gateway API routes of its own namespace take: VirtualServices are without effect there, whoever calls. */
+  readonly ownPorts: OwnPorts;
 }
 
 export function routingOf(
@@ -36,11 +37,13 @@ export function routingOf(
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
   const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
   const ownRoutes = routes.filter(isOwn);
-  const hasOwnRoutes = ownRoutes.length > 0;
+  const ownPorts = ownPortsOf(ownRoutes, service);
   const needing: readonly (Route | VirtualService | DestinationRule)[] = [
     ...ownRoutes,
-    ...(hasOwnRoutes ? [] : virtualServicesOf(service, [service.namespace], sources)).filter(
-      (object) => isMeant(service, keyOf(object), sources.virtualServices),
+    ...virtualServicesOf(service, [service.namespace], sources).filter(
+      (object) =>
+        isMeant(service, keyOf(object), sources.virtualServices) &&
+        leftTo(object, service, ownPorts).isLeft,
     ),
     ...rules.filter(changesTraffic),
   ];
@@ -48,7 +51,7 @@ export function routingOf(
     routes: routes.map(keyOf),
     needing: needing.map(keyOf),
     following: routes.filter((route) => !isOwn(route)).map(keyOf),
-    hasOwnRoutes,
+    ownPorts,
   };
 }
 
