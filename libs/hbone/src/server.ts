@@ -77,7 +77,7 @@ export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #limits: HboneServerLimits;
   readonly #tls: TlsServer;
-  readonly #handshakes = new Handshakes();
+  readonly #handshakes: Handshakes;
   readonly #sessions: ServerSessions;
   #trust: Trust | undefined;
   /** Wall clock: when tickets get other keys. */
@@ -89,6 +89,7 @@ export class HboneServer {
 
   constructor(options: HboneServerOptions) {
     this.#options = options;
+    this.#handshakes = new Handshakes(options.clock);
     this.#probation = new Probation({ clock: options.clock, onBegin: options.onProbation });
     this.counters = new HboneServerCounters(this.#probation.counters);
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
