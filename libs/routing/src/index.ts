@@ -14,7 +14,7 @@ export {
 } from './cluster/cluster.ts';
 export type { Ejection, OutlierDetector, OutlierOutcome } from './cluster/outlier.ts';
 export { OutlierState } from './cluster/outlier.ts';
-export type { DestinationRuleScope, HostPolicy } from './cluster/traffic-policy.ts';
+export type { DestinationRuleScope, HostPolicy, SetAside } from './cluster/traffic-policy.ts';
 export { findHostPolicy } from './cluster/traffic-policy.ts';
 export type { HttpRouteInput, RoutedService, RouteScope } from './http/compile.ts';
 export { compileHttpRoutes } from './http/compile.ts';

@@ -5,13 +5,14 @@
  * at one service is looked at there alone.
  */
 import type { ObjectKey } from '@ambit/api';
+import type { HostPolicy, SetAside } from '@ambit/routing';
 
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { keyOf, selects, splitKey } from '../objects/keys.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { appliedPolicy, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
 import { leftTo } from '../waypoint/left-ports.ts';
 import { isMeant, ownersOf, ruleOwners, virtualServicesOf } from '../waypoint/routes.ts';
 
@@ -22,6 +23,8 @@ export interface HostUse {
   readonly subsets: readonly string[];
   /** Ports at which Gateway API routes go before VirtualServices among them. */
   readonly shared: readonly SharedPorts[];
+  /** What is not in force of rules, also of those of which nothing is. */
+  readonly aside: readonly SetAside[];
 }
 
 export interface SharedPorts {
@@ -33,6 +36,7 @@ export interface SharedPorts {
 export const USES_BY_OBJECT = 'object';
 export const USES_BY_SUBSET = 'subset';
 export const USES_BY_SHARED = 'shared';
+export const USES_BY_ASIDE = 'aside';
 
 export function subsetBucket(rule: ObjectKey, subset: string): string {
   return `${rule}|${subset}`;
@@ -41,27 +45,32 @@ export function subsetBucket(rule: ObjectKey, subset: string): string {
 export function deriveHostUses(graph: Graph, derived: Derived): Collection<HostUse> {
   return graph
     .map('host-uses', derived.services, (service): HostUse | undefined => {
-      const rules = rulesOf(service, derived);
+      const { objects: rules, aside } = rulesOf(service, derived);
       const routed = routedBy(service, derived);
       const objects = [...rules, ...routed.map(({ object }) => object)];
       if (objects.length === 0) return undefined;
       const subsets = servedSubsets(service, rules, derived);
-      return { objects, subsets, shared: routed.filter(({ ports }) => ports.length > 0) };
+      const shared = routed.filter(({ ports }) => ports.length > 0);
+      return { objects, subsets, shared, aside };
     })
     .addIndex(USES_BY_OBJECT, ({ objects }) => objects)
     .addIndex(USES_BY_SUBSET, ({ subsets }) => subsets)
-    .addIndex(USES_BY_SHARED, ({ shared }) => shared.map(({ object }) => object));
+    .addIndex(USES_BY_SHARED, ({ shared }) => shared.map(({ object }) => object))
+    .addIndex(USES_BY_ASIDE, ({ aside }) => aside.map(({ object }) => object));
 }
 
-function rulesOf(service: ServiceSpec, derived: Derived): readonly ObjectKey[] {
+function rulesOf(service: ServiceSpec, derived: Derived): Pick<HostPolicy, 'objects' | 'aside'> {
   const { namespace, hostname, key } = service;
   const { serviceBindings, sources, options } = derived;
   const at = namespaceOfWaypoint(namespace, serviceBindings.get(key));
   const owners = ruleOwners(namespace, at, options.rootNamespace);
-  return appliedRules(serviceAt(hostname, at, derived) ?? service, at, derived).filter(
-    (rule) =>
-      owners.includes(splitKey(rule).namespace) && isMeant(service, rule, sources.destinationRules),
-  );
+  const policy = appliedPolicy(serviceAt(hostname, at, derived) ?? service, at, derived);
+  const isIts = (rule: ObjectKey): boolean =>
+    owners.includes(splitKey(rule).namespace) && isMeant(service, rule, sources.destinationRules);
+  return {
+    objects: policy?.objects.filter(isIts) ?? [],
+    aside: policy?.aside.filter(({ object }) => isIts(object)) ?? [],
+  };
 }
 
 /** With the ports that are not left to each. */

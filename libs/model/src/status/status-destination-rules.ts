@@ -7,7 +7,7 @@ import type { Condition } from '../types.ts';
 import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
 import { ruleOwners } from '../waypoint/routes.ts';
 import { type ConditionReason, condition, listKeys, warning } from './conditions.ts';
-import { subsetBucket, USES_BY_OBJECT, USES_BY_SUBSET } from './host-uses.ts';
+import { subsetBucket, USES_BY_ASIDE, USES_BY_OBJECT, USES_BY_SUBSET } from './host-uses.ts';
 import { hostConflict, isServed, missingHost, servicesOf, shortNameHint } from './routed-hosts.ts';
 import {
   acceptedCondition,
@@ -28,7 +28,7 @@ export function destinationRuleStatus(rule: DestinationRule, context: StatusCont
     conditions.push(condition('Attached', 'False', 'TargetNotFound', message, metadata.generation));
     return { conditions, findings };
   }
-  findings.push(...subsetFindings(rule, host, context));
+  findings.push(...subsetFindings(rule, host, context), ...asideFindings(rule, context));
   conditions.push(ruleAttached(rule, context));
   conditions.push(...waypointConditions(keyOf(rule), metadata.generation, context));
   return { conditions, findings };
@@ -52,6 +52,20 @@ function subsetFindings(
     if (isServing) return [];
     const text = `no workload of "${host}" has the labels of subset "${name}"`;
     return [warning('IST0173', `spec.subsets[${index}].labels`, text)];
+  });
+}
+
+/** Of what an older rule of the same host has already: nothing of that is in force. */
+function asideFindings(rule: DestinationRule, { hostUses }: StatusContext): readonly Finding[] {
+  const key = keyOf(rule);
+  const lost = hostUses
+    .lookup(USES_BY_ASIDE, key)
+    .flatMap(({ aside }) => aside.filter(({ object }) => object === key));
+  const byPath = new Map(lost.map(({ path, winner }) => [path, winner]));
+  return [...byPath].map(([path, winner]) => {
+    const what = path === 'spec.trafficPolicy' ? 'has a trafficPolicy' : 'defines that subset';
+    const message = `is not in force: ${winner} is older, has the same host and ${what}`;
+    return warning('HOST_CONFLICT', path, message, `write it in ${winner}, or take it out there`);
   });
 }
 

@@ -29,18 +29,23 @@ const WAYPOINTS = {
   ],
 } as const;
 
-function worldOf(at: keyof typeof WAYPOINTS, objects: readonly MeshObject[]) {
-  const { outputs } = modelOf(...WAYPOINTS[at], REVIEWS, REVIEWS_SERVICE, ...objects);
+function worldOf(space: keyof typeof WAYPOINTS, objects: readonly MeshObject[]) {
+  const { outputs } = modelOf(...WAYPOINTS[space], REVIEWS, REVIEWS_SERVICE, ...objects);
   const index = new MeshIndex({ network: '' });
   index.apply({ changed: outputs.addresses.values(), removed: [] });
   const view = new WaypointView(index, {
-    ...{ namespace: at, name: 'waypoint', className: 'istio-waypoint' },
+    ...{ namespace: space, name: 'waypoint', className: 'istio-waypoint' },
     ...{ trustDomain: 'cluster.local', rootNamespace: 'istio-system' },
     clusterDomain: 'cluster.local',
   });
-  const scope = outputs.scopes.get(`${at}/waypoint`) ?? new Set();
+  const scope = outputs.scopes.get(`${space}/waypoint`) ?? new Set();
   view.apply({ changed: [...scope].flatMap((key) => outputs.objects.get(key) ?? []), removed: [] });
-  return { outputs, applied: view.cluster({ host: HOST, port: 80 })?.cluster.objects ?? [] };
+  const at = (ref: object) => view.cluster({ host: HOST, port: 80, ...ref })?.cluster;
+  const blocksOf = [{}, { subset: 'v1' }, { subset: 'v2' }].map((ref) => {
+    const { objects: _, ...found } = at(ref) ?? { objects: [] };
+    return found;
+  });
+  return { outputs, applied: at({})?.objects ?? [], blocksOf };
 }
 
 describe('a DestinationRule', () => {
@@ -78,6 +83,8 @@ describe('a DestinationRule', () => {
       'True AtWaypoint',
     ],
     ['older, of the same host', at, [rule('shop'), rule('shop', {}, 's')], 'True AtWaypoint'],
+    // The waypoint takes the trafficPolicy of the other, and it was said to be applied.
+    ['younger, of the same host', at, [rule('shop', {}, 's'), rule('shop')], 'False Conflicted'],
   ] as const) {
     it(`is said to be applied, or not: ${expected} at ${waypoint}, ${title}`, () => {
       const { outputs, applied } = worldOf(waypoint, objects);
@@ -106,4 +113,79 @@ describe('a DestinationRule', () => {
     assert.deepEqual(codes('infra', ['.']), ['IST0101']);
     assert.deepEqual(codes('infra', ['*']), []);
   });
+});
+
+describe('DestinationRules of one host in one namespace', () => {
+  const V1 = { name: 'v1', labels: { app: 'reviews' } };
+  const V2 = { name: 'v2', labels: { app: 'reviews' } };
+  const labels = { app: 'reviews', tier: 'front' };
+  const pool = (maxConnections: number) => ({
+    trafficPolicy: { connectionPool: { tcp: { maxConnections } } },
+  });
+  const BALANCED = { trafficPolicy: { loadBalancer: { simple: 'RANDOM' } } };
+  const subset = (...subsets: readonly object[]) => ({ trafficPolicy: undefined, subsets });
+  const young = (spec: object): MeshObject => rule('shop', spec, 'young');
+  const old = (spec: object): MeshObject => rule('shop', spec, 'old');
+  // The waypoint went by none of what has a path here, and all of it was said to be applied.
+  for (const [title, first, second, expected, paths] of [
+    ['both have a trafficPolicy', pool(7), BALANCED, 'False Conflicted', ['spec.trafficPolicy']],
+    [
+      'both define one subset',
+      subset(V1),
+      subset({ ...V1, labels }),
+      'False Conflicted',
+      ['spec.subsets[0]'],
+    ],
+    [
+      'both have all',
+      { ...pool(7), subsets: [V1] },
+      { ...BALANCED, subsets: [{ ...V1, labels }] },
+      'False Conflicted',
+      ['spec.trafficPolicy', 'spec.subsets[0]'],
+    ],
+    [
+      'the younger has a subset besides',
+      { ...pool(7), subsets: [V1] },
+      { ...BALANCED, subsets: [{ ...V1, labels }, V2] },
+      'True AtWaypoint',
+      ['spec.trafficPolicy', 'spec.subsets[0]'],
+    ],
+    ['the older has subsets alone', subset(V1), BALANCED, 'True AtWaypoint', []],
+    ['the younger has subsets alone', pool(7), subset(V1), 'True AtWaypoint', []],
+    ['each has its own', { ...pool(7), subsets: [V1] }, subset(V2), 'True AtWaypoint', []],
+    ['the older has nothing', { trafficPolicy: undefined }, BALANCED, 'True AtWaypoint', []],
+  ] as const) {
+    it(`say what is not in force of the younger: ${title}`, () => {
+      const { outputs, applied, blocksOf } = worldOf('shop', [old(first), young(second)]);
+      const { conditions = [], findings = [] } =
+        outputs.statuses.get('DestinationRule/shop/young') ?? {};
+      const found = conditions.find(({ type }) => type === 'Attached');
+      assert.equal(`${found?.status} ${found?.reason}`, expected);
+      const lost = findings.filter(({ code }) => code === 'HOST_CONFLICT');
+      assert.deepEqual(
+        lost.map(({ path }) => path),
+        paths,
+      );
+      assert.ok(lost.every(({ message }) => message.includes('DestinationRule/shop/old')));
+      assert.ok(lost.every(({ fix }) => fix !== undefined));
+      assert.equal(applied.includes('DestinationRule/shop/young'), found?.status === 'True');
+      // Without what has no effect, the waypoint does the same.
+      const kept = {
+        ...second,
+        ...(paths.includes('spec.trafficPolicy' as never) ? { trafficPolicy: undefined } : {}),
+      };
+      const rest = ('subsets' in kept ? kept.subsets : []).filter(
+        (_, index) => !paths.includes(`spec.subsets[${index}]` as never),
+      );
+      assert.deepEqual(
+        blocksOf,
+        worldOf('shop', [old(first), young({ ...kept, subsets: rest })]).blocksOf,
+      );
+      const older = outputs.statuses.get('DestinationRule/shop/old');
+      assert.deepEqual(
+        older?.findings.filter(({ code }) => code === 'HOST_CONFLICT'),
+        [],
+      );
+    });
+  }
 });

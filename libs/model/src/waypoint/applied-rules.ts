@@ -3,7 +3,7 @@
  * decides, so that a status says what is done.
  */
 import type { ObjectKey } from '@ambit/api';
-import { findHostPolicy } from '@ambit/routing';
+import { findHostPolicy, type HostPolicy } from '@ambit/routing';
 import { BY_HOSTNAME, type Derived } from '../derive.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import { preferring } from '../view/mesh-index.ts';
@@ -28,14 +28,23 @@ export function serviceAt(
   return found.find(({ namespace }) => namespace === first?.namespace);
 }
 
-/** Of what a waypoint of namespace `at` sends to a service; the one that goes before the others, with those of the same host beside it. */
+/** Of what a waypoint of namespace `at` sends to a service: those of which something is in force. */
 export function appliedRules(
   service: Pick<ServiceSpec, 'namespace' | 'hostname'>,
   at: string,
-  { sources, options }: Pick<Derived, 'sources' | 'options'>,
+  derived: Pick<Derived, 'sources' | 'options'>,
 ): readonly ObjectKey[] {
+  return appliedPolicy(service, at, derived)?.objects ?? [];
+}
+
+/** Also with what of them an older one of the same host has already. */
+export function appliedPolicy(
+  service: Pick<ServiceSpec, 'namespace' | 'hostname'>,
+  at: string,
+  { sources, options }: Pick<Derived, 'sources' | 'options'>,
+): HostPolicy | undefined {
   const { rootNamespace, clusterDomain } = options;
   const scope = { clientNamespace: at, rootNamespace, clusterDomain };
   const destinationRules = destinationRulesFor(service, at, sources);
-  return findHostPolicy(service, { ...scope, destinationRules })?.objects ?? [];
+  return findHostPolicy(service, { ...scope, destinationRules });
 }

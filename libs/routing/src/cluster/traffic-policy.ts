@@ -24,9 +24,18 @@ export interface DestinationRuleScope {
   readonly clusterDomain: string;
 }
 
+export interface SetAside {
+  readonly object: ObjectKey;
+  readonly path: string;
+  readonly winner: ObjectKey;
+}
+
 /** All rules of one host in one place, as one. */
 export interface HostPolicy {
+  /** Those of which something is in force, or that have nothing; oldest first. */
   readonly objects: readonly ObjectKey[];
+  /** What is not in force of any of them, because an older one has it. */
+  readonly aside: readonly SetAside[];
   readonly top?: TrafficPolicy;
   readonly subsets: readonly Subset[];
 }
@@ -112,14 +121,38 @@ function mergeRules(
     .filter(({ host }) => host === best)
     .map(({ rule }) => rule)
     .sort(compareAge);
-  const subsets = new Map<string, Subset>();
-  for (const subset of rules.flatMap(({ spec }) => spec.subsets)) {
-    if (!subsets.has(subset.name)) subsets.set(subset.name, subset);
+  const subsets = new Map<string, Owned<Subset>>();
+  const aside: SetAside[] = [];
+  const objects: ObjectKey[] = [];
+  let top: Owned<TrafficPolicy> | undefined;
+  for (const { metadata, spec, kind } of rules) {
+    const object = objectKey({ kind, metadata });
+    const lost: SetAside[] = [];
+    const { trafficPolicy } = spec;
+    if (trafficPolicy !== undefined) {
+      top ??= { object, value: trafficPolicy };
+      if (top.object !== object) {
+        lost.push({ object, path: 'spec.trafficPolicy', winner: top.object });
+      }
+    }
+    for (const [index, value] of spec.subsets.entries()) {
+      const first = subsets.get(value.name);
+      if (first === undefined) subsets.set(value.name, { object, value });
+      else lost.push({ object, path: `spec.subsets[${index}]`, winner: first.object });
+    }
+    const parts = spec.subsets.length + (trafficPolicy === undefined ? 0 : 1);
+    if (lost.length === 0 || lost.length < parts) objects.push(object);
+    aside.push(...lost);
   }
-  const top = rules.map(({ spec }) => spec.trafficPolicy).find((policy) => policy !== undefined);
   return {
-    objects: rules.map(objectKey),
-    ...(top === undefined ? {} : { top }),
-    subsets: [...subsets.values()],
+    objects,
+    aside,
+    ...(top === undefined ? {} : { top: top.value }),
+    subsets: [...subsets.values()].map(({ value }) => value),
   };
+}
+
+interface Owned<V> {
+  readonly object: ObjectKey;
+  readonly value: V;
 }
