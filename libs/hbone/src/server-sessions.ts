@@ -16,7 +16,7 @@ import { type Held, leaverFor } from './session-shares.ts';
 import type { TlsIdentity } from './tls.ts';
 import { endOf, type KnownPeer, type Trust } from './trust.ts';
 
-/** Of as many as there may be; one more that has to leave cuts the first. */
+/** Of as many as there may be; with one more, the first that carries nothing is cut: if need be, that one. */
 const LEAVING_SHARE = 1 / 16;
 
 /** Whose a session is, the bundle by which that was last asked, and what of ours it was made with. */
@@ -112,10 +112,19 @@ export class ServerSessions {
     }
     // What the peer has sent already is served. It may take its time, or never answer.
     void session.drain();
-    const [first] = this.#leaving;
-    if (first !== undefined && this.#leaving.size > Math.max(1, this.#max * LEAVING_SHARE)) {
-      first.destroy(reason);
+    if (this.#leaving.size > Math.max(1, this.#max * LEAVING_SHARE)) {
+      this.#leavingWithoutStreams()?.destroy(reason);
     }
+  }
+
+  /** The first. There is one: whoever began to leave last has had no time for any. */
+  #leavingWithoutStreams(): ServerSession | undefined {
+    for (const session of this.#leaving) {
+      if (session.openStreams === 0) {
+        return session;
+      }
+    }
+    return undefined;
   }
 
   #current(): TlsIdentity | undefined {

@@ -242,6 +242,20 @@ describe('a server that has all its sessions', () => {
     assert.equal(full.counters.refusedAtBound, 1);
   });
 
+  it('cuts none in use of those that go', async () => {
+    await using full = await Full.start({ sessionsMax: 16 });
+    const peers = await full.hold(MANY, new Array(16).fill(0));
+    const entering = full.enter(CA.workload('shop', 'newcomer-0'));
+    await peers[0]?.next(isGoaway);
+    peers[0]?.send(frame('HEADERS', 1, connectHeaders('10.0.0.1:80'), END_HEADERS));
+    assert.ok(await peers[0]?.next(({ type, stream }) => type === 'HEADERS' && stream === 1));
+    await entering;
+    // A sixteenth of 16 may take its time: the second has none, and what it is asked comes to another session.
+    await full.enter(CA.workload('shop', 'newcomer-1'));
+    await Promise.race([peers[0]?.closed, peers[1]?.closed]);
+    assert.deepEqual([peers[0]?.isClosed, peers[1]?.isClosed], [false, true]);
+  });
+
   it('waits for few of those that go', async () => {
     await using full = await Full.start({ sessionsMax: 32 });
     const peers = await full.hold(MANY, new Array(32).fill(0));
