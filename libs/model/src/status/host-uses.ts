@@ -12,9 +12,10 @@ import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { keyOf, selects, splitKey } from '../objects/keys.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import { appliedPolicy, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { appliedPolicy, ruleOwners } from '../waypoint/applied-rules.ts';
+import { namespaceOfWaypoint, serviceAt } from '../waypoint/host-meaning.ts';
 import { leftTo } from '../waypoint/left-ports.ts';
-import { isMeant, ownersOf, ruleOwners, virtualServicesOf } from '../waypoint/routes.ts';
+import { isMeant, ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 
 /** By the service's key. */
 export interface HostUse {

@@ -10,7 +10,8 @@ import { destinationHosts, type NamedDestination } from '../objects/destinations
 import { hostBuckets, resolveHost } from '../objects/keys.ts';
 import type { Route } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import { appliedRules, namespaceOfWaypoint, serviceAt } from '../waypoint/applied-rules.ts';
+import { appliedRules } from '../waypoint/applied-rules.ts';
+import { namespaceOfWaypoint, serviceAt } from '../waypoint/host-meaning.ts';
 import { ownersOf } from '../waypoint/routes.ts';
 import { warning } from './conditions.ts';
 

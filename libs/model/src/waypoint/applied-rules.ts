@@ -1,38 +1,55 @@
 /**
- * What a host means at a waypoint, and which DestinationRules hold for it there: asked of the functions by which the waypoint itself
- * decides, so that a status says what is done.
+ * Which DestinationRules hold for calls of a service at a waypoint: asked of the function by which the waypoint itself decides, so that a
+ * status says what is done.
  */
-import type { ObjectKey } from '@ambit/api';
+import type { DestinationRule, ObjectKey } from '@ambit/api';
 import { findHostPolicy, type HostPolicy } from '@ambit/routing';
-import { BY_HOSTNAME, type Derived } from '../derive.ts';
-import type { ServiceSpec } from '../service/services.ts';
-import { preferring } from '../view/mesh-index.ts';
-import { destinationRulesFor } from './routes.ts';
-import type { Binding } from './waypoints.ts';
 
-/** The namespace of the waypoint that calls of a service go by; its own where it has none, as the one that would be made. */
-export function namespaceOfWaypoint(namespace: string, binding: Binding | undefined): string {
-  const waypoint = binding?.reason === 'Bound' ? binding.waypoint : undefined;
-  return waypoint?.split('/')[0] ?? namespace;
+import { byAge, hostBuckets, isExportedTo, type ModelOptions } from '../objects/keys.ts';
+import { BY_HOST, type Sources } from '../objects/sources.ts';
+import type { ServiceSpec } from '../service/services.ts';
+
+export interface RuleContext {
+  readonly sources: Sources;
+  readonly options: Pick<ModelOptions, 'rootNamespace' | 'clusterDomain'>;
 }
 
-/** Of several services of one host the one that a waypoint of namespace `at` sends to. */
-export function serviceAt(
-  hostname: string,
+/**
+ * Namespaces whose DestinationRules hold for calls of a service at a waypoint of `at`, as it looks them up; those of all others are
+ * for no caller.
+ */
+export function ruleOwners(
+  namespace: string,
   at: string,
-  { services, meshServices }: Pick<Derived, 'services' | 'meshServices'>,
-): ServiceSpec | undefined {
-  const found = services.lookup(BY_HOSTNAME, hostname);
-  if (found.length < 2) return found[0];
-  const [first] = found.flatMap(({ key }) => meshServices.get(key) ?? []).sort(preferring(at));
-  return found.find(({ namespace }) => namespace === first?.namespace);
+  rootNamespace: string,
+): readonly string[] {
+  return [namespace, at, rootNamespace];
+}
+
+export function isOf(namespaces: readonly string[]): (object: DestinationRule) => boolean {
+  return ({ metadata }) => namespaces.includes(metadata.namespace);
+}
+
+/**
+ * All rules for the host that a waypoint of namespace `at` sees, of any namespace and specificity: who routes picks by its own precedence.
+ * To whom a rule is exported is asked of whoever sends, which is the waypoint, and not of the service.
+ */
+export function destinationRulesFor(
+  { hostname }: Pick<ServiceSpec, 'hostname'>,
+  at: string,
+  sources: Sources,
+): readonly DestinationRule[] {
+  return hostBuckets(hostname)
+    .flatMap((bucket) => sources.destinationRules.lookup(BY_HOST, bucket))
+    .filter(({ metadata, spec }) => isExportedTo(spec.exportTo, metadata.namespace, at))
+    .sort(byAge);
 }
 
 /** Of what a waypoint of namespace `at` sends to a service: those of which something is in force. */
 export function appliedRules(
   service: Pick<ServiceSpec, 'namespace' | 'hostname'>,
   at: string,
-  derived: Pick<Derived, 'sources' | 'options'>,
+  derived: RuleContext,
 ): readonly ObjectKey[] {
   return appliedPolicy(service, at, derived)?.objects ?? [];
 }
@@ -41,10 +58,23 @@ export function appliedRules(
 export function appliedPolicy(
   service: Pick<ServiceSpec, 'namespace' | 'hostname'>,
   at: string,
-  { sources, options }: Pick<Derived, 'sources' | 'options'>,
+  { sources, options }: RuleContext,
 ): HostPolicy | undefined {
   const { rootNamespace, clusterDomain } = options;
   const scope = { clientNamespace: at, rootNamespace, clusterDomain };
   const destinationRules = destinationRulesFor(service, at, sources);
   return findHostPolicy(service, { ...scope, destinationRules });
+}
+
+/** Subsets alone change nothing until a route uses them; mutual TLS of the mesh is there anyway. */
+export function changesTraffic({ spec }: DestinationRule): boolean {
+  const policy = spec.trafficPolicy;
+  if (policy === undefined) return false;
+  return (
+    policy.loadBalancer !== undefined ||
+    policy.connectionPool !== undefined ||
+    policy.outlierDetection !== undefined ||
+    policy.portLevelSettings.length > 0 ||
+    (policy.tls !== undefined && policy.tls.mode !== 'ISTIO_MUTUAL')
+  );
 }

@@ -13,9 +13,10 @@ import { destinationHosts } from '../objects/destinations.ts';
 import { keyOf, objectKey } from '../objects/keys.ts';
 import { BY_NAMESPACE, BY_TARGET } from '../objects/sources.ts';
 import type { WaypointSpec } from '../types.ts';
-import { appliedRules, serviceAt } from './applied-rules.ts';
+import { appliedRules, destinationRulesFor, isOf, ruleOwners } from './applied-rules.ts';
+import { serviceAt } from './host-meaning.ts';
 import type { ServiceBinding } from './needs.ts';
-import { destinationRulesFor, isOf, ownersOf, ruleOwners, virtualServicesOf } from './routes.ts';
+import { ownersOf, virtualServicesOf } from './routes.ts';
 import { ON_DEMAND_CLASS } from './waypoints.ts';
 
 /** One service or workload behind a waypoint. */

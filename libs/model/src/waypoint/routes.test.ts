@@ -238,6 +238,41 @@ describe('a DestinationRule', () => {
     });
   }
 
+  const named = (name: string, spec: object, space = 'shop') =>
+    networking('DestinationRule', name, { host: HOST, ...POOL, ...spec }, space);
+  const NONE = { trafficPolicy: undefined };
+  // Of four of them one was made, or named, for what no waypoint applies.
+  for (const [title, rules, made] of [
+    ['nothing is beside it', [named('a', {})], ['DestinationRule/shop/a']],
+    [
+      'it is for clients',
+      [named('a', { workloadSelector: { matchLabels: { app: 'x' } } })],
+      undefined,
+    ],
+    ['it is not exported here', [named('a', { exportTo: ['far'] })], undefined],
+    [
+      'its namespace comes after the one of the service',
+      [named('a', {}, 'istio-system'), named('b', NONE)],
+      undefined,
+    ],
+    [
+      'one with a more specific host goes before it',
+      [named('a', { host: '*.local' }), named('b', NONE)],
+      undefined,
+    ],
+    [
+      'an older one has its trafficPolicy',
+      [named('b', {}), named('a', {})],
+      ['DestinationRule/shop/a'],
+    ],
+    ['an older one has subsets', [named('a', NONE), named('b', {})], ['DestinationRule/shop/b']],
+  ] as const) {
+    it(`has ${made === undefined ? 'no' : 'its'} waypoint made where ${title}`, () => {
+      const { outputs } = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...rules);
+      assert.deepEqual(outputs.waypoints.get('shop/waypoint')?.because, made);
+    });
+  }
+
   it('of a namespace without a say is no affair of the waypoint', () => {
     const world = [LABELLED, REVIEWS_SERVICE, gateway('waypoint')];
     const spaces = ['shop', 'istio-system', 'evil'];

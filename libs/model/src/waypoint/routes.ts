@@ -7,9 +7,16 @@
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 
 import type { Collection } from '../graph/collection.ts';
-import { byAge, hostBuckets, isExportedTo, keyOf, type ModelOptions } from '../objects/keys.ts';
+import { byAge, hostBuckets, keyOf } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
+import {
+  appliedRules,
+  changesTraffic,
+  isOf,
+  type RuleContext,
+  ruleOwners,
+} from './applied-rules.ts';
 import { leftTo, type OwnPorts, ownPortsOf } from './left-ports.ts';
 import type { Binding } from './waypoints.ts';
 
@@ -26,12 +33,15 @@ export interface ServiceRouting {
 export function routingOf(
   service: ServiceSpec,
   sources: Sources,
-  { rootNamespace }: Pick<ModelOptions, 'rootNamespace'>,
+  options: RuleContext['options'],
 ): ServiceRouting {
   const routes = sources.routes.lookup(BY_TARGET, service.object);
   // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
-  const owners = ruleOwners(service.namespace, service.namespace, rootNamespace);
-  const rules = destinationRulesFor(service, service.namespace, sources)
+  const at = service.namespace;
+  const owners = ruleOwners(service.namespace, at, options.rootNamespace);
+  const applied = appliedRules(service, at, { sources, options });
+  const rules = applied
+    .flatMap((key) => sources.destinationRules.get(key) ?? [])
     .filter(isOf(owners))
     .filter((rule) => isMeant(service, keyOf(rule), sources.destinationRules));
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
@@ -95,48 +105,4 @@ export function virtualServicesOf(
     if (found.length > 0) return [...found].sort(byAge);
   }
   return [];
-}
-
-/**
- * Namespaces whose DestinationRules hold for calls of a service at a waypoint of `at`, as it looks them up; those of all others are
- * for no caller.
- */
-export function ruleOwners(
-  namespace: string,
-  at: string,
-  rootNamespace: string,
-): readonly string[] {
-  return [namespace, at, rootNamespace];
-}
-
-export function isOf(namespaces: readonly string[]): (object: DestinationRule) => boolean {
-  return ({ metadata }) => namespaces.includes(metadata.namespace);
-}
-
-/**
- * All rules for the host that a waypoint of namespace `at` sees, of any namespace and specificity: who routes picks by its own precedence.
- * To whom a rule is exported is asked of whoever sends, which is the waypoint, and not of the service.
- */
-export function destinationRulesFor(
-  { hostname }: Pick<ServiceSpec, 'hostname'>,
-  at: string,
-  sources: Sources,
-): readonly DestinationRule[] {
-  return hostBuckets(hostname)
-    .flatMap((bucket) => sources.destinationRules.lookup(BY_HOST, bucket))
-    .filter(({ metadata, spec }) => isExportedTo(spec.exportTo, metadata.namespace, at))
-    .sort(byAge);
-}
-
-/** Subsets alone change nothing until a route uses them; mutual TLS of the mesh is there anyway. */
-function changesTraffic({ spec }: DestinationRule): boolean {
-  const policy = spec.trafficPolicy;
-  if (policy === undefined) return false;
-  return (
-    policy.loadBalancer !== undefined ||
-    policy.connectionPool !== undefined ||
-    policy.outlierDetection !== undefined ||
-    policy.portLevelSettings.length > 0 ||
-    (policy.tls !== undefined && policy.tls.mode !== 'ISTIO_MUTUAL')
-  );
 }
