@@ -79,6 +79,96 @@ describe('CertificateStore', () => {
   });
 });
 
+describe('the ends of certificates', () => {
+  const OTHER = 'spiffe://cluster.local/ns/shop/sa/b';
+  const HOUR_MS = 3_600_000;
+
+  /** Counts what waits. */
+  class CountingClock extends FakeClock {
+    sleeping = 0;
+
+    override async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+      this.sleeping += 1;
+      try {
+        await super.sleep(ms, signal);
+      } finally {
+        this.sleeping -= 1;
+      }
+    }
+  }
+
+  function open() {
+    const clock = new CountingClock();
+    const told: number[] = [];
+    const beganMs = clock.wallNow();
+    const store = new CertificateStore({
+      clock,
+      waitMs: 5_000,
+      onEnded: () => told.push(clock.wallNow() - beganMs),
+    });
+    const add = (endMs: number, identity = ID): void =>
+      store.set(material(clock, { identity, notAfterMs: beganMs + endMs }));
+    const pass = async (ms: number): Promise<void> => {
+      clock.advance(ms);
+      await new Promise(setImmediate);
+    };
+    return { clock, store, told, add, pass };
+  }
+
+  it('are waited for by one timer, however many there are', async () => {
+    const { clock, store, add, pass } = open();
+    for (let at = 1; at <= 100; at += 1) add(1_000 * at, `${ID}${at % 10}`);
+    for (let at = 1; at <= 100; at += 1) add(500 - at);
+    await pass(0);
+    assert.equal(clock.sleeping, 1);
+    store.stop();
+    await pass(0);
+    assert.equal(clock.sleeping, 0);
+    add(1);
+    await pass(1);
+    assert.equal(clock.sleeping, 0);
+  });
+
+  it('are told in the order in which they come, also those of replaced ones', async () => {
+    const { told, store, add, pass } = open();
+    add(3_000);
+    add(1_000);
+    add(2_000, OTHER);
+    store.setUnavailable(OTHER, 'the CA is gone');
+    add(10_000);
+    for (let at = 0; at < 20; at += 1) await pass(500);
+    assert.deepEqual(told, [1_000, 2_000, 3_000, 10_000]);
+  });
+
+  it('are looked at once an hour, however far off', async () => {
+    const { told, add, pass } = open();
+    add(1.5 * HOUR_MS);
+    await pass(HOUR_MS - 1);
+    await pass(1);
+    assert.deepEqual(told, []);
+    await pass(HOUR_MS / 2);
+    assert.deepEqual(told, [1.5 * HOUR_MS]);
+  });
+
+  it('are told at once when they are over', () => {
+    const { told, add } = open();
+    add(0);
+    assert.deepEqual(told, [0]);
+  });
+
+  it('are not told of an identity that is forgotten', async () => {
+    const { clock, told, store, add, pass } = open();
+    add(1_000);
+    add(2_000);
+    add(3_000, OTHER);
+    store.forget(ID);
+    store.forget('spiffe://cluster.local/ns/shop/sa/never');
+    for (let at = 0; at < 3; at += 1) await pass(1_000);
+    assert.deepEqual(told, [3_000]);
+    assert.equal(clock.sleeping, 0);
+  });
+});
+
 describe('a worker that is told to forget an identity', () => {
   it('has no certificate of it any more', async () => {
     await using rig = new WorkerRig({ limits: { workloadWaitMs: 20 } });

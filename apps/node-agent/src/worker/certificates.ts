@@ -2,7 +2,7 @@
  * Certificates of the pods here, as the main thread last told.
  *
  * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for. What no pod needs any more is not
- * kept, neither a key nor who waits. The end of each is told, also where another took its place before.
+ * kept, neither a key nor who waits. The end of each is told, also where another took its place before, unless it was forgotten.
  */
 
 import type { Clock } from '@ambit/core';
@@ -29,10 +29,15 @@ export interface CertificateStoreOptions {
 export class CertificateStore {
   readonly #clock: Clock;
   readonly #onEnded: (() => void) | undefined;
-  readonly #stopped = new AbortController();
   readonly #waitMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #waiters = new Map<string, PromiseWithResolvers<void>>();
+  /** Of each identity, those that have not been told. */
+  readonly #ends = new Map<string, Set<number>>();
+  /** What the timer waits for: none of them comes before. */
+  #nextEndMs = Number.POSITIVE_INFINITY;
+  #timer: AbortController | undefined;
+  #isStopped = false;
   /** What is asked of peers' certificates. */
   revocations: Revocations | undefined;
 
@@ -49,13 +54,13 @@ export class CertificateStore {
   set(material: CertificateMaterial): void {
     this.#entries.set(material.identity, { kind: 'available', identity: material });
     this.#wake(material.identity);
-    // Keeps the date alone. A sleep ends early only by `stop`.
-    this.#awaitEnd(material.notAfterMs).catch(() => undefined);
+    this.#awaitEnd(material.identity, material.notAfterMs);
   }
 
   /** Waits for nothing any more. Idempotent. */
   stop(): void {
-    this.#stopped.abort(FINISHED);
+    this.#isStopped = true;
+    this.#timer?.abort(FINISHED);
   }
 
   /** The old certificate, if any, is no longer used either: the main thread says so only when it has expired. */
@@ -67,6 +72,7 @@ export class CertificateStore {
   /** The last pod of the identity has left, and its key is kept no longer. Who still waits for it is refused. */
   forget(identity: string): void {
     this.#entries.delete(identity);
+    this.#ends.delete(identity);
     this.#wake(identity);
   }
 
@@ -101,16 +107,48 @@ export class CertificateStore {
     return this.require(identity);
   }
 
-  async #awaitEnd(notAfterMs: number): Promise<void> {
-    const { signal } = this.#stopped;
-    for (;;) {
-      const leftMs = notAfterMs - this.#clock.wallNow();
-      if (leftMs <= 0) {
-        this.#onEnded?.();
-        return;
-      }
-      await this.#clock.sleep(Math.min(leftMs, LOOK_MS), signal, { ref: false });
+  #awaitEnd(identity: string, notAfterMs: number): void {
+    const ends = this.#ends.get(identity) ?? new Set();
+    this.#ends.set(identity, ends.add(notAfterMs));
+    if (notAfterMs < this.#nextEndMs && !this.#isStopped) {
+      this.#timer?.abort(FINISHED);
+      this.#timer = new AbortController();
+      this.#nextEndMs = notAfterMs;
+      // It ends early only for another, or by `stop`.
+      this.#tellEnds(this.#timer.signal).catch(() => undefined);
     }
+  }
+
+  async #tellEnds(signal: AbortSignal): Promise<void> {
+    while (this.#nextEndMs < Number.POSITIVE_INFINITY) {
+      const leftMs = this.#nextEndMs - this.#clock.wallNow();
+      if (leftMs > 0) {
+        await this.#clock.sleep(Math.min(leftMs, LOOK_MS), signal, { ref: false });
+      } else if (this.#takeEnded()) {
+        this.#onEnded?.();
+      }
+    }
+  }
+
+  /** Finds the next, too. False: nothing has ended that was not forgotten. */
+  #takeEnded(): boolean {
+    const nowMs = this.#clock.wallNow();
+    let isAny = false;
+    this.#nextEndMs = Number.POSITIVE_INFINITY;
+    for (const [identity, ends] of this.#ends) {
+      for (const endMs of ends) {
+        if (endMs > nowMs) {
+          this.#nextEndMs = Math.min(this.#nextEndMs, endMs);
+        } else {
+          isAny = true;
+          ends.delete(endMs);
+        }
+      }
+      if (ends.size === 0) {
+        this.#ends.delete(identity);
+      }
+    }
+    return isAny;
   }
 
   #wake(identity: string): void {
