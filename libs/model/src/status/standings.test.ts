@@ -109,3 +109,58 @@ describe('a policy for what goes through a proxy behind its agent', () => {
     assert.equal(unjudged(status?.findings ?? [])?.reason, 'WaypointBehindAgent');
   });
 });
+
+describe('what is said of pods that come and go', () => {
+  const NOTES = policy('p', { action: 'AUDIT', rules: METHODS });
+  const of = (name: string, owner?: readonly [string, string]): MeshObject => {
+    const [kind, keeper] = owner ?? [];
+    const hash = { 'pod-template-hash': 'h1' };
+    return parsed({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        ...{ name, namespace: 'shop', labels: kind === 'ReplicaSet' ? hash : {} },
+        ...(owner === undefined
+          ? {}
+          : {
+              ownerReferences: [
+                { apiVersion: 'x/v1', kind, name: keeper, uid: 'u', controller: true },
+              ],
+            }),
+      },
+      spec: { serviceAccountName: 'default', nodeName: 'node1', containers: [] },
+      status: { phase: 'Running', podIPs: [{ ip: '10.0.1.1' }] },
+    });
+  };
+  const MADE = parsed({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name: 'w', namespace: 'shop' },
+    spec: {
+      gatewayClassName: 'istio-waypoint',
+      listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }],
+    },
+  });
+  // A text that named pods, or counted them, was another with each of them.
+  for (const [title, owner, named] of [
+    ['of a Deployment', ['ReplicaSet', 'web-h1'], 'Deployment/shop/web'],
+    ['of a ReplicaSet alone', ['ReplicaSet', 'web'], 'ReplicaSet/shop/web'],
+    ['of a StatefulSet', ['StatefulSet', 'web'], 'StatefulSet/shop/web'],
+    ['of a DaemonSet', ['DaemonSet', 'web'], 'DaemonSet/shop/web'],
+    ['of a Job', ['Job', 'web-1'], 'pods of namespace shop'],
+    ['of nobody', undefined, 'pods of namespace shop'],
+  ] as const) {
+    it(`holds still: ${title}`, () => {
+      const model = modelOf(SHOP, MADE, NOTES, of('m', owner));
+      const status = () => model.outputs.statuses.get('AuthorizationPolicy/shop/p');
+      const before = status();
+      const text = unjudged(before?.findings ?? [])?.message ?? '';
+      assert.ok(text.includes(`needed by ${named}:`), text);
+      // Before and behind it in order of name.
+      model.apply({ upserts: ['a', 'b', 'x', 'y', 'z', 'zz'].map((name) => of(name, owner)) });
+      assert.deepEqual(status(), before);
+      model.apply({ removes: ['Pod/shop/m', 'Pod/shop/a'] });
+      assert.deepEqual(status(), before);
+    });
+  }
+});

@@ -9,18 +9,22 @@ import type { ObjectKey } from '@ambit/api';
 import { BY_KEY, type Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
+import { objectKey } from '../objects/keys.ts';
 import { ownMemberships } from '../service/memberships.ts';
 import type { Guard } from '../types.ts';
 import type { Binding } from '../waypoint/waypoints.ts';
 import type { WaypointStanding } from './status-context.ts';
 
 interface Cause extends Omit<WaypointStanding, 'isOpen' | 'subjects'> {
-  /** A Service's key, or a workload's object. */
+  /** A Service's key, or who keeps a workload. */
   readonly subject: string;
   readonly because: readonly ObjectKey[];
   /** Policies among them that are open on this way. */
   readonly open: readonly ObjectKey[];
 }
+
+/** Of what keeps pods: there as long as somebody wants it. A Job goes with its pods. */
+const LASTING: ReadonlySet<string> = new Set(['ReplicaSet', 'StatefulSet', 'DaemonSet']);
 
 type Caused = Binding & { readonly because: readonly ObjectKey[] };
 
@@ -41,7 +45,7 @@ export function deriveStandings(
   const ofWorkloads = graph.flatMap('workload-causes', derived.workloadBindings, (binding, uid) => {
     // A selector policy that services carry to a waypoint need not also be carried by pod address.
     if (binding.reason === 'UnsupportedTrafficType' && isCarried(uid, derived)) return [];
-    const subject = derived.workloadSpecs.get(uid)?.object ?? uid;
+    const subject = keeperOf(uid, derived);
     const way = { binding, subject, isByAddress: true, unguarded: () => false };
     return causeOf(`workload:${uid}`, way, derived);
   });
@@ -60,7 +64,10 @@ export function deriveStandings(
       if (found === undefined) distinct.set(id, { ...standing, isOpen, subjects: named });
       else found.subjects.push(...named);
     }
-    return [...distinct.values()].map((found) => ({ ...found, subjects: found.subjects.sort() }));
+    return [...distinct.values()].map((found) => ({
+      ...found,
+      subjects: [...new Set(found.subjects)].sort(),
+    }));
   });
 }
 
@@ -91,6 +98,20 @@ function causeOf(
     policies.get(key)?.isEnforcing === false || unguarded(key);
   const open = isBehindAgent || !isBound ? because.filter(isOpen) : [];
   return [[id, { waypoint, reason, subject, isReady, isByAddress, because, open }]];
+}
+
+/** Pods come and go, and what is said of them holds still: it names what keeps them, or where they are. */
+function keeperOf(uid: string, { workloadSpecs, sources }: Derived): string {
+  const workload = workloadSpecs.get(uid);
+  if (workload === undefined) return uid;
+  const { object, namespace, workloadName } = workload;
+  const pod = sources.pods.get(object);
+  if (pod === undefined) return object;
+  const { ownerReferences = [] } = pod.metadata;
+  const owner = ownerReferences.find(({ controller }) => controller === true) ?? ownerReferences[0];
+  if (owner === undefined || !LASTING.has(owner.kind)) return `pods of namespace ${namespace}`;
+  const kind = owner.name === workloadName ? owner.kind : 'Deployment';
+  return objectKey(kind, namespace, workloadName);
 }
 
 /** Whether a Service of its own leads to it by a waypoint. */
