@@ -3,13 +3,16 @@
  * there anyhow; what is kept beyond its end must be of the key in use.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 
-import { keepsake } from '@ambit/core';
+import { forgetKeepsakes, keepsake } from '@ambit/core';
 import { isCollected } from '@ambit/core/testing';
-import { TestCa } from '@ambit/testkit';
+import { TestCa, type TestIdentity } from '@ambit/testkit';
 
 import { TunnelRig } from './testing/index.ts';
+import { ALPN, tlsContextOptions } from './tls.ts';
 
 const CA = new TestCa();
 
@@ -71,3 +74,71 @@ describe('what is kept of the last work, when a session ends', () => {
     });
   }
 });
+
+describe('the certificate of an idle server', () => {
+  type Change = (rig: TunnelRig) => unknown;
+  const cases: readonly (readonly [name: string, change: Change, isGone: boolean])[] = [
+    ['while it is in use', () => undefined, false],
+    [
+      'when there is another',
+      (rig) => {
+        rig.serverIdentity = CA.workload('shop', 'server');
+      },
+      true,
+    ],
+    [
+      'when there is none any more',
+      (rig) => {
+        Object.defineProperty(rig, 'serverIdentity', {
+          get: () => assert.fail('there is none'),
+        });
+      },
+      true,
+    ],
+  ];
+  for (const [name, change, isGone] of cases) {
+    it(`is ${isGone ? 'let go' : 'kept'} ${name}`, async () => {
+      await using rig = await TunnelRig.start({
+        server: CA.workload('shop', 'other'),
+        client: CA.workload('shop', 'client'),
+        onConnect: () => ({ status: 200, serve: (conn) => conn.end() }),
+      });
+      const own = new WeakRef(renewed(rig));
+      await rig.pool.connect(rig.key(), { authority: '10.0.0.1:80' });
+      await endOfSessions(rig);
+      change(rig);
+      assert.equal(rig.server.recheckRoots(), 0);
+      forgetKeepsakes();
+      assert.equal(await isCollected(own), isGone);
+    });
+  }
+
+  it('is not missed by handshakes that have begun, nor by those that follow', async () => {
+    await using rig = await TunnelRig.start({
+      server: CA.workload('shop', 'server'),
+      client: CA.workload('shop', 'client'),
+      onConnect: () => ({ status: 200, serve: (conn) => conn.end() }),
+    });
+    const socket = await rig.dial();
+    while (rig.sockets.length === 0) await new Promise(setImmediate);
+    renewed(rig);
+    rig.server.recheckRoots();
+    const secured = connectTls({
+      socket,
+      ...tlsContextOptions(rig.clientIdentity),
+      ALPNProtocols: [ALPN],
+      checkServerIdentity: () => undefined,
+    });
+    await once(secured, 'secureConnect');
+    assert.equal(secured.authorized, true);
+    secured.destroy();
+    await rig.pool.connect(rig.key(), { authority: '10.0.0.1:80' });
+  });
+});
+
+/** Not a value of the test, which would keep it. */
+function renewed(rig: TunnelRig): TestIdentity {
+  const identity = CA.workload('shop', 'server');
+  rig.serverIdentity = identity;
+  return identity;
+}

@@ -15,12 +15,11 @@ import { canonicalAddress, FINISHED } from '@ambit/proxy';
 import { fromTlsError, HboneError, refusedChain, sessionLimit } from './errors.ts';
 import { Handshakes } from './handshakes.ts';
 import { sendOff } from './send-off.ts';
+import { ServerContext } from './server-context.ts';
 import { HboneServerCounters } from './server-counters.ts';
 import { type OnConnect, ServerSession } from './server-session.ts';
 import { type Admitted, ServerSessions } from './server-sessions.ts';
-import { newTicketKeys, TICKET_MS } from './tickets.ts';
-import { ALPN, requireValid, type TlsIdentity, tlsContextOptions } from './tls.ts';
-import { type Trust, trustOf } from './trust.ts';
+import { ALPN, type TlsIdentity } from './tls.ts';
 
 export interface HboneServerLimits {
   /** Handshakes and sessions together. Beyond, whoever has most loses one to a newcomer who has less; or the newcomer is refused. */
@@ -77,11 +76,9 @@ export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #limits: HboneServerLimits;
   readonly #tls: TlsServer;
+  readonly #context: ServerContext;
   readonly #handshakes: Handshakes;
   readonly #sessions: ServerSessions;
-  #trust: Trust | undefined;
-  /** Wall clock: when tickets get other keys. */
-  #ticketsEndMs = 0;
   #isDraining = false;
   #isDestroyed = false;
   readonly #probation: Probation;
@@ -109,6 +106,7 @@ export class HboneServer {
       minVersion: 'TLSv1.3',
       maxVersion: 'TLSv1.3',
     });
+    this.#context = new ServerContext(this.#tls, options);
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
     this.#tls.on('tlsClientError', (error, socket) => this.#handshakeFailed(error, socket));
   }
@@ -176,7 +174,7 @@ export class HboneServer {
 
   #handshake(socket: Socket): void {
     try {
-      this.#refreshTrust();
+      this.#context.refresh();
     } catch (error) {
       this.counters.noCertificate += 1;
       this.#reject(socket, fromTlsError(error, 'control-plane'));
@@ -218,35 +216,13 @@ export class HboneServer {
 
   /**
    * Our certificate changed, and with it maybe the roots. Sessions of clients that none of these vouches for take nothing new from now on,
-   * and what they carry ends in time; others do not notice. Answers how many such there are anew.
+   * and what they carry ends in time; others do not notice. Answers how many such there are anew. The key
+   * that was in use before is let go.
    */
   recheckRoots(): number {
-    const { identity, revocations } = this.#options;
-    let trust: Trust;
-    try {
-      trust = trustOf(identity(), revocations?.());
-    } catch {
-      // Without a certificate there are no roots to ask. The next one is said to be there in the same way.
-      return 0;
-    }
-    return this.#sessions.recheckRoots(trust);
-  }
-
-  /** With other trust, and each hour, tickets that were given before open nothing: their keys are gone. */
-  #refreshTrust(): Trust {
-    const { clock, identity, revocations } = this.#options;
-    const trust = trustOf(requireValid(identity(), clock), revocations?.());
-    const nowMs = clock.wallNow();
-    if (trust !== this.#trust || nowMs >= this.#ticketsEndMs) {
-      this.#tls.setSecureContext({
-        ...tlsContextOptions(trust.identity),
-        ticketKeys: newTicketKeys(),
-        sessionTimeout: TICKET_MS / 1000,
-      });
-      this.#trust = trust;
-      this.#ticketsEndMs = nowMs + TICKET_MS;
-    }
-    return trust;
+    const trust = this.#context.changed();
+    // Without a certificate there are no roots to ask. The next one is said to be there in the same way.
+    return trust === undefined ? 0 : this.#sessions.recheckRoots(trust);
   }
 
   #secured(socket: TLSSocket): void {
@@ -308,7 +284,7 @@ export class HboneServer {
     if (!socket.authorized && socket.getPeerX509Certificate() !== undefined) {
       throw refusedChain(String(socket.authorizationError), 'downstream');
     }
-    const trust = this.#refreshTrust();
+    const trust = this.#context.refresh();
     const peer = trust.identify(socket, 'client', this.#options.clock.wallNow());
     const address = canonicalAddress(socket.remoteAddress);
     return { peer, address, rootsPem: trust.identity.rootsPem, own: trust.identity };
