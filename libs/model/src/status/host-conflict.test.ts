@@ -116,3 +116,61 @@ describe('a ServiceEntry whose host another namespace has too', () => {
     assert.equal(said(), 'WaypointReady');
   });
 });
+
+describe('a ServiceEntry whose host another object of its namespace has too', () => {
+  const ENDPOINT = '10.9.0.2';
+  const named = (name: string, year: number, hosts: readonly string[] = [HOST]): MeshObject =>
+    parsed({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'ServiceEntry',
+      metadata: { name, namespace: 'shop', creationTimestamp: `${year}-01-01T00:00:00Z` },
+      spec: {
+        ...{
+          hosts,
+          resolution: 'STATIC',
+          endpoints: [{ address: name === 'e' ? ENDPOINT : '10.9.0.1' }],
+        },
+        ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      },
+    });
+  const OLD = named('old', 2020);
+  const REVIEWS = 'reviews.shop.svc.cluster.local';
+  const TWO = ['other.example.com', HOST.toUpperCase()];
+  // None was told, and neither its ports nor its endpoints were used.
+  for (const [title, served, objects, paths, winner] of [
+    ['is the younger', 0, [OLD, named('e', 2021)], ['spec.hosts[0]'], 'ServiceEntry/shop/old'],
+    ['is the older', 1, [OLD, named('e', 2019)], [], undefined],
+    ['is alone', 1, [named('e', 2021)], [], undefined],
+    ['has another host', 1, [OLD, named('e', 2021, ['other.example.com'])], [], undefined],
+    ['has one of two', 1, [OLD, named('e', 2021, TWO)], ['spec.hosts[1]'], 'ServiceEntry/shop/old'],
+    [
+      'has that of a Service',
+      0,
+      [service('reviews', '10.1.0.1'), named('e', 2019, [REVIEWS])],
+      ['spec.hosts[0]'],
+      'Service/shop/reviews',
+    ],
+    ['has that of one elsewhere', 1, [entry('a', 2019), named('e', 2021)], [], undefined],
+  ] as const) {
+    it(`says ${paths.join() || 'nothing'} where it ${title}`, () => {
+      const { outputs } = modelOf(...objects);
+      const { findings = [] } = outputs.statuses.get('ServiceEntry/shop/e') ?? {};
+      const found = findings.filter(({ code }) => code === 'HOST_CONFLICT');
+      assert.deepEqual(
+        found.map(({ path }) => path),
+        paths,
+      );
+      assert.ok(
+        found.every(
+          ({ message, fix }) => message.includes(winner ?? '-') && fix?.includes(winner ?? '-'),
+        ),
+      );
+      const serving = [...outputs.addresses.values()].flatMap((address) =>
+        address.kind === 'workload' && address.workload.addresses.includes(ENDPOINT)
+          ? Object.keys(address.workload.services)
+          : [],
+      );
+      assert.equal(serving.length, served);
+    });
+  }
+});

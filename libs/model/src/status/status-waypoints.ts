@@ -50,7 +50,11 @@ export function serviceStatus(
 ): StatusParts | undefined {
   const { generation } = object.metadata;
   const accepted = object.kind === 'ServiceEntry' ? [acceptedCondition(object)] : [];
-  const findings = [...labelFindings(object, derived), ...fallbackFindings(object)];
+  const findings = [
+    ...labelFindings(object, derived),
+    ...fallbackFindings(object),
+    ...lostHosts(object, derived),
+  ];
   const bindings = derived.services
     .lookup(BY_OBJECT, keyOf(object))
     .flatMap(({ key }) => derived.serviceBindings.get(key) ?? []);
@@ -69,6 +73,18 @@ export function serviceStatus(
   if (needing !== undefined) findings.push(...closedFindings(needing.binding));
   findings.push(...conflicts);
   return conditions.length + findings.length === 0 ? undefined : { conditions, findings };
+}
+
+/** A namespace has one service of a host: of an entry that is not it, nothing is used for that host. */
+function lostHosts(object: Service | ServiceEntry, { services }: Derived): readonly Finding[] {
+  if (object.kind === 'Service') return [];
+  return object.spec.hosts.flatMap((host, index) => {
+    const winner = services.get(`${object.metadata.namespace}/${host.toLowerCase()}`)?.object;
+    if (winner === undefined || winner === keyOf(object)) return [];
+    const message = `is of no effect: ${winner} has "${host}" in this namespace, and goes before it`;
+    const fix = `take the host out here, or write all of it in ${winner}`;
+    return [warning('HOST_CONFLICT', `spec.hosts[${index}]`, message, fix)];
+  });
 }
 
 /** A waypoint knows one service of a host: whoever has another one learns that its endpoints are never called there. */
