@@ -112,3 +112,41 @@ describe('Enforced of a wildcard', () => {
     });
   }
 });
+
+describe('Enforced of what the waypoint of another namespace follows', () => {
+  const TO_INFRA = {
+    'istio.io/use-waypoint': 'waypoint',
+    'istio.io/use-waypoint-namespace': 'infra',
+  };
+  const shop = (isReady: boolean): readonly Json[] => [
+    ...['shop', 'infra'].map((name) => object('v1', 'Namespace', { name, namespace: '' })),
+    ...[service('reviews', TO_INFRA), ...waypoint('infra', isReady)],
+  ];
+  const hidden = networking('DestinationRule', 'shop', {
+    ...{ host: HOST, exportTo: ['infra'] },
+    trafficPolicy: { loadBalancer: { simple: 'RANDOM' } },
+  });
+  // Of the namespace of the waypoint, and for it alone, it was True while nothing went by them.
+  for (const [written, key] of [
+    [routed('infra', HOST), 'VirtualService/infra/r'],
+    [rule('infra', HOST), 'DestinationRule/infra/r'],
+    [rule('istio-system', HOST), 'DestinationRule/istio-system/r'],
+    [hidden, 'DestinationRule/shop/r'],
+    [routed('shop', HOST), 'VirtualService/shop/r'],
+    [rule('shop', HOST), 'DestinationRule/shop/r'],
+  ] as const) {
+    it(`waits for its ready instance: ${key} ${JSON.stringify(written['spec'])}`, () => {
+      const said = (isReady: boolean) =>
+        enforcedOf(key, 'infra/waypoint', [...shop(isReady), written]);
+      assert.equal(said(false), 'Unknown Waiting');
+      assert.equal(said(true), 'True Enforced');
+    });
+  }
+
+  it('is none of what it does not follow', () => {
+    const said = enforcedOf('VirtualService/evil/r', 'infra/waypoint', [
+      ...[...shop(false), routed('evil', HOST)],
+    ]);
+    assert.equal(said, 'False NotAttached');
+  });
+});

@@ -8,6 +8,7 @@ import type { Collection } from '../graph/collection.ts';
 import type { Graph } from '../graph/graph.ts';
 import { objectKey } from '../objects/keys.ts';
 import { isOwnedBy } from '../objects/revision.ts';
+import type { ServiceSpec } from '../service/services.ts';
 import { fallbackOf } from '../waypoint/fallback.ts';
 import { foreignWaypoint, noWaypoint } from '../waypoint/foreign.ts';
 import {
@@ -19,6 +20,7 @@ import {
   serviceNeeds,
   targetingPolicies,
 } from '../waypoint/needs.ts';
+import { followedAt, type ServiceRouting } from '../waypoint/routes.ts';
 import {
   type Binding,
   type BindingRequest,
@@ -105,10 +107,22 @@ export function deriveServiceBindings(
         targeted: [...targeting.hard, ...atGateway.hard],
         isReady: definition !== undefined && isReady(definition, inputs),
         fallback,
-        following: routings.get(service.key)?.following ?? [],
+        following: followingAt(binding, service, routings.get(service.key), inputs),
       });
     })
     .addIndex('waypoint', ({ waypoint }) => (waypoint === undefined ? [] : [waypoint]));
+}
+
+/** None is made for these. What is had follows them, and they are not in force without it. */
+function followingAt(
+  binding: Binding,
+  service: ServiceSpec,
+  routing: ServiceRouting | undefined,
+  inputs: AddressInputs,
+): readonly ObjectKey[] {
+  if (routing === undefined) return [];
+  if (binding.reason !== 'Bound') return routing.following;
+  return [...new Set([...routing.following, ...followedAt(binding, service, routing, inputs)])];
 }
 
 /** Policies on the waypoint of a binding, also of one that a label names and that is not there: who takes it away opens nothing. */

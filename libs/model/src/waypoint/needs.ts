@@ -44,7 +44,7 @@ export interface ServiceBinding extends Binding {
   /** Refusing policies on the service itself; its own ports are guarded for them. */
   readonly targeted: readonly ObjectKey[];
   readonly because: readonly ObjectKey[];
-  /** Routes that it serves and was not made for. */
+  /** Routes and rules that it serves and was not made for. */
   readonly following: readonly ObjectKey[];
 }
 

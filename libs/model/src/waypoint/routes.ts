@@ -7,7 +7,7 @@
 import type { DestinationRule, ObjectKey, VirtualService } from '@ambit/api';
 
 import type { Collection } from '../graph/collection.ts';
-import { byAge, hostBuckets, keyOf } from '../objects/keys.ts';
+import { byAge, hostBuckets, keyOf, splitKey } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import {
@@ -63,6 +63,29 @@ export function routingOf(
     following: routes.filter((route) => !isOwn(route)).map(keyOf),
     ownPorts,
   };
+}
+
+/** VirtualServices and DestinationRules that the waypoint of a binding takes for calls of the service, also of its own namespace. */
+export function followedAt(
+  binding: Binding,
+  service: ServiceSpec,
+  { ownPorts }: Pick<ServiceRouting, 'ownPorts'>,
+  context: RuleContext,
+): readonly ObjectKey[] {
+  const { sources, options } = context;
+  const owners = ownersOf(service.namespace, binding);
+  const at = owners.at(-1) ?? service.namespace;
+  const heard = ruleOwners(service.namespace, at, options.rootNamespace);
+  return [
+    ...virtualServicesOf(service, owners, sources)
+      .filter((object) => leftTo(object, service, ownPorts).isLeft)
+      .map(keyOf)
+      .filter((key) => isMeant(service, key, sources.virtualServices)),
+    ...appliedRules(service, at, context).filter(
+      (key) =>
+        heard.includes(splitKey(key).namespace) && isMeant(service, key, sources.destinationRules),
+    ),
+  ];
 }
 
 /** No waypoint stands before a gateway's own Service: whoever writes a wildcard does not ask for one. */
