@@ -31,6 +31,7 @@ import {
 
 import type { Graph, Source } from '../graph/graph.ts';
 import { type Labels, type ModelOptions, objectKey, resolveHost, selectorBucket } from './keys.ts';
+import { routesInMesh } from './mesh-rules.ts';
 
 export type Route = GRPCRoute | HTTPRoute | TCPRoute;
 
@@ -97,7 +98,7 @@ export function createSources(graph: Graph, options: ModelOptions): Sources {
       graph.source<VirtualService>('virtual-services'),
       BY_HOST,
       (object) =>
-        object.spec.gateways.includes('mesh')
+        routesInMesh(object)
           ? object.spec.hosts.map((host) =>
               resolveHost(host, object.metadata.namespace, clusterDomain),
             )

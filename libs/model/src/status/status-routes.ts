@@ -3,6 +3,7 @@ import type { Finding, MeshObject, ObjectKey, VirtualService } from '@ambit/api'
 import { BY_OBJECT, type Derived } from '../derive.ts';
 import { byAge, keyOf, resolveHost } from '../objects/keys.ts';
 import { USE_WAYPOINT } from '../objects/labels.ts';
+import { namesMesh, routesInMesh } from '../objects/mesh-rules.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
@@ -39,17 +40,25 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
     const message = `only traffic inside of the mesh is routed yet; no effect at: ${listKeys(outside)}`;
     conditions.push(condition('Accepted', 'True', 'UnsupportedField', message, generation));
     findings.push(warning('UNSUPPORTED_FIELD', 'spec.gateways', message));
-    if (!spec.gateways.includes('mesh')) {
+    if (!namesMesh(object)) {
       conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
     }
   }
-  if (spec.gateways.includes('mesh') && spec.hosts.length > 0) {
-    conditions.push(attachedTo(object, context));
+  if (namesMesh(object) && spec.hosts.length > 0) {
+    if (routesInMesh(object)) {
+      conditions.push(attachedTo(object, context));
+    } else {
+      const message = 'none of its rules is for calls in the mesh: each match names other gateways';
+      conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
+      findings.push(warning('NO_EFFECT', 'spec', message, FOR_MESH));
+    }
     findings.push(...hostFindings(object, derived));
   }
   conditions.push(...waypointConditions(keyOf(object), generation, context));
   return { conditions, findings };
 }
+
+const FOR_MESH = 'add "mesh" to the gateways of a match, or take them off';
 
 function attachedTo(object: VirtualService, context: StatusContext): Condition {
   const { generation } = object.metadata;

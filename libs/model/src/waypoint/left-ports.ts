@@ -6,6 +6,7 @@
  */
 import type { VirtualService } from '@ambit/api';
 
+import { holdsInMesh } from '../objects/mesh-rules.ts';
 import { type Route, targetBucket } from '../objects/sources.ts';
 import type { ServicePortSpec, ServiceSpec } from '../service/services.ts';
 
@@ -53,9 +54,9 @@ export function leftTo(
   if (isNone(http) && isNone(stream)) return { isLeft: true, taken: [] };
   const asked = ports.filter(({ isTcp }) => isTcp);
   // A request that none of its rules is for is refused, at every port.
-  const forHttp = spec.http.length === 0 ? [] : asked.filter(mayBeHttp);
+  const forHttp = spec.http.some(holdsInMesh) ? asked.filter(mayBeHttp) : [];
   const forStream = asked.filter(
-    (port) => mayBeStream(port) && isAsked(port, [...spec.tls, ...spec.tcp]),
+    (port) => mayBeStream(port) && isAsked(port, [...spec.tls, ...spec.tcp].filter(holdsInMesh)),
   );
   const takenOf = (found: readonly ServicePortSpec[], taken: TakenPorts) =>
     found.filter(({ servicePort }) => taken === 'all' || taken.includes(servicePort));
