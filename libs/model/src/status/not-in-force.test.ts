@@ -64,6 +64,21 @@ describe('a RequestAuthentication', () => {
       assert.equal(said, 'TokensUnchecked');
     });
   }
+
+  // It had a path that is not there, and nothing to do about it.
+  for (const [title, spec, path] of [
+    ['with rules', {}, 'spec.jwtRules'],
+    ['without a rule', { jwtRules: [] }, 'spec'],
+    ['with nothing', { jwtRules: undefined }, 'spec'],
+  ] as const) {
+    it(`says where, and what to do: ${title}`, () => {
+      const { statuses } = modelOf(AMBIENT, ...SHOP, tokens(spec)).outputs;
+      const { findings = [] } = statuses.get('RequestAuthentication/shop/r') ?? {};
+      const [found] = findings.filter(({ code }) => code === 'TOKENS_UNCHECKED');
+      assert.equal(found?.path, path);
+      assert.match(found.fix ?? '', /source\.principals/);
+    });
+  }
 });
 
 describe('a policy whose waypoint takes nothing', () => {

@@ -28,8 +28,11 @@ export function destinationRuleStatus(rule: DestinationRule, context: StatusCont
     conditions.push(condition('Attached', 'False', 'TargetNotFound', message, metadata.generation));
     return { conditions, findings };
   }
-  findings.push(...subsetFindings(rule, host, context), ...asideFindings(rule, context));
-  conditions.push(ruleAttached(rule, context));
+  const aside = asideFindings(rule, context);
+  const { attached, idle } = ruleAttached(rule, context);
+  findings.push(...subsetFindings(rule, host, context), ...aside);
+  if (aside.length === 0) findings.push(...idle);
+  conditions.push(attached);
   conditions.push(...waypointConditions(keyOf(rule), metadata.generation, context));
   return { conditions, findings };
 }
@@ -70,7 +73,10 @@ function asideFindings(rule: DestinationRule, { hostUses }: StatusContext): read
 }
 
 /** Where a waypoint applies it: that of the service, or one that sends calls to the host. */
-function ruleAttached(rule: DestinationRule, context: StatusContext): Condition {
+function ruleAttached(
+  rule: DestinationRule,
+  context: StatusContext,
+): { readonly attached: Condition; readonly idle: readonly Finding[] } {
   const { derived, hostUses, isRuleApplied } = context;
   const { generation } = rule.metadata;
   const applied = hostUses.keysOf(USES_BY_OBJECT, keyOf(rule));
@@ -80,11 +86,14 @@ function ruleAttached(rule: DestinationRule, context: StatusContext): Condition 
       .flatMap((service) => idleFor(rule, service, derived) ?? [])
       .sort((a, b) => Number(a.isForeign) - Number(b.isForeign));
     if (first !== undefined) {
-      return condition('Attached', 'False', first.reason, first.message, generation);
+      const { reason, message, finding } = first;
+      const attached = condition('Attached', 'False', reason, message, generation);
+      return { attached, idle: finding === undefined ? [] : [finding] };
     }
   }
   const names = listKeys(applied.length > 0 ? applied : services.map(({ key }) => key));
-  return condition('Attached', 'True', 'AtWaypoint', `applies to ${names}`, generation);
+  const text = `applies to ${names}`;
+  return { attached: condition('Attached', 'True', 'AtWaypoint', text, generation), idle: [] };
 }
 
 interface Idle {
@@ -92,6 +101,7 @@ interface Idle {
   readonly message: string;
   /** Others for which it could count say more. */
   readonly isForeign: boolean;
+  readonly finding?: Finding;
 }
 
 /** Why the waypoint of a service does not apply it to calls of that; undefined: it does. */
@@ -101,25 +111,35 @@ function idleFor(rule: DestinationRule, service: ServiceSpec, derived: Derived):
   const { rootNamespace } = derived.options;
   const binding = derived.serviceBindings.get(service.key);
   const at = namespaceOfWaypoint(namespace, binding);
-  const say = (reason: ConditionReason, message: string): Idle => ({
-    ...{ reason, message },
-    isForeign: reason === 'NamespaceForeign',
+  const say = (
+    reason: ConditionReason,
+    message: string,
+    finding: Pick<Finding, 'code' | 'path' | 'fix'>,
+  ): Idle => ({
+    ...{ reason, message, isForeign: false },
+    finding: warning(finding.code, finding.path, message, finding.fix),
   });
   if (!ruleOwners(namespace, at, rootNamespace).includes(metadata.namespace)) {
     const message = `only rules of namespace "${namespace}", of those whose waypoints send there, and of "${rootNamespace}" apply to it`;
-    return say('NamespaceForeign', message);
+    return { reason: 'NamespaceForeign', message, isForeign: true };
   }
   if (spec.workloadSelector !== undefined) {
-    return say('NoEffect', 'it is for selected clients, and no waypoint stands beside a client');
+    const message = 'it is for selected clients, and no waypoint stands beside a client';
+    const fix = 'take the selector off, so that it is for all clients';
+    return say('NoEffect', message, { code: 'NO_EFFECT', path: 'spec.workloadSelector', fix });
   }
   if (!isExportedTo(spec.exportTo, metadata.namespace, at)) {
-    return say('NotExported', `exportTo leaves out namespace "${at}", whose waypoint sends there`);
+    const message = `exportTo leaves out namespace "${at}", whose waypoint sends there`;
+    const fix = `add "${at}" to it`;
+    return say('NotExported', message, { code: 'NOT_EXPORTED', path: 'spec.exportTo', fix });
   }
   const meant = serviceAt(hostname, at, derived);
   const applied = appliedRules(meant ?? service, at, derived);
   if (applied.includes(keyOf(rule))) return undefined;
   const [winner] = applied;
-  return winner === undefined
-    ? say('Conflicted', hostConflict(service, at, meant))
-    : say('Conflicted', `${winner} goes before it for ${service.key}`);
+  const [message, fix] =
+    winner === undefined
+      ? [hostConflict(service, at, meant), `write it in namespace "${meant?.namespace ?? at}"`]
+      : [`${winner} goes before it for ${service.key}`, `write it in ${winner}`];
+  return say('Conflicted', message, { code: 'HOST_CONFLICT', path: 'spec.host', fix });
 }

@@ -249,9 +249,11 @@ export function peerAuthenticationStatus(
 export function requestAuthenticationStatus(request: RequestAuthentication): StatusParts {
   const message =
     'tokens are not checked yet: rules on request principals and claims never allow, and always deny';
-  const { generation } = request.metadata;
+  const { metadata, spec } = request;
+  const path = spec.jwtRules.length === 0 ? 'spec' : 'spec.jwtRules';
+  const fix = 'let the workloads check tokens, and write rules on who calls (source.principals)';
   return {
-    conditions: [condition('Accepted', 'True', 'UnsupportedField', message, generation)],
-    findings: [warning('TOKENS_UNCHECKED', 'spec.jwtRules', message)],
+    conditions: [condition('Accepted', 'True', 'UnsupportedField', message, metadata.generation)],
+    findings: [warning('TOKENS_UNCHECKED', path, message, fix)],
   };
 }
