@@ -12,7 +12,6 @@ import { heldBytes } from '@ambit/core/fuzzing';
 import { attackByHttp2, H2_ATTACKS } from '@ambit/h2/testing';
 import { TlsConn } from '@ambit/proxy';
 import type { TestIdentity } from '@ambit/testkit';
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const HBONE_PORT = 15_008;
@@ -63,13 +62,7 @@ describe('port 15008 under attack', () => {
   before(async () => {
     rig = new WorkerRig();
     attacker = rig.ca.workload('shop', 'client');
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     port = await rig.serve(2, (socket) => void socket.pipe(socket));
     // Code is compiled and pools are filled before anything is compared.
     const client = new HealthyClient(rig, port);

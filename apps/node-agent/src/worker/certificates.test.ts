@@ -7,7 +7,6 @@ import { FakeClock } from '@ambit/core/testing';
 import { CertificateStore } from './certificates.ts';
 import { flagOf } from './errors.ts';
 import type { CertificateMaterial } from './messages.ts';
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const ID = 'spiffe://cluster.local/ns/shop/sa/a';
@@ -172,13 +171,7 @@ describe('the ends of certificates', () => {
 describe('a worker that is told to forget an identity', () => {
   it('has no certificate of it any more', async () => {
     await using rig = new WorkerRig({ limits: { workloadWaitMs: 20 } });
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     const port = await rig.serve(2, (socket) => socket.end('never'));
     const identity = 'spiffe://cluster.local/ns/shop/sa/client';
     rig.send({ kind: 'certificate-forgotten', identity });

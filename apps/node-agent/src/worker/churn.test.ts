@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 
 import { MeshError, systemClock } from '@ambit/core';
 
-import { policy, workload } from './testing/fixtures.ts';
+import { policy } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const RESET = new MeshError('RESET', 'reset', { side: 'local' });
@@ -25,13 +25,7 @@ interface Report {
 describe('ProxyWorker under churn', () => {
   it('keeps no connection, tunnel stream or session that has ended', async () => {
     await using rig = new WorkerRig();
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     let served = 0;
     const port = await rig.serve(2, (socket) => {
       served += 1;

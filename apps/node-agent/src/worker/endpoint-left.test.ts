@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const LOOKS_MAX = 1_000;
@@ -10,13 +9,7 @@ const LOOKS_MAX = 1_000;
 describe('ProxyWorker', () => {
   it('gives up the tunnel to a pod that has left once its last connection has ended', async () => {
     await using rig = new WorkerRig();
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     const port = await rig.serve(2, (socket) => socket.pipe(socket));
     const client = await rig.connect(1, { address: rig.address(2), port });
     client.conn.write(Buffer.from('x'));

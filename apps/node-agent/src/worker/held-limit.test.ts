@@ -5,7 +5,6 @@ import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
 import { heldBytesMax, threadHeld } from '@ambit/proxy';
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const MIB = 2 ** 20;
@@ -37,14 +36,7 @@ describe('a worker whose receivers do not read', () => {
         threadHeld.max = Number.POSITIVE_INFINITY;
       },
     };
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await rig.addPod(1, 'client');
-    await rig.addPod(2, 'server');
+    await rig.clientAndServer();
     const mute: Socket[] = [];
     const port = await rig.serve(2, (socket) => mute.push(socket.pause()));
     const echo = await rig.serve(2, (socket) => socket.pipe(socket));

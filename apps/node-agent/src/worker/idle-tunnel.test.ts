@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 /** Code becomes warm, and tables have a size that is a power of two. */
@@ -23,13 +22,7 @@ function collectedHeap(): number {
 describe('an idle tunnel', () => {
   it('holds little', async (test) => {
     await using rig = new WorkerRig();
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     const port = await rig.serve(2, (socket) => {
       socket.on('data', (bytes) => socket.write(bytes));
       socket.on('error', () => socket.destroy());

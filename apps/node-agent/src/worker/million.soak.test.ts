@@ -8,7 +8,6 @@ import { describe, it } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const TUNNELS = Number(process.env['AMBIT_SOAK_TUNNELS'] ?? 1_000_000);
@@ -27,13 +26,7 @@ function collect(): void {
 describe('a worker after a million tunnels', () => {
   it('holds what it held after the first ones', async (test) => {
     await using rig = new WorkerRig();
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     const port = await rig.serve(2, (socket) => {
       socket.on('data', (bytes) => socket.end(bytes));
       socket.on('error', () => socket.destroy());

@@ -6,13 +6,7 @@ import { WorkerRig } from './testing/worker-rig.ts';
 
 /** Two captured pods, a client and a server that echoes; the server's port. */
 async function twoPods(rig: WorkerRig): Promise<number> {
-  rig.workloads(
-    workload('client', { addresses: [rig.address(1)] }),
-    workload('server', { addresses: [rig.address(2)] }),
-  );
-  rig.certify('client');
-  rig.certify('server');
-  await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+  await rig.clientAndServer();
   return await rig.serve(2, (socket) => socket.pipe(socket));
 }
 

@@ -96,13 +96,7 @@ describe('a certificate that is revoked', () => {
 
   it('may be anybody while lists cannot be applied', async () => {
     await using rig = new WorkerRig();
-    rig.workloads(
-      workload('client', { addresses: [rig.address(1)] }),
-      workload('server', { addresses: [rig.address(2)] }),
-    );
-    rig.certify('client');
-    rig.certify('server');
-    await Promise.all([rig.addPod(1, 'client'), rig.addPod(2, 'server')]);
+    await rig.clientAndServer();
     const port = await rig.serve(2, (socket) => socket.end('never'));
     rig.send({ kind: 'revocations', state: undefined as never });
     const client = await rig.connect(1, { address: rig.address(2), port });

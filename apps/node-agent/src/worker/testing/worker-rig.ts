@@ -9,6 +9,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Clock, systemClock } from '@ambit/core';
 import type { FakeClock } from '@ambit/core/testing';
 import type { Workload } from '@ambit/model';
+import { workload } from '@ambit/model/testing';
 import type { CompiledPolicy } from '@ambit/policy';
 import { Deadlines, type Place, SocketConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
@@ -91,6 +92,18 @@ export class WorkerRig {
 
   workloads(...workloads: readonly Workload[]): void {
     this.resources({ addresses: workloads.map((w) => ({ kind: 'workload', workload: w })) });
+  }
+
+  /** Captures two pods with certificates: `client` is number 1 and `server` number 2. */
+  async clientAndServer(): Promise<void> {
+    const names = ['client', 'server'];
+    this.workloads(
+      ...names.map((name, index) => workload(name, { addresses: [this.address(index + 1)] })),
+    );
+    for (const name of names) {
+      this.certify(name);
+    }
+    await Promise.all(names.map(async (name, index) => await this.addPod(index + 1, name)));
   }
 
   /** Captures a pod of that number, named and with the service account `name`. */
