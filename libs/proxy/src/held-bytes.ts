@@ -8,7 +8,7 @@
 import { type Clock, Roster, type RosterMember, systemClock } from '@ambit/core';
 import { FINISHED } from './finished.ts';
 
-/** Whatever others hold. */
+/** Whatever others hold; counted only for who once held more. */
 const FLOOR_BYTES = 16 * 1024;
 const SHARE = 1 / 8;
 /** Who holds something is looked at so often while it changes, and seldom while it does not. */
@@ -86,7 +86,8 @@ export class HeldBytes {
       return true;
     }
     const bytes = source.heldBytes;
-    if (bytes === 0 && source.hold === undefined) {
+    if (bytes <= FLOOR_BYTES && source.hold === undefined) {
+      // Everybody may hold that, and requests hold no more on their way: counting each would cost a quarter of what they do.
       return true;
     }
     source.hold ??= new Hold(source);
