@@ -73,12 +73,16 @@ are what that suggests:
   Tried and kept: what comes alone is written at once.
 - **Requests.** Two workers in each agent, generator and server share two cores, and each wake-up finds few requests to gather. With one
   worker in each agent it was 0.66 [0.62-0.73] of HAProxy's with two threads, in three rounds. Beyond that most of it is the kernel's.
-- **New connections.** Nothing of it dominates: two sockets of node:net at each end, kernel (38 %), objects of a stream. It needs some twenty
+  The run in the table counted every byte on its way among those that wait for slow receivers, which cost a seventh: it was 0.85
+  [0.73-0.92] without. Little is no longer counted; two short rounds since took 1.01 (cold) and 0.76.
+- **New connections.** Nothing of it dominates: 43 % is the kernel's (perf), which alone is 0.18 of HAProxy's whole cost, 38 % Node's C++ and
+  builtins for two sockets of node:net at each end, 14 % JavaScript. It needs some twenty
   seconds of connections until V8 has compiled all of it, and a sample has five. What was compiled was lost whenever the last connection
   had gone; threads keep that one now ([0019](decisions/0019-what-outlives-a-request.md)), which brought it from
   0.50 [0.48-0.54], in three rounds of the same day, to what the table says.
-- **Memory of an idle connection.** Objects of node:net and its streams for the socket at each end, which an idle connection keeps.
-  Tried and kept: no Node stream for a tunnel, buffers only while bytes flow, a handshake's memory given back.
+- **Memory of an idle connection.** From 1,000 to 8,000 connections each takes 10.9 KB (0.19), mostly objects of node:net for the socket at
+  each end; the rest is 15 MB for what agents compile at their first load. Tried and kept: no Node stream for a tunnel, buffers only while
+  bytes flow, a handshake's memory given back, the same listeners for all sockets, no promise and no text for a connection (0.38 before).
 - **Waypoint.** With mutual TLS on both sides a request is four records, and each costs node:tls a trip between JavaScript and C++;
   in clear text, where only the engine works, the same code is nearer to its goals. Tried and kept: log lines made as bytes, heads
   encoded into one buffer, tables instead of Sets, a larger young generation.
