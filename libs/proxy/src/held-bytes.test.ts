@@ -233,6 +233,21 @@ describe('HeldBytes', () => {
     assert.equal(held.bytes, 0);
   });
 
+  it('counts no little, neither before a direction held much nor after', async () => {
+    const { held, copy, pass } = bed(64 * ALONE_BYTES);
+    const { from, to } = copy();
+    const little = (): number => {
+      from.sink?.onData(Buffer.alloc(KIB));
+      return held.bytes;
+    };
+    assert.equal(little(), 0);
+    assert.ok(from.receive());
+    assert.equal(held.bytes, READ_BYTES + KIB);
+    to.take();
+    await pass(700);
+    assert.equal(little(), 0);
+  });
+
   it('counts nothing without a bound', () => {
     const { held, stalled } = bed(Number.POSITIVE_INFINITY);
     const all = stalled(50);

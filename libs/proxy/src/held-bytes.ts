@@ -8,7 +8,7 @@
 import { type Clock, Roster, type RosterMember, systemClock } from '@ambit/core';
 import { FINISHED } from './finished.ts';
 
-/** Whatever others hold; counted only for who once held more. */
+/** Whatever others hold; counted only for who holds more, until that has gone. */
 const FLOOR_BYTES = 16 * 1024;
 const SHARE = 1 / 8;
 /** Who holds something is looked at so often while it changes, and seldom while it does not. */
@@ -21,7 +21,7 @@ export interface HeldSource {
   readonly heldBytes: number;
   /** Called once after `wrote` said false. Must not throw. */
   onRoom(): void;
-  /** Of `HeldBytes` alone; most directions never have one. */
+  /** Of `HeldBytes` alone, while it holds something that counts; most directions never have one. */
   hold: Hold | undefined;
 }
 
@@ -120,6 +120,7 @@ export class HeldBytes {
     hold.bytes = bytes;
     if (bytes === 0) {
       this.#holds.delete(hold);
+      hold.source.hold = undefined;
     } else if (!this.#holds.has(hold)) {
       this.#holds.add(hold);
       this.#lookSoon(hold);
