@@ -53,10 +53,11 @@ function labelOf({ count, total, what }: { count: number; total: number; what: s
 function shapeOf(hop: Hop): string {
   return JSON.stringify([
     hop.place,
-    hop.steps.map(({ outcome, objects }) => [outcome, objects]),
+    hop.steps.map(({ outcome, phase, objects }) => [outcome, phase, objects]),
     hop.end?.outcome,
     hop.end?.status,
     hop.end?.flag,
+    hop.end?.phase,
     hop.end?.objects,
     hop.next.map((branch) => [branch.label, shapeOf(branch.hop)]),
   ]);

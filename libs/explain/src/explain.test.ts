@@ -306,7 +306,7 @@ metadata:
     const text = renderExplanation(ask(guarded, { method: 'POST' }));
     assert.match(
       text,
-      /rule 0 of shop\/reviews fails at to {2}\[AuthorizationPolicy\/shop\/reviews spec\.rules\[0\]\]/,
+      /rule 0 of shop\/reviews fails at to \(phase authorise\) {2}\[AuthorizationPolicy\/shop\/reviews spec\.rules\[0\]\]/,
     );
   });
 
@@ -366,22 +366,23 @@ shop/client-1 on n1
   · reviews.shop.svc.cluster.local is service shop/reviews (10.96.0.1), port 80
   · 10.96.0.1:80: tunnel to its waypoint at 10.0.0.9:15008, which must be spiffe://cluster.local/ns/shop/sa/waypoint
   waypoint shop/waypoint
-    · tunnel for 10.96.0.1:80 from spiffe://cluster.local/ns/shop/sa/client
-    ✓ policy: allowed by AuthorizationPolicy shop/reviews rule 0 (from, to)  [AuthorizationPolicy/shop/reviews spec.rules[0]]
-    · route: rule matches: path prefix "/"  [VirtualService/shop/reviews spec.http[4].match[0]]
-    · fault: 10 % wait 5 s  [VirtualService/shop/reviews spec.http[4].match[0]]
+    · tunnel for 10.96.0.1:80 from spiffe://cluster.local/ns/shop/sa/client (phase accept)
+    · caller: spiffe://cluster.local/ns/shop/sa/client, whatever the request says of it (phase authenticate)
+    ✓ policy: allowed by AuthorizationPolicy shop/reviews rule 0 (from, to) (phase authorise)  [AuthorizationPolicy/shop/reviews spec.rules[0]]
+    · route: rule matches: path prefix "/" (phase route)  [VirtualService/shop/reviews spec.http[4].match[0]]
+    · fault: 10 % wait 5 s (phase fault)  [VirtualService/shop/reviews spec.http[4].match[0]]
     80 %
       reviews.shop.svc.cluster.local:80 subset v1
-        · subset v1: version=v1  [DestinationRule/shop/reviews]
-        · LEAST_REQUEST, timeout 2 s, 2 retries on connect-failure, refused-stream, unavailable, cancelled
+        · subset v1: version=v1 (phase forward)  [DestinationRule/shop/reviews]
+        · LEAST_REQUEST, timeout 2 s, 2 retries on connect-failure, refused-stream, unavailable, cancelled (phase forward)
         agent of shop/reviews-v1 on n1
           · tunnel to 10.0.0.11:8080 from spiffe://cluster.local/ns/shop/sa/waypoint
           ✓ policy: decided by the waypoint, for the real caller
           → reaches 10.0.0.11:8080, called by spiffe://cluster.local/ns/shop/sa/client
     20 %
       reviews.shop.svc.cluster.local:80 subset v2
-        · subset v2: version=v2  [DestinationRule/shop/reviews]
-        · LEAST_REQUEST, timeout 2 s, 2 retries on connect-failure, refused-stream, unavailable, cancelled
+        · subset v2: version=v2 (phase forward)  [DestinationRule/shop/reviews]
+        · LEAST_REQUEST, timeout 2 s, 2 retries on connect-failure, refused-stream, unavailable, cancelled (phase forward)
         agent of shop/reviews-v2 on n1
           · tunnel to 10.0.0.12:8080 from spiffe://cluster.local/ns/shop/sa/waypoint
           ✓ policy: decided by the waypoint, for the real caller

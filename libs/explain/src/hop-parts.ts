@@ -1,6 +1,7 @@
 /** Small pieces that every hop is made of. */
 import type { ObjectKey } from '@ambit/api';
 import type { Workload } from '@ambit/model';
+import type { PhaseName } from '@ambit/routing';
 import type { Branch, End, Hop, HopPlace, ObjectReference, Step } from './types.ts';
 
 export function note(text: string, objects: readonly ObjectReference[] = []): Step {
@@ -13,6 +14,11 @@ export function pass(text: string, objects: readonly ObjectReference[] = []): St
 
 export function miss(text: string, objects: readonly ObjectReference[] = []): Step {
   return { outcome: 'miss', text, objects };
+}
+
+/** What a waypoint does in a phase of a request. Undefined: for a connection, which has none. */
+export function during(phase: PhaseName | undefined, ...steps: readonly Step[]): readonly Step[] {
+  return phase === undefined ? steps : steps.map((step) => ({ ...step, phase }));
 }
 
 export interface HopHead {

@@ -13,14 +13,15 @@ import {
   type RuleRef,
   type Verdict,
 } from '@ambit/policy';
-import { miss, note, pass } from './hop-parts.ts';
+import type { PhaseName } from '@ambit/routing';
+import { during, miss, note, pass } from './hop-parts.ts';
 import type { End, ObjectReference, Step } from './types.ts';
 
 export interface PolicyAnswer {
   readonly verdict: Verdict;
   readonly steps: readonly Step[];
   /** How it ends where policy refuses, without what the client gets to see. */
-  readonly refusal: Pick<End, 'text' | 'objects'>;
+  readonly refusal: Pick<End, 'text' | 'objects' | 'phase'>;
 }
 
 /** Rules of policies that did not allow, at most; the rest is counted. */
@@ -38,7 +39,11 @@ export function isSameAnswer(a: PolicyDecision, b: PolicyDecision): boolean {
   );
 }
 
-export function describeDecision({ verdict, set, input }: PolicyDecision): PolicyAnswer {
+/** `phase`: in which a waypoint asks. */
+export function describeDecision(
+  { verdict, set, input }: PolicyDecision,
+  phase?: PhaseName,
+): PolicyAnswer {
   const text = `policy: ${explainVerdict(verdict)}`;
   const objects = responsible(verdict);
   const missed = verdict.reason === 'no-match' ? missedSteps(set.policies, input) : [];
@@ -50,7 +55,8 @@ export function describeDecision({ verdict, set, input }: PolicyDecision): Polic
     }),
     ...(verdict.allowed ? [pass(text, objects)] : missed),
   ];
-  return { verdict, steps, refusal: { text, objects } };
+  const refusal = { text, objects, ...(phase === undefined ? {} : { phase }) };
+  return { verdict, steps: during(phase, ...steps), refusal };
 }
 
 function responsible(verdict: Verdict): readonly ObjectReference[] {

@@ -56,8 +56,8 @@ const denied = snapshotOf(SHOP, WAYPOINT, GATEWAY, DENY);
 function sumOf(mesh: typeof routed, query: Partial<ExplainQuery>): string {
   const asked = { source: 'client', destination: 'reviews', namespace: 'shop', ...query };
   const { verdict, hop } = explain(asked, mesh);
-  const ends = endsOf(hop).map(({ outcome, status, flag }) =>
-    [outcome, status, flag].filter((part) => part !== undefined).join(' '),
+  const ends = endsOf(hop).map(({ outcome, status, flag, phase }) =>
+    [outcome, status, flag, phase].filter((part) => part !== undefined).join(' '),
   );
   return `${verdict}: ${ends.join(' | ')}`;
 }
@@ -66,12 +66,12 @@ describe('explain, of requests that a waypoint does not send on', () => {
   for (const [title, query, expected] of [
     ['a method', { method: 'PATCH' }, 'allowed: arrives'],
     ['a method of its own', { method: 'X-FETCH' }, 'allowed: arrives'],
-    ['a method in small letters', { method: 'post' }, 'refused: refused 400'],
-    ['two methods', { method: 'GET,POST' }, 'refused: refused 400'],
-    ['CONNECT', { method: 'CONNECT' }, 'refused: refused 405'],
+    ['a method in small letters', { method: 'post' }, 'refused: refused 400 decode'],
+    ['two methods', { method: 'GET,POST' }, 'refused: refused 400 decode'],
+    ['CONNECT', { method: 'CONNECT' }, 'refused: refused 405 normalise'],
     ['the path * of OPTIONS', { method: 'OPTIONS', path: '*' }, 'allowed: arrives'],
-    ['the path * of GET', { path: '*' }, 'refused: refused 400'],
-    ['a Host that is none', { destination: '2024', path: '/' }, 'refused: refused 400'],
+    ['the path * of GET', { path: '*' }, 'refused: refused 400 decode'],
+    ['a Host that is none', { destination: '2024', path: '/' }, 'refused: refused 400 normalise'],
     ['the same, asked for no request', { destination: '2024' }, 'allowed: arrives'],
     [
       'the same with a header',
@@ -83,19 +83,23 @@ describe('explain, of requests that a waypoint does not send on', () => {
       { destination: 'sniffed', method: 'post' },
       'allowed: arrives',
     ],
-    ['CONNECT, which is', { destination: 'sniffed', method: 'CONNECT' }, 'refused: refused 405'],
+    [
+      'CONNECT, which is',
+      { destination: 'sniffed', method: 'CONNECT' },
+      'refused: refused 405 normalise',
+    ],
     ['a rewrite', { path: '/v1/admin' }, 'allowed: arrives'],
-    ['a rewrite that leads elsewhere', { path: '/v1../admin' }, 'refused: refused 400 DPE'],
-    ['a preflight', { ...PREFLIGHT, path: '/cors' }, 'refused: refused 501'],
+    ['a rewrite that leads elsewhere', { path: '/v1../admin' }, 'refused: refused 400 DPE forward'],
+    ['a preflight', { ...PREFLIGHT, path: '/cors' }, 'refused: refused 501 cors'],
     ['OPTIONS of another kind', { method: 'OPTIONS', path: '/cors' }, 'allowed: arrives'],
     ['a preflight that no rule is about', { ...PREFLIGHT, path: '/' }, 'allowed: arrives'],
-    ['a fault for all', { path: '/broken' }, 'allowed: answered 503 FI'],
+    ['a fault for all', { path: '/broken' }, 'allowed: answered 503 FI fault'],
     ['a fault for nearly all', { path: '/shaky' }, 'allowed: arrives'],
-    ['a fault of gRPC', { path: '/grpc' }, 'allowed: answered 200 FI'],
+    ['a fault of gRPC', { path: '/grpc' }, 'allowed: answered 200 FI fault'],
     [
       'a fault for a call of gRPC',
       { path: '/broken', headers: { 'content-type': 'application/grpc+proto' } },
-      'allowed: answered 200 FI',
+      'allowed: answered 200 FI fault',
     ],
   ] as const) {
     it(`${title}: ${expected}`, () => assert.equal(sumOf(routed, query), expected));
@@ -108,10 +112,10 @@ describe('explain, of requests that a waypoint does not send on', () => {
 
   it('takes for Host what a client would write', () => {
     for (const [query, expected] of [
-      [{ destination: 'shop/reviews', path: '/' }, 'refused: refused 403'],
-      [{ destination: 'reviews.shop', path: '/' }, 'refused: refused 403'],
+      [{ destination: 'shop/reviews', path: '/' }, 'refused: refused 403 authorise'],
+      [{ destination: 'reviews.shop', path: '/' }, 'refused: refused 403 authorise'],
       [{ destination: 'reviews', path: '/' }, 'allowed: arrives'],
-      [{ destination: 'shop/reviews-v1', port: 8080, path: '/' }, 'refused: refused 403'],
+      [{ destination: 'shop/reviews-v1', port: 8080, path: '/' }, 'refused: refused 403 authorise'],
       [{ destination: 'reviews-v2', port: 8080, path: '/' }, 'allowed: arrives'],
     ] as const) {
       assert.equal(sumOf(denied, query), expected, JSON.stringify(query));

@@ -26,8 +26,9 @@ function renderBranches(branches: readonly Branch[], indent: string): readonly s
   });
 }
 
-function renderStep({ outcome, text, objects }: Step): string {
-  return `${MARKS[outcome]} ${text}${renderReferences(objects)}`;
+function renderStep({ outcome, text, phase, objects }: Step): string {
+  const during = phase === undefined ? '' : ` (phase ${phase})`;
+  return `${MARKS[outcome]} ${text}${during}${renderReferences(objects)}`;
 }
 
 function renderReferences(objects: readonly ObjectReference[]): string {
@@ -38,10 +39,11 @@ function renderReference({ key, path }: ObjectReference): string {
   return path === undefined ? key : `${key} ${path}`;
 }
 
-function renderEnd({ outcome, text, status, flag, objects }: End): string {
+function renderEnd({ outcome, text, status, flag, phase, objects }: End): string {
   const details = [
     ...(status === undefined ? [] : [`status ${status}`]),
     ...(flag === undefined ? [] : [`flag ${flag}`]),
+    ...(phase === undefined ? [] : [`phase ${phase}`]),
   ];
   const suffix = details.length === 0 ? '' : ` (${details.join(', ')})`;
   const mark = outcome === 'refused' ? '✗' : '→';

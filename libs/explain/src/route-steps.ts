@@ -7,7 +7,7 @@ import {
   requestSettings,
 } from '@ambit/routing';
 import type { AskedRequest } from './caller.ts';
-import { type Ending, note, references } from './hop-parts.ts';
+import { during, type Ending, note, references } from './hop-parts.ts';
 import type { ObjectReference, Step } from './types.ts';
 
 type Routed = Extract<RouteDecision, { kind: 'route' }>;
@@ -18,26 +18,38 @@ const GRPC_TYPE = /^application\/grpc(?:$|[+;])/;
 /** Of gRPC. */
 const UNAVAILABLE = 14;
 
-export function matchedStep(decision: Matched): Step {
+export function matchedSteps(decision: Matched): readonly Step[] {
   const { rule } = decision;
-  if (rule === undefined) return note('route: none, so the service itself');
+  if (rule === undefined) return during('route', note('route: none, so the service itself'));
   const name = decision.routeName === '' ? '' : `"${decision.routeName}" `;
-  return note(`route: rule ${name}matches: ${rule.conditions}`, originOf(decision));
+  const text = `route: rule ${name}matches: ${rule.conditions}`;
+  return during('route', note(text, originOf(decision)));
 }
 
-/** What the rule does to the request besides choosing where it goes. */
-export function routeSteps(decision: Routed, asked: AskedRequest): readonly Step[] {
+/** What the rule does to a request that goes on, besides choosing where it goes. */
+export function sendingSteps(decision: Routed, asked: AskedRequest): readonly Step[] {
   const { action } = decision;
   const objects = originOf(decision);
-  const steps: Step[] = [];
+  const rewrites: Step[] = [];
   if (action.path !== undefined) {
     const { path } = pathToSend(asked.path, action.path);
-    steps.push(note(`rewrite: the path becomes ${path}`, objects));
+    rewrites.push(note(`rewrite: the path becomes ${path}`, objects));
   }
   if (action.authority !== undefined) {
-    steps.push(note(`rewrite: the host becomes ${action.authority}`, objects));
+    rewrites.push(note(`rewrite: the host becomes ${action.authority}`, objects));
   }
-  const { delay, abort } = action.fault ?? {};
+  const mirrors = action.mirrors.map(({ cluster, percentage }) => {
+    const subset = cluster.subset === undefined ? '' : ` subset ${cluster.subset}`;
+    return note(`mirror: ${percentage} % are copied to ${cluster.host}${subset}`, objects);
+  });
+  return during('forward', ...rewrites, ...mirrors);
+}
+
+/** Before it goes on. */
+export function faultSteps(decision: Routed): readonly Step[] {
+  const objects = originOf(decision);
+  const { delay, abort } = decision.action.fault ?? {};
+  const steps: Step[] = [];
   if (delay !== undefined && delay.percentage > 0) {
     const text = `fault: ${delay.percentage} % wait ${seconds(delay.fixedDelayMs)}`;
     steps.push(note(text, objects));
@@ -46,11 +58,7 @@ export function routeSteps(decision: Routed, asked: AskedRequest): readonly Step
     const answer = abort.httpStatus ?? abort.grpcStatus ?? '';
     steps.push(note(`fault: ${abort.percentage} % are answered with ${answer}`, objects));
   }
-  for (const { cluster, percentage } of action.mirrors) {
-    const subset = cluster.subset === undefined ? '' : ` subset ${cluster.subset}`;
-    steps.push(note(`mirror: ${percentage} % are copied to ${cluster.host}${subset}`, objects));
-  }
-  return steps;
+  return during('fault', ...steps);
 }
 
 /** The answer of a fault that every request gets; undefined: some go on. */
@@ -69,6 +77,7 @@ export function certainAbort(decision: Routed, { fields }: AskedRequest): Ending
     outcome: 'answered',
     status,
     flag: 'FI',
+    phase: 'fault',
     text: `answered by the fault with ${text}`,
     objects,
   };
@@ -89,12 +98,13 @@ export function clusterSteps(decision: Routed, cluster: Cluster): readonly Step[
   const labels = Object.entries(cluster.subsetLabels).map(([name, value]) => `${name}=${value}`);
   const balancer = cluster.loadBalancer.simple ?? 'LEAST_REQUEST';
   const outlier = cluster.outlierDetection === undefined ? '' : ', outlier detection';
-  return [
+  return during(
+    'forward',
     ...(subset === undefined
       ? []
       : [note(`subset ${subset}: ${labels.join(', ') || 'every endpoint'}`, objects)]),
     note(`${balancer}${outlier}, ${timeout}, ${retries}`, subset === undefined ? objects : []),
-  ];
+  );
 }
 
 /** The rule that matched. */

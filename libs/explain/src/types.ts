@@ -5,6 +5,7 @@
  * survives JSON; text for people is made by `renderExplanation`.
  */
 import type { ObjectKey } from '@ambit/api';
+import type { PhaseName } from '@ambit/routing';
 
 export interface ExplainQuery {
   /**
@@ -30,6 +31,8 @@ export interface Step {
   readonly outcome: 'pass' | 'miss' | 'note';
   readonly text: string;
   readonly objects: readonly ObjectReference[];
+  /** Of a request at a waypoint. Connections have none, nor do agents. */
+  readonly phase?: PhaseName;
 }
 
 export interface ObjectReference {
@@ -54,6 +57,8 @@ export interface End {
   readonly status?: number;
   /** Flag of the access log. */
   readonly flag?: string;
+  /** Of a waypoint: which one goes no further, `phase` of its access log. */
+  readonly phase?: PhaseName;
   /** The objects responsible. */
   readonly objects: readonly ObjectReference[];
 }

@@ -23,7 +23,7 @@ import {
   requestAttributes,
 } from './caller.ts';
 import { plaintextArrives, tunnelArrives } from './destination-hop.ts';
-import { ends, endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
+import { during, ends, endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import { describeDecision, isSameAnswer, type PolicyAnswer } from './policy-steps.ts';
 import { type RuleShare, rewrittenRequest } from './rewritten.ts';
@@ -72,19 +72,20 @@ export function endpointHop(
   const asItCame = authorization.forEndpoint(endpoint);
   const route = by && foreignRewrite(by.decision, by.share, workload);
   if (by !== undefined && route !== undefined && asItCame.verdict.allowed) {
-    const judged = [note(`policy: judged again, as ${route} sends it`, [{ key: route }])];
+    const again = note(`policy: judged again, as ${route} sends it`, [{ key: route }]);
+    const judged = during('forward', again);
     const request = rewrittenRequest(by, context);
     if (request === undefined) {
       const text = 'what the rewrite makes of the path is not clear';
-      return endsRefused({ ...head, steps: judged }, { text, status: 400 });
+      return endsRefused({ ...head, steps: judged }, { text, status: 400, phase: 'forward' });
     }
-    const answer = describeDecision(decideRewritten(asItCame, { route, request }));
+    const answer = describeDecision(decideRewritten(asItCame, { route, request }), 'forward');
     if (!answer.verdict.allowed) {
       return deniedHop({ ...head, steps: [...judged, ...answer.steps] }, answer, true);
     }
   }
   if (shown !== undefined && isSameAnswer(asItCame, shown)) return dialEndpoint(endpoint, context);
-  const answer = describeDecision(asItCame);
+  const answer = describeDecision(asItCame, context.isRequest ? 'forward' : undefined);
   const decided = { ...head, steps: answer.steps };
   if (!answer.verdict.allowed) return deniedHop(decided, answer, context.isRequest);
   return goesOn(decided, [{ label: '', hop: dialEndpoint(endpoint, context) }]);

@@ -9,7 +9,7 @@ import { serviceKey } from '@ambit/routing';
 import { foldBranches } from './branches.ts';
 import { callerIdentity } from './caller.ts';
 import { tunnelArrives } from './destination-hop.ts';
-import { endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
+import { during, endsRefused, goesOn, type HopHead, note } from './hop-parts.ts';
 import type { ExplainMesh } from './mesh.ts';
 import { describeDecision, isSameAnswer } from './policy-steps.ts';
 import { unclearRequest } from './refused-requests.ts';
@@ -54,11 +54,22 @@ export function waypointArrives(arrival: WaypointArrival, mesh: ExplainMesh): Ho
   }
   const protocol = protocolOf(target, context);
   const known = { ...head, steps: [...head.steps, ...protocol.steps] };
-  const refusal = protocol.isHttp && context.isRequest ? unclearRequest(context.asked) : undefined;
-  if (refusal !== undefined) return endsRefused(known, refusal);
+  const to = { ...context, isRequest: protocol.isHttp };
+  if (!protocol.isHttp) return toTarget(known, target, to);
+  const accepted = { ...head, steps: during('accept', ...known.steps) };
+  const refusal = context.isRequest ? unclearRequest(context.asked) : undefined;
+  if (refusal !== undefined) return endsRefused(accepted, refusal);
+  const who = note(
+    `caller: ${callerIdentity(caller) ?? 'nobody'}, whatever the request says of it`,
+  );
+  const steps = [...accepted.steps, ...during('authenticate', who)];
+  return toTarget({ ...head, steps }, target, to);
+}
+
+function toTarget(head: HopHead, target: KnownTarget, context: WaypointContext): Hop {
   return target.kind === 'workload'
-    ? toWorkload(known, target, { ...context, isRequest: protocol.isHttp })
-    : toService(known, target, { ...context, isRequest: protocol.isHttp });
+    ? toWorkload(head, target, context)
+    : toService(head, target, context);
 }
 
 type KnownTarget = Exclude<WaypointTarget, { kind: 'unknown' }>;
@@ -158,7 +169,8 @@ function toService(
   }
   const authorization = authorize({ service, port }, context);
   const { beforeRoute } = authorization;
-  const answer = describeDecision(beforeRoute);
+  const phase = isRequest ? 'authorise' : undefined;
+  const answer = describeDecision(beforeRoute, phase);
   if (!answer.verdict.allowed) {
     return deniedHop({ ...head, steps: [...head.steps, ...answer.steps] }, answer, isRequest);
   }
@@ -170,7 +182,7 @@ function toService(
   });
   const steps = agrees
     ? answer.steps
-    : [note('policy: endpoints differ, so each decides once it is chosen')];
+    : during(phase, note('policy: endpoints differ, so each decides once it is chosen'));
   const shown = agrees ? beforeRoute : undefined;
   const next = { ...head, steps: [...head.steps, ...steps] };
   const to = { service, port, authorization, shown };
@@ -182,7 +194,8 @@ function toWorkload(
   { workload, port }: { readonly workload: Workload; readonly port: number },
   context: WaypointContext,
 ): Hop {
-  const answer = describeDecision(authorize({ workload, port }, context).beforeRoute);
+  const phase = context.isRequest ? 'authorise' : undefined;
+  const answer = describeDecision(authorize({ workload, port }, context).beforeRoute, phase);
   const decided = { ...head, steps: [...head.steps, ...answer.steps] };
   if (!answer.verdict.allowed) return deniedHop(decided, answer, context.isRequest);
   return goesOn(decided, [

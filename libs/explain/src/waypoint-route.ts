@@ -12,7 +12,13 @@ import { foldBranches } from './branches.ts';
 import { requestView } from './caller.ts';
 import { ends, endsRefused, goesOn, type HopHead, note, references } from './hop-parts.ts';
 import { type Refusal, refusedPreflight, unclearRewrite } from './refused-requests.ts';
-import { certainAbort, clusterSteps, matchedStep, routeSteps } from './route-steps.ts';
+import {
+  certainAbort,
+  clusterSteps,
+  faultSteps,
+  matchedSteps,
+  sendingSteps,
+} from './route-steps.ts';
 import type { Branch, Hop, Step } from './types.ts';
 import { endpointHop, type RoutedTo, type WaypointContext } from './waypoint-endpoint.ts';
 
@@ -26,26 +32,27 @@ export function routeRequest(head: HopHead, to: RoutedTo, context: WaypointConte
     const { status, flag, tried } = decision;
     const objects = [...new Set(tried.map(({ origin }) => origin.object))];
     const text = `no rule of ${objects.join(', ')} matches the request`;
-    return endsRefused(head, { text, status, flag, objects: references(objects) });
+    return endsRefused(head, { text, status, flag, phase: 'route', objects: references(objects) });
   }
-  const matched = { ...head, steps: [...head.steps, matchedStep(decision)] };
+  const matched = { ...head, steps: [...head.steps, ...matchedSteps(decision)] };
   if (decision.kind === 'redirect') {
     const { status } = decision.action;
     const location = redirectLocation(decision.action, request);
-    return ends(matched, { outcome: 'answered', status, text: `redirected to ${location}` });
+    const text = `redirected to ${location}`;
+    return ends(matched, { outcome: 'answered', status, phase: 'answer', text });
   }
   if (decision.kind === 'direct-response') {
     const { status, body } = decision.action;
     const text = `answered by the rule with ${status}, ${body.length} bytes`;
-    return ends(matched, { outcome: 'answered', status, text });
+    return ends(matched, { outcome: 'answered', status, phase: 'answer', text });
   }
-  const routed = { ...matched, steps: [...matched.steps, ...routeSteps(decision, asked)] };
   const refusal = refusedPreflight(decision, asked);
-  if (refusal !== undefined) return endsRefused(routed, refusal);
+  if (refusal !== undefined) return endsRefused(matched, refusal);
+  const faulted = { ...matched, steps: [...matched.steps, ...faultSteps(decision)] };
   const abort = certainAbort(decision, asked);
-  return abort === undefined
-    ? goesOn(routed, shareBranches(decision, to, context))
-    : ends(routed, abort);
+  if (abort !== undefined) return ends(faulted, abort);
+  const sent = { ...faulted, steps: [...faulted.steps, ...sendingSteps(decision, asked)] };
+  return goesOn(sent, shareBranches(decision, to, context));
 }
 
 export function routeConnection(head: HopHead, to: RoutedTo, context: WaypointContext): Hop {
@@ -93,7 +100,8 @@ function shareBranches(
     const label = shareLabel(weight, total);
     if (target.kind === 'invalid') {
       const { status, flag, text } = target;
-      return { label, hop: invalidShare(text, { status, ...(flag === '-' ? {} : { flag }) }) };
+      const answer = { status, ...(flag === '-' ? {} : { flag }), phase: 'forward' } as const;
+      return { label, hop: invalidShare(text, answer) };
     }
     const steps: ClusterSteps = (cluster) => clusterSteps(decision, cluster);
     const by = { decision, share };
@@ -119,8 +127,9 @@ function clusterHop({ ref, to, context, steps, refusal }: ClusterQuestion): Hop 
   const { view, isRequest } = context;
   const subset = ref.subset === undefined ? '' : ` subset ${ref.subset}`;
   const head: HopHead = { place: 'waypoint', title: `${ref.host}:${ref.port}${subset}`, steps: [] };
+  const answer = isRequest ? ({ status: 503, phase: 'forward' } as const) : {};
   const unavailable = (text: string, flag: string): Hop =>
-    endsRefused(head, { text, flag, ...(isRequest ? { status: 503 } : {}) });
+    endsRefused(head, { text, flag, ...answer });
   const resolved = view.cluster(ref);
   if (resolved === undefined) {
     return unavailable(`no DestinationRule in force defines${subset || ' the host'}`, 'NC');
@@ -135,7 +144,7 @@ function clusterHop({ ref, to, context, steps, refusal }: ClusterQuestion): Hop 
   if (refusal !== undefined) return endsRefused(known, refusal);
   if (endpoints.length === 0) {
     const text = `no healthy upstream: ${serviceKey(service)}${subset} has no ready endpoint`;
-    return endsRefused(known, { text, flag: 'UH', ...(isRequest ? { status: 503 } : {}) });
+    return endsRefused(known, { text, flag: 'UH', ...answer });
   }
   return goesOn(
     known,
@@ -143,10 +152,7 @@ function clusterHop({ ref, to, context, steps, refusal }: ClusterQuestion): Hop 
   );
 }
 
-function invalidShare(
-  text: string,
-  answer: { readonly status?: number; readonly flag?: string },
-): Hop {
+function invalidShare(text: string, answer: Pick<Refusal, 'status' | 'flag' | 'phase'>): Hop {
   return endsRefused({ place: 'waypoint', title: 'no backend', steps: [] }, { text, ...answer });
 }
 

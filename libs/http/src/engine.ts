@@ -315,7 +315,7 @@ export class HttpEngine implements RunHost {
   }
 
   #onRefused(error: MeshError, { caller, destination }: MeshPlane): void {
-    this.#context.observer.onRefused?.({ caller, destination, error });
+    this.#context.observer.onRefused?.({ caller, destination, phase: 'decode', error });
   }
 }
 

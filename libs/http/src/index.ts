@@ -11,7 +11,6 @@ export {
 export { HeaderList } from './headers.ts';
 export { HTTP_LIMITS, type HttpLimits } from './limits.ts';
 export type { HttpVersion } from './message.ts';
-export { PHASES, type Phase, type PhaseName } from './phases/table.ts';
 export type { Caller, Destination, DialTarget, MeshPlane, ResolvedCluster } from './plane.ts';
 export type { ConnectionRecord, HttpObserver, RefusalRecord, RequestRecord } from './record.ts';
 export type { EngineCounters } from './transaction.ts';

@@ -1,8 +1,8 @@
 /** What is known of a finished request or connection: the one source of access log and metrics. */
 import type { Verdict } from '@ambit/policy';
+import type { PhaseName } from '@ambit/routing';
 import type { HttpError, ResponseFlag } from './errors.ts';
 import type { HttpVersion } from './message.ts';
-import type { PhaseName } from './phases/table.ts';
 import type { Caller, Destination } from './plane.ts';
 import type { MeshEndpoint } from './upstream/cluster-state.ts';
 
@@ -48,6 +48,7 @@ export interface ConnectionRecord extends CommonRecord {
 export interface RefusalRecord {
   readonly caller: Caller;
   readonly destination: Destination;
+  readonly phase: 'decode';
   readonly error: Error;
 }
 

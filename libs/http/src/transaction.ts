@@ -2,12 +2,11 @@
 import type { Clock } from '@ambit/core';
 import type { WaypointAuthorization } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
-import type { RouteDecision, WeightedCluster } from '@ambit/routing';
+import type { PhaseName, RouteDecision, WeightedCluster } from '@ambit/routing';
 import type { HttpError, ResponseFlag } from './errors.ts';
 import { HeaderList } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type Exchange, isGrpc } from './message.ts';
-import type { PhaseName } from './phases/table.ts';
 import type { MeshPlane } from './plane.ts';
 import type { HttpObserver, RequestRecord } from './record.ts';
 import { RequestBody } from './request-body.ts';

@@ -28,6 +28,7 @@ export type {
 export { applyHeaderOperations, HEADER_VARIABLES } from './http/header-operations.ts';
 export type { MatchedRule, RouteDecision } from './http/match.ts';
 export { matchHttp, selectGroup } from './http/match.ts';
+export { PHASES, type PhaseName } from './http/phases.ts';
 export type { HttpRequestView, HttpSource } from './http/request.ts';
 export type {
   RetryDecision,

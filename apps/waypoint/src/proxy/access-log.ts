@@ -3,7 +3,7 @@ import type { Caller, ConnectionRecord, Destination, RequestRecord } from '@ambi
 import type { MeshService } from '@ambit/model';
 import type { Verdict } from '@ambit/policy';
 import { formatAddress } from '@ambit/proxy';
-import { workloadIdentity } from '@ambit/routing';
+import { type PhaseName, workloadIdentity } from '@ambit/routing';
 import { describeError, JsonFields, type Logger } from '@ambit/telemetry';
 
 /** What says who talks to whom is the same for all requests of a tunnel to an endpoint. */
@@ -40,16 +40,18 @@ export class AccessLog {
     }
   }
 
-  /** A tunnel that was refused before anything was known of it. */
+  /** A tunnel that was refused before anything was known of it, or bytes in it that are no request: those in a phase. */
   refused(fields: {
     readonly source: string;
     readonly authority: string;
+    readonly phase?: PhaseName;
     readonly error: string;
   }): void {
     this.#log.warn('connection failed', {
       'src.addr': fields.source,
       'dst.addr': fields.authority,
       direction: 'inbound',
+      ...(fields.phase === undefined ? {} : { phase: fields.phase }),
       error: fields.error,
     });
   }
@@ -82,8 +84,12 @@ function addRequest(fields: JsonFields, record: RequestRecord): void {
     .add('route_name', record.routeName)
     .add('request_id', record.requestId)
     .add('attempts', record.attempts)
-    // Which step of the way did not go on.
-    .add('phase', record.error === undefined ? undefined : record.phase);
+    // Which step of the way did not go on; none where an upstream answered to the end.
+    .add('phase', isAnswered(record) ? undefined : record.phase);
+}
+
+function isAnswered({ phase, error }: RequestRecord): boolean {
+  return phase === 'respond' && error === undefined;
 }
 
 function addOutcome(fields: JsonFields, record: RequestRecord | ConnectionRecord): void {

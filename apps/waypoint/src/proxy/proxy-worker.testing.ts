@@ -180,7 +180,7 @@ interface Answer {
 /** One request over a tunnel that is used for nothing else. */
 export function ask(
   conn: ByteConn,
-  options: { path?: string; headers?: Record<string, string> } = {},
+  options: { path?: string; method?: string; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   const socket = Object.assign(duplexFromConn(conn), {
     setTimeout: () => socket,
@@ -194,6 +194,7 @@ export function ask(
   agent.createConnection = () => socket;
   const client = request({
     agent,
+    method: options.method ?? 'GET',
     path: options.path ?? '/',
     headers: { host: 'reviews', ...options.headers },
   });

@@ -108,12 +108,15 @@ export class ProxyWorker {
           this.#metrics.connection(record);
           this.#access.connection(record);
         },
-        onRefused: ({ caller, destination, error }) =>
+        onRefused: ({ caller, destination, phase, error }) => {
+          this.#metrics.answered(phase);
           this.#access.refused({
             source: formatAddress(caller.ip, caller.port),
             authority: destination.authority,
+            phase,
             error: describeError(error),
-          }),
+          });
+        },
       },
     });
     this.#server = new HboneServer({

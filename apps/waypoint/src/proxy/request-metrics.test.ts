@@ -1,7 +1,13 @@
 /** What is counted for whom, also where labels were made before. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import type { Caller, Destination, MeshEndpoint, RequestRecord } from '@ambit/http';
+import {
+  type Caller,
+  type Destination,
+  HttpError,
+  type MeshEndpoint,
+  type RequestRecord,
+} from '@ambit/http';
 import { workload } from '../testing.ts';
 import { RequestMetrics } from './request-metrics.ts';
 
@@ -20,6 +26,7 @@ const record = (parts: Partial<RequestRecord>): RequestRecord =>
     caller: CALLER,
     destination: DESTINATION,
     status: 200,
+    phase: 'respond',
     flags: ['-'],
     isGrpc: false,
     durationMs: 1,
@@ -71,6 +78,34 @@ it('counts by both ends and by outcome', () => {
     'client unknown 200 -  1',
     'x one 200 -  1',
   ]);
+});
+
+it('counts what a phase answered itself, by phase', () => {
+  const metrics = new RequestMetrics();
+  const seen: Partial<RequestRecord>[] = [
+    {},
+    { error: new HttpError('HTTP_UPSTREAM_CLOSED', 'cut', { side: 'upstream' }) },
+    { phase: 'authorise', status: 403 },
+    { phase: 'authorise', status: 403 },
+    { phase: 'answer', status: 301 },
+    { phase: 'forward', status: 503 },
+    // The client went before anybody answered.
+    { phase: 'forward', status: 0 },
+  ];
+  for (const parts of seen) {
+    metrics.request(record(parts));
+  }
+  metrics.answered('decode');
+  const families = metrics.snapshot({}) as unknown as { name: string; values: Value[] }[];
+  const family = families.find(({ name }) => name === 'ambit_waypoint_requests_answered_total');
+  assert.deepEqual(family?.values, [
+    { labels: { phase: 'authorise' }, value: 2 },
+    { labels: { phase: 'answer' }, value: 1 },
+    { labels: { phase: 'forward' }, value: 1 },
+    { labels: { phase: 'decode' }, value: 1 },
+  ]);
+  const total = families.find(({ name }) => name === 'istio_requests_total');
+  assert.ok(total?.values.every(({ labels }) => !('phase' in labels)));
 });
 
 it('27 CVE-2025-43915: has no row for what a client names', () => {

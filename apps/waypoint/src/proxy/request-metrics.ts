@@ -6,7 +6,7 @@
  */
 import type { Caller, ConnectionRecord, Destination, RequestRecord } from '@ambit/http';
 import type { Workload } from '@ambit/model';
-import { workloadIdentity } from '@ambit/routing';
+import { type PhaseName, workloadIdentity } from '@ambit/routing';
 import type { MetricsSnapshot } from '@ambit/telemetry';
 
 const SERIES_MAX = 20_000;
@@ -54,6 +54,7 @@ export class RequestMetrics {
   readonly #requests = new Map<string, RequestSeries>();
   readonly #tcp = new Map<string, TcpSeries>();
   readonly #tunnels = new WeakMap<Caller, TunnelSeries>();
+  readonly #answered = new Map<PhaseName, number>();
   #overflow = 0;
 
   request(record: RequestRecord): void {
@@ -75,6 +76,15 @@ export class RequestMetrics {
     observe(series.duration, record.durationMs);
     observe(series.requestBytes, record.bytesReceived);
     observe(series.responseBytes, record.bytesSent);
+    // Of status 0: the client went before anybody answered.
+    if (record.phase !== 'respond' && record.status !== 0) {
+      this.answered(record.phase);
+    }
+  }
+
+  /** A request, or bytes that are none, went no further than that phase. */
+  answered(phase: PhaseName): void {
+    this.#answered.set(phase, (this.#answered.get(phase) ?? 0) + 1);
   }
 
   opened(record: Pick<ConnectionRecord, 'caller' | 'destination' | 'endpoint'>): void {
@@ -124,6 +134,11 @@ export class RequestMetrics {
       tcpFamily('istio_tcp_connections_closed_total', 'TCP connections closed', (s) => s.closed),
       tcpFamily('istio_tcp_received_bytes_total', 'Bytes from clients', (s) => s.received),
       tcpFamily('istio_tcp_sent_bytes_total', 'Bytes to clients', (s) => s.sent),
+      counter(
+        'ambit_waypoint_requests_answered_total',
+        'Requests, and bytes that are none, which a phase answered, so that no upstream did',
+        [...this.#answered].map(([phase, value]) => ({ labels: { phase }, value })),
+      ),
       ...Object.entries({ ...extra, ambit_metric_series_overflow_total: this.#overflow }).map(
         ([name, value]) => ({
           name,

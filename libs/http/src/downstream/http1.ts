@@ -1,4 +1,4 @@
-/** HTTP/1.1 clients: a connection of the codec, and its requests in the one request model. */
+/** Phase `decode` of HTTP/1.1: a connection of the codec, and its requests in the one request model. */
 import type { MeshError } from '@ambit/core';
 import type { ByteConn } from '@ambit/proxy';
 import type { BodySink, BodySource } from '../body.ts';

@@ -1,4 +1,4 @@
-/** HTTP/2 clients: a session of `@ambit/h2`, its idle and slow ends, and its streams in the one request model. */
+/** Phase `decode` of HTTP/2: a session of `@ambit/h2`, its idle and slow ends, and its streams in the one request model. */
 import { type MeshError, Roster } from '@ambit/core';
 import {
   EDGE_LIMITS,

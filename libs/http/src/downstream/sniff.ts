@@ -1,5 +1,5 @@
 /**
- * Which protocol a client speaks, from its first bytes.
+ * Phase `accept`: which protocol a client speaks, from its first bytes.
  *
  * HTTP/2 begins with a fixed preface, HTTP/1 with a method and a space. A client that says nothing waits for
  * the server to speak first; after a time it is taken for TCP, where HTTP rules can only refuse more.

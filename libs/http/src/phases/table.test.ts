@@ -1,8 +1,11 @@
-/** The order of phases, and that documents tell it as it is. */
+/** The order of phases, that each is done where the table says, and that documents tell them as they are. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { it } from 'node:test';
-import { PHASES, REQUEST_PHASES } from './table.ts';
+import { describe, it } from 'node:test';
+import { PHASES } from '@ambit/routing';
+import { PHASE_CODE, REQUEST_PHASES } from './table.ts';
+
+const sourceOf = (file: string): URL => new URL(`../${file}`, import.meta.url);
 
 it('decides who may call before anything answers or is asked', () => {
   const names = PHASES.map(({ name }) => name);
@@ -18,8 +21,27 @@ it('decides who may call before anything answers or is asked', () => {
   );
 });
 
+describe('each phase is done where the table says', () => {
+  for (const { name } of PHASES) {
+    const { files, run } = PHASE_CODE[name];
+    it(`${name}: ${files.join(', ')}`, async () => {
+      assert.ok(files.length > 0, 'nowhere');
+      for (const file of files) {
+        const url = sourceOf(file);
+        assert.match(
+          readFileSync(url, 'utf8').slice(0, 300),
+          new RegExp(`Phase \`${name}\``),
+          file,
+        );
+        const exported = Object.values((await import(url.href)) as Record<string, unknown>);
+        assert.ok(run === undefined || exported.includes(run), `${file} exports what runs`);
+      }
+    });
+  }
+});
+
 it('stands in ARCHITECTURE.md as it is', () => {
-  const text = readFileSync(new URL('../../../../ARCHITECTURE.md', import.meta.url), 'utf8');
+  const text = readFileSync(sourceOf('../../../ARCHITECTURE.md'), 'utf8');
   const told = PHASES.map(({ name }) => name).join(', ');
   assert.ok(text.replace(/\s+/g, ' ').includes(told), told);
 });

@@ -1,9 +1,10 @@
 /**
- * The phases of a request, in order, with the names that logs (`phase`), documents and explanations use.
+ * Who goes through each phase of a request, and in which file. Their names, their order and what each does: `PHASES` of libs/routing.
  *
- * Rule: nothing is sent upstream before every policy was evaluated for the real caller. A phase with `run` gives a reply to end
- * the request with it, or throws an HttpError; what it has nothing to do for costs it a comparison.
+ * Rule: one with `run` gives a reply to end the request with it, or throws an HttpError; what it has nothing to do for costs it a
+ * comparison. A name without a row here is an error of types.
  */
+import { PHASES, type PhaseName } from '@ambit/routing';
 import type { Reply } from '../local-reply.ts';
 import type { EngineContext, Transaction } from '../transaction.ts';
 import { admit } from './admit.ts';
@@ -15,55 +16,39 @@ import { injectFault } from './fault.ts';
 import { normalise } from './normalise.ts';
 import { matchRoute } from './route.ts';
 
-export type PhaseName =
-  | 'accept'
-  | 'decode'
-  | 'admit'
-  | 'normalise'
-  | 'authenticate'
-  | 'authorise'
-  | 'route'
-  | 'cors'
-  | 'fault'
-  | 'answer'
-  | 'forward'
-  | 'retry'
-  | 'respond'
-  | 'log';
+/** Gives a promise only where time has to pass. */
+type Run = (
+  tx: Transaction,
+  context: EngineContext,
+) => Reply | undefined | Promise<Reply | undefined>;
 
-export interface Phase {
-  readonly name: PhaseName;
-  /** For people. */
-  readonly does: string;
-  /** Absent: the engine itself goes through it. A promise only where time has to pass. */
-  readonly run?: (
-    tx: Transaction,
-    context: EngineContext,
-  ) => Reply | undefined | Promise<Reply | undefined>;
+export interface PhaseCode {
+  /** In this package's `src`. Two where it is done for each version of HTTP by itself. */
+  readonly files: readonly string[];
+  /** Absent: connection or engine go through it. */
+  readonly run?: Run;
 }
 
-export const PHASES: readonly Phase[] = [
-  { name: 'accept', does: 'takes a tunnel and tells HTTP from other bytes' },
-  { name: 'decode', does: 'reads a request, or refuses what could be read in two ways' },
-  { name: 'admit', does: 'refuses beyond the number of requests in work', run: admit },
-  { name: 'normalise', does: 'gives host and path their one spelling', run: normalise },
-  {
-    name: 'authenticate',
-    does: 'lets the tunnel alone say who calls, and takes out what the request says of it',
-    run: authenticate,
-  },
-  { name: 'authorise', does: 'evaluates every policy for the real caller', run: authorise },
-  { name: 'route', does: 'finds the rule for the request', run: matchRoute },
-  { name: 'cors', does: 'refuses a preflight that a rule wants answered', run: refuseCors },
-  { name: 'fault', does: 'delays and aborts as the rule says', run: injectFault },
-  { name: 'answer', does: 'redirects and answers that need no upstream', run: answerLocally },
-  { name: 'forward', does: 'picks an endpoint, asks its policies, and sends the request there' },
-  { name: 'retry', does: 'sends it again where that is allowed' },
-  { name: 'respond', does: 'gives the upstream’s answer to the client' },
-  { name: 'log', does: 'writes what happened to log and metrics' },
-];
+export const PHASE_CODE: Readonly<Record<PhaseName, PhaseCode>> = {
+  accept: { files: ['downstream/sniff.ts'] },
+  decode: { files: ['downstream/http1.ts', 'downstream/http2.ts'] },
+  admit: { files: ['phases/admit.ts'], run: admit },
+  normalise: { files: ['phases/normalise.ts'], run: normalise },
+  authenticate: { files: ['phases/authenticate.ts'], run: authenticate },
+  authorise: { files: ['phases/authorise.ts'], run: authorise },
+  route: { files: ['phases/route.ts'], run: matchRoute },
+  cors: { files: ['phases/cors.ts'], run: refuseCors },
+  fault: { files: ['phases/fault.ts'], run: injectFault },
+  answer: { files: ['phases/answer.ts'], run: answerLocally },
+  forward: { files: ['phases/forward.ts'] },
+  retry: { files: ['phases/retry.ts'] },
+  respond: { files: ['phases/respond.ts'] },
+  log: { files: ['phases/log.ts'] },
+};
 
 /** Those that run before anything is sent upstream. */
-export const REQUEST_PHASES = PHASES.filter(
-  (phase): phase is Phase & Required<Pick<Phase, 'run'>> => phase.run !== undefined,
-);
+export const REQUEST_PHASES: readonly { readonly name: PhaseName; readonly run: Run }[] =
+  PHASES.flatMap(({ name }) => {
+    const { run } = PHASE_CODE[name];
+    return run === undefined ? [] : [{ name, run }];
+  });
