@@ -1,29 +1,46 @@
 /** What the engine of a worker counts on its connections, by the names of metrics. */
 import type { HttpEngine } from '@ambit/http';
 
+/** Families with labels, in prom-client's JSON. Series that stand at 0 are left out. */
+export function engineFamilies({
+  http1Refusals,
+  http2Counters,
+}: Pick<HttpEngine, 'http1Refusals' | 'http2Counters'>): readonly object[] {
+  const { floods, boundsReached } = http2Counters;
+  return [
+    byReason(
+      'ambit_waypoint_http1_refused_total',
+      'Bytes of HTTP/1 clients that are no request, too many or too slow',
+      http1Refusals,
+    ),
+    byReason(
+      'ambit_waypoint_http2_floods_total',
+      'Sessions of HTTP/2 clients that were ended at a rate, or at another bound',
+      Object.entries({ ...floods, boundsReached }),
+    ),
+  ];
+}
+
+function byReason(
+  name: string,
+  help: string,
+  counts: Iterable<readonly [reason: string, count: number]>,
+): object {
+  const values = [...counts]
+    .filter(([, value]) => value > 0)
+    .map(([reason, value]) => ({ labels: { reason }, value }));
+  return { name, help, type: 'counter', aggregator: 'sum', values };
+}
+
 export function engineMetrics(engine: HttpEngine): Readonly<Record<string, number>> {
   return { ...ofClients(engine), ...ofEndpoints(engine) };
 }
 
 /** What of clients' bytes was no HTTP, or too much, or too slow. */
-function ofClients({
-  http1Refusals,
-  http2Counters,
-  probation,
-}: HttpEngine): Record<string, number> {
-  const { floods, boundsReached, protocolErrors, streamErrors } = http2Counters;
-  let refused = 0;
-  for (const [, count] of http1Refusals) {
-    refused += count;
-  }
-  let flooded = boundsReached;
-  for (const count of Object.values(floods)) {
-    flooded += count;
-  }
+function ofClients({ http2Counters, probation }: HttpEngine): Record<string, number> {
+  const { protocolErrors, streamErrors } = http2Counters;
   return {
-    ambit_waypoint_http1_refused_total: refused,
     ambit_waypoint_http2_protocol_errors_total: protocolErrors + streamErrors,
-    ambit_waypoint_http2_floods_total: flooded,
     ambit_waypoint_http2_probations_total: probation.counters.begun,
     ambit_waypoint_http2_probation_waits_total: probation.counters.waits,
     ambit_waypoint_http2_probation_refused_total: probation.counters.refused,

@@ -26,7 +26,7 @@ import { AccessLog } from './access-log.ts';
 import { callerOf } from './caller.ts';
 import { CertificateSlot } from './certificate-slot.ts';
 import { destinationOf } from './destination.ts';
-import { engineMetrics } from './engine-metrics.ts';
+import { engineFamilies, engineMetrics } from './engine-metrics.ts';
 import { MeshContext } from './mesh-context.ts';
 import type { FromWorker, ListenAt, ToWorker, WorkerConfig } from './messages.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -332,7 +332,7 @@ export class ProxyWorker {
         this.#acceptor.counters.withoutAddress + server.withoutAddress,
     };
     const refused = refusedPeersFamily({ servers: [server], pools: [pool] });
-    return this.#metrics.snapshot(plain, [refused]);
+    return this.#metrics.snapshot(plain, [refused, ...engineFamilies(this.#engine)]);
   }
 
   #clusterRows(): unknown {
