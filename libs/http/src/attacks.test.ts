@@ -7,14 +7,26 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { heldBytes } from '@ambit/core/fuzzing';
-import { attackByHttp2, H2_ATTACKS } from '@ambit/h2/testing';
+import {
+  attackByHttp2,
+  H2_ATTACKS,
+  H2_STREAM_ATTACKS,
+  headers,
+  RawPeer,
+  settled,
+} from '@ambit/h2/testing';
 import { SocketConn } from '@ambit/proxy';
+import { connPair } from '@ambit/proxy/testing';
 import { H1_ATTACKS, type H1Attack } from './fixtures/attacks.ts';
 import { ask } from './fixtures/client.ts';
 import { type Backend, type Harness, startBackend, startHarness } from './fixtures/harness.ts';
 
 const GROWTH_BYTES_MAX = 5_000_000;
 const REQUEST = [':method', 'POST', ':scheme', 'http', ':path', '/', ':authority', 'reviews'];
+const BY_HTTP2 = [...H2_ATTACKS, ...H2_STREAM_ATTACKS];
+/** A field of an answer to `/large`. */
+const LARGE = 'y'.repeat(8_000);
+const END_STREAM = 1;
 const SLOW = 200;
 const SENT_BYTES_MAX = 4_000_000;
 
@@ -24,11 +36,14 @@ describe('the engine under attack', () => {
   const sockets: Socket[] = [];
   before(async () => {
     backend = await startBackend((request, response) => {
+      if (request.url === '/large') {
+        response.setHeader('x-large', LARGE);
+      }
       request.resume().on('end', () => response.end('ok'));
     });
     harness = await startHarness({ backends: [{ name: 'v1', port: backend.port }] });
     // Code is compiled and pools are filled before anything is compared.
-    for (const attack of H2_ATTACKS) {
+    for (const attack of BY_HTTP2) {
       await attackByHttp2(await open(), attack, REQUEST);
     }
     for (const attack of H1_ATTACKS) {
@@ -107,7 +122,7 @@ describe('the engine under attack', () => {
     assert.ok(grown < GROWTH_BYTES_MAX, `${grown} bytes more are in use`);
   };
 
-  for (const attack of H2_ATTACKS) {
+  for (const attack of BY_HTTP2) {
     it(`${attack.name}: ends the connection, is counted, and harms nobody`, async (context) => {
       const counted = attack.counted(harness.engine.http2Counters);
       await besideClient(context, async () => {
@@ -128,6 +143,48 @@ describe('the engine under attack', () => {
       assert.equal(harness.engine.http1Refusals.of(attack.refused), counted + 1);
     });
   }
+
+  it('answers that nobody takes: nothing more is read until they are, and nobody is harmed', async (context) => {
+    const { http2Counters } = harness.engine;
+    const pauses = http2Counters.readPauses;
+    await besideClient(context, async () => {
+      const [ours, theirs] = connPair();
+      const served = harness.engine.serve(ours, harness.plane);
+      const peer = new RawPeer(theirs, 'client');
+      const ask = (from: number, to: number): void => {
+        for (let n = from; n < to; n += 1) {
+          const large = [
+            ':method',
+            'GET',
+            ':scheme',
+            'http',
+            ':path',
+            '/large',
+            ...REQUEST.slice(6),
+          ];
+          peer.send(headers(2 * n + 1, large, END_STREAM));
+        }
+      };
+      peer.greetAsClient();
+      await served;
+      await settled();
+      peer.pause();
+      const streams = http2Counters.streams;
+      ask(0, 50);
+      while (http2Counters.readPauses === pauses) {
+        await settled();
+      }
+      ask(50, 100);
+      await settled(100);
+      assert.equal(http2Counters.streams, streams + 50, 'it reads on');
+      peer.resume();
+      while (peer.frames.filter((said) => said.startsWith('HEADERS')).length < 100) {
+        await settled();
+      }
+      peer.destroy();
+    });
+    assert.equal(http2Counters.readPauses, pauses + 1);
+  });
 
   it('who comes back begins with less, and then waits', async () => {
     const [rapidReset] = H2_ATTACKS;

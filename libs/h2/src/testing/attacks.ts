@@ -30,15 +30,22 @@ export interface H2Attack {
 
 const id = (n: number): number => 2 * n + 1;
 const TABLE_ENTRY_BYTES = 3_900;
+/** With the entry itself 51 KB, of 60 KiB that a server at an edge takes. */
+const REFERENCES_TAKEN = 12;
+const INITIAL_WINDOW_SIZE = 4;
 
-/** One entry of the table and thousands of references of one byte each. */
-function headerBomb(n: number, request: readonly string[]): Buffer {
+/** One entry of the table, and references of one byte each. */
+function headerBomb(
+  n: number,
+  request: readonly string[],
+  { references, flags = 0 }: { readonly references: number; readonly flags?: number },
+): Buffer {
   const entry = Buffer.concat([
     Buffer.from([0x40, 1, 0x78, 0x7f, ...varint(TABLE_ENTRY_BYTES - 127)]),
     Buffer.alloc(TABLE_ENTRY_BYTES, 0x79),
   ]);
-  const bomb = Buffer.concat([block(request), entry, Buffer.alloc(10_000, 0xbe)]);
-  return frame(FRAME.HEADERS, id(n), bomb, FLAG.END_HEADERS);
+  const bomb = Buffer.concat([block(request), entry, Buffer.alloc(references, 0xbe)]);
+  return frame(FRAME.HEADERS, id(n), bomb, FLAG.END_HEADERS | flags);
 }
 
 const varint = (value: number): number[] =>
@@ -98,9 +105,32 @@ export const H2_ATTACKS: readonly H2Attack[] = [
   },
   {
     name: 'header bomb by references of HPACK',
-    one: (n, request) => [headerBomb(n, request)],
+    one: (n, request) => [headerBomb(n, request, { references: 10_000 })],
     count: 30,
     counted: ({ floods }) => floods.oversizeHeaders,
+  },
+];
+
+/**
+ * Attacks by streams that stay open, on a server that answers no request before its end: what comes beyond the streams that it
+ * takes ends the connection.
+ */
+export const H2_STREAM_ATTACKS: readonly H2Attack[] = [
+  {
+    name: 'more streams than are taken',
+    one: (n, request) => [headers(id(n), request)],
+    count: 1_000,
+    counted: ({ floods }) => floods.refusedStreams,
+  },
+  {
+    // Each is below every bound of fields, and its answer cannot leave.
+    name: 'references of HPACK, and a window of 0',
+    first: () => [settings([INITIAL_WINDOW_SIZE, 0])],
+    one: (n, request) => [
+      headerBomb(n, request, { references: REFERENCES_TAKEN, flags: FLAG.END_STREAM }),
+    ],
+    count: 1_000,
+    counted: ({ floods }) => floods.refusedStreams,
   },
 ];
 
