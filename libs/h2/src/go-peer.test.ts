@@ -7,52 +7,21 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { systemClock } from '@ambit/core';
-import { Random } from '@ambit/core/fuzzing';
 import { SocketConn } from '@ambit/proxy';
 import { ClientSession } from './session/client-session.ts';
 import { newH2Counters } from './session/counters.ts';
 import { MESH_LIMITS } from './session/limits.ts';
-import { expectedOf, makePlan, type Plan, type Result } from './testing/conversation.ts';
+import type { Result } from './testing/conversation.ts';
 import { answerPlanned, askPlanned } from './testing/conversation-sides.ts';
 import { TestServer } from './testing/echo-server.ts';
 import { GO_PEERS, GoPeer } from './testing/go-peer.ts';
+import { compare, holdAll, plansOf } from './testing/held-conversations.ts';
 
 const EXCHANGES = 150 * Number(process.env['AMBIT_FUZZ_FACTOR'] ?? 1);
-/** At a time: below the streams that either side takes, so that none is refused. */
-const AT_ONCE = 50;
 /** The first run on a machine builds the program. */
 const TIMEOUT_MS = 300_000;
 
-const PLANS = Array.from({ length: EXCHANGES }, (_, index) =>
-  makePlan(new Random(7, index), index),
-);
-
-/** Only what the plan decides; a server that was cancelled may have said anything. */
-function compare(results: readonly Result[]): void {
-  assert.equal(results.length, PLANS.length);
-  for (const result of results) {
-    const plan = PLANS[result.Index];
-    assert.ok(plan !== undefined);
-    const expected = expectedOf(plan);
-    const seen = Object.fromEntries(
-      Object.keys(expected).map((key) => [key, result[key as keyof Result]]),
-    );
-    assert.deepEqual(seen, expected, JSON.stringify({ plan, result }).slice(0, 2_000));
-  }
-}
-
-/** As many at a time as allowed, in the order of the plans. */
-async function holdAll(hold: (plan: Plan) => Promise<Result>): Promise<Result[]> {
-  const results: Result[] = [];
-  const queue = [...PLANS];
-  const next = async (): Promise<void> => {
-    for (let plan = queue.shift(); plan !== undefined; plan = queue.shift()) {
-      results.push(await hold(plan));
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, next));
-  return results;
-}
+const PLANS = plansOf(EXCHANGES);
 
 describe('a client of Go', () => {
   for (const kind of GO_PEERS) {
@@ -60,7 +29,7 @@ describe('a client of Go', () => {
       await using server = await TestServer.listen({ onStream: answerPlanned });
       await using client = GoPeer.client(kind, server.port);
       const waiting = new Map<number, (result: Result) => void>();
-      const all = holdAll((plan) => {
+      const all = holdAll(PLANS, (plan) => {
         const { promise, resolve } = Promise.withResolvers<Result>();
         waiting.set(plan.Index, resolve);
         client.send(plan);
@@ -70,7 +39,7 @@ describe('a client of Go', () => {
         const result = JSON.parse(await client.line()) as Result;
         waiting.get(result.Index)?.(result);
       }
-      compare(await all);
+      compare(PLANS, await all);
       const { protocolErrors, callbackErrors, boundsReached, floods } = server.counters;
       assert.deepEqual(
         { protocolErrors, callbackErrors, boundsReached },
@@ -100,7 +69,7 @@ describe('a server of Go', () => {
         onClose: () => closed.resolve(),
       });
       try {
-        compare(await holdAll((plan) => askPlanned(session, plan)));
+        compare(PLANS, await holdAll(PLANS, (plan) => askPlanned(session, plan)));
         assert.equal(session.openStreams, 0);
         assert.deepEqual([counters.protocolErrors, counters.callbackErrors], [0, 0]);
       } finally {
