@@ -27,3 +27,4 @@ export type { ServerStream } from './session/server-stream.ts';
 export type { Goaway, SessionOptions } from './session/session-options.ts';
 export type { StreamSink } from './session/stream-host.ts';
 export { TokenBucket } from './session/token-bucket.ts';
+export { threadWindowGrowth, WindowGrowth } from './session/window-growth.ts';

@@ -39,5 +39,6 @@ export {
 } from './server.ts';
 export { HboneServerCounters } from './server-counters.ts';
 export type { ConnectAnswer, ConnectRequest, OnConnect } from './server-session.ts';
+export { boundThread, threadBoundMetrics } from './thread-bounds.ts';
 export type { PeerIdentity, TlsIdentity } from './tls.ts';
 export type { TunnelKey } from './tunnel-key.ts';

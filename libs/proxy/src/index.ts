@@ -8,7 +8,6 @@ export { type Deadline, Deadlines } from './deadlines.ts';
 export { fromIoError, isPeerGone, ProxyError, type ProxyErrorCode } from './errors.ts';
 export { FINISHED } from './finished.ts';
 export { HeldBytes, threadHeld } from './held-bytes.ts';
-export { heldBytesMax } from './held-limit.ts';
 export { dropIdleSlabs, type Slab, SlabPool } from './slab-pool.ts';
 export { SocketConn, type SocketConnOptions, TlsConn } from './socket-conn.ts';
 export type { ConnAddresses } from './stream-conn.ts';

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
-import { heldBytesMax, threadHeld } from '@ambit/proxy';
+import { threadHeld } from '@ambit/proxy';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const MIB = 2 ** 20;
@@ -13,19 +13,6 @@ const MAX = 2 * MIB;
 /** A read and a little, at both ends of the tunnel. */
 const OF_EACH = 2 * 80 * 1024;
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
-
-describe('heldBytesMax', () => {
-  for (const [old, young, bytes] of [
-    [380, 24, 202 * MIB],
-    [48, 16, 32 * MIB],
-    [4_096, 24, 2_060 * MIB],
-  ] as const) {
-    it(`is half of a heap of ${old} and ${young} MiB`, () => {
-      const limits = { maxOldGenerationSizeMb: old, maxYoungGenerationSizeMb: young };
-      assert.equal(heldBytesMax(limits), bytes);
-    });
-  }
-});
 
 describe('a worker whose receivers do not read', () => {
   it('holds what all of them may have, serves others, and loses nothing', async () => {

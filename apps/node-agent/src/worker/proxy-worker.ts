@@ -7,8 +7,8 @@
 import { lookup } from 'node:dns/promises';
 
 import { type Clock, forgetKeepsakes } from '@ambit/core';
+import { threadBoundMetrics } from '@ambit/hbone';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
-import { threadHeld } from '@ambit/proxy';
 import { createLogger, describeError, LogLevels, type LogSink } from '@ambit/telemetry';
 
 import { CertificateStore } from './certificates.ts';
@@ -279,9 +279,7 @@ export class ProxyWorker {
         {
           ...this.#counters.read(pods),
           ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
-          ambit_held_bytes: threadHeld.bytes,
-          ambit_held_limit_bytes: threadHeld.max,
-          ambit_held_waits_total: threadHeld.waits,
+          ...threadBoundMetrics(),
         },
         [this.#counters.refusedPeers(pods)],
       );

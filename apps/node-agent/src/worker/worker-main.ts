@@ -2,8 +2,9 @@
 import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 
 import { systemClock } from '@ambit/core';
+import { boundThread } from '@ambit/hbone';
 import { trimMemory } from '@ambit/netns';
-import { Deadlines, dropIdleSlabs, heldBytesMax, threadHeld } from '@ambit/proxy';
+import { Deadlines, dropIdleSlabs } from '@ambit/proxy';
 import { BatchedSink, describeError, IdleCollector } from '@ambit/telemetry';
 
 import { WORKER_CONFIG, type WorkerConfig } from './config.ts';
@@ -16,7 +17,7 @@ if (port === null) {
   throw new Error('worker-main is the entry of a worker thread');
 }
 const config: WorkerConfig = { ...WORKER_CONFIG, ...(workerData as Partial<WorkerConfig>) };
-threadHeld.max = heldBytesMax(resourceLimits);
+boundThread(resourceLimits);
 /** Lines of a worker go through the main thread, which costs both more than the line: so they go together. */
 const LINES_WAIT_MS = 50;
 const sink = new BatchedSink(process.stdout, (flush) => {

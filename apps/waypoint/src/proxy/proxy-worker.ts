@@ -10,11 +10,12 @@ import {
   type ConnectRequest,
   HboneServer,
   refusedPeersFamily,
+  threadBoundMetrics,
 } from '@ambit/hbone';
 import { HttpEngine, HttpError } from '@ambit/http';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
 import { MeshIndex, WaypointView } from '@ambit/model';
-import { Acceptor, formatAddress, threadHeld } from '@ambit/proxy';
+import { Acceptor, formatAddress } from '@ambit/proxy';
 import {
   createLogger,
   describeError,
@@ -322,9 +323,7 @@ export class ProxyWorker {
       ambit_tunnel_sessions_displaced_total: server.displaced,
       ambit_tunnel_handshakes_displaced_total: server.handshakesDisplaced,
       ambit_tunnel_sessions_refused_at_bound_total: server.refusedAtBound,
-      ambit_held_bytes: threadHeld.bytes,
-      ambit_held_limit_bytes: threadHeld.max,
-      ambit_held_waits_total: threadHeld.waits,
+      ...threadBoundMetrics(),
       ambit_tunnel_sessions_revoked_total: server.endedByRecheck + pool.endedByRecheck,
       ambit_tunnel_sessions_distrusted_total: server.distrusted,
       ambit_connections_reset_at_bound_total: this.#acceptor.counters.resetAtBound,

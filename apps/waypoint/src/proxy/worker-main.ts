@@ -1,7 +1,8 @@
 /** The entry of a worker thread: a `ProxyWorker` between the thread's port and the kernel. */
 import { parentPort, resourceLimits, workerData } from 'node:worker_threads';
 import { systemClock } from '@ambit/core';
-import { dropIdleSlabs, heldBytesMax, threadHeld } from '@ambit/proxy';
+import { boundThread } from '@ambit/hbone';
+import { dropIdleSlabs } from '@ambit/proxy';
 import { BatchedSink, IdleCollector } from '@ambit/telemetry';
 import type { FromWorker, ToWorker, WorkerConfig } from './messages.ts';
 import { ProxyWorker } from './proxy-worker.ts';
@@ -10,7 +11,7 @@ const port = parentPort;
 if (port === null) {
   throw new Error('worker-main is the entry of a worker thread');
 }
-threadHeld.max = heldBytesMax(resourceLimits);
+boundThread(resourceLimits);
 /** Lines of a worker go through the main thread, which costs both more than the line: so they go together. */
 const LINES_WAIT_MS = 50;
 const sink = new BatchedSink(process.stdout, (flush) => {

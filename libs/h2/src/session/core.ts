@@ -26,6 +26,7 @@ import type { SessionOptions } from './session-options.ts';
 import type { Stream } from './stream.ts';
 import type { StreamHost, StreamOptions } from './stream-host.ts';
 import { QUANTUM_BYTES } from './turns.ts';
+import { threadWindowGrowth } from './window-growth.ts';
 
 export abstract class SessionCore extends Lifecycle implements InboundHost, StreamHost {
   readonly flow: ReceiveFlow;
@@ -37,7 +38,8 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
   constructor(options: SessionOptions, role: 'client' | 'server') {
     super(options, role);
     const { clock, limits, writer, pings } = this;
-    this.flow = new ReceiveFlow({ clock, limits, writer, pings });
+    const growth = options.growth ?? threadWindowGrowth;
+    this.flow = new ReceiveFlow({ clock, limits, writer, pings, growth });
     this.#decoder = new FrameDecoder({
       sink: this.#inbound,
       limits,

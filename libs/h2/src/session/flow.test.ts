@@ -15,19 +15,32 @@ const BLOCK = new Uint8Array(16_384);
 describe('ReceiveWindow', () => {
   const window = (max: number): ReceiveWindow => new ReceiveWindow({ bytes: 100, max, now: 0 });
 
-  it('gives back when half was used, and grows when that was fast', () => {
-    const w = window(400);
+  it('gives back when half was used', () => {
+    const w = window(100);
     assert.equal(w.take(49), true);
     assert.equal(w.release(49), false);
     assert.equal(w.release(1), true);
-    assert.equal(w.update(10, 10), 150, 'what was used, and as much again');
-    assert.equal(w.size, 200);
-    assert.equal(w.release(100), true);
-    assert.equal(w.update(21, 10), 100, 'too slow to be what limits the sender');
+    assert.deepEqual([w.usedForMs(10), w.update(10), w.usedForMs(10)], [10, 50, 0]);
+  });
+
+  it('has steps from what it begins with to its maximum, and back', () => {
+    const w = window(350);
+    const sizes = (step: 'larger' | 'smaller'): readonly number[] =>
+      [1, 2, 3].map(() => {
+        w.release(w.size);
+        w.update(0, w[step]);
+        return w.size;
+      });
+    assert.deepEqual(sizes('larger'), [200, 350, 350]);
+    assert.deepEqual(sizes('smaller'), [175, 100, 100]);
+  });
+
+  it('gives as much more as it grows by, and as much less as it shrinks by', () => {
+    const w = window(400);
+    w.release(60);
+    assert.equal(w.update(0, w.larger), 160);
     w.release(100);
-    w.update(22, 10);
-    w.release(200);
-    assert.equal(w.update(23, 10), 200, 'never above its maximum');
+    assert.equal(w.update(0, w.smaller), 0);
   });
 
   it('says when the peer exceeds it', () => {

@@ -5,21 +5,22 @@
  * stream's when it was read. What is unread is thus bounded by the windows of the streams, and above
  * `heldBytesMax` by the connection's too, which then waits for readers, and everybody with it. So the windows of all streams
  * together grow by no more than half of that, whoever reads what: streams that nobody reads cannot bring a session there.
+ * A window that is larger than its sender needs shrinks, for the others.
  */
 import type { Clock } from '@ambit/core';
 import { FRAME, WINDOW_BYTES_DEFAULT } from '../frames/protocol.ts';
 import type { H2Limits } from './limits.ts';
 import type { Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
+import { WindowGrowth } from './window-growth.ts';
 import type { Writer } from './writer.ts';
 
 /** A window that is used up faster than this limits its sender, however short the way. */
 const PACE_MS_MIN = 10;
-const NEVER_GROW = Number.NEGATIVE_INFINITY;
-/** Of what windows may grow by, for all streams; the others are what they begin with. */
+/** A window of which half lasts longer is larger than needed, except over ways that are as long. */
+const SLOW_MS_MIN = 1_000;
+/** What windows may grow by, of `heldBytesMax`; the others are what they begin with. */
 const GROWTH_SHARE = 0.5;
-/** Of what is left of it, a window may be so much, so that there is always some left. */
-const WINDOW_SHARE = 0.25;
 
 export class ReceiveFlow {
   readonly #clock: Clock;
@@ -27,9 +28,9 @@ export class ReceiveFlow {
   readonly #writer: Writer;
   readonly #pings: Pings;
   readonly #connection: ReceiveWindow;
+  readonly #growth: WindowGrowth;
+  readonly #growthOfAll: WindowGrowth;
   #heldBytes = 0;
-  /** By how much the windows of open streams have grown. */
-  #grownBytes = 0;
   /** Of the connection's window, while too much is held. */
   #owedBytes = 0;
 
@@ -38,6 +39,8 @@ export class ReceiveFlow {
     readonly limits: H2Limits;
     readonly writer: Writer;
     readonly pings: Pings;
+    /** Of all sessions. */
+    readonly growth: WindowGrowth;
   }) {
     const { streamWindowBytes, streamWindowBytesMax, connectionWindowBytes } = options.limits;
     // Until the peer has read our SETTINGS it has the default (§6.9.2), and no window shrinks here.
@@ -51,6 +54,8 @@ export class ReceiveFlow {
     this.#limits = options.limits;
     this.#writer = options.writer;
     this.#pings = options.pings;
+    this.#growth = new WindowGrowth(options.limits.heldBytesMax * GROWTH_SHARE);
+    this.#growthOfAll = options.growth;
     this.#connection = new ReceiveWindow({
       bytes: WINDOW_BYTES_DEFAULT,
       max: options.limits.connectionWindowBytes,
@@ -95,21 +100,44 @@ export class ReceiveFlow {
 
   /** Half of a stream's window was read. */
   updateStream(streamId: number, window: ReceiveWindow, heldBytes: number): void {
-    // With much of a window unread it is the reader who limits the sender.
-    const keepsUp = heldBytes * 4 <= window.size;
-    const left = this.#limits.heldBytesMax * GROWTH_SHARE - this.#grownBytes;
-    const mayGrow = keepsUp && window.size * 2 <= left * WINDOW_SHARE;
-    const paceMs = mayGrow ? Math.max(PACE_MS_MIN, 2 * this.#pings.roundTripMs) : NEVER_GROW;
-    const before = window.size;
-    const increment = window.update(this.#clock.now(), paceMs);
-    this.#grownBytes += window.size - before;
-    this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, streamId, increment);
-    this.#writer.schedule();
+    const now = this.#clock.now();
+    const size = this.#sizeOf(window, heldBytes, now);
+    this.#grew(size - window.size);
+    const increment = window.update(now, size);
+    if (increment > 0) {
+      this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, streamId, increment);
+      this.#writer.schedule();
+    }
   }
 
   /** Its stream is over. */
   closeWindow(window: ReceiveWindow): void {
-    this.#grownBytes -= window.size - this.#limits.streamWindowBytes;
+    this.#grew(this.#limits.streamWindowBytes - window.size);
+  }
+
+  /** What a window of which half was used is to be from now on. */
+  #sizeOf(window: ReceiveWindow, heldBytes: number, now: number): number {
+    const { size, larger } = window;
+    const paceMs = Math.max(PACE_MS_MIN, 2 * this.#pings.roundTripMs);
+    const usedForMs = window.usedForMs(now);
+    if (usedForMs > Math.max(SLOW_MS_MIN, 2 * paceMs)) {
+      return window.smaller;
+    }
+    // With much of a window unread it is the reader who limits the sender.
+    const keepsUp = heldBytes * 4 <= size;
+    if (!keepsUp || usedForMs > paceMs || larger === size) {
+      return size;
+    }
+    if (!this.#growth.allows(larger) || !this.#growthOfAll.allows(larger)) {
+      this.#growthOfAll.refused += 1;
+      return size;
+    }
+    return larger;
+  }
+
+  #grew(bytes: number): void {
+    this.#growth.bytes += bytes;
+    this.#growthOfAll.bytes += bytes;
   }
 
   #release(bytes: number): void {
@@ -120,7 +148,7 @@ export class ReceiveFlow {
     const owed = this.#owedBytes;
     this.#owedBytes = 0;
     if (this.#connection.release(owed)) {
-      const increment = this.#connection.update(0, NEVER_GROW);
+      const increment = this.#connection.update(0);
       this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, 0, increment);
       this.#writer.schedule();
     }

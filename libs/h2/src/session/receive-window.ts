@@ -1,8 +1,8 @@
 /**
  * How much the peer may send (RFC 9113 §5.2, §6.9), for one stream or for the connection.
  *
- * Rule: credit is given back when half of the window was used, so updates are few. A window that was used up
- * faster than `paceMs` is what limits the sender, and is doubled, up to the maximum.
+ * Rule: credit is given back when half of the window was used, so updates are few. Only then may its size change: what the
+ * peer may send already is never taken back.
  */
 
 export class ReceiveWindow {
@@ -10,6 +10,7 @@ export class ReceiveWindow {
   #open: number;
   /** What the window is when everything is given back. */
   #size: number;
+  readonly #min: number;
   readonly #max: number;
   #used = 0;
   /** When it was last given back. */
@@ -18,6 +19,7 @@ export class ReceiveWindow {
   constructor(options: { readonly bytes: number; readonly max: number; readonly now: number }) {
     this.#open = options.bytes;
     this.#size = options.bytes;
+    this.#min = options.bytes;
     this.#max = options.max;
     this.#at = options.now;
   }
@@ -38,14 +40,25 @@ export class ReceiveWindow {
     return this.#used * 2 >= this.#size;
   }
 
-  /** The increment of a WINDOW_UPDATE. */
-  update(now: number, paceMs: number): number {
-    let increment = this.#used;
-    if (this.#size < this.#max && now - this.#at <= paceMs) {
-      const size = Math.min(this.#max, this.#size * 2);
-      increment += size - this.#size;
-      this.#size = size;
-    }
+  /** As it would be one step larger; the same at its maximum. */
+  get larger(): number {
+    return Math.min(this.#max, this.#size * 2);
+  }
+
+  /** One step smaller; the same where it is as it began. */
+  get smaller(): number {
+    return Math.max(this.#min, Math.floor(this.#size / 2));
+  }
+
+  /** How long what was used lasted. */
+  usedForMs(now: number): number {
+    return now - this.#at;
+  }
+
+  /** The increment of a WINDOW_UPDATE, which may be nothing. `size`: what the window is from now on, `larger` or `smaller`. */
+  update(now: number, size: number = this.#size): number {
+    const increment = this.#used + size - this.#size;
+    this.#size = size;
     this.#at = now;
     this.#used = 0;
     this.#open += increment;

@@ -7,6 +7,7 @@ import type { H2Limits } from './limits.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { KeepAlive } from './pings.ts';
 import type { PeerConduct } from './probation.ts';
+import type { WindowGrowth } from './window-growth.ts';
 
 export interface Goaway {
   readonly lastStreamId: number;
@@ -22,6 +23,8 @@ export interface SessionOptions {
   readonly limits: H2Limits;
   /** Shared by all sessions that are to be counted together. */
   readonly counters?: H2Counters;
+  /** By how much the windows of all sessions may grow. Without: the thread's. */
+  readonly growth?: WindowGrowth;
   /** What is known of the peer from sessions before. Without: nothing. */
   readonly conduct?: PeerConduct;
   /** Without: no PING. */

@@ -9,6 +9,7 @@ import type { KeepAlive } from '../session/pings.ts';
 import type { PeerConduct } from '../session/probation.ts';
 import { ServerSession } from '../session/server-session.ts';
 import type { ServerStream } from '../session/server-stream.ts';
+import type { WindowGrowth } from '../session/window-growth.ts';
 import { RawPeer } from './raw-peer.ts';
 
 export interface RigOptions {
@@ -18,6 +19,7 @@ export interface RigOptions {
   /** Of several sessions. */
   readonly clock?: FakeClock;
   readonly conduct?: PeerConduct;
+  readonly growth?: WindowGrowth;
 }
 
 /** What is the same whichever side is ours. */
@@ -37,6 +39,7 @@ function parts(options: RigOptions) {
       limits: { ...MESH_LIMITS, ...options.limits },
       counters,
       ...(options.conduct === undefined ? {} : { conduct: options.conduct }),
+      ...(options.growth === undefined ? {} : { growth: options.growth }),
       ...(options.keepAlive === undefined ? {} : { keepAlive: options.keepAlive }),
       onClose: (error: MeshError | undefined) => void closed.push(error),
     },
