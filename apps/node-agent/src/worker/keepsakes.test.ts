@@ -4,12 +4,15 @@ import { describe, it } from 'node:test';
 
 import { keepsake } from '@ambit/core';
 import { FakeClock, isCollected } from '@ambit/core/testing';
+import { HBONE_PORT } from '@ambit/hbone';
+import { shakeHands, tlsOf } from '@ambit/testkit';
 
 import type { ToWorker } from './messages.ts';
 import { workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/client';
+const SERVER = 'spiffe://cluster.local/ns/shop/sa/server';
 
 function kept(): WeakRef<object> {
   const work = { of: 'a test' };
@@ -79,6 +82,25 @@ describe('what a worker keeps of its last work', () => {
     assert.equal(await isCollected(work), true);
   });
 });
+
+describe('the key that a pod shows to its callers', () => {
+  it('is let go when it has ended and there is no other, though nobody comes any more', async () => {
+    await using rig = new WorkerRig();
+    await rig.clientAndServer();
+    const material = new WeakRef(certified(rig));
+    const at = { host: rig.address(2), port: HBONE_PORT };
+    await shakeHands({ ...at, ...tlsOf(rig.ca.workload('shop', 'client')) });
+    rig.send({ kind: 'certificate-unavailable', identity: SERVER, reason: 'expired' });
+    assert.equal(await isCollected(material), true);
+  });
+});
+
+/** Told to the worker and kept nowhere else. */
+function certified(rig: WorkerRig): object {
+  const material = rig.ca.workload('shop', 'server');
+  rig.send({ kind: 'certificate', material });
+  return material;
+}
 
 async function passed(clock: FakeClock, minutes: number): Promise<void> {
   for (let minute = 0; minute < minutes; minute += 1) {

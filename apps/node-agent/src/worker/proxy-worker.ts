@@ -111,6 +111,8 @@ export class ProxyWorker {
       case 'certificate-unavailable':
         certificates.setUnavailable(message.identity, message.reason);
         forgetKeepsakes();
+        // For nobody's sake but the key's: its servers let go of it.
+        this.#recheckRoots(message.identity);
         return;
       case 'certificate-forgotten':
         certificates.forget(message.identity);

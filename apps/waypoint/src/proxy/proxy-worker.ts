@@ -157,6 +157,8 @@ export class ProxyWorker {
         return;
       case 'certificate-unavailable':
         this.#certificate.setUnavailable(message.reason);
+        // For nobody's sake but the key's: the server lets go of it.
+        this.#recheckRoots();
         return;
       case 'revocations':
         this.#revoked(message.state);

@@ -5,11 +5,12 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { systemClock } from '@ambit/core';
+import { isCollected } from '@ambit/core/testing';
 import { HbonePool } from '@ambit/hbone';
-import { TestCa } from '@ambit/testkit';
+import { shakeHands, TestCa, tlsOf } from '@ambit/testkit';
 
 import { PORT, service, VIP, workload } from '../testing.ts';
-import { ask, ca, client, startRig, waypointId } from './proxy-worker.testing.ts';
+import { ask, ca, client, type Rig, startRig, waypointId } from './proxy-worker.testing.ts';
 
 describe('a waypoint that trusts a root no longer', () => {
   it('takes nothing new of a caller of it that has a session', async () => {
@@ -57,3 +58,20 @@ describe('a waypoint that trusts a root no longer', () => {
     }
   });
 });
+
+describe('a waypoint whose certificate has ended without another', () => {
+  it('keeps its key no longer, though nobody comes any more', async () => {
+    await using rig = await startRig();
+    const own = new WeakRef(renewed(rig));
+    await shakeHands({ host: '127.0.0.1', port: rig.port, ...tlsOf(client) });
+    rig.worker.receive({ kind: 'certificate-unavailable', reason: 'expired' });
+    assert.equal(await isCollected(own), true);
+  });
+});
+
+/** Told to the worker and kept nowhere else. */
+function renewed({ worker }: Rig): object {
+  const material = ca.issue(waypointId.identity);
+  worker.receive({ kind: 'certificate', material });
+  return material;
+}
