@@ -8,7 +8,15 @@ const LIMIT = 500 * MIB;
 
 function rig() {
   const clock = new FakeClock();
-  const at = { busy: 0, heap: 30 * MIB, resident: 100 * MIB, collected: 0, told: 0, lettingGo: 0 };
+  const at = {
+    busy: 0,
+    heap: 30 * MIB,
+    outside: 0,
+    resident: 100 * MIB,
+    collected: 0,
+    told: 0,
+    lettingGo: 0,
+  };
   const collector = new IdleCollector({
     clock,
     memoryLimitBytes: LIMIT,
@@ -21,7 +29,7 @@ function rig() {
     },
     probe: {
       busyShare: () => at.busy,
-      heapBytes: () => at.heap,
+      memoryBytes: () => at.heap + at.outside,
       residentBytes: () => at.resident,
       collect: () => {
         at.collected += 1;
@@ -102,15 +110,46 @@ describe('IdleCollector', () => {
     assert.deepEqual(collector.counters, { idle: 0, pressure: 1 });
   });
 
+  it('counts what is kept outside of the heap, with work and without', () => {
+    for (const [busy, resident] of [
+      [0, 0.1],
+      [1, 0.9],
+    ] as const) {
+      const { clock, at, lookQuietly } = rig();
+      lookQuietly();
+      clock.advance(60_000);
+      const before = at.collected;
+      Object.assign(at, { busy, resident: resident * LIMIT });
+      lookQuietly();
+      assert.equal(at.collected, before);
+      at.outside = 4 * MIB;
+      lookQuietly();
+      assert.equal(at.collected, before + 1);
+    }
+  });
+
+  it('takes no longer for settled what was in use then and has gone since', () => {
+    const { clock, at, lookQuietly } = rig();
+    at.outside = 100 * MIB;
+    lookQuietly();
+    clock.advance(60_000);
+    at.outside = 0;
+    lookQuietly();
+    assert.equal(at.collected, 1);
+    at.outside = 50 * MIB;
+    lookQuietly();
+    assert.equal(at.collected, 2);
+  });
+
   it('has V8 give pages back', () => {
     const probe = threadProbe();
     let held: object[] | undefined = Array.from({ length: 200_000 }, (_, index) => ({ index }));
-    const full = probe.heapBytes();
+    const full = probe.memoryBytes();
     assert.equal(held.length, 200_000);
     held = undefined;
     probe.collect();
-    assert.ok(probe.heapBytes() < full - 4 * MIB, `${full} ${probe.heapBytes()}`);
-    assert.ok(probe.busyShare() <= 1 && probe.residentBytes() > probe.heapBytes());
+    assert.ok(probe.memoryBytes() < full - 4 * MIB, `${full} ${probe.memoryBytes()}`);
+    assert.ok(probe.busyShare() <= 1 && probe.residentBytes() > probe.memoryBytes());
   });
 
   it('looks every second until it is stopped', async () => {

@@ -1,5 +1,5 @@
 /**
- * Gives back what a thread's heap has grown by, once the thread has nothing to do or the container's memory is nearly used.
+ * Gives back what a thread has grown by, in its heap and in what that keeps outside, once the thread has nothing to do or the container's memory is nearly used.
  *
  * Rule: V8 collects when it needs room, so a thread without work keeps what its last burst left. A collection that gives all
  * pages back stops the thread for tens of milliseconds: it is made when nobody waits, and seldom.
@@ -35,7 +35,8 @@ export interface IdleCollectorOptions {
 export interface HeapProbe {
   /** Of the time since the last call. */
   busyShare(): number;
-  heapBytes(): number;
+  /** The heap and what it keeps outside of it: a pool of buffers grows there alone. */
+  memoryBytes(): number;
   residentBytes(): number;
   collect(): void;
 }
@@ -44,7 +45,7 @@ export class IdleCollector {
   readonly #options: IdleCollectorOptions;
   readonly #probe: HeapProbe;
   readonly #stopped = new AbortController();
-  /** What the heap had after the last collection. */
+  /** The least since the last collection. */
   #settledBytes = 0;
   #collectedAt = Number.NEGATIVE_INFINITY;
   #quietLooks = 0;
@@ -78,10 +79,13 @@ export class IdleCollector {
     const { clock, memoryLimitBytes = Number.POSITIVE_INFINITY } = this.#options;
     const { onCollecting, onCollected } = this.#options;
     this.#quietLooks = this.#probe.busyShare() < IDLE_SHARE ? this.#quietLooks + 1 : 0;
+    const memoryBytes = this.#probe.memoryBytes();
+    // What was in use at the last collection, and has gone since, may be garbage when it is there again.
+    this.#settledBytes = Math.min(this.#settledBytes, memoryBytes);
     if (clock.now() - this.#collectedAt < REST_MS) {
       return;
     }
-    if (this.#probe.heapBytes() - this.#settledBytes < GROWN_BYTES) {
+    if (memoryBytes - this.#settledBytes < GROWN_BYTES) {
       return;
     }
     if (this.#quietLooks >= QUIET_LOOKS) {
@@ -94,7 +98,7 @@ export class IdleCollector {
     onCollecting?.();
     this.#probe.collect();
     this.#collectedAt = clock.now();
-    this.#settledBytes = this.#probe.heapBytes();
+    this.#settledBytes = this.#probe.memoryBytes();
     onCollected?.();
   }
 }
@@ -109,7 +113,10 @@ export function threadProbe(): HeapProbe {
       before = now;
       return utilization;
     },
-    heapBytes: () => getHeapStatistics().total_physical_size,
+    memoryBytes: () => {
+      const { total_physical_size, external_memory } = getHeapStatistics();
+      return total_physical_size + external_memory;
+    },
     residentBytes: () => process.memoryUsage.rss(),
     collect: collector(),
   };
