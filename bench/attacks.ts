@@ -2,6 +2,9 @@
  * `bench -- attacks`: what a healthy client of the HTTP engine, or of port 15008 of a pod, feels of an attack beside it, and how much
  * more memory is held meanwhile. Engine, attacker and client are processes of their own. Times with and without the attack are taken in
  * turn, so that what else the machine does counts on both sides; the medians of the rounds are compared.
+ *
+ * Attacker, client and engine share the processors: so there is a third time, in which the attack goes to a twin of the engine. What a
+ * client feels then is the machine's, and no limit of the engine could spare it.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,19 +33,30 @@ export interface AttackRow {
   /** Milliseconds; medians of the rounds. */
   readonly calm: Times;
   readonly attacked: Times;
-  /** Of the rounds' own ratios, the median. */
+  /** While a twin is attacked. */
+  readonly elsewhere: Times;
+  /** Attacked above calm; of the rounds' own ratios, the median. */
   readonly ratio: Times;
+  /** The same above elsewhere. */
+  readonly ratioElsewhere: Times;
   /** What a full collection leaves of what is attacked, in the midst of the attack, above the same without it; median. */
   readonly heldBytes: number;
   /** Resident, from before the first attack to after the last one: also what a collection has not looked at yet. */
   readonly grownBytes: number;
 }
 
-/** What is attacked, who attacks it and who else is there. */
-interface Scene {
-  readonly kind: AttackTarget['kind'];
+/** What is attacked, and who attacks it when told. */
+interface Attacked extends Disposable {
+  readonly target: AttackTarget;
   readonly program: ChildProcessWithoutNullStreams;
   readonly attacker: ChildProcessWithoutNullStreams;
+}
+
+/** The client is the first one's. */
+interface Scene extends AsyncDisposable {
+  readonly kind: AttackTarget['kind'];
+  readonly here: Attacked;
+  readonly twin: Attacked;
   readonly client: HttpClient | TunnelClient;
 }
 
@@ -82,40 +96,46 @@ function start(name: string, argv: readonly string[]): ChildProcessWithoutNullSt
 }
 
 /** Code is compiled and pools are filled before anything is compared. */
-async function warmUp({ attacker, client, kind }: Scene): Promise<void> {
+async function warmUp({ here, twin, client, kind }: Scene): Promise<void> {
   for (const attack of ['', ...ATTACKS[kind], '']) {
-    attacker.stdin.write(`${attack}\n`);
+    for (const { attacker } of [here, twin]) {
+      attacker.stdin.write(`${attack}\n`);
+    }
     await client.times(WARM_MS);
   }
 }
 
+type Where = 'calm' | 'attacked' | 'elsewhere';
+
 async function measure(scene: Scene, attack: string, rounds: number): Promise<AttackRow> {
-  const { attacker, client, program, kind } = scene;
-  const calm: Times[] = [];
-  const attacked: Times[] = [];
-  const held: Record<'calm' | 'attacked', number[]> = { calm: [], attacked: [] };
+  const { here, twin, client, kind } = scene;
+  const { program } = here;
+  const times: Record<Where, Times[]> = { calm: [], attacked: [], elsewhere: [] };
+  const held: Record<Where, number[]> = { calm: [], attacked: [], elsewhere: [] };
   const before = residentBytes(program);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [name, times, bytes] of [
-      ['', calm, held.calm],
-      [attack, attacked, held.attacked],
-    ] as const) {
-      attacker.stdin.write(`${name}\n`);
+    for (const where of ['calm', 'attacked', 'elsewhere'] as const) {
+      here.attacker.stdin.write(`${where === 'attacked' ? attack : ''}\n`);
+      twin.attacker.stdin.write(`${where === 'elsewhere' ? attack : ''}\n`);
       await systemClock.sleep(SETTLE_MS);
-      times.push(await client.times(WINDOW_MS));
-      bytes.push(await heldBytes(program));
+      times[where].push(await client.times(WINDOW_MS));
+      held[where].push(await heldBytes(program));
     }
   }
-  attacker.stdin.write('\n');
-  const of = (all: readonly Times[]): Times => ({
-    p50: median(all.map(({ p50 }) => p50)),
-    p99: median(all.map(({ p99 }) => p99)),
+  twin.attacker.stdin.write('\n');
+  const of = (where: Where): Times => ({
+    p50: median(times[where].map(({ p50 }) => p50)),
+    p99: median(times[where].map(({ p99 }) => p99)),
   });
-  const ratio = (pick: keyof Times): number =>
-    median(attacked.map((times, round) => times[pick] / (calm[round]?.[pick] ?? Number.NaN)));
+  const above = (where: Where): Times => {
+    const ratio = (pick: keyof Times): number =>
+      median(times.attacked.map((t, round) => t[pick] / (times[where][round]?.[pick] ?? NaN)));
+    return { p50: ratio('p50'), p99: ratio('p99') };
+  };
   return {
-    ...{ attack, target: kind, calm: of(calm), attacked: of(attacked) },
-    ratio: { p50: ratio('p50'), p99: ratio('p99') },
+    ...{ attack, target: kind },
+    ...{ calm: of('calm'), attacked: of('attacked'), elsewhere: of('elsewhere') },
+    ...{ ratio: above('calm'), ratioElsewhere: above('elsewhere') },
     heldBytes: median(held.attacked.map((bytes, round) => bytes - (held.calm[round] ?? 0))),
     grownBytes: residentBytes(program) - before,
   };
@@ -146,10 +166,10 @@ export async function measureAttacks(
     await warmUp(scene);
     for (const attack of ATTACKS[kind]) {
       const row = await measure(scene, attack, rounds);
-      const { ratio, heldBytes: held, grownBytes } = row;
+      const { ratio, ratioElsewhere, heldBytes: held, grownBytes } = row;
       const grown = `${(held / 1e6).toFixed(1)} MB held, ${(grownBytes / 1e6).toFixed(1)} resident`;
       onProgress(
-        `${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${ratio.p99.toFixed(2)}, ${grown}`,
+        `${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${ratio.p99.toFixed(2)} (${ratioElsewhere.p99.toFixed(2)}), ${grown}`,
       );
       rows.push(row);
     }
@@ -157,39 +177,56 @@ export async function measureAttacks(
   return { suite: 'attacks', startedAt, machine: describeMachine(ROOT), rows };
 }
 
-async function httpScene(): Promise<Scene & AsyncDisposable> {
-  const [port, upstreamPort] = [await freePort(), await freePort()];
+async function httpScene(): Promise<Scene> {
+  const upstreamPort = await freePort();
   const upstream = createServer((_request, response) => response.end('ok'));
   upstream.listen(upstreamPort, '127.0.0.1');
-  const program = start('http-engine.ts', [String(port), '127.0.0.1', String(upstreamPort)]);
-  await once(program.stdout, 'data');
-  const target: AttackTarget = {
-    ...{ kind: 'http', host: '127.0.0.1', port, client: '127.0.0.1', attacker: '127.0.0.2' },
+  const engine = async (): Promise<Attacked> => {
+    const port = await freePort();
+    const program = start('http-engine.ts', [String(port), '127.0.0.1', String(upstreamPort)]);
+    await once(program.stdout, 'data');
+    return attacked(program, {
+      ...{ kind: 'http', host: '127.0.0.1', port, client: '127.0.0.1', attacker: '127.0.0.2' },
+    });
   };
-  const attacker = start('attacker.ts', [JSON.stringify(target)]);
-  const client = new HttpClient(port);
+  const [here, twin] = [await engine(), await engine()];
+  const client = new HttpClient(here.target.port);
   return {
-    ...{ kind: 'http', program, attacker, client },
+    ...{ kind: 'http', here, twin, client },
     [Symbol.asyncDispose]: async () => {
-      client[Symbol.dispose]();
-      attacker.kill('SIGKILL');
-      program.kill('SIGKILL');
+      for (const one of [client, here, twin]) {
+        one[Symbol.dispose]();
+      }
       upstream.closeAllConnections();
       upstream.close();
     },
   };
 }
 
-async function tunnelScene(): Promise<Scene & AsyncDisposable> {
-  const program = start('tunnel-worker.ts', []);
-  const [line] = (await once(program.stdout, 'data')) as [Buffer];
-  const target = JSON.parse(line.toString()) as TunnelTarget;
-  const attacker = start('attacker.ts', [JSON.stringify(target)]);
-  const client = await TunnelClient.connect(target);
+async function tunnelScene(): Promise<Scene> {
+  const worker = async (): Promise<Attacked & { readonly target: TunnelTarget }> => {
+    const program = start('tunnel-worker.ts', []);
+    const [line] = (await once(program.stdout, 'data')) as [Buffer];
+    const target = JSON.parse(line.toString()) as TunnelTarget;
+    return { ...attacked(program, target), target };
+  };
+  const [here, twin] = [await worker(), await worker()];
+  const client = await TunnelClient.connect(here.target);
   return {
-    ...{ kind: 'tunnel', program, attacker, client },
+    ...{ kind: 'tunnel', here, twin, client },
     [Symbol.asyncDispose]: async () => {
-      client[Symbol.dispose]();
+      for (const one of [client, here, twin]) {
+        one[Symbol.dispose]();
+      }
+    },
+  };
+}
+
+function attacked(program: ChildProcessWithoutNullStreams, target: AttackTarget): Attacked {
+  const attacker = start('attacker.ts', [JSON.stringify(target)]);
+  return {
+    ...{ program, attacker, target },
+    [Symbol.dispose]: () => {
       attacker.kill('SIGKILL');
       program.kill('SIGKILL');
     },

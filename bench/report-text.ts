@@ -10,6 +10,7 @@ numbers of today's code: **a line to beat**, kept so that a change can be shown 
 \`\`\`
 npm run bench -- tunnel             # bytes, small requests, a fixed rate, new connections, idle memory
 npm run bench -- waypoint           # HTTP/1.1 and HTTP/2 with 20 allow rules, and 20 or 2,000 routes
+npm run bench -- attacks            # what a healthy client feels of an attack beside it
 npm run bench -- profile            # where agent and waypoint spend their time
 npm run bench -- controller         # 10,000 pods and 100 changes a second on a real API server
 npm run bench -- cluster            # two nodes: installation, memory of agents
@@ -17,6 +18,7 @@ npm run bench -- model              # the controller's model at 10,000 workloads
 npm run bench -- tunnel --quick     # does it all run? (numbers of a quick run mean nothing)
 npm run bench -- tunnel --peers     # without Ambit
 npm run bench -- tunnel --cases rate,idle   # some of the suite's; a wrong name lists them
+npm run bench -- --help             # everything else
 npm run bench -- report             # this page again, from bench/results
 \`\`\`
 
@@ -47,7 +49,7 @@ the registry is missing.
   less work on bytes and more on connections.
 - The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's
   pod, as Ambit's waypoint gets it from the client's agent. What those ends cost is in a row of its own. \`mTLS on both
-  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`). A waypoint's identities, policies, access
+  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`), with that log and those metrics. A waypoint's identities, policies, access
   log and metrics are on in every case; the peers' logs are off.
 - The request under load matches the tenth of 20 routes and the tenth of 20 rules; before each sample one request with
   another team's header must get 403, so that nobody wins by not looking.

@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- tunnel|waypoint|controller|cluster|model [--rounds N] [--quick] [--peers] [--cases A,B] [--note TEXT]`: measures one thing beside
- * its peers, keeps every sample in `bench/results/DATE-SUITE.json` and renders `docs/benchmarks.md` from the latest of each.
+ * `npm run bench -- --help`: measures one thing beside its peers, keeps every sample in `bench/results/DATE-SUITE.json` and renders
+ * `docs/benchmarks.md` from the latest of each.
  *
  * A quick run shows that everything works; its numbers mean nothing, so it is kept only where `--out` says.
  */
@@ -30,8 +30,24 @@ const SUITES: Readonly<Record<string, Suite>> = {
   controller: runController,
   cluster: runCluster,
 };
-const USAGE =
-  'usage: npm run bench -- tunnel|waypoint|controller|cluster|model|profile|attacks|report [--rounds N] [--quick] [--peers] [--cases A,B] [--out FILE] [--note TEXT]';
+const USAGE = `usage: npm run bench -- SUITE [option…]
+
+  tunnel        bytes, small requests, a fixed rate, new connections, idle memory
+  waypoint      HTTP/1.1 and HTTP/2 with 20 allow rules, and 20 or 2,000 routes
+  attacks       what a healthy client feels of an attack beside it, and how much is held
+  profile       where agent and waypoint spend their time
+  controller    10,000 pods and 100 changes a second on a real API server
+  cluster       two nodes: installation, memory of agents
+  model         the controller's model at 10,000 workloads
+  report        docs/benchmarks.md again, from bench/results
+
+  --rounds N    interleaved rounds, 1 to ${ROUNDS_MAX} (default ${ROUNDS_DEFAULT})
+  --cases A,B   some of the suite's; a wrong name lists them
+  --peers       without Ambit
+  --quick       does it all run? Numbers mean nothing, and are kept only where --out says
+  --out FILE    instead of bench/results/DATE-SUITE.json
+  --note TEXT   about the circumstances, kept with the result
+  --help        this text`;
 
 function progress(line: string): void {
   console.error(line);
@@ -139,8 +155,13 @@ async function main(): Promise<void> {
       out: { type: 'string' },
       /** About the circumstances, kept with the result. */
       note: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) {
+    console.log(USAGE);
+    return;
+  }
   const [name = '', ...rest] = positionals;
   const rounds = Number(values.rounds ?? (values.quick ? 1 : ROUNDS_DEFAULT));
   if (rest.length > 0 || !Number.isInteger(rounds) || rounds < 1 || rounds > ROUNDS_MAX) {

@@ -1,15 +1,19 @@
 /**
  * `http-engine.ts PORT UPSTREAM_ADDRESS UPSTREAM_PORT ROUTES`: the waypoint's HTTP engine by itself, in clear text on both sides,
- * with the routes and rules of the comparison, looked up as a waypoint's worker does it. What it costs without TLS and HBONE; a
- * waypoint is never deployed so.
+ * with the routes and rules of the comparison, looked up as a waypoint's worker does it, and with its access log and metrics. What it
+ * costs without TLS and HBONE; a waypoint is never deployed so. The log's bytes go to the null device.
  */
+import { createWriteStream } from 'node:fs';
 import { connect, createServer } from 'node:net';
+import { devNull } from 'node:os';
 import { systemClock } from '@ambit/core';
 import { HttpEngine } from '@ambit/http';
 import { MeshIndex, WaypointView } from '@ambit/model';
 import { SocketConn } from '@ambit/proxy';
-import { workerResourceLimits } from '@ambit/telemetry';
+import { BatchedSink, createLogger, LogLevels, workerResourceLimits } from '@ambit/telemetry';
+import { AccessLog } from '../../apps/waypoint/src/proxy/access-log.ts';
 import { MeshContext } from '../../apps/waypoint/src/proxy/mesh-context.ts';
+import { RequestMetrics } from '../../apps/waypoint/src/proxy/request-metrics.ts';
 import { WaypointPlane } from '../../apps/waypoint/src/proxy/waypoint-plane.ts';
 import {
   modelOf,
@@ -112,11 +116,32 @@ function planeOf(address: string): WaypointPlane {
   }
   return plane;
 }
-const nothing = (): void => undefined;
+/** As a waypoint's worker waits. */
+const LINES_WAIT_MS = 50;
+const log = createLogger({
+  scope: 'worker',
+  levels: new LogLevels('info'),
+  sink: new BatchedSink(createWriteStream(devNull), (flush) => {
+    setTimeout(flush, LINES_WAIT_MS);
+  }),
+  wallNow: () => systemClock.wallNow(),
+});
+const access = new AccessLog(log.scoped('access'));
+const metrics = new RequestMetrics();
 const engine = new HttpEngine({
   clock: systemClock,
   identity: () => 'spiffe://cluster.local/ns/shop/sa/waypoint',
-  observer: { onRequest: nothing, onConnectionOpened: nothing, onConnection: nothing },
+  observer: {
+    onRequest: (record) => {
+      metrics.request(record);
+      access.request(record);
+    },
+    onConnectionOpened: (record) => metrics.opened(record),
+    onConnection: (record) => {
+      metrics.connection(record);
+      access.connection(record);
+    },
+  },
 });
 engine.start();
 createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {

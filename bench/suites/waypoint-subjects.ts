@@ -200,7 +200,7 @@ export function engineHttp(ground: PeerGround): HttpSubject {
       name: 'engine',
       title: 'Ambit engine',
       version: '',
-      note: "the waypoint's HTTP engine alone in one process, with the same routes and rules, without TLS, HBONE, log and metrics: beside peers in clear text",
+      note: "the waypoint's HTTP engine alone in one process, with the same routes and rules, access log (to the null device) and metrics on, without TLS and HBONE: beside peers in clear text",
     },
     client: lab.place(`${PLAIN}/client`).netns,
     canDo: ({ way, load }) => way === 'clear' && load !== 'idle',
