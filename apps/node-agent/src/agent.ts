@@ -279,7 +279,7 @@ export class Agent {
       readinessRoute('/ready', this.readiness),
       metricsRoute('/metrics', text),
       loggingRoute(levels),
-      ...profileRoutes(clock),
+      ...profileRoutes(clock, () => workers.heaps),
     ];
     await servers.listenForPeople({ admin, readiness: this.readiness, metricsText: text });
   }

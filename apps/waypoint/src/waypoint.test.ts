@@ -159,6 +159,19 @@ describe('Waypoint', () => {
     }
   });
 
+  it('shows the heap of the worker that is asked for, where requests are', async () => {
+    await using bed = await WaypointBed.start();
+    const port = await freePort();
+    await using _running = await run(bed, { AMBIT_ADMIN_ADDRESS: `127.0.0.1:${port}` });
+    const heapOf = async (thread: string): Promise<string> => {
+      const answer = await fetch(`http://127.0.0.1:${port}/debug/pprof/heap?thread=${thread}`);
+      assert.equal(answer.status, 200, thread);
+      return await answer.text();
+    };
+    assert.match(await heapOf('worker-0'), /"ProxyWorker"/);
+    assert.doesNotMatch(await heapOf('main'), /"ProxyWorker"/);
+  });
+
   it('says why it cannot listen', async () => {
     await using bed = await WaypointBed.start();
     await assert.rejects(run(bed, { AMBIT_HBONE_ADDRESS: '192.0.2.1:15008' }), {

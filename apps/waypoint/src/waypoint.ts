@@ -153,7 +153,7 @@ export class Waypoint {
       readinessRoute('/ready', this.readiness),
       ...metrics,
       loggingRoute(levels),
-      ...profileRoutes(clock),
+      ...profileRoutes(clock, () => this.#parts.workers.heaps),
     ]);
     await admin.listen(config.adminAddress);
     if (config.adminSocket !== '') {

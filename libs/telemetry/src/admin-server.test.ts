@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 
-import { systemClock } from '@ambit/core';
+import { FakeClock } from '@ambit/core/testing';
 import { Counter } from 'prom-client';
 
 import {
@@ -26,6 +27,15 @@ describe('AdminServer', () => {
   const levels = new LogLevels('off');
   const readiness = new Readiness();
   const registry = createRegistry();
+  const clock = new FakeClock();
+  const workers = new Map<string, () => Promise<Readable>>([
+    [
+      'worker-0',
+      () => Promise.resolve(Readable.from([Buffer.from('of '), Buffer.from('worker 0')])),
+    ],
+    ['worker-1', () => Promise.reject(new Error('it is not running'))],
+    ['worker-2', () => new Promise<Readable>(() => undefined)],
+  ]);
   const log = createLogger({ scope: 'admin', levels, sink: { write() {} }, wallNow: () => 0 });
   const server = new AdminServer({
     title: 'test',
@@ -34,7 +44,7 @@ describe('AdminServer', () => {
       readinessRoute('/healthz/ready', readiness),
       loggingRoute(levels),
       metricsRoute('/metrics', registryText(registry)),
-      ...profileRoutes(systemClock),
+      ...profileRoutes(clock, () => workers),
       {
         method: 'GET',
         path: '/v1/objects/*',
@@ -98,6 +108,11 @@ describe('AdminServer', () => {
     ['GET', '/broken', 500],
     ['GET', '/debug/pprof/profile?seconds=0', 400],
     ['GET', '/debug/pprof/profile?seconds=301', 400],
+    ['GET', '/debug/pprof/heap?thread=main', 200],
+    ['GET', '/debug/pprof/heap?thread=worker-0', 200],
+    ['GET', '/debug/pprof/heap?thread=worker-3', 400],
+    ['GET', '/debug/pprof/heap?thread=', 400],
+    ['GET', '/debug/pprof/heap?thread=worker-1', 500],
   ] as const) {
     it(`answers ${status} to ${method} ${path}`, async () => {
       const answer = await ask(method, path);
@@ -126,10 +141,25 @@ describe('AdminServer', () => {
     assert.match(open.type, /^application\/openmetrics-text/);
   });
 
-  it('takes a heap snapshot', async () => {
+  it('takes a heap snapshot, of the main thread if no other is asked for', async () => {
     const answer = await ask('GET', '/debug/pprof/heap');
     assert.equal(answer.status, 200);
     assert.match(answer.text.slice(0, 40), /^\{"snapshot":/);
+    assert.equal((await ask('GET', '/debug/pprof/heap?thread=worker-0')).text, 'of worker 0');
+    assert.equal(
+      (await ask('GET', '/debug/pprof/heap?thread=x')).text,
+      'no such thread, there are main, worker-0, worker-1, worker-2\n',
+    );
+  });
+
+  it('gives a thread up that takes no snapshot, and takes one at a time', async () => {
+    const silent = ask('GET', '/debug/pprof/heap?thread=worker-2');
+    while ((await ask('GET', '/debug/pprof/heap?thread=worker-0')).status !== 409) {
+      // The first has not come yet.
+    }
+    clock.advance(60_000);
+    assert.equal((await silent).status, 504);
+    assert.equal((await ask('GET', '/debug/pprof/heap?thread=worker-0')).status, 200);
   });
 });
 

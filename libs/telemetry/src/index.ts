@@ -5,6 +5,7 @@ export {
   profileRoutes,
   readinessRoute,
   registryText,
+  type ThreadHeaps,
 } from './admin-routes.ts';
 export {
   type AdminRequest,

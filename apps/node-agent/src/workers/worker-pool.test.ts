@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import { silentLogger } from '@ambit/telemetry';
@@ -66,6 +68,8 @@ function setUp(count: number, answers?: (worker: FakeWorker, message: ToWorker) 
         worker.say({ kind: 'ready' });
       });
       return {
+        name: `worker-${index}`,
+        heapSnapshot: () => Promise.resolve(Readable.from([`${workers.indexOf(worker)}`])),
         post: (message) => {
           worker.heard.push(message);
           answers?.(worker, message);
@@ -163,6 +167,20 @@ describe('WorkerPool', () => {
     latest(0).say({ kind: 'applied', sequence: 1, errors: [] });
     assert.deepEqual(await applied, []);
     assert.equal(pool.replacements, 1);
+    pool.stop();
+  });
+
+  it('gives the heaps of the threads that live now', async () => {
+    const { pool, clock, latest } = setUp(2);
+    await pool.start();
+    assert.deepEqual([...pool.heaps.keys()], ['worker-0', 'worker-1']);
+    latest(0).die('crash');
+    assert.deepEqual([...pool.heaps.keys()], ['worker-1']);
+    clock.advance(1000);
+    await settle();
+    const take = pool.heaps.get('worker-0');
+    assert.ok(take !== undefined);
+    assert.equal(await text(await take()), '2', 'of the replacement');
     pool.stop();
   });
 

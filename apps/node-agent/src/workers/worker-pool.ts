@@ -4,7 +4,7 @@
  * Rule: what counts as applied is what every worker has applied. Nothing here is on the byte path.
  */
 import type { Clock } from '@ambit/core';
-import type { Logger } from '@ambit/telemetry';
+import type { Logger, ThreadHeaps } from '@ambit/telemetry';
 import { AgentError } from '../errors.ts';
 import type { CapturedPod, FromWorker, ToWorker } from '../worker/messages.ts';
 import type { SpawnWorker } from './worker-port.ts';
@@ -69,6 +69,12 @@ export class WorkerPool {
 
   get size(): number {
     return this.#slots.length;
+  }
+
+  /** Of the workers that live. */
+  get heaps(): ThreadHeaps {
+    const ports = this.#slots.flatMap(({ port }) => port ?? []);
+    return new Map(ports.map((port) => [port.name, async () => await port.heapSnapshot()]));
   }
 
   async start(): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import type { FromWorker } from '../worker/messages.ts';
 import { threadSpawner, type WorkerPort } from './worker-port.ts';
@@ -34,6 +35,21 @@ describe('threadSpawner', () => {
   it('says why a thread ended', async () => {
     assert.match(await start('throw new TypeError("broken")').exited, /TypeError: broken/);
     assert.equal(await start('process.exit(7)').exited, 'exit code 7');
+  });
+
+  it('gives a snapshot of the thread’s heap, and of none when it has ended', async () => {
+    const { port, first, exited } = start(`
+      import { parentPort } from 'node:worker_threads';
+      class HeldByTheThreadAlone {}
+      const held = new HeldByTheThreadAlone();
+      parentPort.on('message', () => held);
+      parentPort.postMessage({ kind: 'ready' });`);
+    await first;
+    assert.equal(port.name, 'worker-3');
+    assert.match(await text(await port.heapSnapshot()), /"HeldByTheThreadAlone"/);
+    port.terminate();
+    await exited;
+    await assert.rejects(port.heapSnapshot(), { code: 'ERR_WORKER_NOT_RUNNING' });
   });
 
   it('ends a thread that outgrows its heap, and nothing else', async () => {

@@ -1,10 +1,15 @@
 /** A worker thread as the pool sees it, so that the pool can be tested without threads. */
+import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { workerResourceLimits } from '@ambit/telemetry';
 import type { FromWorker, ToWorker } from '../worker/messages.ts';
 
 export interface WorkerPort {
+  /** Of the thread. */
+  readonly name: string;
   post(message: ToWorker): void;
+  /** Stops the thread meanwhile. Rejects when it is not running, and never settles when it ends then. */
+  heapSnapshot(): Promise<Readable>;
   /** Ends the thread now. `onExit` follows. Idempotent. */
   terminate(): void;
 }
@@ -28,9 +33,10 @@ export function threadSpawner(options: {
 }): SpawnWorker {
   const resourceLimits = workerResourceLimits(options.heapBytes);
   return (index, events) => {
+    const name = `worker-${index}`;
     const worker = new Worker(options.entry, {
       workerData: options.workerData(index),
-      name: `worker-${index}`,
+      name,
       resourceLimits,
     });
     let lastError = '';
@@ -45,9 +51,11 @@ export function threadSpawner(options: {
       events.onExit(lastError === '' ? `exit code ${code}` : lastError);
     });
     return {
+      name,
       post: (message) => {
         worker.postMessage(message);
       },
+      heapSnapshot: async () => await worker.getHeapSnapshot(),
       terminate: () => {
         void worker.terminate();
       },

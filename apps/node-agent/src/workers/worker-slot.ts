@@ -56,6 +56,11 @@ export class WorkerSlot {
     return this.#isReady;
   }
 
+  /** Undefined while nobody fills the place. */
+  get port(): WorkerPort | undefined {
+    return this.#port;
+  }
+
   /** Resolves when the first worker is ready and was told everything. */
   async start(): Promise<void> {
     const ready = this.waitFor('ready', (message) => message.kind === 'ready');

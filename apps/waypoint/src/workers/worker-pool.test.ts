@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { FakeClock } from '@ambit/core/testing';
 import { silentLogger } from '@ambit/telemetry';
@@ -49,7 +51,9 @@ async function setUp(count: number) {
       workers.push(worker);
       queueMicrotask(() => worker.say({ kind: 'ready' }));
       return {
+        name: `worker-${index}`,
         post: (message) => void worker.heard.push(message),
+        heapSnapshot: () => Promise.resolve(Readable.from([`${workers.indexOf(worker)}`])),
         terminate: () => worker.die(),
       };
     },
@@ -240,6 +244,19 @@ describe('WorkerPool', () => {
     workers[1]?.say({ kind: 'drained', cutOff: 3 });
     clock.advance(10_000);
     assert.equal(await drained, 3);
+    pool.stop();
+  });
+
+  it('gives the heaps of the threads that live now', async () => {
+    const { pool, clock, workers } = await setUp(2);
+    assert.deepEqual([...pool.heaps.keys()], ['worker-0', 'worker-1']);
+    workers[0]?.die();
+    assert.deepEqual([...pool.heaps.keys()], ['worker-1']);
+    clock.advance(1_000);
+    await settle();
+    const take = pool.heaps.get('worker-0');
+    assert.ok(take !== undefined);
+    assert.equal(await text(await take()), '2', 'of the replacement');
     pool.stop();
   });
 

@@ -5,7 +5,7 @@
  * replaced, and its replacement is told the whole state.
  */
 import { Backoff, type Clock } from '@ambit/core';
-import { describeError, type Logger } from '@ambit/telemetry';
+import { describeError, type Logger, type ThreadHeaps } from '@ambit/telemetry';
 import { WaypointError } from '../errors.ts';
 import type { FromWorker, ListenAt, ToWorker } from '../proxy/messages.ts';
 import type { SpawnWorker, WorkerPort } from './worker-port.ts';
@@ -66,6 +66,12 @@ export class WorkerPool {
       isReady: false,
       startedAt: 0,
     }));
+  }
+
+  /** Of the workers that live. */
+  get heaps(): ThreadHeaps {
+    const ports = this.#slots.flatMap(({ port }) => port ?? []);
+    return new Map(ports.map((port) => [port.name, async () => await port.heapSnapshot()]));
   }
 
   /** Resolves when every worker is ready. */

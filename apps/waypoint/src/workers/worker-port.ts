@@ -1,10 +1,15 @@
 /** A worker thread as the pool sees it, so that the pool can be tested without threads. */
+import type { Readable } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 import { workerResourceLimits } from '@ambit/telemetry';
 import type { FromWorker, ToWorker, WorkerConfig } from '../proxy/messages.ts';
 
 export interface WorkerPort {
+  /** Of the thread. */
+  readonly name: string;
   post(message: ToWorker): void;
+  /** Stops the thread meanwhile. Rejects when it is not running, and never settles when it ends then. */
+  heapSnapshot(): Promise<Readable>;
   /** Ends the thread now. `onExit` follows. Idempotent. */
   terminate(): void;
 }
@@ -26,9 +31,10 @@ export function threadSpawner(options: {
 }): SpawnWorker {
   const resourceLimits = workerResourceLimits(options.heapBytes);
   return (index, events) => {
+    const name = `worker-${index}`;
     const worker = new Worker(options.entry, {
       workerData: options.workerData,
-      name: `worker-${index}`,
+      name,
       resourceLimits,
     });
     let lastError = '';
@@ -38,7 +44,9 @@ export function threadSpawner(options: {
     });
     worker.on('exit', (code) => events.onExit(lastError === '' ? `exit code ${code}` : lastError));
     return {
+      name,
       post: (message) => worker.postMessage(message),
+      heapSnapshot: async () => await worker.getHeapSnapshot(),
       terminate: () => void worker.terminate(),
     };
   };
