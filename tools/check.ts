@@ -4,6 +4,8 @@
  *
  * Usage: check.ts [all|unit|lab|fuzz|soak|cluster] [--minutes N] [--inputs N] [--seed N] [-- FILE…]. Every step counts
  * as one check, so the last line, `N passed, N failed`, is wrong about nothing. A step that finds nothing to run fails.
+ *
+ * Rule: what is made by seed has another one in each run, which is in the output; `--seed` repeats it.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -25,9 +27,16 @@ const UNIT_TIMEOUT_MS = 120_000;
 const LAB_TIMEOUT_MS = 300_000;
 const SOAK_TIMEOUT_MS = 1_800_000;
 const SOAK_MINUTES_DEFAULT = 10;
-/** Inputs of all fuzz targets together: beside the lab tests, and in soak. */
-const FUZZ_INPUTS = 300_000;
-const SOAK_FUZZ_INPUTS = 10_000_000;
+
+interface FuzzRun {
+  /** Of all targets together, at the least. */
+  readonly inputs: number;
+  readonly seconds: number;
+}
+
+/** Beside the lab tests: a minute, in which a machine that is slow makes what proves something still. */
+const FUZZ: FuzzRun = { inputs: 100_000, seconds: 60 };
+const SOAK_FUZZ: FuzzRun = { inputs: 10_000_000, seconds: 0 };
 const FUZZ_TIMEOUT_MS = 300_000;
 const SOAK_FUZZ_TIMEOUT_MS = 3 * 3_600_000;
 
@@ -102,14 +111,15 @@ async function labTests(only: readonly string[], soakMinutes: number): Promise<v
 }
 
 /** One file at a time, beside whatever else runs: nothing of it waits, and nobody measures it. */
-async function fuzzTests(only: readonly string[], inputs: number, seed: number): Promise<void> {
+async function fuzzTests(only: readonly string[], { inputs, seconds }: FuzzRun): Promise<void> {
   process.env['AMBIT_FUZZ_INPUTS'] = String(inputs);
-  process.env['AMBIT_FUZZ_SEED'] = String(seed);
+  process.env['AMBIT_FUZZ_SECONDS'] = String(seconds);
+  const size = seconds > 0 ? `${seconds} s and at least ${inputs} inputs` : `${inputs} inputs`;
   await runTests({
-    name: `fuzz, ${inputs} inputs, seed ${seed}`,
+    name: `fuzz, ${size}, --seed ${process.env['AMBIT_FUZZ_SEED']}`,
     files: testFiles(isFuzzTest, only),
     concurrency: 1,
-    timeoutMs: inputs > FUZZ_INPUTS ? SOAK_FUZZ_TIMEOUT_MS : FUZZ_TIMEOUT_MS,
+    timeoutMs: inputs > FUZZ.inputs ? SOAK_FUZZ_TIMEOUT_MS : FUZZ_TIMEOUT_MS,
   });
 }
 
@@ -131,7 +141,7 @@ function enterUserNamespace(): void {
 interface Arguments {
   readonly tier: Tier;
   readonly minutes: number;
-  /** Of the fuzz targets; undefined: those of the tier. */
+  /** Of the fuzz targets, in whatever time; undefined: those of the tier. */
   readonly inputs: number | undefined;
   readonly seed: number | undefined;
   readonly only: readonly string[];
@@ -165,19 +175,23 @@ function parseArguments(argv: readonly string[]): Arguments {
   return { tier, minutes, inputs, seed, only };
 }
 
-/** Seconds since the epoch: another run each time, and the number is in the output. */
-const newSeed = (): number => Math.floor(Date.now() / 1_000);
+/** Of what is made by seed from then on. Seconds since the epoch, if none is asked for: another run each time. */
+function useSeed(seed = Math.floor(Date.now() / 1_000)): void {
+  process.env['AMBIT_FUZZ_SEED'] = String(seed);
+}
 
 async function runTier({ tier, minutes, inputs, seed, only }: Arguments): Promise<void> {
+  const asked = inputs === undefined ? undefined : { inputs, seconds: 0 };
   switch (tier) {
     case 'all':
       if (only.length === 0) {
         await staticChecks();
       }
       await unitTests(only);
+      useSeed(seed);
       await Promise.all([
         labTests(only, 0),
-        ...(only.length === 0 ? [fuzzTests(only, inputs ?? FUZZ_INPUTS, seed ?? 1)] : []),
+        ...(only.length === 0 ? [fuzzTests(only, asked ?? FUZZ)] : []),
       ]);
       return;
     case 'unit':
@@ -190,15 +204,15 @@ async function runTier({ tier, minutes, inputs, seed, only }: Arguments): Promis
       await labTests(only, 0);
       return;
     case 'fuzz':
-      await fuzzTests(only, inputs ?? FUZZ_INPUTS, seed ?? newSeed());
+      useSeed(seed);
+      await fuzzTests(only, asked ?? FUZZ);
       return;
     case 'soak':
+      useSeed(seed);
       process.env['AMBIT_SOAK_MINUTES'] = String(minutes);
       await Promise.all([
         labTests(only, minutes),
-        ...(only.length === 0
-          ? [fuzzTests(only, inputs ?? SOAK_FUZZ_INPUTS, seed ?? newSeed())]
-          : []),
+        ...(only.length === 0 ? [fuzzTests(only, asked ?? SOAK_FUZZ)] : []),
       ]);
       return;
     case 'cluster':

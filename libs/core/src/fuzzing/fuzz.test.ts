@@ -10,7 +10,7 @@ const FORMAT: InputFormat = {
   changePart: (part) => Buffer.from(part).reverse(),
   bytesMax: 400,
 };
-const SETTINGS = { inputs: 300, seed: 5, index: undefined };
+const SETTINGS = { inputs: 300, seconds: 0, seed: 5, index: undefined };
 
 const inputs = (seed: number): string[] =>
   Array.from({ length: 200 }, (_, index) =>
@@ -74,6 +74,16 @@ describe('fuzz', () => {
     assert.deepEqual([seen.length, report.inputs, report.seed], [150, 150, 5]);
   });
 
+  it('goes on until the share of time is over, and has made its inputs in any case', async () => {
+    const run = { ...target, check: () => undefined };
+    const long = await fuzz(run, { ...SETTINGS, inputs: 2, seconds: 0.2 });
+    assert.ok(long.seconds >= 0.1 && long.inputs > 1, `${long.inputs} in ${long.seconds} s`);
+    const short = await fuzz(run, { ...SETTINGS, seconds: 0.000_001 });
+    assert.equal(short.inputs, 150);
+    const one = await fuzz(run, { ...SETTINGS, seconds: 60, index: 3 });
+    assert.equal(one.inputs, 1);
+  });
+
   it('names the input that fails, and makes it again by its number', async () => {
     for (const check of [
       (input: number) => assert.notEqual(input, 7),
@@ -97,13 +107,19 @@ describe('fuzz', () => {
   });
 
   it('takes its settings from the environment, and refuses what is no number', () => {
-    assert.deepEqual(fuzzSettings({}), { inputs: 100_000, seed: 1, index: undefined });
+    assert.deepEqual(fuzzSettings({}), { inputs: 100_000, seconds: 0, seed: 1, index: undefined });
     assert.deepEqual(
-      fuzzSettings({ AMBIT_FUZZ_INPUTS: '10', AMBIT_FUZZ_SEED: '3', AMBIT_FUZZ_INDEX: '0' }),
-      { inputs: 10, seed: 3, index: 0 },
+      fuzzSettings({
+        AMBIT_FUZZ_INPUTS: '10',
+        AMBIT_FUZZ_SECONDS: '60',
+        AMBIT_FUZZ_SEED: '3',
+        AMBIT_FUZZ_INDEX: '0',
+      }),
+      { inputs: 10, seconds: 60, seed: 3, index: 0 },
     );
     for (const text of ['x', '-1', '1.5']) {
       assert.throws(() => fuzzSettings({ AMBIT_FUZZ_SEED: text }), RangeError, text);
+      assert.throws(() => fuzzSettings({ AMBIT_FUZZ_SECONDS: text }), RangeError, text);
     }
   });
 });

@@ -1,8 +1,9 @@
 /**
- * A fuzzer's loop: so many inputs of a seed through a check, with a look at what stays in memory and at what never ends.
+ * A fuzzer's loop: inputs of a seed through a check, with a look at what stays in memory and at what never ends.
  *
- * `AMBIT_FUZZ_INPUTS`: inputs of a whole run, of which each target takes its share. `AMBIT_FUZZ_SEED`: another run than
- * last time. `AMBIT_FUZZ_INDEX`: the one input of that number, as a failure names it.
+ * `AMBIT_FUZZ_INPUTS`, `AMBIT_FUZZ_SECONDS`: so many inputs, and more until so long has passed; of a whole run, of which each
+ * target takes its share. `AMBIT_FUZZ_SEED`: another run than last time. `AMBIT_FUZZ_INDEX`: the one input of that number, as a
+ * failure names it.
  */
 import { Worker } from 'node:worker_threads';
 import { heldBytes } from './held-bytes.ts';
@@ -10,7 +11,7 @@ import { Random } from './random.ts';
 
 export interface FuzzTarget<Input> {
   readonly name: string;
-  /** Of all inputs of a run, 0 to 1. */
+  /** Of all inputs of a run, and of its time, 0 to 1. */
   readonly share: number;
   readonly make: (random: Random) => Input;
   /** Throws when something does not hold. `random` goes on from where `make` left it. */
@@ -30,6 +31,8 @@ export interface FuzzReport {
 
 export interface FuzzSettings {
   readonly inputs: number;
+  /** A run that has made its inputs before goes on for so long. */
+  readonly seconds: number;
   readonly seed: number;
   readonly index: number | undefined;
 }
@@ -37,7 +40,7 @@ export interface FuzzSettings {
 const INPUTS_DEFAULT = 100_000;
 /** One input for so long is one that never ends, even where this process gets a small part of a processor. */
 const HANG_MS = 60_000;
-/** Baseline of memory: by then code is compiled and tables are made. */
+/** Of inputs and of time. Baseline of memory: by then code is compiled and tables are made. */
 const WARM_SHARE = 0.1;
 const SHOWN_CHARS_MAX = 4_000;
 
@@ -52,6 +55,7 @@ export function fuzzSettings(env: Readonly<Record<string, string | undefined>>):
   };
   return {
     inputs: number('AMBIT_FUZZ_INPUTS', INPUTS_DEFAULT),
+    seconds: number('AMBIT_FUZZ_SECONDS', 0),
     seed: number('AMBIT_FUZZ_SEED', 1),
     index:
       env['AMBIT_FUZZ_INDEX'] === undefined || env['AMBIT_FUZZ_INDEX'] === ''
@@ -85,28 +89,31 @@ export async function fuzz<Input>(
   settings: FuzzSettings = fuzzSettings(process.env),
 ): Promise<FuzzReport> {
   const { seed } = settings;
-  const inputs = Math.ceil(settings.inputs * target.share);
+  const isOne = settings.index !== undefined;
   const first = settings.index ?? 0;
-  const end = settings.index === undefined ? inputs : first + 1;
+  const end = isOne ? first + 1 : Math.ceil(settings.inputs * target.share);
+  const leastMs = isOne ? 0 : settings.seconds * target.share * 1_000;
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const watchdog = watch(progress, `${target.name}, AMBIT_FUZZ_SEED=${seed}`);
   const startedAt = performance.now();
   const warmAt = first + Math.ceil((end - first) * WARM_SHARE);
-  let heldWarm = 0;
+  let heldWarm: number | undefined;
   let slowestMs = 0;
+  let index = first;
+  let began = startedAt;
   try {
-    for (let index = first; index < end; index += 1) {
-      if (index === warmAt) {
+    for (; index < end || began - startedAt < leastMs; index += 1) {
+      if (heldWarm === undefined && index >= warmAt && began - startedAt >= leastMs * WARM_SHARE) {
         heldWarm = await heldBytes();
       }
       Atomics.store(progress, 0, index);
-      const began = performance.now();
+      began = performance.now();
       await one(target, seed, index);
       slowestMs = Math.max(slowestMs, performance.now() - began);
     }
     const seconds = (performance.now() - startedAt) / 1_000;
-    const grownBytes = warmAt >= end ? 0 : (await heldBytes()) - heldWarm;
-    return { seed, inputs: end - first, seconds, grownBytes, slowestMs };
+    const grownBytes = heldWarm === undefined ? 0 : (await heldBytes()) - heldWarm;
+    return { seed, inputs: index - first, seconds, grownBytes, slowestMs };
   } finally {
     await watchdog.terminate();
   }
