@@ -66,4 +66,21 @@ describe('the programs of the scenarios', () => {
     assert.equal(report.ok, report.sent);
     assert.deepEqual(report.errors, {});
   });
+
+  it('hold connections of every kind, and tell how each ended', async () => {
+    await client.release();
+    for (const as of ['tcp', 'upgraded', 'streaming', 'idle'] as const) {
+      assert.equal((await client.hold(as, 'web', as === 'tcp' ? 9000 : 80, as)).ok, true, as);
+    }
+    for (const as of ['tcp', 'upgraded', 'streaming']) {
+      assert.deepEqual(await client.ping(as), { ok: true }, as);
+    }
+    assert.deepEqual(await client.ends(), {});
+    const { name } = bed.lab.pod('web').plan;
+    bed.lab.kill(`pod/shop/${name}`, 'SIGTERM');
+    await bed.lab.waitFor(async () => Object.keys(await client.ends()).length === 4, {
+      what: 'the end of all of them',
+    });
+    assert.equal((await client.ends())['idle']?.error, 'CLOSED');
+  });
 });

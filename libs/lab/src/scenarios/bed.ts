@@ -8,6 +8,7 @@ import type { Lab } from '../lab.ts';
 import type { MeshExtraEnv } from '../mesh.ts';
 import type { Env } from '../mesh-programs.ts';
 import { waypointFolder } from '../paths.ts';
+import type { LabPod } from '../pod.ts';
 import { type LabOptions, labStart } from '../start.ts';
 import { unixGet } from '../unix-get.ts';
 import { Caller } from './caller.ts';
@@ -166,10 +167,17 @@ export async function makeBed(text: string, options: LabOptions = {}): Promise<B
   };
 }
 
+/** Of all Gateways; their logs have the names of their keys. */
+export function waypointPods(lab: Lab): readonly LabPod[] {
+  return lab.cluster.pods.all.filter(({ plan }) => GATEWAY_NAME in plan.labels);
+}
+
 /** The ends of the mesh's logs, without single requests, for a test that fails. */
 export function tailOfLogs(lab: Lab, lines = 30): string {
-  const waypoints = lab.cluster.pods.all.filter(({ plan }) => GATEWAY_NAME in plan.labels);
-  const names = [...(lab.mesh?.components.keys() ?? []), ...waypoints.map(({ key }) => key)];
+  const names = [
+    ...(lab.mesh?.components.keys() ?? []),
+    ...waypointPods(lab).map(({ key }) => key),
+  ];
   const tail = (name: string): string =>
     lab
       .logs(name)

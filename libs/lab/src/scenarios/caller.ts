@@ -55,6 +55,20 @@ export interface LoadFailure {
   readonly begunAtMs: number;
   readonly tookMs: number;
   readonly error: string;
+  /** Its `x-request-id`. */
+  readonly id: string;
+  /** Of the client; undefined: it was not connected. */
+  readonly port?: number;
+}
+
+/** What is held: a TCP connection, or one of HTTP/1.1 by what was asked for on it. `idle` waits for requests that never come. */
+export type HeldKind = 'tcp' | 'upgraded' | 'streaming' | 'idle';
+
+export interface HeldEnd {
+  /** `CLOSED`: in order. */
+  readonly error: string;
+  /** Wall time. */
+  readonly endedAtMs: number;
 }
 
 export interface LoadReport {
@@ -152,12 +166,22 @@ export class Caller implements AsyncDisposable {
   }
 
   /** Opens a connection that stays, by a name of the caller's. */
-  async hold(name: string, host: string, port: number): Promise<{ ok: boolean; error?: string }> {
-    return (await this.#ask('hold', { name, host, port })) as { ok: boolean; error?: string };
+  async hold(
+    name: string,
+    host: string,
+    port: number,
+    as: HeldKind = 'tcp',
+  ): Promise<{ ok: boolean; error?: string }> {
+    return (await this.#ask('hold', { name, host, port, as })) as { ok: boolean; error?: string };
   }
 
   async ping(name: string, timeoutMs = 5_000): Promise<{ ok: boolean; error?: string }> {
     return (await this.#ask('ping', { name, timeoutMs })) as { ok: boolean; error?: string };
+  }
+
+  /** By name, of what `hold` opened and has ended. */
+  async ends(): Promise<Readonly<Record<string, HeldEnd>>> {
+    return (await this.#ask('ends', {})) as Readonly<Record<string, HeldEnd>>;
   }
 
   /** Closes what `hold` opened, and idle connections of requests with `reuse`. */
@@ -169,9 +193,11 @@ export class Caller implements AsyncDisposable {
     return (await this.#ask('dns', { name, family })) as { addresses: string[]; error?: string };
   }
 
-  /** Requests one after the other's start, every `everyMs`, until `stopLoad`. */
-  async startLoad(name: string, request: HttpCall, everyMs = 20): Promise<void> {
-    await this.#ask('load', { name, request, everyMs });
+  /**
+   * Requests one after the other's start, every `everyMs`, until `stopLoad`; with `reuse` and `each` over so many connections in turn.
+   */
+  async startLoad(name: string, request: HttpCall, everyMs = 20, each = 0): Promise<void> {
+    await this.#ask('load', { name, request, everyMs, each });
   }
 
   /** What a load has seen so far. */

@@ -1,17 +1,12 @@
-/** What the tests under fire share: a lab for a suite, kills over and over, and lines through memory. Imported by tests only. */
+/** What the tests under fire share: a lab for a suite, and lines through memory. Imported by tests only. */
 import assert from 'node:assert/strict';
 import { after, before, type TestContext } from 'node:test';
 import type { Lab } from '../lab.ts';
 import { admin, type Bed, makeBed, tailOfLogs } from './bed.ts';
-import type { Caller, HttpCall, LoadReport } from './caller.ts';
-import { CONNECT_MS, isExplained, type Kill, killAgent } from './loads.ts';
+import type { Caller, HttpCall } from './caller.ts';
 
 export const SOAK_MS = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 1) * 60_000;
 export const URL = 'http://web.shop/';
-
-const KILL_EVERY_MS = 10_000;
-/** From then until its pods are served again. */
-const BACK_MS_MAX = 60_000;
 
 export const REQUESTS = 1_000_000;
 const BATCH = 10_000;
@@ -44,44 +39,6 @@ export function world(text: string, options: Parameters<typeof makeBed>[1] = {})
     return value;
   };
   return { bed: () => need(bed), client: () => need(client) };
-}
-
-/**
- * Kills an agent every so often under a load, each request on a connection of its own; says what was seen. Each that failed
- * must have been under way when the agent was killed, or have been given up after the time for a connection. Asserts that all
- * are served again after each.
- */
-export async function killOverAndOver(
-  context: TestContext,
-  { bed, client }: World,
-  component: string,
-): Promise<LoadReport> {
-  const { lab } = bed();
-  const kills: Kill[] = [];
-  await client().startLoad('new', { url: URL, timeoutMs: 2 * CONNECT_MS }, 50);
-  const isServed = async (): Promise<boolean> => (await client().http({ url: URL })).status === 200;
-  const until = performance.now() + SOAK_MS;
-  while (performance.now() < until) {
-    kills.push(await killAgent(lab, component));
-    await lab.clock.sleep(KILL_EVERY_MS);
-    // On a machine that others use an agent takes its time to start, and what was never there cannot be missed.
-    await lab.waitFor(isServed, {
-      what: `service after a kill of ${component}`,
-      timeoutMs: BACK_MS_MAX,
-    });
-  }
-  const report = await client().stopLoad('new');
-  const { sent, ok, errors, failures, gapMs } = report;
-  context.diagnostic(
-    `report: ${kills.length} kills of ${component}: ${ok} of ${sent} requests answered, longest gap ${gapMs.toFixed(0)} ms, errors ${JSON.stringify(errors)}`,
-  );
-  assert.equal(failures.length, sent - ok, 'more failures than are told');
-  for (const failure of failures) {
-    const { begunAtMs, tookMs, error } = failure;
-    const what = `${error} at ${begunAtMs} after ${tookMs} ms, kills at ${kills.map(({ fromMs }) => fromMs).join()}`;
-    assert.ok(isExplained(failure, kills), what);
-  }
-  return report;
 }
 
 /** A kind of request, and how many of a batch are such. */

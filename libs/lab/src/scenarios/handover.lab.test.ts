@@ -4,7 +4,9 @@ import { after, before, describe, it } from 'node:test';
 import { agentFolder } from '../mesh-programs.ts';
 import { type Bed, clientYaml, echoYaml, makeBed, namespaceYaml, serviceYaml } from './bed.ts';
 import type { Caller } from './caller.ts';
-import { CONNECT_MS, isExplained, killAgent, startLoads } from './loads.ts';
+import { CLOCKS_MS, CUT_OFF, type Drain, drainsIn } from './hand-over.ts';
+import { CONNECT_MS, givenUp, killAgent, unexplained } from './kills.ts';
+import { startLoads } from './loads.ts';
 
 const URL = 'http://server.shop/';
 /** Of each kind, after the first agent began to drain. */
@@ -15,9 +17,6 @@ const PATIENCE_MS = 60_000;
 const LONG_DEADLINE_MS = 2 * PATIENCE_MS;
 /** Of the one that keeps a connection to its deadline. */
 const SHORT_DEADLINE_MS = 8_000;
-/** Two clocks measure it. */
-const CLOCKS_MS = 100;
-const CUT_OFF = 'connections were cut off by the drain';
 
 /** Asked at every start of an agent. */
 const agentEnv = { CONNECTION_TERMINATION_DEADLINE: `${LONG_DEADLINE_MS}ms` };
@@ -46,12 +45,11 @@ function times(node: string, message: string): number {
   return bed.lab.logs(`agent/${node}`).split(`"message":"${message}"`).length - 1;
 }
 
-/** Of the last drain of an agent of the node: when it began, and how long it might take. */
-function lastDrain(node: string): { readonly atMs: number; readonly deadlineMs: number } {
-  const lines = bed.lab.logs(`agent/${node}`).split('\n');
-  const line = lines.findLast((one) => one.includes('"message":"draining"')) ?? '';
-  const { time, deadlineMs } = JSON.parse(line) as { time: string; deadlineMs: number };
-  return { atMs: Date.parse(time), deadlineMs };
+/** The last one of an agent of the node. */
+function lastDrain(node: string): Drain {
+  const drain = drainsIn(bed.lab.logs(`agent/${node}`)).at(-1);
+  assert.ok(drain !== undefined);
+  return drain;
 }
 
 const pingKept = async (): Promise<boolean> => (await client.ping('kept', PATIENCE_MS)).ok;
@@ -148,8 +146,7 @@ describe('an agent that is killed', () => {
     await requestIsServed();
     const { sent, ok, failures } = await client.stopLoad('new');
     // None is lost that the next agent was there for in time.
-    const lost = failures.filter((failure) => !isExplained(failure, [killed]));
-    assert.deepEqual(lost, []);
+    assert.deepEqual(unexplained(failures, [killed], givenUp(lab)), []);
     assert.equal(failures.length, sent - ok);
     assert.ok(ok > REQUESTS);
     assert.equal((await client.ping('on-it')).ok, false);

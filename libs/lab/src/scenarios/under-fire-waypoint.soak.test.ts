@@ -1,15 +1,19 @@
 /**
- * A waypoint under fire, for as long as `npm run test:soak -- --minutes N` says: agents around it are killed over and over, and
- * a million requests go through it. Each says what it saw.
+ * A waypoint under fire, for as long as `npm run test:soak -- --minutes N` says: agents around it are killed over and over, it hands
+ * over at a thousand connections, and a million requests go through it. Each says what it saw.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { MeshExtraEnv } from '../mesh.ts';
 import { clientYaml, echoYaml, namespaceYaml, serviceYaml } from './bed.ts';
-import { heldMegabytes, killOverAndOver, residentMegabytes, sendMillion, world } from './fire.ts';
+import { heldMegabytes, residentMegabytes, sendMillion, world } from './fire.ts';
+import { handOverWaypoint, WAYPOINT_DRAIN } from './hand-over.ts';
+import { killOverAndOver } from './kills.ts';
 import { gatewayYaml } from './waypoints.ts';
 
 const WAYPOINT = 'waypoint/shop/gate';
 const NODES = 3;
+const CONNECTIONS = 1_000;
 const HTTP_URL = 'http://web.shop/';
 /** To the server by HTTP/2 too. */
 const HTTP2_URL = 'http://web.shop:81/';
@@ -25,6 +29,7 @@ const WORLD = [
       ports: [
         { name: 'http', port: 80, targetPort: 'http' },
         { name: 'http2', port: 81, targetPort: 'http' },
+        { name: 'tcp', port: 9000, targetPort: 'tcp' },
       ],
     },
     { 'istio.io/use-waypoint': 'gate' },
@@ -37,8 +42,8 @@ const WORLD = [
 const GROWTH_MEGABYTES_MAX = 2;
 
 /** As `world`, with everything in force. */
-function waypointWorld() {
-  const here = world(WORLD, { nodes: NODES });
+function waypointWorld(extraEnv: MeshExtraEnv = {}) {
+  const here = world(WORLD, { nodes: NODES, extraEnv });
   const waypoint = () => {
     const pod = here.bed().lab.cluster.pods.all.find(({ key }) => key.startsWith('shop/gate-'));
     assert.ok(pod !== undefined);
@@ -59,7 +64,8 @@ describe('a waypoint whose agents are killed every 10 s', () => {
 
   it('costs only requests that meet the absence of the destination’s', async (context) => {
     await here.served();
-    await killOverAndOver(context, here, 'agent/node2');
+    const { givenUp } = await killOverAndOver(context, here, 'agent/node2');
+    assert.ok(givenUp > 0);
   });
 
   it('costs nothing when it is the one of the waypoint’s own node', async (context) => {
@@ -68,6 +74,14 @@ describe('a waypoint whose agents are killed every 10 s', () => {
     assert.ok(!['node1', 'node2'].includes(name), name);
     const { ok, sent } = await killOverAndOver(context, here, `agent/${name}`);
     assert.equal(ok, sent);
+  });
+});
+
+describe(`a waypoint that is replaced at ${CONNECTIONS} connections`, () => {
+  const here = waypointWorld({ waypoint: WAYPOINT_DRAIN });
+
+  it('fails no request, keeps what lasts to the deadline, and ends the others in order', async (context) => {
+    await handOverWaypoint(context, here, 1, { connections: CONNECTIONS, everyMs: 20 });
   });
 });
 

@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { clientYaml, echoYaml, namespaceYaml, serviceYaml } from './bed.ts';
-import { killOverAndOver, residentMegabytes, sendMillion, URL, world } from './fire.ts';
-import { startLoads } from './loads.ts';
+import { residentMegabytes, sendMillion, URL, world } from './fire.ts';
+import { AGENT_DRAIN, handOverAgent } from './hand-over.ts';
+import { killOverAndOver } from './kills.ts';
 
 const WORLD = [
   namespaceYaml('shop'),
@@ -23,42 +24,17 @@ describe('a peer agent that is killed every 10 s', () => {
   const here = world(WORLD);
 
   it('costs only requests that meet its absence, and they say why in time', async (context) => {
-    await killOverAndOver(context, here, 'agent/node2');
+    const { givenUp } = await killOverAndOver(context, here, 'agent/node2');
+    assert.ok(givenUp > 0);
   });
 });
 
 describe(`a hand-over at ${CONNECTIONS} connections`, () => {
-  const { bed, client } = world(WORLD, {
-    // Less than the lab's patience with a process that ends.
-    extraEnv: { agent: { CONNECTION_TERMINATION_DEADLINE: '7s' } },
-  });
+  const here = world(WORLD, { extraEnv: { agent: AGENT_DRAIN } });
 
   for (const node of ['node1', 'node2']) {
-    it(`on ${node} fails no request and keeps what stays to the deadline`, async (context) => {
-      const { lab } = bed();
-      const names = Array.from({ length: CONNECTIONS }, (_, n) => `${node}-${n}`);
-      const held = await Promise.all(
-        names.map(async (name) => await client().hold(name, 'web.shop', 9000)),
-      );
-      assert.deepEqual(
-        held.filter(({ ok }) => !ok),
-        [],
-      );
-      const stopLoads = await startLoads(client(), URL, 20);
-      const replaced = lab.mesh?.replaceAgent(node, 'when served');
-      await lab.waitFor(() => lab.logs(`agent/${node}`).includes('"message":"draining"'), {
-        what: 'the drain',
-        timeoutMs: 30_000,
-      });
-      // Together, because the deadline waits for nobody.
-      const pings = await Promise.all(names.map(async (name) => await client().ping(name)));
-      const kept = pings.filter(({ ok }) => ok).length;
-      await stopLoads(10);
-      context.diagnostic(`report: ${kept} of ${CONNECTIONS} connections kept while it drained`);
-      assert.equal(kept, CONNECTIONS);
-      await client().release();
-      await replaced;
-      await lab.ready();
+    it(`on ${node} fails no request and keeps what lasts to the deadline`, async (context) => {
+      await handOverAgent(context, here, node, { connections: CONNECTIONS, everyMs: 20 });
     });
   }
 });

@@ -7,16 +7,17 @@ import { Agent, request as httpRequest } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
+import { ends, hold, ping, releaseHeld } from './held.mjs';
 
 const keepAlive = new Agent({ keepAlive: true, maxSockets: 64 });
 const TIMEOUT_MS = 10_000;
-const held = new Map();
 
 function http(call, kept = keepAlive) {
   const { url, method = 'GET', headers = {}, body, reuse = false, timeoutMs = TIMEOUT_MS } = call;
   return new Promise((resolve) => {
+    let port;
     const none = (error) =>
-      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
+      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '', port });
     const agent = reuse ? kept : new Agent({ keepAlive: false });
     const outgoing = httpRequest(
       url,
@@ -33,10 +34,18 @@ function http(call, kept = keepAlive) {
             headers: response.headers,
             body: text,
             trailers: response.trailers,
+            port,
           });
         });
       },
     );
+    outgoing.on('socket', (socket) => {
+      const note = () => {
+        port = socket.localPort;
+      };
+      if (socket.connecting) socket.once('connect', note);
+      else note();
+    });
     outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(), { code: 'TIMEOUT' })));
     outgoing.on('error', none);
     outgoing.on('upgrade', (response, socket, head) => {
@@ -154,50 +163,9 @@ function tcp({ host, port, send = '', wait = false }) {
   });
 }
 
-/** Opens a connection and keeps it; `ping` sends a word over it and waits for its echo. */
-function hold({ host, port, name }) {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const entry = { socket, error: undefined, waiting: undefined, text: '' };
-    held.set(name, entry);
-    const fail = (error) => {
-      entry.error ??= error;
-      entry.waiting?.({ ok: false, error: entry.error });
-      resolve({ ok: false, error: entry.error });
-    };
-    socket.on('connect', () => resolve({ ok: true, port: socket.localPort }));
-    socket.on('error', (error) => fail(error.code));
-    socket.on('close', () => fail('CLOSED'));
-    socket.on('data', (chunk) => {
-      entry.text += chunk;
-      if (entry.text.endsWith('\n')) {
-        entry.text = '';
-        entry.waiting?.({ ok: true });
-      }
-    });
-  });
-}
-
-function ping({ name, timeoutMs = TIMEOUT_MS }) {
-  const entry = held.get(name);
-  return new Promise((resolve) => {
-    if (entry === undefined || entry.error !== undefined) {
-      resolve({ ok: false, error: entry?.error ?? 'NO_SUCH_CONNECTION' });
-      return;
-    }
-    const timer = setTimeout(() => resolve({ ok: false, error: 'TIMEOUT' }), timeoutMs);
-    entry.waiting = (answer) => {
-      clearTimeout(timer);
-      resolve(answer);
-    };
-    entry.socket.write('ping\n');
-  });
-}
-
 /** Closes the connections of `hold`, and those of `reuse` that no request is on. */
 async function release() {
-  for (const { socket } of held.values()) socket.destroy();
-  held.clear();
+  releaseHeld();
   for (const sockets of Object.values(keepAlive.freeSockets)) {
     for (const socket of sockets) socket.destroy();
   }
@@ -250,9 +218,13 @@ const loads = new Map();
 const FAILURES_MAX = 10_000;
 /** Of a load, under way at a time: a machine that cannot keep up is asked for no more. */
 const RUNNING_MAX = 256;
-async function load({ name, request, everyMs = 20 }) {
+/** `each`: over so many connections in turn, if the request is one that reuses them; else over as many as it takes. */
+async function load({ name, request, everyMs = 20, each = 0 }) {
   const state = { isOn: true, sent: 0, ok: 0, errors: {}, failures: [], gapMs: 0, connections: 0 };
-  const kept = new Agent({ keepAlive: true, maxSockets: 64 });
+  const agents =
+    each === 0
+      ? [new Agent({ keepAlive: true, maxSockets: 64 })]
+      : Array.from({ length: each }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
   loads.set(name, state);
   let lastOk = performance.now();
   const running = new Set();
@@ -260,7 +232,10 @@ async function load({ name, request, everyMs = 20 }) {
     while (state.isOn) {
       state.sent += 1;
       const begunAtMs = Date.now();
-      const one = http(request, kept).then((answer) => {
+      const id = `${name}-${begunAtMs}-${state.sent}`;
+      const headers = { ...request.headers, 'x-request-id': id };
+      const kept = agents[state.sent % agents.length];
+      const one = http({ ...request, headers }, kept).then((answer) => {
         running.delete(one);
         if (answer.status === 200) {
           state.ok += 1;
@@ -271,18 +246,21 @@ async function load({ name, request, everyMs = 20 }) {
           const key = answer.error ?? `${answer.status} ${answer.body.slice(0, 120)}`;
           state.errors[key] = (state.errors[key] ?? 0) + 1;
           if (state.failures.length < FAILURES_MAX) {
-            state.failures.push({ begunAtMs, tookMs: Date.now() - begunAtMs, error: key });
+            const tookMs = Date.now() - begunAtMs;
+            state.failures.push({ begunAtMs, tookMs, error: key, id, port: answer.port });
           }
         }
       });
       running.add(one);
       await new Promise((resolve) => setTimeout(resolve, everyMs));
       if (running.size >= RUNNING_MAX) await Promise.race(running);
-      const open = [...Object.values(kept.sockets), ...Object.values(kept.freeSockets)].flat();
+      const open = agents.flatMap(({ sockets, freeSockets }) =>
+        [...Object.values(sockets), ...Object.values(freeSockets)].flat(),
+      );
       state.connections = Math.max(state.connections, open.length);
     }
     await Promise.all(running);
-    kept.destroy();
+    for (const agent of agents) agent.destroy();
   })();
   state.done = loop;
   return { ok: true };
@@ -326,7 +304,21 @@ function tunnel({ host, authority, certificate, key }) {
   });
 }
 
-const OPERATIONS = { http, http2, tcp, hold, ping, release, dns, many, load, look, stop, tunnel };
+const OPERATIONS = {
+  http,
+  http2,
+  tcp,
+  hold,
+  ping,
+  ends,
+  release,
+  dns,
+  many,
+  load,
+  look,
+  stop,
+  tunnel,
+};
 
 async function perform(line) {
   const { id, operation, ...options } = JSON.parse(line);

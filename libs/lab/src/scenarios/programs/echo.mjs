@@ -4,7 +4,8 @@
  * 9000 TCP echo, half-close kept · 9001 TCP that speaks first · 9002 TCP that sends 64 MiB and ends
  *
  * HTTP answers are JSON about the request. Query: `status=503`, `delay=MS` (both with `only=VERSION` for that version
- * alone), `fail=N` (the first N of a `key` get 503), `count=KEY` (counted here), `peek=KEY` (shows what was counted).
+ * alone), `fail=N` (the first N of a `key` get 503), `count=KEY` (counted here), `peek=KEY` (shows what was counted);
+ * `stream` sends the body back as it comes instead.
  */
 import { createHash } from 'node:crypto';
 import { createServer as createHttp } from 'node:http';
@@ -62,6 +63,11 @@ function statusOf(url) {
 
 function handle(request, response) {
   const url = new URL(request.url, 'http://echo');
+  if (url.searchParams.has('stream')) {
+    response.writeHead(200, { 'x-version': VERSION }).flushHeaders();
+    request.on('error', () => response.destroy()).pipe(response);
+    return;
+  }
   let body = '';
   request.setEncoding('utf8').on('data', (text) => {
     body += text;
