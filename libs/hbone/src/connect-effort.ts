@@ -18,11 +18,17 @@ const FINDINGS: ReadonlyMap<string, string> = new Map([
   ['WORKER_CONNECT_TIMEOUT', 'was silent'],
   ['HBONE_CONNECT_TIMEOUT', 'was silent'],
   ['HBONE_TUNNEL_LOST', 'cut connections'],
+  ['HBONE_ENDPOINT_LEFT', 'was there no more'],
 ]);
 
 /** Nobody was there to answer: no byte of the caller has gone anywhere, and the next dial may find somebody. */
 export function isUnreached(error: unknown): error is MeshError {
   return error instanceof MeshError && error.side === 'upstream' && FINDINGS.has(error.code);
+}
+
+/** The endpoint left: nothing was found out about its agent. */
+export function hasLeft(error: MeshError): boolean {
+  return error.code === 'HBONE_ENDPOINT_LEFT';
 }
 
 export class ConnectEffort implements Disposable {
@@ -70,7 +76,8 @@ export class ConnectEffort implements Disposable {
   }
 
   /** What the caller hears in the end, for the last error: after several, what it has waited for. */
-  failure(error: MeshError): MeshError {
+  failure(last: MeshError): MeshError {
+    const error = hasLeft(last) ? (this.#last ?? last) : last;
     const found = FINDINGS.get(error.code);
     const isFirst = this.#failures <= 1 && this.#over === undefined;
     if (found === undefined || isFirst) {

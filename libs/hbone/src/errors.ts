@@ -14,6 +14,8 @@ export type HboneErrorCode =
   | 'HBONE_CONNECT_TIMEOUT'
   /** Until the connect timeout one dial after another reached nobody. */
   | 'HBONE_PEER_AWAY'
+  /** The endpoint left while the tunnel to it was made. */
+  | 'HBONE_ENDPOINT_LEFT'
   /** The handshake failed, or an alert came after it. */
   | 'HBONE_TLS'
   /** The handshake was good, but the peer is not whom we expect. */
@@ -136,6 +138,13 @@ export function sessionLimit(what: string, side: ErrorSide): HboneError {
 
 export function poolClosed(): HboneError {
   return new HboneError('HBONE_CLOSED', 'the pool is closed', { side: 'local', retryable: true });
+}
+
+export function endpointLeft(): HboneError {
+  return new HboneError('HBONE_ENDPOINT_LEFT', 'the endpoint left before a tunnel to it stood', {
+    side: 'upstream',
+    retryable: true,
+  });
 }
 
 export function poolLimit(what: string): HboneError {

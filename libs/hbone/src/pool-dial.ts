@@ -2,13 +2,13 @@
  * How a pool comes to a new session: the turn of who was away, a connected socket, the handshake, all within the connect timeout.
  *
  * Rule: between the check of the certificate against the newest lists and the session's entry in the pool nothing else runs, so that
- * a change of the lists meets the one or the other.
+ * a change of the lists meets the one or the other; and so does the leave of the endpoint.
  */
 import { MeshError } from '@ambit/core';
 import { FINISHED, fromIoError } from '@ambit/proxy';
 import { type SecuredClient, secureClient } from './client-handshake.ts';
 import type { ClientSession } from './client-session.ts';
-import { isUnreached } from './connect-effort.ts';
+import { hasLeft, isUnreached } from './connect-effort.ts';
 import type { DialBackoff } from './dial-backoff.ts';
 import { HboneError, poolClosed } from './errors.ts';
 import type { HbonePoolCounters, HbonePoolOptions } from './pool-options.ts';
@@ -18,8 +18,12 @@ import { requireValid, type TlsIdentity } from './tls.ts';
 import { trustOf } from './trust.ts';
 import { keyText, type TunnelKey } from './tunnel-key.ts';
 
-/** Enters a session into the pool, and begins it. `own`: the certificate that it was made with. */
-export type BeginTunnel<T> = (own: TlsIdentity, secured: SecuredClient) => T;
+export interface PoolDialing<T> {
+  /** Aborted when the endpoint leaves, with what all who wait are told. */
+  readonly left: AbortSignal;
+  /** Enters a session into the pool, and begins it. `own`: the certificate that it was made with. */
+  readonly begin: (own: TlsIdentity, secured: SecuredClient) => T;
+}
 
 export interface PoolDialParts {
   readonly options: HbonePoolOptions;
@@ -40,11 +44,11 @@ export class PoolDial {
   /** Rejects with a MeshError. */
   async open<T extends { readonly session: ClientSession }>(
     key: TunnelKey,
-    begin: BeginTunnel<T>,
+    { left, begin }: PoolDialing<T>,
   ): Promise<T> {
     const { counters, closed } = this.#parts;
     const over = new AbortController();
-    const deadline = this.#deadline(over);
+    const deadline = this.#deadline(over, left);
     try {
       await this.#awaitTurn(keyText(key), over.signal);
       counters.dials += 1;
@@ -81,9 +85,14 @@ export class PoolDial {
     counters.dialsAgain += isAgain ? 1 : 0;
   }
 
-  async #establish<T>(key: TunnelKey, signal: AbortSignal, begin: BeginTunnel<T>): Promise<T> {
+  async #establish<T>(
+    key: TunnelKey,
+    signal: AbortSignal,
+    begin: PoolDialing<T>['begin'],
+  ): Promise<T> {
     const { clock, dial, revocations } = this.#parts.options;
     const own = await this.identity(key);
+    signal.throwIfAborted();
     const raw = await raceAbort(disposeLate(dial(key, signal), signal), signal);
     let socket = raw;
     try {
@@ -98,6 +107,7 @@ export class PoolDial {
       socket = secured.socket;
       // The lists may have changed in the handshake.
       trustOf(own, revocations?.()).check(secured.peer, 'server', clock.wallNow());
+      signal.throwIfAborted();
       return begin(own, secured);
     } catch (error) {
       socket.destroy();
@@ -111,21 +121,22 @@ export class PoolDial {
     if (failure instanceof HboneError && failure.refusal !== undefined) {
       counters.refusedPeers[failure.refusal] += 1;
     }
-    if (isUnreached(failure)) {
+    if (isUnreached(failure) && !hasLeft(failure)) {
       backoff.failed(keyText(key));
     }
   }
 
-  /** Ends `over` at the connect timeout, or with the pool; abort the result when the connect is decided. */
-  #deadline(over: AbortController): AbortController {
+  /** Ends `over` at the connect timeout, with the pool, or with the endpoint; abort the result when the connect is decided. */
+  #deadline(over: AbortController, left: AbortSignal): AbortController {
     const { closed, connectTimeoutMs, options } = this.#parts;
     const decided = new AbortController();
     const sleep = options.clock.sleep(connectTimeoutMs, decided.signal);
-    const onClosed = (): void => over.abort(closed.reason);
-    closed.addEventListener('abort', onClosed, { once: true });
+    for (const end of [closed, left]) {
+      const onEnd = (): void => over.abort(end.reason);
+      end.addEventListener('abort', onEnd, { once: true, signal: decided.signal });
+    }
     settled(sleep)
       .then((expired) => {
-        closed.removeEventListener('abort', onClosed);
         if (expired) {
           over.abort(timedOut(connectTimeoutMs));
         }

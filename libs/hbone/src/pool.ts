@@ -3,7 +3,8 @@
  *
  * Rule: a tunnel is shared only by callers with the same identity, the same expectations of the server,
  * the same address and the same pod. One connect is in flight per key; its outcome is everybody's who
- * waits for that key, and nobody else waits. Nothing new goes to a server whose certificate has ended or is revoked.
+ * waits for that key, and nobody else waits. Nothing new goes to a server whose certificate has ended or is revoked, or to an endpoint
+ * that has left, however far the way there was.
  */
 
 import type { Cancellation, MeshError } from '@ambit/core';
@@ -11,7 +12,7 @@ import { Deadlines } from '@ambit/proxy';
 import type { SecuredClient } from './client-handshake.ts';
 import { ClientSession, type ConnectOptions, type HboneStream } from './client-session.ts';
 import { DialBackoff } from './dial-backoff.ts';
-import { HboneError, poolClosed, poolLimit, refusedPeer } from './errors.ts';
+import { endpointLeft, HboneError, poolClosed, poolLimit, refusedPeer } from './errors.ts';
 import { endedWith } from './outlived.ts';
 import { PoolDial } from './pool-dial.ts';
 import {
@@ -38,13 +39,19 @@ interface Tunnel {
   isLost: boolean;
 }
 
-/** One key's tunnels. */
+/** One key's tunnels, until its endpoint leaves. Whoever asks for the key afterwards gets another slot. */
 interface Slot {
   readonly key: TunnelKey;
+  readonly text: string;
   /** Those that take new streams. */
   readonly tunnels: Set<Tunnel>;
   connecting: Promise<Tunnel> | undefined;
+  /** Those that wait for `connecting`. */
   waiting: number;
+  /** Those that have no answer yet. */
+  callers: number;
+  /** Aborted when the endpoint leaves: nothing is made or taken here any more. */
+  readonly left: AbortController;
 }
 
 /** How full a session is when the next is made. */
@@ -88,16 +95,21 @@ export class HbonePool {
 
   /** Opens a tunnel to `authority` through a session of `key`. Rejects with a MeshError. */
   async connect(key: TunnelKey, request: ConnectOptions): Promise<HboneStream> {
+    const slot = this.#slot(key);
+    slot.callers += 1;
     try {
-      const stream = await this.#attempt(key, request, 1);
+      const stream = await this.#attempt(slot, request, 1);
       this.counters.streams += 1;
       if (!this.#backoff.isEmpty) {
-        this.#backoff.succeeded(keyText(key));
+        this.#backoff.succeeded(slot.text);
       }
       return stream;
     } catch (error) {
       this.counters.streamFailures += 1;
       throw error;
+    } finally {
+      slot.callers -= 1;
+      this.#sweep(slot);
     }
   }
 
@@ -106,11 +118,16 @@ export class HbonePool {
     return this.#backoff.has(keyText(key));
   }
 
-  /** Nothing new goes to endpoints that have left; what is open there goes on until it ends. */
+  /**
+   * Nothing new goes to endpoints that have left: what connects to them is given up, for all who wait for it. What is open there goes
+   * on until it ends.
+   */
   retire(isGone: (key: TunnelKey) => boolean): void {
-    for (const { key, tunnels } of [...this.#slots.values()]) {
-      if (isGone(key)) {
-        for (const { session } of [...tunnels]) {
+    for (const slot of [...this.#slots.values()]) {
+      if (isGone(slot.key)) {
+        this.#slots.delete(slot.text);
+        slot.left.abort(endpointLeft());
+        for (const { session } of [...slot.tunnels]) {
           session.retire();
         }
       }
@@ -155,8 +172,8 @@ export class HbonePool {
     }
   }
 
-  async #attempt(key: TunnelKey, request: ConnectOptions, attempt: number): Promise<HboneStream> {
-    const tunnel = await this.#tunnel(key, request.signal);
+  async #attempt(slot: Slot, request: ConnectOptions, attempt: number): Promise<HboneStream> {
+    const tunnel = await this.#tunnel(slot, request.signal);
     try {
       return await tunnel.session.connect(request);
     } catch (error) {
@@ -164,26 +181,26 @@ export class HbonePool {
       const isLost = error instanceof HboneError && error.code === 'HBONE_TUNNEL_LOST';
       if (isLost && !tunnel.isLost) {
         tunnel.isLost = true;
-        this.#backoff.lost(keyText(key));
+        this.#backoff.lost(slot.text);
       }
       if (!isRefused || attempt >= ATTEMPTS_MAX || request.signal?.aborted) {
         throw error;
       }
       tunnel.session.retire();
-      return await this.#attempt(key, request, attempt + 1);
+      return await this.#attempt(slot, request, attempt + 1);
     }
   }
 
-  async #tunnel(key: TunnelKey, signal: Cancellation | undefined): Promise<Tunnel> {
+  async #tunnel(slot: Slot, signal: Cancellation | undefined): Promise<Tunnel> {
     for (;;) {
       if (this.#closed.signal.aborted) {
         throw poolClosed();
       }
       // Asked also when a tunnel stands: without a certificate of ours nothing new goes through it.
-      const own = await this.#dial.identity(key);
+      const own = await this.#dial.identity(slot.key);
       this.#own = own;
-      const slot = this.#slot(key);
-      const ready = firstOf(slot.tunnels);
+      slot.left.signal.throwIfAborted();
+      const [ready] = slot.tunnels;
       if (ready !== undefined && !this.#isCurrent(ready, own)) {
         ready.session.retire();
       } else if (ready?.session.reserve()) {
@@ -192,6 +209,7 @@ export class HbonePool {
         return ready;
       }
       const tunnel = await this.#waitIn(slot, signal);
+      slot.left.signal.throwIfAborted();
       if (tunnel.session.reserve()) {
         this.#openAhead(slot, tunnel);
         return tunnel;
@@ -222,7 +240,6 @@ export class HbonePool {
       return await raceAbort(this.#connecting(slot), signal);
     } finally {
       slot.waiting -= 1;
-      this.#sweep(slot);
     }
   }
 
@@ -253,7 +270,10 @@ export class HbonePool {
       this.counters.refusedAtBound += 1;
       throw poolLimit(`${this.#live.size} tunnels are open`);
     }
-    return await this.#dial.open(slot.key, (own, secured) => this.#begin(slot, own, secured));
+    return await this.#dial.open(slot.key, {
+      left: slot.left.signal,
+      begin: (own, secured) => this.#begin(slot, own, secured),
+    });
   }
 
   #begin(slot: Slot, own: TlsIdentity, { socket, peer, isResumed }: SecuredClient): Tunnel {
@@ -303,24 +323,24 @@ export class HbonePool {
     const text = keyText(key);
     let slot = this.#slots.get(text);
     if (slot === undefined) {
-      slot = { key, tunnels: new Set(), connecting: undefined, waiting: 0 };
+      slot = {
+        key,
+        text,
+        tunnels: new Set(),
+        connecting: undefined,
+        waiting: 0,
+        callers: 0,
+        left: new AbortController(),
+      };
       this.#slots.set(text, slot);
     }
     return slot;
   }
 
   #sweep(slot: Slot): void {
-    const isEmpty = slot.tunnels.size === 0 && slot.waiting === 0;
-    const text = keyText(slot.key);
-    if (isEmpty && slot.connecting === undefined && this.#slots.get(text) === slot) {
-      this.#slots.delete(text);
+    const isEmpty = slot.tunnels.size === 0 && slot.callers === 0;
+    if (isEmpty && slot.connecting === undefined && this.#slots.get(slot.text) === slot) {
+      this.#slots.delete(slot.text);
     }
   }
-}
-
-function firstOf(tunnels: ReadonlySet<Tunnel>): Tunnel | undefined {
-  for (const tunnel of tunnels) {
-    return tunnel;
-  }
-  return undefined;
 }

@@ -125,6 +125,24 @@ describe('a connection to a service', () => {
     assert.match(String(asked(rig)[0]?.['error']), /no answer within 5000 ms/);
   });
 
+  it('waits no longer for one that says nothing and leaves', async () => {
+    await using rig = new WorkerRig({ clock: new FakeClock() });
+    await bed(rig, [3]);
+    await using peer = await silentPeer(rig, 3);
+    let answer: Promise<string>;
+    do {
+      answer = echo(rig);
+    } while (await Promise.race([answer, peer.asked]));
+    rig.send({
+      kind: 'resources',
+      sequence: 9,
+      addresses: { changed: [], removed: ['Kubernetes//Pod/shop/other-3'] },
+      authorizations: { changed: [], removed: [] },
+    });
+    assert.equal(await answer, 'x');
+    assert.match(String(asked(rig)[0]?.['error']), /the endpoint left/);
+  });
+
   it('waits to the end where there is no other', async () => {
     const clock = new FakeClock();
     await using rig = new WorkerRig({ clock });

@@ -1,4 +1,5 @@
 /** A tunnel on loopback and a peer that speaks in frames. Imported by tests only, as `@ambit/hbone/testing`. */
+export { eventually, settle } from './eventually.ts';
 export {
   connectHeaders,
   END_HEADERS,
