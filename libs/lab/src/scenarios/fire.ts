@@ -129,16 +129,28 @@ interface HeapSnapshot {
   readonly nodes: readonly number[];
 }
 
-/** What a program's main thread holds after a full collection, which a snapshot begins with. */
+/** What the heaps of a program's threads hold after full collections, which snapshots begin with: requests are in workers. */
 export async function heldMegabytes(lab: Lab, component: string): Promise<number> {
-  const answer = await admin(lab, component, '/debug/pprof/heap', SNAPSHOT_MS_MAX);
+  const metrics = String(await admin(lab, component, '/metrics'));
+  const workers = Number(/^ambit_workers\S* (\d+)$/m.exec(metrics)?.[1]);
+  assert.ok(workers > 0, `${component} tells no workers`);
+  let bytes = 0;
+  for (const thread of ['main', ...Array.from({ length: workers }, (_, n) => `worker-${n}`)]) {
+    const path = `/debug/pprof/heap?thread=${thread}`;
+    bytes += bytesIn(await admin(lab, component, path, SNAPSHOT_MS_MAX));
+  }
+  return bytes / MEGABYTE;
+}
+
+function bytesIn(answer: unknown): number {
+  assert.ok(typeof answer === 'object', `no snapshot: ${String(answer).slice(0, 200)}`);
   const { snapshot, nodes } = answer as HeapSnapshot;
   const fields = snapshot.meta.node_fields;
   let bytes = 0;
   for (let at = fields.indexOf('self_size'); at < nodes.length; at += fields.length) {
     bytes += nodes[at] ?? 0;
   }
-  return bytes / MEGABYTE;
+  return bytes;
 }
 
 /** Of the line of least squares. */
