@@ -1,6 +1,6 @@
 /**
- * A waypoint under fire, for as long as `npm run test:soak -- --minutes N` says: agents around it are killed over and over, it hands
- * over at a thousand connections, and a million requests go through it. Each says what it saw.
+ * A waypoint under fire: agents around it are killed over and over, for as long as `npm run test:soak -- --minutes N` says, it
+ * hands over at a thousand connections, and a million requests go through it. Each says what it saw.
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -96,14 +96,12 @@ describe('a million requests through a waypoint', () => {
       {
         name: 'waypoint, resident',
         megabytes: async () => await residentMegabytes(lab, WAYPOINT),
-        everyRequests: 100_000,
         whenIdle: true,
         growthMax: undefined,
       },
       {
         name: 'waypoint, held',
         megabytes: async () => await heldMegabytes(lab, WAYPOINT),
-        everyRequests: 100_000,
         whenIdle: true,
         growthMax: GROWTH_MEGABYTES_MAX,
       },

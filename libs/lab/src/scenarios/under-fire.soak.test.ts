@@ -1,5 +1,5 @@
 /**
- * Under fire, for as long as `npm run test:soak -- --minutes N` says: agents that are killed over and over, hand-overs at a
+ * Under fire: agents that are killed over and over, for as long as `npm run test:soak -- --minutes N` says, hand-overs at a
  * thousand connections, a million requests. Each says what it saw. Waypoints are `under-fire-waypoint.soak.test.ts`;
  * certificates of a minute while the root changes are `certificates.waiting.lab.test.ts`, for as long.
  */
@@ -46,7 +46,6 @@ describe('a million requests', () => {
     const agents = ['agent/node1', 'agent/node2'].map((name) => ({
       name,
       megabytes: async () => await residentMegabytes(here.bed().lab, name),
-      everyRequests: 100_000,
       whenIdle: true,
       growthMax: GROWTH_MEGABYTES_MAX,
     }));
