@@ -4,40 +4,36 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ClientStream, Fields, RequestHead, ResponseHead, ServerStream } from '@ambit/h2';
+import type { ClientStream, RequestHead, ResponseHead, ServerStream } from '@ambit/h2';
 import { clientRig, ping, type RawPeer, serverRig, settled } from '@ambit/h2/testing';
 import { Recorder } from '@ambit/proxy/testing';
 
-import recordings from './fixtures/recorded-conversations.json' with { type: 'json' };
+import {
+  bytesOf,
+  CONVERSATIONS,
+  endsStream,
+  fieldOf,
+  isAck,
+  PREFACE,
+  payloadOf,
+  type Step,
+  sentOn,
+  speak,
+  withoutPseudo,
+} from './testing/index.ts';
 
-type Stream = ClientStream | ServerStream;
-
-interface Step {
-  readonly from: string;
-  readonly type: string;
-  readonly stream: number;
-  readonly flags: readonly string[];
-  readonly bytes: string;
-  readonly fields?: readonly string[];
-}
-
-const FRAME_HEADER_BYTES = 9;
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const PING_ACK = 1;
-
-const bytesOf = (step: Step): Buffer => Buffer.from(step.bytes, 'base64');
-const payloadOf = (step: Step): Buffer => bytesOf(step).subarray(FRAME_HEADER_BYTES);
-const endsStream = ({ flags }: Step): boolean => flags.includes('END_STREAM');
-const isAck = ({ flags }: Step): boolean => flags.includes('ACK');
 
 /** What was said about the streams, in words. */
 function told(steps: readonly Step[], from: string): string[] {
   return steps
     .filter((step) => step.from === from && ['HEADERS', 'DATA', 'RST_STREAM'].includes(step.type))
-    .map(({ type, stream, flags, bytes }) => {
-      const length = Buffer.from(bytes, 'base64').length - FRAME_HEADER_BYTES;
-      const end = flags.includes('END_STREAM') ? ' end' : '';
-      return type === 'DATA' ? `DATA ${stream} ${length}${end}` : `${type} ${stream}${end}`;
+    .map((step) => {
+      const { type, stream } = step;
+      const end = endsStream(step) ? ' end' : '';
+      return type === 'DATA'
+        ? `DATA ${stream} ${payloadOf(step).length}${end}`
+        : `${type} ${stream}${end}`;
     });
 }
 
@@ -50,39 +46,6 @@ function heard(frames: readonly string[]): string[] {
       const end = frame.endsWith(' end') ? ' end' : '';
       return type === 'DATA' ? frame : `${type} ${stream}${end}`;
     });
-}
-
-/** DATA, and then the end, that `from` sent on a stream. */
-function sentOn(steps: readonly Step[], from: string, id: number) {
-  const own = steps.filter((step) => step.from === from && step.stream === id);
-  const data = own.filter(({ type }) => type === 'DATA');
-  return {
-    text: Buffer.concat(data.map(payloadOf)).toString(),
-    hasEnded: own.some(endsStream),
-  };
-}
-
-/** What the application at the end of a stream of ours does. */
-function speak(stream: Stream, step: Step): void {
-  if (step.type === 'DATA') {
-    const payload = payloadOf(step);
-    if (payload.length > 0) {
-      stream.write(payload);
-    }
-    if (endsStream(step)) {
-      stream.end();
-    }
-  }
-}
-
-function withoutPseudo(fields: readonly string[]): Fields {
-  const at = fields.findLastIndex((name, index) => index % 2 === 0 && name.startsWith(':'));
-  return fields.slice(at + 2);
-}
-
-function fieldOf(step: Step, name: string): string {
-  const at = step.fields?.indexOf(name) ?? -1;
-  return step.fields?.[at + 1] ?? '';
 }
 
 async function replay(
@@ -117,11 +80,7 @@ function assertHeard(
   }
 }
 
-for (const { name, description, steps } of recordings as readonly {
-  readonly name: string;
-  readonly description: string;
-  readonly steps: readonly Step[];
-}[]) {
+for (const { name, description, steps } of CONVERSATIONS) {
   describe(`${name}: ${description}`, () => {
     it('is heard and said by a server of ours', async () => {
       const { peer, session, streams, counters } = serverRig();

@@ -4,32 +4,30 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ClientStream, Fields, ServerStream } from '@ambit/h2';
-import { clientRig, data, type RawPeer, serverRig, settled } from '@ambit/h2/testing';
+
+import { FakeClock } from '@ambit/core/testing';
+import type { ClientStream } from '@ambit/h2';
+import { clientRig, type RawPeer, serverRig, settled } from '@ambit/h2/testing';
+import type { ByteConn } from '@ambit/proxy';
 import { Recorder } from '@ambit/proxy/testing';
+import { TestCa } from '@ambit/testkit';
 
-import recordings from './fixtures/recorded-transfers.json' with { type: 'json' };
+import { HbonePool } from './pool.ts';
+import {
+  eventually,
+  FramePeer,
+  FrameServer,
+  PREFACE,
+  Replayed,
+  type TransferStep as Step,
+  TRANSFERS,
+  TunnelRig,
+  withoutPseudo,
+} from './testing/index.ts';
 
-interface Step {
-  readonly from: string;
-  readonly type: string;
-  readonly stream: number;
-  /** Of anything but DATA. */
-  readonly bytes?: string;
-  readonly fields?: readonly string[];
-  readonly length?: number;
-  readonly repeat?: number;
-  readonly end?: boolean;
-}
-
-const STREAM = 1;
-const END_STREAM = 1;
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-const WINDOW_BYTES = 65_535;
-const FRAME_HEADER_BYTES = 9;
-const INITIAL_WINDOW = 4;
-const FRAME_BYTES_MAX = 16_384;
-const TURNS_MAX = 1_000;
+const CA = new TestCa();
+const SERVER = CA.workload('default', 'server');
+const CLIENT = CA.workload('default', 'client');
 
 function bytesSent(steps: readonly Step[], from: string): number {
   return steps
@@ -37,97 +35,7 @@ function bytesSent(steps: readonly Step[], from: string): number {
     .reduce((sum, { length = 0, repeat = 1 }) => sum + length * repeat, 0);
 }
 
-/** What one side may send, by what the other says. */
-class Windows {
-  stream = WINDOW_BYTES;
-  connection = WINDOW_BYTES;
-
-  /** A recorded frame. */
-  allow({ type, stream, bytes = '' }: Step): void {
-    const payload = Buffer.from(bytes, 'base64').subarray(FRAME_HEADER_BYTES);
-    if (type === 'WINDOW_UPDATE') {
-      this.#grow(stream, payload.readUInt32BE(0));
-    }
-    for (let at = 0; type === 'SETTINGS' && at < payload.length; at += 6) {
-      if (payload.readUInt16BE(at) === INITIAL_WINDOW) {
-        this.stream += payload.readUInt32BE(at + 2) - WINDOW_BYTES;
-      }
-    }
-  }
-
-  /** A frame of ours, in words. */
-  allowSaid(said: string): void {
-    const [type, stream, increment] = said.split(' ');
-    if (type === 'WINDOW_UPDATE') {
-      this.#grow(Number(stream), Number(increment));
-    }
-    const initial = type === 'SETTINGS' ? / 4=(\d+)/.exec(said)?.[1] : undefined;
-    this.stream += initial === undefined ? 0 : Number(initial) - WINDOW_BYTES;
-  }
-
-  #grow(stream: number, increment: number): void {
-    if (stream === 0) {
-      this.connection += increment;
-    } else {
-      this.stream += increment;
-    }
-  }
-}
-
-/** The recorded side: says what it said, but no more DATA than ours allows at the time. */
-class Replayed {
-  readonly #peer: RawPeer;
-  readonly #ours = new Windows();
-  readonly #theirs = new Windows();
-  #seen = 0;
-  #sent = 0;
-
-  constructor(peer: RawPeer) {
-    this.#peer = peer;
-  }
-
-  async say(step: Step): Promise<void> {
-    const { type, length = 0, repeat = 1, end = false, bytes = '' } = step;
-    if (type !== 'DATA') {
-      this.#theirs.allow(step);
-      this.#peer.send(Buffer.from(bytes, 'base64'));
-      await settled(2);
-      return;
-    }
-    // The reference takes longer frames than ours, which asks for no more than RFC 9113 §4.2 gives everybody.
-    for (let left = length * repeat; left > 0; left -= FRAME_BYTES_MAX) {
-      const bytesOf = Math.min(left, FRAME_BYTES_MAX);
-      await this.#untilAllowed(bytesOf);
-      this.#sent += bytesOf;
-      this.#peer.send(data(STREAM, Buffer.alloc(bytesOf)));
-    }
-    if (end) {
-      this.#peer.send(data(STREAM, '', END_STREAM));
-    }
-  }
-
-  /** Ours heeds what the recorded side allowed. */
-  checkOurs(): void {
-    const { dataBytes } = this.#peer;
-    assert.ok(dataBytes <= this.#theirs.stream, `${dataBytes} of ${this.#theirs.stream}`);
-    assert.ok(dataBytes <= this.#theirs.connection);
-  }
-
-  async #untilAllowed(length: number): Promise<void> {
-    for (let turn = 0; turn < TURNS_MAX; turn += 1) {
-      for (; this.#seen < this.#peer.frames.length; this.#seen += 1) {
-        this.#ours.allowSaid(this.#peer.frames[this.#seen] ?? '');
-      }
-      if (Math.min(this.#ours.stream, this.#ours.connection) - this.#sent >= length) {
-        return;
-      }
-      await settled(1);
-    }
-    assert.fail(`ours allows no more after ${this.#sent} bytes`);
-  }
-}
-
-function write(stream: ServerStream | ClientStream | undefined, step: Step): void {
+function write(stream: ByteConn | undefined, step: Step): void {
   const { length = 0, repeat = 1, end = false } = step;
   assert.ok(stream !== undefined);
   if (length > 0) {
@@ -136,11 +44,6 @@ function write(stream: ServerStream | ClientStream | undefined, step: Step): voi
   if (end) {
     stream.end();
   }
-}
-
-function withoutPseudo(fields: readonly string[]): Fields {
-  const at = fields.findLastIndex((name, index) => index % 2 === 0 && name.startsWith(':'));
-  return fields.slice(at + 2);
 }
 
 function assertWhole(
@@ -158,11 +61,23 @@ function assertWhole(
   assert.ok(recorder.events.includes('end'));
 }
 
-for (const { name, description, steps } of recordings as readonly {
-  readonly name: string;
-  readonly description: string;
-  readonly steps: readonly Step[];
-}[]) {
+/** The same, when all that is on loopback has come. */
+async function untilWhole(
+  ends: { readonly peer: RawPeer; readonly recorder: Recorder | undefined },
+  steps: readonly Step[],
+  theirs: string,
+): Promise<void> {
+  const { peer, recorder } = ends;
+  const ours = theirs === 'client' ? 'server' : 'client';
+  await eventually(
+    () => peer.dataBytes >= bytesSent(steps, ours) && recorder?.events.includes('end') === true,
+    `${peer.dataBytes} of ours, ${recorder?.bytes} of theirs`,
+  );
+  await eventually(() => peer.frames.some((said) => /^DATA 1 \d+ end$/.test(said)));
+  assertWhole(ends, steps, theirs);
+}
+
+for (const { name, description, steps } of TRANSFERS) {
   describe(`${name}: ${description}`, () => {
     it('by a server of ours', async () => {
       const { peer, streams, counters } = serverRig();
@@ -219,6 +134,67 @@ for (const { name, description, steps } of recordings as readonly {
       assert.equal(status, 200);
       assertWhole({ peer, recorder }, steps, 'server');
       assert.deepEqual([counters.protocolErrors, counters.streamErrors], [0, 0]);
+    });
+
+    it('by HboneServer, over TLS', async () => {
+      const served = Promise.withResolvers<ByteConn>();
+      await using rig = await TunnelRig.start({
+        server: SERVER,
+        client: CLIENT,
+        clock: new FakeClock(),
+        onConnect: () => ({ status: 200, serve: served.resolve }),
+      });
+      const peer = await FramePeer.connect(rig.port, CLIENT);
+      const replayed = new Replayed(peer);
+      let recorder: Recorder | undefined;
+      peer.send(PREFACE);
+      for (const step of steps) {
+        if (step.from === 'client') {
+          await replayed.say(step);
+        } else if (step.type === 'HEADERS') {
+          recorder = Recorder.on(await served.promise);
+        } else if (step.type === 'DATA') {
+          write(await served.promise, step);
+        }
+        await settled(1);
+        replayed.checkOurs();
+      }
+      await untilWhole({ peer, recorder }, steps, 'client');
+      peer.destroy();
+    });
+
+    it('by HbonePool, over TLS', async () => {
+      await using server = await FrameServer.start(SERVER);
+      const pool = new HbonePool({
+        clock: new FakeClock(),
+        identity: () => CLIENT,
+        dial: async () => await server.dial(),
+      });
+      const call = pool.connect(
+        {
+          sourceIdentity: CLIENT.identity,
+          expectedIdentities: [SERVER.identity],
+          address: '10.91.0.2',
+          port: 15008,
+          sourcePod: 'pod',
+        },
+        { authority: '10.91.0.2:80' },
+      );
+      const peer = await server.peer();
+      const replayed = new Replayed(peer);
+      let recorder: Recorder | undefined;
+      for (const step of steps) {
+        if (step.from === 'server') {
+          await replayed.say(step);
+          recorder ??= step.type === 'HEADERS' ? Recorder.on((await call).conn) : undefined;
+        } else if (step.type === 'DATA') {
+          write((await call).conn, step);
+        }
+        await settled(1);
+        replayed.checkOurs();
+      }
+      await untilWhole({ peer, recorder }, steps, 'server');
+      pool.destroy();
     });
   });
 }
