@@ -45,3 +45,9 @@ it('stands in ARCHITECTURE.md as it is', () => {
   const told = PHASES.map(({ name }) => name).join(', ');
   assert.ok(text.replace(/\s+/g, ' ').includes(told), told);
 });
+
+it('stands in docs/waypoints.md with what each does', () => {
+  const text = readFileSync(sourceOf('../../../docs/waypoints.md'), 'utf8');
+  const rows = PHASES.map(({ name, does }) => `| \`${name}\` | ${does} |\n`).join('');
+  assert.ok(text.includes(`| phase | does |\n|---|---|\n${rows}\n`), rows);
+});
