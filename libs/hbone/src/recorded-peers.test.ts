@@ -29,6 +29,13 @@ const REFUSALS: Readonly<Record<string, 400 | 401 | 503>> = {
 const DIFFERS: Readonly<Record<string, readonly string[]>> = {
   // An answer says more than a reset: the client's log has the status and what it means.
   '23-authority-not-parsable': ['HEADERS 1 400 end', 'RST_STREAM 1 NO_ERROR'],
+  // It is no peer of the mesh that asks so, and whoever it is, is told what the port is for.
+  '24-method-get': [
+    'HEADERS 1 400',
+    'DATA 1 only CONNECT is served here: this is the port for tunnels of the mesh (HBONE)\n',
+    'END 1',
+    'RST_STREAM 1 NO_ERROR',
+  ],
 };
 
 function onConnect(request: ConnectRequest): ConnectAnswer {

@@ -1,7 +1,7 @@
 /**
  * One accepted tunnel session: CONNECT requests in, answers and byte streams out.
  *
- * Rule: 200 is sent only after the handler accepted; every refusal is HEADERS with END_STREAM. Nothing new is taken on a
+ * Rule: 200 is sent only after the handler accepted; every refusal of a CONNECT is HEADERS with END_STREAM. Nothing new is taken on a
  * session once the certificate that named its peer has ended, or no root of now vouches for it.
  */
 import type { TLSSocket } from 'node:tls';
@@ -15,7 +15,7 @@ import {
   type RequestHead,
   type ServerStream,
 } from '@ambit/h2';
-import { type ByteConn, type ConnAddresses, FINISHED } from '@ambit/proxy';
+import { type ByteConn, type ConnAddresses, type Deadlines, FINISHED } from '@ambit/proxy';
 import { type ConnectTarget, parseConnectTarget } from './connect-target.ts';
 import { HboneError } from './errors.ts';
 import type { HboneServerLimits } from './server.ts';
@@ -55,9 +55,22 @@ export interface ServerSessionOptions {
   readonly clock: Clock;
   readonly limits: HboneServerLimits;
   readonly counters: HboneServerCounters;
+  /** Of answers to what is no CONNECT; shared by the sessions of a server. */
+  readonly refusalDeadlines: Deadlines;
   readonly onConnect: OnConnect;
   readonly onClose: () => void;
 }
+
+/** Agents and waypoints ask for nothing but CONNECT. Who does is a person with curl, or a probe, and is told. */
+const NOT_CONNECT = Buffer.from(
+  'only CONNECT is served here: this is the port for tunnels of the mesh (HBONE)\n',
+);
+const NOT_CONNECT_FIELDS = [
+  'content-type',
+  'text/plain; charset=utf-8',
+  'content-length',
+  String(NOT_CONNECT.length),
+];
 
 /** One for all: a reason of its own would cost every stream an error with a stack. */
 const STREAM_GONE = new HboneError('HBONE_ABORTED', 'the stream is over', { side: 'downstream' });
@@ -176,16 +189,16 @@ export class ServerSession {
   }
 
   async #answer(stream: ServerStream, signal: Cancellation): Promise<void> {
+    if (stream.request.method !== 'CONNECT') {
+      this.#refuseMethod(stream, signal);
+      return;
+    }
     this.#respond(stream, await this.#decide(stream.request, signal));
   }
 
   async #decide(request: RequestHead, signal: Cancellation): Promise<ConnectAnswer> {
     const { counters, onConnect, peer } = this.#options;
     const { authority } = request;
-    if (request.method !== 'CONNECT') {
-      counters.badRequests += 1;
-      return { status: 400, reason: 'the method is not CONNECT' };
-    }
     let target: ConnectTarget;
     try {
       target = parseConnectTarget(authority);
@@ -204,6 +217,26 @@ export class ServerSession {
       });
     } catch (error) {
       return { status: 503, reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** Who leaves no window for the text has until the deadline. */
+  #refuseMethod(stream: ServerStream, signal: Cancellation): void {
+    const { counters, refusalDeadlines } = this.#options;
+    counters.badRequests += 1;
+    counters.refusals += 1;
+    const head = { status: 400, fields: NOT_CONNECT_FIELDS };
+    const hasText = stream.request.method !== 'HEAD';
+    if (!stream.respond(head, { end: !hasText })) {
+      return;
+    }
+    if (hasText) {
+      stream.write(NOT_CONNECT);
+    }
+    stream.endEarly();
+    if (!stream.isClosed) {
+      const deadline = refusalDeadlines.add(() => stream.reset(ERROR.NO_ERROR));
+      signal.addEventListener('abort', () => refusalDeadlines.cancel(deadline), { once: true });
     }
   }
 

@@ -11,7 +11,7 @@ import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls
 import { type Clock, MeshError } from '@ambit/core';
 import { Probation } from '@ambit/h2';
 import type { Revocations } from '@ambit/identity';
-import { canonicalAddress, FINISHED } from '@ambit/proxy';
+import { canonicalAddress, Deadlines, FINISHED } from '@ambit/proxy';
 import { fromTlsError, HboneError, refusedChain, sessionLimit } from './errors.ts';
 import { Handshakes } from './handshakes.ts';
 import { sendOff } from './send-off.ts';
@@ -29,6 +29,8 @@ export interface HboneServerLimits {
   readonly handshakeTimeoutMs: number;
   /** From the end of the handshake to the peer's SETTINGS. */
   readonly prefaceTimeoutMs: number;
+  /** For a peer to take the answer to what is no CONNECT. */
+  readonly refusalTimeoutMs: number;
   /** A session without a stream for so long is ended gracefully. */
   readonly idleTimeoutMs: number;
   /** What is open where no root of now vouches for the peer ends after so long at the latest. */
@@ -43,6 +45,7 @@ export const HBONE_SERVER_LIMITS: HboneServerLimits = {
   handshakesMax: 1024,
   handshakeTimeoutMs: 10_000,
   prefaceTimeoutMs: 5_000,
+  refusalTimeoutMs: 5_000,
   // The reference's `hboneIdleTimeout`.
   idleTimeoutMs: 3_600_000,
   distrustedMs: 3_600_000,
@@ -79,6 +82,7 @@ export class HboneServer {
   readonly #context: ServerContext;
   readonly #handshakes: Handshakes;
   readonly #sessions: ServerSessions;
+  readonly #refusalDeadlines: Deadlines;
   #isDraining = false;
   #isDestroyed = false;
   readonly #probation: Probation;
@@ -90,6 +94,7 @@ export class HboneServer {
     this.#probation = new Probation({ clock: options.clock, onBegin: options.onProbation });
     this.counters = new HboneServerCounters(this.#probation.counters);
     this.#limits = { ...HBONE_SERVER_LIMITS, ...options.limits };
+    this.#refusalDeadlines = new Deadlines(options.clock, this.#limits.refusalTimeoutMs);
     this.#sessions = new ServerSessions({
       clock: options.clock,
       counters: this.counters,
@@ -261,6 +266,7 @@ export class HboneServer {
       clock: this.#options.clock,
       limits: this.#limits,
       counters: this.counters,
+      refusalDeadlines: this.#refusalDeadlines,
       onConnect: this.#options.onConnect,
       onClose: () => this.#sessions.delete(session),
     });

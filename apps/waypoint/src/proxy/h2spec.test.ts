@@ -17,20 +17,11 @@ import { client, startRig } from './proxy-worker.testing.ts';
 const TIMEOUT_MS = 300_000;
 const GATHER_MS = 4;
 const CASES = 146;
-/** As at port 15008 of a pod, where it is said why (apps/node-agent/src/worker/h2spec.test.ts). */
-const TUNNEL = { passed: 139, skipped: 4 };
-const TUNNEL_SECTIONS: readonly string[] = [
-  'generic/1',
-  ...['1', '4', '5'].map((number) => `generic/2/${number}`),
-  ...['3', '4', '5'].map((number) => `generic/${number}`),
-  ...['3', '4', '5.1.1', '5.3', '5.4', '5.5', '6', '7', '8'].map((id) => `http2/${id}`),
-  ...Array.from({ length: 13 }, (_, at) => `http2/5.1/${at + 1}`),
-  'hpack',
-];
+const WHOLE = { passed: CASES, skipped: 0, failed: 0, report: '' };
 
 type Relay = (plain: Socket) => Promise<void>;
 
-async function specify(relay: Relay, sections: readonly string[] = []): Promise<object> {
+async function specify(relay: Relay): Promise<object> {
   const program = h2specProgram();
   const shim = createServer({ allowHalfOpen: true }, (plain) => {
     plain.on('error', () => undefined);
@@ -41,7 +32,7 @@ async function specify(relay: Relay, sections: readonly string[] = []): Promise<
   const address = shim.address();
   const port = address !== null && typeof address === 'object' ? address.port : 0;
   try {
-    const result = await runH2spec(program, { host: '127.0.0.1', port, arguments: sections });
+    const result = await runH2spec(program, { host: '127.0.0.1', port });
     return { ...result, report: result.report.trim() };
   } finally {
     shim.close();
@@ -82,8 +73,8 @@ async function secure(plain: Socket, port: number): Promise<void> {
 describe('h2spec', () => {
   it('passes against the tunnels of a waypoint', { timeout: TIMEOUT_MS }, async () => {
     await using rig = await startRig();
-    const result = await specify((plain) => secure(plain, rig.port), TUNNEL_SECTIONS);
-    assert.deepEqual(result, { ...TUNNEL, failed: 0, report: '' });
+    const result = await specify((plain) => secure(plain, rig.port));
+    assert.deepEqual(result, WHOLE);
   });
 
   it('passes whole inside of a tunnel', { timeout: TIMEOUT_MS }, async () => {
@@ -103,6 +94,6 @@ describe('h2spec', () => {
         copyBoth(near, far, { onDone: resolve });
       });
     });
-    assert.deepEqual(result, { passed: CASES, skipped: 0, failed: 0, report: '' });
+    assert.deepEqual(result, WHOLE);
   });
 });
