@@ -245,8 +245,8 @@ export abstract class SessionCore extends Lifecycle implements InboundHost, Stre
     this.flow.addHeld(bytes);
   }
 
-  closeWindow(window: ReceiveWindow): void {
-    this.flow.closeWindow(window);
+  closeWindow(window: ReceiveWindow, heldBytes: number): void {
+    this.flow.closeWindow(window, heldBytes);
   }
 
   sendWindow(stream: Stream, window: ReceiveWindow, heldBytes: number): void {

@@ -12,6 +12,12 @@ import type { StreamHost, StreamSink } from './stream-host.ts';
 
 type Closed = { readonly error: MeshError | undefined };
 
+/** Nobody reads what is left of a stream that is over, and nobody says so: its window counts until it is collected with it. */
+const unread = new FinalizationRegistry<{
+  readonly host: StreamHost;
+  readonly window: ReceiveWindow;
+}>(({ host, window }) => host.closeWindow(window, 0));
+
 export abstract class Delivery {
   protected readonly host: StreamHost;
   protected readonly window: ReceiveWindow;
@@ -124,6 +130,7 @@ export abstract class Delivery {
       return false;
     }
     this.#peerEnded = true;
+    this.host.closeWindow(this.window, this.#held?.bytes ?? 0);
     return true;
   }
 
@@ -137,14 +144,20 @@ export abstract class Delivery {
 
   /** Over for the session. What is held counts for it no more: whoever reads it keeps it, or nobody does. */
   protected finish(closed: Closed): void {
-    this.host.addHeld(-(this.#held?.bytes ?? 0));
-    this.host.closeWindow(this.window);
+    const { host, window } = this;
+    const heldBytes = this.#held?.bytes ?? 0;
+    host.addHeld(-heldBytes);
+    host.closeWindow(window, heldBytes);
     this.#closed = closed;
+    if (window.countedBytes > 0) {
+      unread.register(this, { host, window });
+    }
   }
 
   /** Nothing that came before is delivered any more, nor its end. */
   protected forget(): void {
     this.#held = undefined;
+    this.host.closeWindow(this.window, 0);
     this.#endDelivered = true;
   }
 
@@ -159,6 +172,9 @@ export abstract class Delivery {
       this.#deliverHeld(sink);
     } finally {
       this.#isDelivering = false;
+    }
+    if (this.#peerEnded || this.#closed !== undefined) {
+      this.host.closeWindow(this.window, this.#held?.bytes ?? 0);
     }
     const isRead = this.#held === undefined && !this.#isPaused;
     if (this.#peerEnded && !this.#endDelivered && isRead) {

@@ -5,14 +5,15 @@
  * stream's when it was read. What is unread is thus bounded by the windows of the streams, and above
  * `heldBytesMax` by the connection's too, which then waits for readers, and everybody with it. So the windows of all streams
  * together grow by no more than half of that, whoever reads what: streams that nobody reads cannot bring a session there.
- * A window that is larger than its sender needs shrinks, for the others.
+ * A window that is larger than its sender needs shrinks as it is used, for the others. What a stream grew by counts for as long as
+ * it may be sent, and then for as long as it is held.
  */
 import type { Clock } from '@ambit/core';
 import { FRAME, WINDOW_BYTES_DEFAULT } from '../frames/protocol.ts';
 import type { H2Limits } from './limits.ts';
 import type { Pings } from './pings.ts';
 import { ReceiveWindow } from './receive-window.ts';
-import { WindowGrowth } from './window-growth.ts';
+import type { WindowGrowth } from './window-growth.ts';
 import type { Writer } from './writer.ts';
 
 /** A window that is used up faster than this limits its sender, however short the way. */
@@ -21,6 +22,8 @@ const PACE_MS_MIN = 10;
 const SLOW_MS_MIN = 1_000;
 /** What windows may grow by, of `heldBytesMax`; the others are what they begin with. */
 const GROWTH_SHARE = 0.5;
+/** Of what is left of it, a window may be so much. */
+const WINDOW_SHARE = 0.25;
 
 export class ReceiveFlow {
   readonly #clock: Clock;
@@ -28,8 +31,10 @@ export class ReceiveFlow {
   readonly #writer: Writer;
   readonly #pings: Pings;
   readonly #connection: ReceiveWindow;
+  /** Of all sessions. */
   readonly #growth: WindowGrowth;
-  readonly #growthOfAll: WindowGrowth;
+  /** Of this one. */
+  #grownBytes = 0;
   #heldBytes = 0;
   /** Of the connection's window, while too much is held. */
   #owedBytes = 0;
@@ -39,7 +44,6 @@ export class ReceiveFlow {
     readonly limits: H2Limits;
     readonly writer: Writer;
     readonly pings: Pings;
-    /** Of all sessions. */
     readonly growth: WindowGrowth;
   }) {
     const { streamWindowBytes, streamWindowBytesMax, connectionWindowBytes } = options.limits;
@@ -54,8 +58,7 @@ export class ReceiveFlow {
     this.#limits = options.limits;
     this.#writer = options.writer;
     this.#pings = options.pings;
-    this.#growth = new WindowGrowth(options.limits.heldBytesMax * GROWTH_SHARE);
-    this.#growthOfAll = options.growth;
+    this.#growth = options.growth;
     this.#connection = new ReceiveWindow({
       bytes: WINDOW_BYTES_DEFAULT,
       max: options.limits.connectionWindowBytes,
@@ -102,7 +105,7 @@ export class ReceiveFlow {
   updateStream(streamId: number, window: ReceiveWindow, heldBytes: number): void {
     const now = this.#clock.now();
     const size = this.#sizeOf(window, heldBytes, now);
-    this.#grew(size - window.size);
+    this.#count(window, size - this.#limits.streamWindowBytes);
     const increment = window.update(now, size);
     if (increment > 0) {
       this.#writer.out.numberFrame(FRAME.WINDOW_UPDATE, streamId, increment);
@@ -110,9 +113,9 @@ export class ReceiveFlow {
     }
   }
 
-  /** Its stream is over. */
-  closeWindow(window: ReceiveWindow): void {
-    this.#grew(this.#limits.streamWindowBytes - window.size);
+  /** Nothing more comes; so much is still to be read. Again when that is less. */
+  closeWindow(window: ReceiveWindow, heldBytes: number): void {
+    this.#count(window, Math.min(window.countedBytes, heldBytes));
   }
 
   /** What a window of which half was used is to be from now on. */
@@ -128,16 +131,22 @@ export class ReceiveFlow {
     if (!keepsUp || usedForMs > paceMs || larger === size) {
       return size;
     }
-    if (!this.#growth.allows(larger) || !this.#growthOfAll.allows(larger)) {
-      this.#growthOfAll.refused += 1;
+    const left = this.#limits.heldBytesMax * GROWTH_SHARE - this.#grownBytes;
+    if (
+      larger > left * WINDOW_SHARE ||
+      !this.#growth.allows(larger, larger - size, this.#grownBytes)
+    ) {
+      this.#growth.refused += 1;
       return size;
     }
     return larger;
   }
 
-  #grew(bytes: number): void {
-    this.#growth.bytes += bytes;
-    this.#growthOfAll.bytes += bytes;
+  #count(window: ReceiveWindow, bytes: number): void {
+    const more = bytes - window.countedBytes;
+    window.countedBytes = bytes;
+    this.#grownBytes += more;
+    this.#growth.bytes += more;
   }
 
   #release(bytes: number): void {

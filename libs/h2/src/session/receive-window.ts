@@ -13,6 +13,8 @@ export class ReceiveWindow {
   readonly #min: number;
   readonly #max: number;
   #used = 0;
+  /** What counts of its growth; whoever keeps the account sets it. */
+  countedBytes = 0;
   /** When it was last given back. */
   #at: number;
 

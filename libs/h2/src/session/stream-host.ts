@@ -31,8 +31,8 @@ export interface StreamHost {
   /** Both sides have ended. */
   onBothEnded(stream: Stream): void;
   addHeld(bytes: number): void;
-  /** The stream is over, and takes nothing more in. */
-  closeWindow(window: ReceiveWindow): void;
+  /** The stream takes nothing more in; so much is still to be read. Again when that is less. */
+  closeWindow(window: ReceiveWindow, heldBytes: number): void;
   /** Runs what calls back into whoever reads the stream, where nobody else would catch what it throws. */
   guarded(work: () => void): void;
 }

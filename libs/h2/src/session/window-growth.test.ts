@@ -1,10 +1,13 @@
 /** Windows of several sessions, which grow and shrink together. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { isCollected } from '@ambit/core/testing';
 import { Recorder } from '@ambit/proxy/testing';
 import fc from 'fast-check';
+import { FLAG } from '../frames/protocol.ts';
 import { data, post, type RawPeer, reset, settled } from '../testing/raw-peer.ts';
 import { serverRig } from '../testing/sessions.ts';
+import type { ServerStream } from './server-stream.ts';
 import { WindowGrowth } from './window-growth.ts';
 
 const KIB = 1024;
@@ -66,25 +69,72 @@ async function reading(growth: WindowGrowth) {
   return { ...rig, sender, begin };
 }
 
+/** Its reader stops, its window is filled, and both ends have ended. Answers what is held. */
+async function endedUnread(of: {
+  readonly peer: RawPeer;
+  readonly sender: Sender;
+  readonly stream: ServerStream | undefined;
+}): Promise<number> {
+  const { peer, sender, stream } = of;
+  for (let block = 0; block < 200; block += 1) {
+    await sender.send(1);
+  }
+  stream?.respond({ status: 200, fields: [] });
+  stream?.end();
+  stream?.pause();
+  let heldBytes = 0;
+  while (await sender.send(1)) {
+    heldBytes += BLOCK.length;
+  }
+  peer.send(data(1, 'x', FLAG.END_STREAM));
+  await settled();
+  return heldBytes + 1;
+}
+
 describe('windows of all sessions', () => {
-  it('grow by no more than they may together, and others have some left', async () => {
+  it('grow by no more than they may together, and each session can', async () => {
     const growth = new WindowGrowth(2 * MIB);
-    const sessions = await Promise.all([1, 2, 3, 4].map(async () => await reading(growth)));
-    for (const { sender, begin } of sessions) {
-      for (const id of [3, 5, 7]) {
-        await begin(id);
-      }
+    const grown: number[] = [];
+    for (let session = 0; session < 4; session += 1) {
+      const before = growth.bytes;
+      const { sender, begin } = await reading(growth);
       for (const id of [1, 3, 5, 7]) {
+        if (id > 1) {
+          await begin(id);
+        }
         for (let block = 0; block < 200; block += 1) {
           assert.ok(await sender.send(id), `stream ${id} waits, though it is read`);
         }
       }
+      grown.push(growth.bytes - before);
     }
+    assert.ok(
+      grown.every((bytes) => bytes > 0),
+      grown.join(),
+    );
     assert.ok(growth.bytes <= growth.max, `${growth.bytes} bytes`);
-    assert.ok(growth.bytes > growth.max / 2, `${growth.bytes} bytes`);
     assert.ok(growth.refused > 0);
-    const first = await sessions[0]?.sender.open(1);
-    assert.ok(first !== undefined && first <= growth.max / 4, `${first} bytes`);
+  });
+
+  it('leave some to small ones, however many large ones are idle', async () => {
+    const growth = new WindowGrowth(16 * MIB);
+    for (let session = 0; session < 4; session += 1) {
+      const { sender, begin } = await reading(growth);
+      for (let id = 1; id < 40; id += 2) {
+        if (id > 1) {
+          await begin(id);
+        }
+        for (let block = 0; block < 60; block += 1) {
+          await sender.send(id);
+        }
+      }
+    }
+    const { sender } = await reading(growth);
+    for (let block = 0; block < 60; block += 1) {
+      await sender.send(1);
+    }
+    const open = await sender.open(1);
+    assert.ok(open > 2 * FIRST_WINDOW, `${open} bytes`);
   });
 
   it('give back what they grew by when their stream or their session is over', async () => {
@@ -103,6 +153,49 @@ describe('windows of all sessions', () => {
     session.destroy();
     await settled();
     assert.equal(growth.bytes, 0);
+  });
+
+  it('count no more when nothing can come any more and all was read', async () => {
+    const growth = new WindowGrowth(64 * MIB);
+    const { peer, sender, streams } = await reading(growth);
+    for (let block = 0; block < 100; block += 1) {
+      await sender.send(1);
+    }
+    assert.ok(growth.bytes > 0);
+    peer.send(data(1, BLOCK, FLAG.END_STREAM));
+    await settled();
+    assert.deepEqual([growth.bytes, streams[0]?.isClosed], [0, false]);
+  });
+
+  for (const [name, end, isGone] of [
+    ['read', (stream: ServerStream) => stream.resume(), true],
+    ['destroyed', (stream: ServerStream) => stream.destroy(), true],
+    ['left alone', () => undefined, false],
+  ] as const) {
+    it(`count what is held of a stream that is over until it is ${name}`, async () => {
+      const growth = new WindowGrowth(64 * MIB);
+      const { peer, sender, streams } = await reading(growth);
+      const heldBytes = await endedUnread({ peer, sender, stream: streams[0] });
+      assert.equal(streams[0]?.isClosed, true);
+      assert.ok(growth.bytes > heldBytes / 2 && growth.bytes <= heldBytes, `${growth.bytes} bytes`);
+      if (streams[0] !== undefined) {
+        end(streams[0]);
+      }
+      await settled();
+      assert.equal(growth.bytes === 0, isGone);
+    });
+  }
+
+  it('count what is held of a stream that nobody knows any more until it is collected', async () => {
+    const growth = new WindowGrowth(64 * MIB);
+    const { peer, sender, streams, session } = await reading(growth);
+    await endedUnread({ peer, sender, stream: streams[0] });
+    assert.ok(growth.bytes > 0);
+    const stream = new WeakRef(streams.splice(0)[0] ?? {});
+    assert.equal(await isCollected(stream), true);
+    await new Promise(setImmediate);
+    assert.equal(growth.bytes, 0);
+    session.destroy();
   });
 
   it('shrink, for the others, when half of them lasts long', async () => {
