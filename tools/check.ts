@@ -41,6 +41,9 @@ const FUZZ: FuzzRun = { inputs: 100_000, seconds: 60 };
 const SOAK_FUZZ: FuzzRun = { inputs: 10_000_000, seconds: 0 };
 const FUZZ_TIMEOUT_MS = 300_000;
 const SOAK_FUZZ_TIMEOUT_MS = 3 * 3_600_000;
+/** Unit tests whose inputs soak multiplies, to a million of each kind. */
+const MULTIPLIED = /^libs\/http\/src\/(?:judged|advisories\/bytes)\.test\.ts$/;
+const SOAK_FACTOR = 1_000;
 
 async function staticChecks(): Promise<void> {
   console.log('lint, types');
@@ -123,6 +126,38 @@ async function fuzzTests(only: readonly string[], { inputs, seconds }: FuzzRun):
     concurrency: 1,
     timeoutMs: inputs > FUZZ.inputs ? SOAK_FUZZ_TIMEOUT_MS : FUZZ_TIMEOUT_MS,
   });
+}
+
+/** As `fuzzTests`, of what is mutated and of what has a new name each time. */
+async function multipliedTests(files: readonly string[]): Promise<void> {
+  process.env['AMBIT_FUZZ_FACTOR'] = String(SOAK_FACTOR);
+  await runTests({
+    name: `soak, ${SOAK_FACTOR} times the inputs, --seed ${process.env['AMBIT_FUZZ_SEED']}`,
+    files,
+    concurrency: 1,
+    timeoutMs: SOAK_FUZZ_TIMEOUT_MS,
+  });
+}
+
+/** Files that are named run in the part that has them. */
+async function soakTests(
+  only: readonly string[],
+  minutes: number,
+  fuzzRun: FuzzRun,
+): Promise<void> {
+  process.env['AMBIT_SOAK_MINUTES'] = String(minutes);
+  const multiplied = testFiles((file) => MULTIPLIED.test(file), only);
+  const beside = async (): Promise<void> => {
+    if (only.length === 0) {
+      await fuzzTests(only, fuzzRun);
+    }
+    await multipliedTests(multiplied);
+  };
+  const isNoneOfLab = testFiles((file) => isLabTest(file) || isSoakTest(file), only).length === 0;
+  await Promise.all([
+    ...(isNoneOfLab && multiplied.length > 0 ? [] : [labTests(only, minutes)]),
+    ...(multiplied.length > 0 ? [beside()] : []),
+  ]);
 }
 
 /** Becomes root of a user namespace. Returns when that is not possible or not needed. */
@@ -211,11 +246,7 @@ async function runTier({ tier, minutes, inputs, seed, only }: Arguments): Promis
       return;
     case 'soak':
       useSeed(seed);
-      process.env['AMBIT_SOAK_MINUTES'] = String(minutes);
-      await Promise.all([
-        labTests(only, minutes),
-        ...(only.length === 0 ? [fuzzTests(only, asked ?? SOAK_FUZZ)] : []),
-      ]);
+      await soakTests(only, minutes, asked ?? SOAK_FUZZ);
       return;
     case 'cluster':
       await clusterTests(testFiles(isClusterTest, only));
