@@ -2,7 +2,7 @@
  * Which DestinationRules hold for calls of a service at a waypoint: asked of the function by which the waypoint itself decides, so that a
  * status says what is done.
  */
-import type { DestinationRule, ObjectKey } from '@ambit/api';
+import type { DestinationRule, ObjectKey, TrafficPolicy } from '@ambit/api';
 import { findHostPolicy, type HostPolicy } from '@ambit/routing';
 
 import { byAge, hostBuckets, isExportedTo, type ModelOptions } from '../objects/keys.ts';
@@ -66,10 +66,22 @@ export function appliedPolicy(
   return findHostPolicy(service, { ...scope, destinationRules });
 }
 
+/** The rule whose `trafficPolicy` is in force at a waypoint of namespace `at`, where that does something. */
+export function changingRule(
+  service: Pick<ServiceSpec, 'namespace' | 'hostname'>,
+  at: string,
+  context: RuleContext,
+): DestinationRule | undefined {
+  const { top, objects = [] } = appliedPolicy(service, at, context) ?? {};
+  if (top === undefined || !changesTraffic(top)) return undefined;
+  // Oldest first: the trafficPolicy of the first that has one goes before those of all others.
+  return objects
+    .map((key) => context.sources.destinationRules.get(key))
+    .find((rule) => rule?.spec.trafficPolicy !== undefined);
+}
+
 /** Subsets alone change nothing until a route uses them; mutual TLS of the mesh is there anyway. */
-export function changesTraffic({ spec }: DestinationRule): boolean {
-  const policy = spec.trafficPolicy;
-  if (policy === undefined) return false;
+function changesTraffic(policy: TrafficPolicy): boolean {
   return (
     policy.loadBalancer !== undefined ||
     policy.connectionPool !== undefined ||

@@ -241,6 +241,8 @@ describe('a DestinationRule', () => {
   const named = (name: string, spec: object, space = 'shop') =>
     networking('DestinationRule', name, { host: HOST, ...POOL, ...spec }, space);
   const NONE = { trafficPolicy: undefined };
+  const MUTUAL = { trafficPolicy: { tls: { mode: 'ISTIO_MUTUAL' } } };
+  const V1 = { name: 'v1', labels: { app: 'reviews' } };
   // Of four of them one was made, or named, for what no waypoint applies.
   for (const [title, rules, made] of [
     ['nothing is beside it', [named('a', {})], ['DestinationRule/shop/a']],
@@ -266,6 +268,23 @@ describe('a DestinationRule', () => {
       ['DestinationRule/shop/a'],
     ],
     ['an older one has subsets', [named('a', NONE), named('b', {})], ['DestinationRule/shop/b']],
+    // Of these the younger one was named, of which the waypoint has nothing but subsets.
+    [
+      'an older one has a trafficPolicy that changes nothing',
+      [named('a', MUTUAL), named('b', { subsets: [V1] })],
+      undefined,
+    ],
+    [
+      'an older one has a trafficPolicy, and it has a subset besides',
+      [named('a', {}), named('b', { subsets: [V1] })],
+      ['DestinationRule/shop/a'],
+    ],
+    [
+      'an older one has a subset of its own, and it has both',
+      [named('a', { ...NONE, subsets: [V1] }), named('b', { subsets: [V1] })],
+      ['DestinationRule/shop/b'],
+    ],
+    ['it changes nothing', [named('a', MUTUAL)], undefined],
   ] as const) {
     it(`has ${made === undefined ? 'no' : 'its'} waypoint made where ${title}`, () => {
       const { outputs } = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...rules);

@@ -10,13 +10,7 @@ import type { Collection } from '../graph/collection.ts';
 import { byAge, hostBuckets, keyOf, splitKey } from '../objects/keys.ts';
 import { BY_HOST, BY_TARGET, type Route, type Sources } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
-import {
-  appliedRules,
-  changesTraffic,
-  isOf,
-  type RuleContext,
-  ruleOwners,
-} from './applied-rules.ts';
+import { appliedRules, changingRule, type RuleContext, ruleOwners } from './applied-rules.ts';
 import { leftTo, type OwnPorts, ownPortsOf } from './left-ports.ts';
 import type { Binding } from './waypoints.ts';
 
@@ -36,14 +30,10 @@ export function routingOf(
   options: RuleContext['options'],
 ): ServiceRouting {
   const routes = sources.routes.lookup(BY_TARGET, service.object);
-  // Nobody makes a waypoint for what is another namespace's by a rule that no waypoint would apply.
-  const at = service.namespace;
-  const owners = ruleOwners(service.namespace, at, options.rootNamespace);
-  const applied = appliedRules(service, at, { sources, options });
-  const rules = applied
-    .flatMap((key) => sources.destinationRules.get(key) ?? [])
-    .filter(isOf(owners))
-    .filter((rule) => isMeant(service, keyOf(rule), sources.destinationRules));
+  // Nobody makes a waypoint for what none would apply.
+  const context = { sources, options };
+  const rule = changingRule(service, service.namespace, context);
+  const isChanged = rule !== undefined && isMeant(service, keyOf(rule), sources.destinationRules);
   // One of another namespace is for callers there alone; all others still meet the VirtualServices, and nobody goes by a waypoint for it.
   const isOwn = ({ metadata }: Route): boolean => metadata.namespace === service.namespace;
   const ownRoutes = routes.filter(isOwn);
@@ -55,7 +45,7 @@ export function routingOf(
         isMeant(service, keyOf(object), sources.virtualServices) &&
         leftTo(object, service, ownPorts).isLeft,
     ),
-    ...rules.filter(changesTraffic),
+    ...(isChanged ? [rule] : []),
   ];
   return {
     routes: routes.map(keyOf),
