@@ -5,7 +5,7 @@
  * at one service is looked at there alone.
  */
 import type { ObjectKey } from '@ambit/api';
-import type { HostPolicy, SetAside } from '@ambit/routing';
+import type { SetAside } from '@ambit/routing';
 
 import type { Derived } from '../derive.ts';
 import type { Collection } from '../graph/collection.ts';
@@ -25,7 +25,11 @@ export interface HostUse {
   /** Ports at which Gateway API routes go before VirtualServices among them. */
   readonly shared: readonly SharedPorts[];
   /** What is not in force of rules, also of those of which nothing is. */
-  readonly aside: readonly SetAside[];
+  readonly aside: readonly LostPart[];
+}
+
+export interface LostPart extends SetAside {
+  readonly service: string;
 }
 
 export interface SharedPorts {
@@ -60,7 +64,7 @@ export function deriveHostUses(graph: Graph, derived: Derived): Collection<HostU
     .addIndex(USES_BY_ASIDE, ({ aside }) => aside.map(({ object }) => object));
 }
 
-function rulesOf(service: ServiceSpec, derived: Derived): Pick<HostPolicy, 'objects' | 'aside'> {
+function rulesOf(service: ServiceSpec, derived: Derived): Pick<HostUse, 'objects' | 'aside'> {
   const { namespace, hostname, key } = service;
   const { serviceBindings, sources, options } = derived;
   const at = namespaceOfWaypoint(namespace, serviceBindings.get(key));
@@ -70,7 +74,9 @@ function rulesOf(service: ServiceSpec, derived: Derived): Pick<HostPolicy, 'obje
     owners.includes(splitKey(rule).namespace) && isMeant(service, rule, sources.destinationRules);
   return {
     objects: policy?.objects.filter(isIts) ?? [],
-    aside: policy?.aside.filter(({ object }) => isIts(object)) ?? [],
+    aside: (policy?.aside ?? [])
+      .filter(({ object }) => isIts(object))
+      .map((lost) => ({ ...lost, service: key })),
   };
 }
 

@@ -58,17 +58,30 @@ function subsetFindings(
   });
 }
 
-/** Of what an older rule of the same host has already: nothing of that is in force. */
-function asideFindings(rule: DestinationRule, { hostUses }: StatusContext): readonly Finding[] {
+/** Of what an older rule of the same host has already, and for which services: the same may be in force for others. */
+function asideFindings(
+  rule: DestinationRule,
+  { hostUses, isRuleApplied }: StatusContext,
+): readonly Finding[] {
   const key = keyOf(rule);
   const lost = hostUses
     .lookup(USES_BY_ASIDE, key)
     .flatMap(({ aside }) => aside.filter(({ object }) => object === key));
-  const byPath = new Map(lost.map(({ path, winner }) => [path, winner]));
-  return [...byPath].map(([path, winner]) => {
+  if (lost.length === 0) return [];
+  const used = hostUses.keysOf(USES_BY_OBJECT, key);
+  const byPath = Map.groupBy(lost, ({ path }) => path);
+  return [...byPath].flatMap(([path, parts]) => {
+    const without = new Set(parts.map(({ service }) => service));
+    const isElsewhere =
+      used.length === 0 ? isRuleApplied(key) : used.some((service) => !without.has(service));
     const what = path === 'spec.trafficPolicy' ? 'has a trafficPolicy' : 'defines that subset';
-    const message = `is not in force: ${winner} is older, has the same host and ${what}`;
-    return warning('HOST_CONFLICT', path, message, `write it in ${winner}, or take it out there`);
+    return [...Map.groupBy(parts, ({ winner }) => winner)].map(([winner, found]) => {
+      const services = listKeys(found.map(({ service }) => service));
+      const message = `is not in force for calls of ${services}: ${winner} is older, has the same host and ${what}`;
+      // Whoever moves it would take it away from the others.
+      const how = isElsewhere ? `write it in ${winner} as well` : `write it in ${winner}`;
+      return warning('HOST_CONFLICT', path, message, `${how}, or take it out there`);
+    });
   });
 }
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import type { MeshObject } from '@ambit/api';
 
 import { AMBIENT, REVIEWS, REVIEWS_SERVICE } from '../mesh.testing.ts';
-import { gateway, modelOf, namespace, networking } from '../objects.testing.ts';
+import { gateway, modelOf, namespace, networking, service } from '../objects.testing.ts';
 import { MeshIndex } from '../view/mesh-index.ts';
 import { WaypointView } from '../view/waypoint-view.ts';
 
@@ -200,4 +200,77 @@ describe('DestinationRules of one host in one namespace', () => {
       );
     });
   }
+});
+
+describe('a DestinationRule of many services, beside older ones of the same host', () => {
+  const WILD = { host: '*.shop.svc.cluster.local' };
+  const older = (exportTo: readonly string[], name = 'old'): MeshObject =>
+    rule('shop', { ...WILD, exportTo }, name);
+  const V1 = { name: 'v1', labels: { app: 'reviews' } };
+  const young = rule('shop', { ...WILD, subsets: [V1] }, 'young');
+  const AT_INFRA = {
+    'istio.io/use-waypoint': 'waypoint',
+    'istio.io/use-waypoint-namespace': 'infra',
+  };
+  const b = (labels: Readonly<Record<string, string>>): MeshObject =>
+    service('b', '10.1.0.9', { labels });
+  const many = ['c', 'd', 'e', 'f', 'g'].map((name, index) =>
+    service(name, `10.1.1.${index}`, { labels: AT_INFRA }),
+  );
+  const OLD = 'DestinationRule/shop/old';
+  const OLDER = 'DestinationRule/shop/older';
+  const nameOf = (name: string): string => `shop/${name}.shop.svc.cluster.local`;
+  const REVIEWS_KEY = nameOf('reviews');
+  const world = (...objects: readonly MeshObject[]) =>
+    modelOf(
+      ...[AMBIENT, gateway('waypoint', { namespace: 'infra', from: 'All' })],
+      ...[REVIEWS, REVIEWS_SERVICE, b(AT_INFRA), young, ...objects],
+    );
+  const lostOf = ({ outputs }: ReturnType<typeof modelOf>) =>
+    (outputs.statuses.get('DestinationRule/shop/young')?.findings ?? [])
+      .filter(({ code }) => code === 'HOST_CONFLICT')
+      .map(({ path, message, fix }) => {
+        assert.equal(path, 'spec.trafficPolicy');
+        const [, services, winner] =
+          /^is not in force for calls of (.*): (\S+)/.exec(message) ?? [];
+        return [services, winner, fix];
+      });
+  const also = (winner: string): string => `write it in ${winner} as well, or take it out there`;
+
+  // None was named, and its trafficPolicy was said to be in force nowhere, also where it is.
+  for (const [title, objects, expected] of [
+    ['exported to the namespace of one', [older(['.'])], [[REVIEWS_KEY, OLD, also(OLD)]]],
+    ['exported to the waypoint of the other', [older(['infra'])], [[nameOf('b'), OLD, also(OLD)]]],
+    [
+      'exported to all',
+      [older(['*'])],
+      [[`${nameOf('b')}, ${REVIEWS_KEY}`, OLD, `write it in ${OLD}, or take it out there`]],
+    ],
+    [
+      'one for each',
+      [older(['.']), older(['infra'], 'older')],
+      [
+        [nameOf('b'), OLDER, `write it in ${OLDER}, or take it out there`],
+        [REVIEWS_KEY, OLD, `write it in ${OLD}, or take it out there`],
+      ],
+    ],
+    ['exported to none of them', [older(['far'])], []],
+    [
+      'of more than anybody reads',
+      [older(['infra']), ...many],
+      [[`${['b', 'c', 'd', 'e', 'f'].map(nameOf).join(', ')} and 1 more`, OLD, also(OLD)]],
+    ],
+  ] as const) {
+    it(`names those for which its trafficPolicy is not in force: ${title}`, () => {
+      assert.deepEqual(lostOf(world(...objects)), expected);
+    });
+  }
+
+  it('names another once that goes by the waypoint', () => {
+    const model = world(older(['.']));
+    model.apply({ upserts: [b({})] });
+    assert.deepEqual(lostOf(model), [
+      [`${nameOf('b')}, ${REVIEWS_KEY}`, OLD, `write it in ${OLD}, or take it out there`],
+    ]);
+  });
 });
