@@ -130,6 +130,7 @@ export function certificatesOf(seconds: number, controller: Env = {}): MeshExtra
   return {
     controller: { AMBIT_CERT_TTL_SECONDS: String(seconds), ...controller },
     agent: { SECRET_TTL: `${seconds}s` },
+    waypoint: { SECRET_TTL: `${seconds}s` },
   };
 }
 

@@ -165,6 +165,16 @@ export class Caller implements AsyncDisposable {
     return (await this.#ask('tunnel', call)) as TunnelAnswer;
   }
 
+  /** Serves port 15008 with a certificate of the test's own, and no other any more. */
+  async show(papers: { readonly certificate?: string; readonly key?: string }): Promise<void> {
+    await this.#ask('show', papers);
+  }
+
+  /** How many tunnels were opened by those who met what was shown. */
+  async tunnels(): Promise<number> {
+    return ((await this.#ask('tunnels', {})) as { opened: number }).opened;
+  }
+
   /** Opens a connection that stays, by a name of the caller's. */
   async hold(
     name: string,

@@ -1,7 +1,7 @@
 /**
- * Certificates that live a minute, or less, while the root changes from A by A and B to B: no request fails, and nobody is let in
- * whose certificate has expired, or is not of a root that is believed at that moment. Two minutes in every run;
- * `npm run test:soak -- --minutes 60` makes it an hour with certificates of a minute.
+ * Certificates that live a minute, or less, while the root changes from A by A and B to B: no request fails, nor one through a waypoint;
+ * nobody is let in, and no server is taken for a pod's, whose certificate has expired, or is not of a root that is believed at that
+ * moment. Two minutes in every run; `npm run test:soak -- --minutes 60` makes it an hour with certificates of a minute.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,8 +19,17 @@ import {
   serviceYaml,
 } from './bed.ts';
 import type { Caller } from './caller.ts';
-import { EXPIRED, Impostors, makeRoot, NOT_YET, papersOf, type Root } from './impostors.ts';
+import {
+  EXPIRED,
+  ImpostorServers,
+  Impostors,
+  makeRoot,
+  NOT_YET,
+  papersOf,
+  type Root,
+} from './impostors.ts';
 import { LOADS, TIMEOUT_MS, tell } from './loads.ts';
+import { gatewayYaml } from './waypoints.ts';
 
 const SOAK_MINUTES = Number(process.env['AMBIT_SOAK_MINUTES'] ?? 0);
 const TTL_SECONDS = SOAK_MINUTES > 0 ? 60 : 20;
@@ -28,12 +37,36 @@ const DURATION_MS = SOAK_MINUTES > 0 ? SOAK_MINUTES * 60_000 : 120_000;
 const STEPS = 4;
 const TICK_MS = 2_000;
 const REPORT_EVERY_MS = SOAK_MINUTES > 0 ? 60_000 : 30_000;
-const NAMES = ['new', 'kept'] as const;
 const EVERY_MS = 50;
 const URL = 'http://web.shop/';
+/** The same pod, through a waypoint. */
+const GATED_URL = 'http://gated.shop/';
+/** By name: requests on new connections and on kept ones, past the waypoint and through it. */
+const REQUESTS = {
+  new: { url: URL, ...LOADS.new },
+  kept: { url: URL, ...LOADS.kept },
+  'gated new': { url: GATED_URL, ...LOADS.new },
+  'gated kept': { url: GATED_URL, ...LOADS.kept },
+};
+const NAMES = Object.keys(REQUESTS);
+const THROUGH = { 'istio.io/use-waypoint': 'gate' };
+const SPEAKS_TUNNELS = { 'networking.istio.io/tunnel': 'http' };
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/client';
+const SERVER = 'spiffe://cluster.local/ns/street/sa/server';
 const BELIEVED = 'of a root that is believed';
 const WENT = 'of the root that went';
+const OTHER = 'of another identity';
+/** What an agent counts for each kind of server. */
+const REFUSALS = {
+  expired: 'expired',
+  'not valid yet': 'expired',
+  'of a root of nobody': 'chain',
+  'of the root to come': 'chain',
+  [WENT]: 'chain',
+  [OTHER]: 'unexpected',
+} as const;
+/** Of clients anybody may come who is of the mesh, so they are of no other identity, but some show nothing; of servers none does. */
+const KINDS = 7;
 
 interface DumpedIdentity {
   readonly identity: string;
@@ -46,6 +79,7 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
   let bed: Bed;
   let client: Caller;
   let impostors: Impostors;
+  let servers: ImpostorServers;
 
   /** What signs, and what is believed. */
   const write = (signer: Root, ...believed: readonly Root[]): void => {
@@ -72,10 +106,13 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
         namespaceYaml('shop'),
         echoYaml({ name: 'web', node: 'node2' }),
         serviceYaml('web'),
+        serviceYaml('gated', 'shop', { selector: { app: 'web' } }, THROUGH),
+        gatewayYaml('gate'),
         clientYaml({ name: 'client', node: 'node1' }),
         // Nobody captures what it sends.
         namespaceYaml('street', {}),
         clientYaml({ name: 'impostor', namespace: 'street', node: 'node1' }),
+        clientYaml({ name: 'server', namespace: 'street', node: 'node2', labels: SPEAKS_TUNNELS }),
       ].join(''),
       { extraEnv: certificatesOf(TTL_SECONDS, { AMBIT_CACERTS_DIR: folder }) },
     );
@@ -83,6 +120,12 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
     const { pod } = await client.echo(URL);
     const [address = ''] = bed.lab.pod(`shop/${pod}`).addresses;
     impostors = new Impostors(bed.caller('street/impostor'), address);
+    const [serverAddress = ''] = bed.lab.pod('street/server').addresses;
+    servers = new ImpostorServers(bed.caller('street/server'), client, serverAddress);
+    const isGated = async (): Promise<boolean> =>
+      (await client.echo(GATED_URL)).headers['x-forwarded-client-cert']?.includes('/sa/gate') ===
+      true;
+    await bed.lab.waitFor(isGated, { what: 'the waypoint', timeoutMs: 60_000 });
   });
   after(async () => {
     await bed[Symbol.asyncDispose]();
@@ -90,26 +133,39 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
   });
 
   /** One of each kind that is wrong at this moment, and one that is right. */
-  const knock = async (step: number, isSettled: boolean): Promise<void> => {
+  const papers = (step: number, isSettled: boolean, identity: string) => {
     const { signer = a } = steps[step] ?? {};
-    await impostors.try(BELIEVED, papersOf(signer, IDENTITY));
-    await impostors.try('expired', papersOf(signer, IDENTITY, EXPIRED));
-    await impostors.try('not valid yet', papersOf(signer, IDENTITY, NOT_YET));
-    await impostors.try('of a root of nobody', papersOf(stranger, IDENTITY));
-    await impostors.try('without a certificate', {});
-    if (step === 0) {
-      await impostors.try('of the root to come', papersOf(b, IDENTITY));
+    const isLast = step === steps.length - 1;
+    return [
+      [BELIEVED, papersOf(signer, identity)],
+      ['expired', papersOf(signer, identity, EXPIRED)],
+      ['not valid yet', papersOf(signer, identity, NOT_YET)],
+      ['of a root of nobody', papersOf(stranger, identity)],
+      ...(step === 0 ? [['of the root to come', papersOf(b, identity)] as const] : []),
+      ...(isLast && isSettled ? [[WENT, papersOf(a, identity)] as const] : []),
+    ] as const;
+  };
+  const knock = async (step: number, isSettled: boolean): Promise<void> => {
+    for (const [kind, shown] of [
+      ...papers(step, isSettled, IDENTITY),
+      ['without a certificate', {}] as const,
+    ]) {
+      await impostors.try(kind, shown);
     }
-    if (step === steps.length - 1 && isSettled) {
-      await impostors.try(WENT, papersOf(a, IDENTITY));
+    const { signer = a } = steps[step] ?? {};
+    for (const [kind, shown] of [
+      ...papers(step, isSettled, SERVER),
+      [OTHER, papersOf(signer, IDENTITY)] as const,
+    ]) {
+      await servers.try(kind, shown);
     }
   };
 
   const serials = new Set<string>();
-  /** Certificates that agents hold; none of them has expired. */
+  /** Certificates that agents and the waypoint hold; none of them has expired. */
   const look = async (): Promise<void> => {
-    for (const node of ['node1', 'node2']) {
-      const dumps = await admin(bed.lab, `agent/${node}`, '/certs');
+    for (const component of ['agent/node1', 'agent/node2', 'waypoint/shop/gate']) {
+      const dumps = await admin(bed.lab, component, '/certs');
       for (const { identity, certChain } of dumps as readonly DumpedIdentity[]) {
         const [leaf] = certChain;
         if (leaf !== undefined) {
@@ -117,6 +173,21 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
           assert.ok(Date.parse(leaf.expirationTime) > Date.now(), `${identity} has expired`);
         }
       }
+    }
+  };
+
+  /** By the agent that dialled them, each kind under its reason. */
+  const refusedServersAreCounted = async (): Promise<void> => {
+    const text = String(await admin(bed.lab, 'agent/node1', '/metrics'));
+    const rows = text.matchAll(/^ambit_tunnel_peers_refused_total\{(.*)\} (\d+)$/gm);
+    const ofServers = [...rows].filter(([, labels]) => labels?.includes('role="server"'));
+    for (const reason of new Set(Object.values(REFUSALS))) {
+      const row = ofServers.find(([, labels]) => labels?.includes(`reason="${reason}"`));
+      const kinds = Object.entries(REFUSALS).flatMap(([kind, why]) =>
+        why === reason ? [servers.attempts.counts(kind)[0]] : [],
+      );
+      const tried = kinds.reduce((sum, count) => sum + count, 0);
+      assert.ok(Number(row?.[2]) >= tried, `${reason}: ${row?.[2]} of ${tried} are counted`);
     }
   };
 
@@ -129,14 +200,14 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
     }
     // Shown as it comes.
     process.stdout.write(
-      `report: ${step}: ${lines.join('; ')}; ${serials.size} certificates; ${impostors.summary.join('; ')}\n`,
+      `report: ${step}: ${lines.join('; ')}; ${serials.size} certificates; clients ${impostors.attempts.summary.join('; ')}; servers ${servers.attempts.summary.join('; ')}\n`,
     );
   };
 
   it(`${DURATION_MS / 1_000} s, from A by A and B to B: no request fails, nobody is let in who must not be`, async () => {
     const { clock } = bed.lab;
-    for (const name of NAMES) {
-      await client.startLoad(name, { url: URL, timeoutMs: TIMEOUT_MS, ...LOADS[name] }, EVERY_MS);
+    for (const [name, request] of Object.entries(REQUESTS)) {
+      await client.startLoad(name, { timeoutMs: TIMEOUT_MS, ...request }, EVERY_MS);
     }
     const stepMs = DURATION_MS / STEPS;
     const settledMs = TTL_SECONDS * 1_000;
@@ -146,7 +217,7 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
       const begunAt = clock.now();
       const isLast = index === steps.length - 1;
       // On a machine that others use too, the last kind may come late.
-      while (clock.now() - begunAt < stepMs || (isLast && !impostors.kinds.includes(WENT))) {
+      while (clock.now() - begunAt < stepMs || (isLast && !servers.attempts.kinds.includes(WENT))) {
         await knock(index, clock.now() - begunAt >= settledMs);
         await look();
         if (clock.now() - reportedAt >= REPORT_EVERY_MS) {
@@ -157,22 +228,22 @@ describe(`certificates of ${TTL_SECONDS} s while the root changes`, () => {
       }
     }
     await progress('at the end');
-    for (const kind of impostors.kinds) {
-      const [tried, taken] = impostors.counts(kind);
-      assert.ok(tried > 0, kind);
-      assert.equal(
-        taken,
-        kind === BELIEVED ? tried : 0,
-        `${kind}: ${impostors.summary.join('; ')}`,
-      );
+    for (const { attempts } of [impostors, servers]) {
+      for (const kind of attempts.kinds) {
+        const [tried, taken] = attempts.counts(kind);
+        assert.ok(tried > 0, kind);
+        const expected = kind === BELIEVED ? tried : 0;
+        assert.equal(taken, expected, `${kind}: ${attempts.summary.join('; ')}`);
+      }
+      assert.equal(attempts.kinds.length, KINDS);
     }
-    assert.equal(impostors.kinds.length, 7);
+    await refusedServersAreCounted();
     for (const name of NAMES) {
       const { sent, ok, errors, failures } = await client.stopLoad(name);
       assert.deepEqual([ok, errors], [sent, {}], `${name}, first failures: ${tell(failures)}`);
       assert.ok(sent > DURATION_MS / EVERY_MS / 4, `${name}: ${sent} requests`);
     }
-    // Two accounts, each with a new one at half of its life.
+    // Three accounts, each with a new one at half of its life.
     assert.ok(serials.size >= DURATION_MS / 1_000 / TTL_SECONDS, `${serials.size} certificates`);
   });
 });

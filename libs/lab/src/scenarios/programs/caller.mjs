@@ -8,6 +8,7 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { ends, hold, ping, releaseHeld } from './held.mjs';
+import { show, tunnels } from './impostor.mjs';
 
 const keepAlive = new Agent({ keepAlive: true, maxSockets: 64 });
 const TIMEOUT_MS = 10_000;
@@ -318,6 +319,8 @@ const OPERATIONS = {
   look,
   stop,
   tunnel,
+  show,
+  tunnels,
 };
 
 async function perform(line) {
