@@ -82,7 +82,7 @@ describe('tunnels that are taken back after their answer', () => {
     await settle();
     const { server, pool } = rig;
     assert.deepEqual(
-      [server.counters.floods, server.counters.probation.begun, neighbour.isClosed],
+      [rig.floods, server.counters.probation.begun, neighbour.isClosed],
       [0, 0, false],
     );
     assert.deepEqual([pool.counters.streamFailures, pool.counters.abandonedAtBound], [0, 0]);

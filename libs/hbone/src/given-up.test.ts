@@ -93,7 +93,7 @@ describe('requests that are taken back before their answer', () => {
     await settle();
     assert.deepEqual(
       {
-        floods: server.counters.floods,
+        floods: rig.floods,
         ...server.counters.probation,
         neighbour: neighbour.isClosed,
       },
@@ -229,7 +229,7 @@ describe('a CONNECT that waits for its answer', () => {
     await until(() => asked.length === AT_ONCE + 2);
     asked.at(-1)?.(OK);
     (await waiting).conn.destroy();
-    assert.deepEqual([rig.server.counters.floods, rig.pool.counters.dials], [1, 2]);
+    assert.deepEqual([rig.floods, rig.pool.counters.dials], [1, 2]);
   });
 
   it('is not handed to a caller who is gone when the answer comes', async () => {

@@ -16,13 +16,8 @@ export {
   parseTraceparent,
   type Traceparent,
 } from './headers.ts';
-export { refusedPeersFamily, type TunnelEnds } from './peer-metrics.ts';
-export {
-  newPeerRefusalCounts,
-  PEER_REFUSALS,
-  type PeerRefusal,
-  type PeerRefusalCounts,
-} from './peer-refusals.ts';
+export { type TunnelEnds, tunnelFamilies } from './peer-metrics.ts';
+export { newPeerRefusalCounts, type PeerRefusal } from './peer-refusals.ts';
 export { HbonePool } from './pool.ts';
 export {
   HBONE_POOL_LIMITS,
@@ -37,7 +32,7 @@ export {
   type HboneServerOptions,
   type RejectedPeer,
 } from './server.ts';
-export { HboneServerCounters } from './server-counters.ts';
+export { HboneServerCounters, newFloodCounts } from './server-counters.ts';
 export type { ConnectAnswer, ConnectRequest, OnConnect } from './server-session.ts';
 export { boundThread, threadBoundMetrics } from './thread-bounds.ts';
 export type { PeerIdentity, TlsIdentity } from './tls.ts';

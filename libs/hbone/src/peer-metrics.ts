@@ -1,15 +1,20 @@
 /** What is counted of peers, under the names that agents and waypoints have in common. */
 import { PEER_REFUSALS, type PeerRefusalCounts } from './peer-refusals.ts';
 import type { HbonePoolCounters } from './pool-options.ts';
-import type { HboneServerCounters } from './server-counters.ts';
+import { FLOOD_REASONS, type HboneServerCounters } from './server-counters.ts';
 
 export interface TunnelEnds {
   /** Those that accept tunnels, and those that open them, of one process. */
-  readonly servers: Iterable<Pick<HboneServerCounters, 'refusedPeers'>>;
-  readonly pools: Iterable<Pick<HbonePoolCounters, 'refusedPeers'>>;
+  readonly servers: readonly Pick<HboneServerCounters, 'refusedPeers' | 'floods'>[];
+  readonly pools: readonly Pick<HbonePoolCounters, 'refusedPeers'>[];
 }
 
-/** prom-client's JSON. `role` is the refused peer's; series that stand at 0 are left out. */
+/** Those with labels, in prom-client's JSON. Series that stand at 0 are left out. */
+export function tunnelFamilies(ends: TunnelEnds): readonly object[] {
+  return [refusedPeersFamily(ends), floodsFamily(ends)];
+}
+
+/** `role` is the refused peer's. */
 export function refusedPeersFamily({ servers, pools }: TunnelEnds) {
   return {
     name: 'ambit_tunnel_peers_refused_total',
@@ -20,13 +25,27 @@ export function refusedPeersFamily({ servers, pools }: TunnelEnds) {
   };
 }
 
+function floodsFamily({ servers }: TunnelEnds) {
+  const counts = servers.map(({ floods }) => floods);
+  const rows = FLOOD_REASONS.map((reason) => ({
+    labels: { reason },
+    value: counts.reduce((sum, floods) => sum + floods[reason], 0),
+  }));
+  return {
+    name: 'ambit_tunnel_floods_total',
+    help: 'Tunnel sessions that were ended at a rate, or at another bound',
+    type: 'counter',
+    aggregator: 'sum',
+    values: rows.filter(({ value }) => value > 0),
+  };
+}
+
 function* rowsOf(
   role: 'client' | 'server',
-  ends: Iterable<{ readonly refusedPeers: PeerRefusalCounts }>,
+  ends: readonly { readonly refusedPeers: PeerRefusalCounts }[],
 ) {
-  const all = [...ends];
   for (const reason of PEER_REFUSALS) {
-    const value = all.reduce((sum, { refusedPeers }) => sum + refusedPeers[reason], 0);
+    const value = ends.reduce((sum, { refusedPeers }) => sum + refusedPeers[reason], 0);
     if (value > 0) {
       yield { labels: { role, reason }, value };
     }

@@ -1,6 +1,21 @@
 /** What happened at one server of tunnels. Metrics read it. */
-import { type H2Counters, newH2Counters, type ProbationCounters } from '@ambit/h2';
+import {
+  FLOODS,
+  type Flood,
+  type H2Counters,
+  newH2Counters,
+  type ProbationCounters,
+} from '@ambit/h2';
 import { newPeerRefusalCounts, type PeerRefusalCounts } from './peer-refusals.ts';
+
+/** What there was too much of; `boundsReached`: at a bound that is no rate. */
+export type FloodReason = Flood | 'boundsReached';
+export const FLOOD_REASONS: readonly FloodReason[] = [...FLOODS, 'boundsReached'];
+export type FloodCounts = Record<FloodReason, number>;
+
+export function newFloodCounts(): FloodCounts {
+  return Object.fromEntries(FLOOD_REASONS.map((one) => [one, 0])) as FloodCounts;
+}
 
 export class HboneServerCounters {
   accepted = 0;
@@ -37,8 +52,9 @@ export class HboneServerCounters {
   }
 
   /** Sessions that were ended because the peer sent too much of something. */
-  get floods(): number {
-    return Object.values(this.h2.floods).reduce((sum, n) => sum + n, this.h2.boundsReached);
+  get floods(): Readonly<FloodCounts> {
+    const { floods, boundsReached } = this.h2;
+    return { ...floods, boundsReached };
   }
 
   get prefaceTimeouts(): number {

@@ -55,7 +55,7 @@ describe('HboneServer limits', () => {
       peer.send(connectFrame(2 * i + 1), frame('RST_STREAM', 2 * i + 1, CANCEL));
     }
     await peer.closed;
-    assert.equal(rig.server.counters.floods, 1);
+    assert.equal(rig.floods, 1);
     assert.ok(starts <= 400, `${starts} streams reached the handler`);
   });
 
@@ -74,8 +74,7 @@ describe('HboneServer limits', () => {
         peer.send(many);
       }
       await peer.closed;
-      const { floods, h2 } = rig.server.counters;
-      assert.equal(floods + h2.protocolErrors, 1);
+      assert.equal(rig.floods + rig.server.counters.h2.protocolErrors, 1);
     });
   }
 
@@ -117,7 +116,7 @@ describe('HboneServer limits', () => {
     const more = frame('CONTINUATION', 1, connectHeaders('x', { a: 'b' }));
     peer.send(Buffer.concat(Array.from({ length: 20_000 }, () => more)));
     await peer.closed;
-    assert.equal(rig.server.counters.floods, 1);
+    assert.equal(rig.floods, 1);
   });
 
   it('refuses a CONNECT with more headers than one has, and answers the next', async () => {

@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { systemClock } from '@ambit/core';
 import { heldBytes } from '@ambit/core/fuzzing';
+import { type Flood, type H2Counters, newH2Counters } from '@ambit/h2';
 import { attackByHttp2, H2_ATTACKS } from '@ambit/h2/testing';
 import { TlsConn } from '@ambit/proxy';
 import type { TestIdentity } from '@ambit/testkit';
@@ -109,6 +110,19 @@ describe('port 15008 under attack', () => {
     return socket;
   };
 
+  /** What metrics say, as the counters that it was. */
+  const told = (): H2Counters => {
+    const counters = newH2Counters();
+    for (const { labels, value } of rig.metricValues('ambit_tunnel_floods_total')) {
+      if (labels['reason'] === 'boundsReached') {
+        counters.boundsReached = value;
+      } else {
+        counters.floods[labels['reason'] as Flood] = value;
+      }
+    }
+    return counters;
+  };
+
   /** The attack, a client beside it for as long, and what it has left. */
   const besideClient = async (
     context: { diagnostic(message: string): void },
@@ -127,12 +141,12 @@ describe('port 15008 under attack', () => {
   };
 
   for (const attack of H2_ATTACKS) {
-    it(`${attack.name}: ends the tunnel, is counted, and harms nobody`, async (context) => {
-      const floods = rig.metric('ambit_tunnel_floods_total');
+    it(`${attack.name}: ends the tunnel, is counted as what it is, and harms nobody`, async (context) => {
+      const floods = attack.counted(told());
       await besideClient(context, async () => {
         await attackByHttp2(new TlsConn(await openTls(), { side: 'upstream' }), attack, request());
       });
-      assert.equal(rig.metric('ambit_tunnel_floods_total'), floods + 1);
+      assert.equal(attack.counted(told()), floods + 1);
     });
   }
 
@@ -161,5 +175,15 @@ describe('port 15008 under attack', () => {
         socket.destroy();
       }
     });
+  });
+
+  it('stays counted by reason when the pod goes', async () => {
+    const before = rig.metricValues('ambit_tunnel_floods_total');
+    assert.ok(before.length >= H2_ATTACKS.length, 'one for each');
+    rig.send({ kind: 'pod-removed', uid: 'uid-server', mode: 'kill' });
+    while (rig.metric('workload_manager_proxies_stopped_total') === 0) {
+      await new Promise(setImmediate);
+    }
+    assert.deepEqual(rig.metricValues('ambit_tunnel_floods_total'), before);
   });
 });

@@ -283,7 +283,7 @@ export class ProxyWorker {
           ambit_log_lines_dropped_total: this.#options.sink.dropped ?? 0,
           ...threadBoundMetrics(),
         },
-        [this.#counters.refusedPeers(pods)],
+        this.#counters.families(pods),
       );
     }
     return Object.fromEntries(

@@ -1,10 +1,5 @@
 /** Counters of the worker that are not per connection, under the names they have in metrics. */
-import {
-  newPeerRefusalCounts,
-  PEER_REFUSALS,
-  type PeerRefusalCounts,
-  refusedPeersFamily,
-} from '@ambit/hbone';
+import { newFloodCounts, newPeerRefusalCounts, tunnelFamilies } from '@ambit/hbone';
 
 import type { PodProxy } from './pod-proxy.ts';
 
@@ -35,7 +30,6 @@ const NAMES: Readonly<Record<string, (pod: PodCounters) => number>> = {
   ambit_tunnel_sessions_displaced_total: (pod) => pod.server.displaced,
   ambit_tunnel_handshakes_displaced_total: (pod) => pod.server.handshakesDisplaced,
   ambit_tunnel_sessions_refused_at_bound_total: (pod) => pod.server.refusedAtBound,
-  ambit_tunnel_floods_total: (pod) => pod.server.floods,
   ambit_tunnel_probations_total: (pod) => pod.server.probation.begun,
   ambit_tunnel_probation_waits_total: (pod) => pod.server.probation.waits,
   ambit_tunnel_probation_refused_total: (pod) => pod.server.probation.refused,
@@ -63,6 +57,7 @@ export class WorkerCounters {
   /** Of clients and of servers. */
   readonly #goneClients = newPeerRefusalCounts();
   readonly #goneServers = newPeerRefusalCounts();
+  readonly #goneFloods = newFloodCounts();
   started = 0;
   stopped = 0;
 
@@ -76,13 +71,16 @@ export class WorkerCounters {
     }
     add(this.#goneClients, counters.server.refusedPeers);
     add(this.#goneServers, counters.pool.refusedPeers);
+    add(this.#goneFloods, counters.server.floods);
   }
 
-  refusedPeers(pods: readonly PodProxy[]) {
-    const counters = pods.map((pod) => pod.counters);
-    return refusedPeersFamily({
-      servers: [{ refusedPeers: this.#goneClients }, ...counters.map(({ server }) => server)],
-      pools: [{ refusedPeers: this.#goneServers }, ...counters.map(({ pool }) => pool)],
+  /** Those with labels, in prom-client's JSON. */
+  families(pods: readonly PodProxy[]): readonly object[] {
+    const servers = pods.map(({ counters }) => counters.server);
+    const pools = pods.map(({ counters }) => counters.pool);
+    return tunnelFamilies({
+      servers: [{ refusedPeers: this.#goneClients, floods: this.#goneFloods }, ...servers],
+      pools: [{ refusedPeers: this.#goneServers }, ...pools],
     });
   }
 
@@ -103,8 +101,11 @@ export class WorkerCounters {
   }
 }
 
-function add(sums: PeerRefusalCounts, counts: PeerRefusalCounts): void {
-  for (const reason of PEER_REFUSALS) {
+function add<Reason extends string>(
+  sums: Record<Reason, number>,
+  counts: Readonly<Record<Reason, number>>,
+): void {
+  for (const reason in sums) {
     sums[reason] += counts[reason];
   }
 }

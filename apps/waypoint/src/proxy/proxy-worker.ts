@@ -9,8 +9,8 @@ import {
   type ConnectAnswer,
   type ConnectRequest,
   HboneServer,
-  refusedPeersFamily,
   threadBoundMetrics,
+  tunnelFamilies,
 } from '@ambit/hbone';
 import { HttpEngine, HttpError } from '@ambit/http';
 import { RevocationLists, type RevocationState, revocationsOf } from '@ambit/identity';
@@ -316,7 +316,6 @@ export class ProxyWorker {
       ambit_hbone_upstream_abandoned_at_bound_total: pool.abandonedAtBound,
       ambit_hbone_handshake_failures_total: server.handshakeFailures,
       ambit_hbone_refusals_total: server.refusals,
-      ambit_tunnel_floods_total: server.floods,
       ambit_tunnel_probations_total: server.probation.begun,
       ambit_tunnel_probation_waits_total: server.probation.waits,
       ambit_tunnel_probation_refused_total: server.probation.refused,
@@ -332,8 +331,8 @@ export class ProxyWorker {
       ambit_connections_without_address_total:
         this.#acceptor.counters.withoutAddress + server.withoutAddress,
     };
-    const refused = refusedPeersFamily({ servers: [server], pools: [pool] });
-    return this.#metrics.snapshot(plain, [refused, ...engineFamilies(this.#engine)]);
+    const tunnels = tunnelFamilies({ servers: [server], pools: [pool] });
+    return this.#metrics.snapshot(plain, [...tunnels, ...engineFamilies(this.#engine)]);
   }
 
   #clusterRows(): unknown {

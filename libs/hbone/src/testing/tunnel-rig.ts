@@ -69,6 +69,11 @@ export class TunnelRig {
     return this.#port;
   }
 
+  /** Sessions that the server ended because there was too much of something. */
+  get floods(): number {
+    return Object.values(this.server.counters.floods).reduce((sum, count) => sum + count);
+  }
+
   /** A connected raw socket to the server. */
   async dial(): Promise<Socket> {
     const socket = connect({ port: this.#port, host: '127.0.0.1', allowHalfOpen: true });

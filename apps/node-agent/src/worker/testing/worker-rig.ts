@@ -30,9 +30,14 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
+export interface MetricValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
 interface Family {
   readonly name: string;
-  readonly values: readonly { readonly value: number }[];
+  readonly values: readonly MetricValue[];
 }
 
 export class WorkerRig {
@@ -170,10 +175,14 @@ export class WorkerRig {
 
   /** The value of a metric without labels. */
   metric(name: string): number {
+    return this.metricValues(name)[0]?.value ?? 0;
+  }
+
+  metricValues(name: string): readonly MetricValue[] {
     this.send({ kind: 'report', id: 0, what: 'metrics' });
     const report = this.messages.findLast((message) => message.kind === 'report');
     const families = report?.kind === 'report' ? (report.value as Family[]) : [];
-    return families.find((family) => family.name === name)?.values[0]?.value ?? 0;
+    return families.find((family) => family.name === name)?.values ?? [];
   }
 
   /** Lets time pass on a fake clock while no dial is under way, until so many have reached nobody. */
