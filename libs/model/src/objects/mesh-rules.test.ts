@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { AMBIENT, REVIEWS, REVIEWS_SERVICE, reasons } from '../mesh.testing.ts';
-import { modelOf, networking } from '../objects.testing.ts';
+import { modelOf, networking, parsed } from '../objects.testing.ts';
 
 const HOST = 'reviews.shop.svc.cluster.local';
 
@@ -47,6 +47,55 @@ describe('a VirtualService for the mesh and for other gateways', () => {
       assert.equal(left, isRouted ? 'Attached=False Conflicted' : 'Attached=True AtWaypoint');
       const scope = model.outputs.scopes.get('shop/waypoint');
       assert.deepEqual([...(scope ?? [])], [isRouted ? key : 'VirtualService/shop/wide']);
+    });
+  }
+});
+
+describe('VirtualServices of one host', () => {
+  const of = (name: string, year: number, gateways?: readonly string[], host = HOST) =>
+    parsed({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'VirtualService',
+      metadata: { name, namespace: 'shop', creationTimestamp: `${year}-01-01T00:00:00Z` },
+      spec: {
+        hosts: [host],
+        gateways: ['mesh', 'shop/front'],
+        http: [
+          {
+            ...(gateways === undefined ? {} : { match: [{ gateways }] }),
+            route: [{ destination: { host: HOST } }],
+          },
+        ],
+      },
+    });
+  const FRONT = ['shop/front'];
+  const ABSENT = 'absent.shop.svc.cluster.local';
+  for (const [title, objects, expected] of [
+    ['is the younger', [of('a', 2021), of('b', 2020)], ['IST0109 VirtualService/shop/b']],
+    ['is the older', [of('a', 2020), of('b', 2021)], []],
+    ['is alone', [of('a', 2020)], []],
+    ['is beside an older one for gateways alone', [of('a', 2021), of('b', 2020, FRONT)], []],
+    // The younger one was said to be older.
+    ['is the older, and for gateways alone', [of('a', 2020, FRONT), of('b', 2021)], []],
+    ['is the younger, and for gateways alone', [of('a', 2021, FRONT), of('b', 2020)], []],
+    [
+      'is for gateways alone, and so is the other',
+      [of('a', 2020, FRONT), of('b', 2021, FRONT)],
+      [],
+    ],
+    [
+      'is for gateways alone, of a host that nobody serves',
+      [of('a', 2020, FRONT, ABSENT)],
+      ['IST0101 no'],
+    ],
+  ] as const) {
+    it(`say ${expected.join() || 'nothing'} of one that ${title}`, () => {
+      const { outputs } = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...objects);
+      const { findings = [] } = outputs.statuses.get('VirtualService/shop/a') ?? {};
+      const said = findings.flatMap(({ code, message }) =>
+        code.startsWith('IST') ? [`${code} ${message.split(' ')[0]}`] : [],
+      );
+      assert.deepEqual(said, expected);
     });
   }
 });

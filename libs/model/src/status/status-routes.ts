@@ -134,7 +134,11 @@ function hostFindings(object: VirtualService, derived: Derived): readonly Findin
     if (!isServed(resolved, derived)) {
       findings.push(warning('IST0101', path, missingHost(resolved, derived), shortNameHint(host)));
     }
-    const [first] = [...derived.sources.virtualServices.lookup(BY_HOST, resolved)].sort(byAge);
+    // Those that route nothing in the mesh are not among them, and have nothing taken.
+    const same = routesInMesh(object)
+      ? derived.sources.virtualServices.lookup(BY_HOST, resolved)
+      : [];
+    const [first] = [...same].sort(byAge);
     if (first !== undefined && keyOf(first) !== keyOf(object)) {
       findings.push(warning('IST0109', path, `${keyOf(first)} is older and has the same host`));
     }
