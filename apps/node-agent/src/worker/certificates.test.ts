@@ -96,14 +96,20 @@ describe('the ends of certificates', () => {
     }
   }
 
-  function open() {
+  function open({ onTold }: { readonly onTold?: (endMs: number) => void } = {}) {
     const clock = new CountingClock();
     const told: number[] = [];
+    const errors: unknown[] = [];
     const beganMs = clock.wallNow();
     const store = new CertificateStore({
       clock,
       waitMs: 5_000,
-      onEnded: () => told.push(clock.wallNow() - beganMs),
+      onEnded: () => {
+        const endMs = clock.wallNow() - beganMs;
+        told.push(endMs);
+        onTold?.(endMs);
+      },
+      onError: (error) => errors.push(error),
     });
     const add = (endMs: number, identity = ID): void =>
       store.set(material(clock, { identity, notAfterMs: beganMs + endMs }));
@@ -111,7 +117,7 @@ describe('the ends of certificates', () => {
       clock.advance(ms);
       await new Promise(setImmediate);
     };
-    return { clock, store, told, add, pass };
+    return { clock, store, told, errors, add, pass };
   }
 
   it('are waited for by one timer, however many there are', async () => {
@@ -153,6 +159,24 @@ describe('the ends of certificates', () => {
     const { told, add } = open();
     add(0);
     assert.deepEqual(told, [0]);
+  });
+
+  it('are told on after one at which who is told throws, and the error is said', async () => {
+    const error = new Error('not now');
+    const { told, errors, add, pass } = open({
+      onTold: (endMs) => {
+        if (endMs < 2_000) throw error;
+      },
+    });
+    add(0);
+    add(1_000);
+    add(2_000, OTHER);
+    for (let at = 0; at < 3; at += 1) await pass(1_000);
+    assert.deepEqual(told, [0, 1_000, 2_000]);
+    assert.deepEqual(errors, [error, error]);
+    add(4_000);
+    await pass(1_000);
+    assert.deepEqual(told, [0, 1_000, 2_000, 4_000]);
   });
 
   it('are not told of an identity that is forgotten', async () => {

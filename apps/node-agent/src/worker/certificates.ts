@@ -2,7 +2,8 @@
  * Certificates of the pods here, as the main thread last told.
  *
  * Rule: unavailable is refused at once, expired is refused, and one that was never told is waited for. What no pod needs any more is not
- * kept, neither a key nor who waits. The end of each is told, also where another took its place before, unless it was forgotten.
+ * kept, neither a key nor who waits. The end of each is told, also where another took its place before, unless it was forgotten; whatever
+ * who is told of one throws, the next is told too.
  */
 
 import type { Clock } from '@ambit/core';
@@ -24,11 +25,14 @@ export interface CertificateStoreOptions {
   readonly waitMs: number;
   /** One has ended; maybe not the one in use. */
   readonly onEnded?: () => void;
+  /** What `onEnded` threw: an error of ours. */
+  readonly onError?: (error: unknown) => void;
 }
 
 export class CertificateStore {
   readonly #clock: Clock;
-  readonly #onEnded: (() => void) | undefined;
+  readonly #onEnded: CertificateStoreOptions['onEnded'];
+  readonly #onError: CertificateStoreOptions['onError'];
   readonly #waitMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #waiters = new Map<string, PromiseWithResolvers<void>>();
@@ -44,6 +48,7 @@ export class CertificateStore {
   constructor(options: CertificateStoreOptions) {
     this.#clock = options.clock;
     this.#onEnded = options.onEnded;
+    this.#onError = options.onError;
     this.#waitMs = options.waitMs;
   }
 
@@ -125,8 +130,16 @@ export class CertificateStore {
       if (leftMs > 0) {
         await this.#clock.sleep(Math.min(leftMs, LOOK_MS), signal, { ref: false });
       } else if (this.#takeEnded()) {
-        this.#onEnded?.();
+        this.#tellEnded();
       }
+    }
+  }
+
+  #tellEnded(): void {
+    try {
+      this.#onEnded?.();
+    } catch (error) {
+      this.#onError?.(error);
     }
   }
 
