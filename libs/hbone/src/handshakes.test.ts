@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { FakeClock } from '@ambit/core/testing';
+import fc from 'fast-check';
 
 import { Handshakes } from './handshakes.ts';
 
@@ -58,6 +59,45 @@ describe('the handshake that gives way', () => {
       undefined,
     ],
     ['is none where there is none', '10.0.0.9', [], undefined],
+    [
+      'is the oldest of the address with most of the network of who comes',
+      'fd00::9',
+      ['fd00::1', 'fd00::2', 'fd00::bad', 'fd00::bad', 'fd00::bad', 'fd00::2'],
+      2,
+    ],
+    [
+      'is of another network with more first',
+      'fd00::9',
+      [
+        'fd00::bad',
+        'fd00::bad',
+        'fd00::bad',
+        'fd01::1',
+        'fd01::2',
+        'fd01::3',
+        'fd01::4',
+        'fd01::5',
+      ],
+      3,
+    ],
+    [
+      'is none of an address with one more',
+      'fd00::9',
+      ['fd00::9', 'fd00::1', 'fd00::1'],
+      undefined,
+    ],
+    [
+      'is none of a network with many addresses that have one each, for one more of them',
+      'fd00::9',
+      ['fd00::1', 'fd00::2', 'fd00::3', 'fd00::4'],
+      undefined,
+    ],
+    [
+      'is of these the oldest after a while',
+      'fd00::9',
+      ['fd00::1+999', 'fd00::2+1', 'fd00::3', 'fd00::4'],
+      0,
+    ],
   ];
   for (const [name, newcomer, pending, displaced] of cases) {
     it(name, () => {
@@ -90,5 +130,127 @@ describe('the handshake that gives way', () => {
     });
     assert.deepEqual(displaced, sockets.slice(0, 3));
     assert.equal(handshakes.size, sockets.length);
+  });
+
+  /** The pods of a node commonly have one network of 64 bits. */
+  function ofOneNode(addresses: number, each: number) {
+    const clock = new FakeClock();
+    const handshakes = new Handshakes(clock);
+    for (let at = 0; at < addresses * each; at += 1) {
+      handshakes.begin(socketFrom(`fd00:0:0:1::bad:${(at % addresses).toString(16)}`));
+    }
+    clock.advance(500);
+    return handshakes;
+  }
+
+  it('is one of a pod that has all of them, for another pod of its node, and not the other way', () => {
+    const handshakes = ofOneNode(1, 1_024);
+    const neighbour = socketFrom('fd00:0:0:1::9');
+    const found = handshakes.displaceFor(neighbour);
+    assert.equal(found?.remoteAddress, 'fd00:0:0:1::bad:0');
+    handshakes.begin(neighbour);
+    assert.equal(handshakes.displaceFor(socketFrom('fd00:0:0:1::bad:0')), undefined);
+  });
+
+  it('is one of some addresses that have more than a 256th of all each', () => {
+    const handshakes = ofOneNode(204, 5);
+    assert.notEqual(handshakes.displaceFor(socketFrom('fd00:0:0:1::9')), undefined);
+  });
+
+  it('is none of a neighbour that has a 256th of all, for an address that nobody has used yet', () => {
+    const handshakes = ofOneNode(1_020, 1);
+    for (let at = 0; at < 4; at += 1) {
+      handshakes.begin(socketFrom('fd00:0:0:1::9'));
+    }
+    assert.equal(handshakes.displaceFor(socketFrom('fd00:0:0:1::bad:ffff')), undefined);
+    assert.equal(handshakes.size, 1_024);
+  });
+});
+
+describe('handshakes, whoever begins and ends them', () => {
+  const PLACES = 12;
+  const networks: Readonly<Record<string, string>> = {
+    '10.0.0.1': '10.0.0.1',
+    '::ffff:10.0.0.1': '10.0.0.1',
+    '10.0.0.2': '10.0.0.2',
+    'fd00::1': 'fd00::',
+    'fd00::2': 'fd00::',
+    'fd00::3': 'fd00::',
+    'fd00:0:0:1::1': 'fd00:0:0:1::',
+  };
+  const step = fc.record({
+    address: fc.constantFrom(...Object.keys(networks)),
+    waitMs: fc.constantFrom(0, 0, 0, 400),
+    ends: fc.option(fc.nat(PLACES), { freq: 3 }),
+  });
+
+  interface Begun {
+    readonly socket: Socket;
+    readonly address: string;
+    readonly network: string;
+    readonly sinceMs: number;
+  }
+
+  function begun(address: string, sinceMs: number): Begun {
+    const network = networks[address] ?? '';
+    return {
+      socket: socketFrom(address),
+      address: address.replace('::ffff:', ''),
+      network,
+      sinceMs,
+    };
+  }
+
+  it('take no place from who has less, and leave nothing that is counted', () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 50, maxLength: 200, size: 'max' }), (steps) => {
+        const clock = new FakeClock();
+        const handshakes = new Handshakes(clock);
+        let pending: Begun[] = [];
+        const leave = (one: Begun | undefined): void => {
+          pending = pending.filter((other) => other !== one);
+        };
+        const count = (key: 'address' | 'network', { [key]: value }: Begun): number =>
+          pending.filter((other) => other[key] === value).length;
+        const distinct = (key: 'address' | 'network'): number =>
+          new Set(pending.map((one) => one[key])).size;
+        for (const { address, waitMs, ends } of steps) {
+          clock.advance(waitMs);
+          const over = ends === null ? undefined : pending[ends];
+          if (over !== undefined) {
+            handshakes.over(over.socket);
+            handshakes.over(over.socket);
+            leave(over);
+          }
+          const newcomer = begun(address, clock.now());
+          if (pending.length === PLACES) {
+            const socket = handshakes.displaceFor(newcomer.socket);
+            const mayLeave = (one: Begun): boolean => {
+              const key = one.network === newcomer.network ? 'address' : 'network';
+              const isOld = clock.now() - one.sinceMs >= 1_000;
+              return (
+                count(key, one) > count(key, newcomer) + 1 ||
+                (isOld && count('network', one) >= count('network', newcomer))
+              );
+            };
+            const found = pending.find((one) => one.socket === socket);
+            assert.equal(socket === undefined, !pending.some(mayLeave), `for ${address}`);
+            if (found === undefined) {
+              continue;
+            }
+            assert.ok(mayLeave(found), `${found.address} for ${address}`);
+            handshakes.over(found.socket);
+            leave(found);
+          }
+          handshakes.begin(newcomer.socket);
+          pending.push(newcomer);
+          assert.equal(handshakes.counted, 2 * distinct('network') + distinct('address'));
+        }
+        for (const { socket } of pending) {
+          handshakes.over(socket);
+        }
+        assert.deepEqual([handshakes.size, handshakes.counted], [0, 0]);
+      }),
+    );
   });
 });

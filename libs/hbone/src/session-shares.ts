@@ -5,7 +5,8 @@
  * would have as many afterwards as the other leaves it alone, so that no place goes to and fro. An idle session goes first: its peer
  * makes another. One in use goes only for want of those, and only of an identity that has more than its fair share of all, or within one
  * identity of an address with more than its fair share of that: so who has less than the share gets a place, in use or not, whatever
- * others hold. Identities count before addresses, of which one identity may have as many as it likes.
+ * others hold, unless each of them has no more than a 256th of all, and that in use: 256 such identities leave none to another. Identities
+ * count before addresses, of which one identity may have as many as it likes.
  */
 
 export interface Holder {
