@@ -66,6 +66,10 @@ export class ProxyWorker {
         clock,
         waitMs: limits.workloadWaitMs,
         onEnded: forgetKeepsakes,
+        onError: (cause) =>
+          logger.error('the end of a certificate could not be told', {
+            error: describeError(cause),
+          }),
       }),
       log: logger,
       policyLog: logger.scoped('policy'),
