@@ -225,7 +225,7 @@ describe('a policy on a target in a namespace of another mesh', () => {
   it('leaves what only routes to go direct, and says that nothing routes', () => {
     const route = networking('VirtualService', 'r', {
       hosts: ['api.example.com'],
-      http: [{ route: [{ destination: { host: 'api.example.com' } }] }],
+      tcp: [{ route: [{ destination: { host: 'api.example.com' } }] }],
     });
     const model = beside(namespace('shop', AMBIENT), outside(), route);
     assert.equal(wayTo(model, 'api.example.com'), undefined);

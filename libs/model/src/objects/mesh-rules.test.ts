@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { AMBIENT, REVIEWS, REVIEWS_SERVICE, reasons } from '../mesh.testing.ts';
-import { modelOf, networking, parsed } from '../objects.testing.ts';
+import { modelOf, networking, parsed, service } from '../objects.testing.ts';
 
 const HOST = 'reviews.shop.svc.cluster.local';
 
@@ -20,6 +20,8 @@ describe('a VirtualService for the mesh and for other gateways', () => {
       tls: [{ match: [{ sniHosts: [HOST], ...gateways }], route }],
     };
   };
+  // Of a port that says nothing, rules of both kinds are asked.
+  const ANY = service('reviews', '10.1.0.1', { ports: [{ name: 'any', port: 80 }] });
   const wide = networking('VirtualService', 'wide', { hosts: ['*.svc.cluster.local'], ...http() });
   // Those of no effect had a waypoint made, and were said to be routed by.
   for (const [title, rules, isRouted] of [
@@ -33,7 +35,7 @@ describe('a VirtualService for the mesh and for other gateways', () => {
     it(`is ${isRouted ? '' : 'not '}routed by: ${title}`, () => {
       const spec = { hosts: [HOST], gateways: ['mesh', 'shop/front'], ...rules };
       const object = networking('VirtualService', 'both', spec);
-      const model = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, object);
+      const model = modelOf(AMBIENT, REVIEWS, ANY, object);
       const key = 'VirtualService/shop/both';
       const [said] = reasons(model, key).filter((one) => one.startsWith('Attached'));
       assert.equal(said, isRouted ? 'Attached=True AtWaypoint' : 'Attached=False NoEffect');

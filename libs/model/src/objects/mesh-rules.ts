@@ -3,16 +3,22 @@ import type { VirtualService } from '@ambit/api';
 
 const MESH = 'mesh';
 
+interface GatewayMatch {
+  readonly gateways: readonly string[];
+}
+
 interface GatewayRule {
-  readonly match: readonly { readonly gateways: readonly string[] }[];
+  readonly match: readonly GatewayMatch[];
 }
 
 /** Of a VirtualService whose `gateways` name the mesh. */
+export function matchesInMesh({ gateways }: GatewayMatch): boolean {
+  return gateways.length === 0 || gateways.includes(MESH);
+}
+
+/** As `matchesInMesh`. */
 export function holdsInMesh({ match }: GatewayRule): boolean {
-  return (
-    match.length === 0 ||
-    match.some(({ gateways }) => gateways.length === 0 || gateways.includes(MESH))
-  );
+  return match.length === 0 || match.some(matchesInMesh);
 }
 
 export function namesMesh({ spec }: Pick<VirtualService, 'spec'>): boolean {

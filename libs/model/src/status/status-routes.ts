@@ -7,7 +7,7 @@ import { namesMesh, routesInMesh } from '../objects/mesh-rules.ts';
 import { BY_HOST, type Route, targetBucket } from '../objects/sources.ts';
 import type { ServiceSpec } from '../service/services.ts';
 import type { Condition } from '../types.ts';
-import { leftTo } from '../waypoint/left-ports.ts';
+import { leftTo, type OwnPorts } from '../waypoint/left-ports.ts';
 import { ownersOf, virtualServicesOf } from '../waypoint/routes.ts';
 import { condition, listKeys, warning } from './conditions.ts';
 import { winnerAt } from './gateway-api/index.ts';
@@ -46,7 +46,11 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
   }
   if (namesMesh(object) && spec.hosts.length > 0) {
     if (routesInMesh(object)) {
-      conditions.push(attachedTo(object, context));
+      const attached = attachedTo(object, context);
+      conditions.push(attached);
+      if (attached.reason === 'NoEffect') {
+        findings.push(warning('NO_EFFECT', 'spec', attached.message, FOR_PORT));
+      }
     } else {
       const message = 'none of its rules is for calls in the mesh: each match names other gateways';
       conditions.push(condition('Attached', 'False', 'NoEffect', message, generation));
@@ -59,6 +63,7 @@ export function virtualServiceStatus(object: VirtualService, context: StatusCont
 }
 
 const FOR_MESH = 'add "mesh" to the gateways of a match, or take them off';
+const FOR_PORT = 'write rules of the other kind, or say by appProtocol what the port speaks';
 
 function attachedTo(object: VirtualService, context: StatusContext): Condition {
   const { generation } = object.metadata;
@@ -80,6 +85,8 @@ function sharedText(object: VirtualService, { hostUses }: StatusContext): string
     : `, except what Gateway API routes of its namespace take: ${listKeys(shared)}`;
 }
 
+const NO_ROUTES: OwnPorts = { http: [], stream: [] };
+
 /** Why no waypoint takes it for any of its services. */
 function unattached(object: VirtualService, derived: Derived): Condition {
   const { metadata, spec } = object;
@@ -98,17 +105,23 @@ function unattached(object: VirtualService, derived: Derived): Condition {
     const message = `only namespace "${services[0]?.namespace}", and that of its waypoint, say where its calls go`;
     return condition('Attached', 'False', 'NamespaceForeign', message, generation);
   }
-  const routed = heard.filter((service) => {
-    const own = derived.routings.get(service.key)?.ownPorts;
-    return own === undefined || leftTo(object, service, own).isLeft;
+  const ports = heard.map((service) => {
+    const own = derived.routings.get(service.key)?.ownPorts ?? NO_ROUTES;
+    return { service, ...leftTo(object, service, own) };
   });
+  if (!ports.some(({ isForAny }) => isForAny)) {
+    const names = listKeys(heard.map(({ key }) => key));
+    const message = `none of its rules is for a port of ${names}: http is for ports of HTTP, tcp and tls are for those of streams`;
+    return condition('Attached', 'False', 'NoEffect', message, generation);
+  }
+  const routed = ports.filter(({ isLeft }) => isLeft);
   if (routed.length === 0) {
     const message =
       'Gateway API routes are bound to the same service and go before it at every port that it is for';
     return condition('Attached', 'False', 'Conflicted', message, generation);
   }
   const [first] = routed;
-  const winner = first && moreSpecific(object, first, derived);
+  const winner = first && moreSpecific(object, first.service, derived);
   const message = `${winner ?? 'another'} has a more specific host of the same service and goes before it`;
   return condition('Attached', 'False', 'Conflicted', message, generation);
 }

@@ -6,7 +6,7 @@ import type { MeshObject } from '@ambit/api';
 import { matchHttp, matchTcp } from '@ambit/routing';
 
 import { AMBIENT, REVIEWS } from '../mesh.testing.ts';
-import { modelOf, networking, parsed, service } from '../objects.testing.ts';
+import { gateway, modelOf, networking, parsed, service } from '../objects.testing.ts';
 import { MeshIndex } from '../view/mesh-index.ts';
 import { WaypointView } from '../view/waypoint-view.ts';
 
@@ -62,10 +62,11 @@ function routedAt({ outputs }: ReturnType<typeof modelOf>): readonly number[] {
   const from = { source, scheme: 'http', method: 'GET', path: '/', query: '', authority: HOST };
   return found.ports.flatMap(({ servicePort: port, appProtocol }) => {
     const request = { ...from, port, headers: { get: () => undefined } };
+    const isStream = appProtocol === 'TCP' || appProtocol === 'TLS';
     const byRequest = matchHttp(http, request as never);
     const rules = [
-      ...(appProtocol !== 'TCP' && 'rule' in byRequest ? [byRequest.rule] : []),
-      ...(appProtocol.startsWith('HTTP') ? [] : [tcpRule({ port, source }, tcp)]),
+      ...(!isStream && 'rule' in byRequest ? [byRequest.rule] : []),
+      ...(isStream || appProtocol === 'UNKNOWN' ? [tcpRule({ port, source }, tcp)] : []),
     ];
     return rules.some((rule) => rule?.origin.object === V) ? [port] : [];
   });
@@ -177,4 +178,82 @@ describe('a VirtualService beside routes of Gateway API', () => {
       assert.deepEqual(routedAt(model), ports);
     });
   }
+});
+
+describe('a VirtualService beside ports', () => {
+  /** Its waypoint is there whatever asks for one, and gets all. */
+  const at = (ports: Readonly<Record<string, number>>): MeshObject =>
+    service('reviews', '10.1.0.1', {
+      labels: { 'istio.io/use-waypoint': 'waypoint' },
+      ports: Object.entries(ports).map(([name, port]) => ({ name, port, targetPort: port })),
+    });
+  const T = at({ tcp: 90 });
+  const H = at({ http: 80 });
+  const TLS = virtual({ tls: [{ match: [{ sniHosts: [HOST] }], route: to(90) }] });
+  const FRONT = virtual({
+    gateways: ['mesh', 'shop/front'],
+    tcp: [
+      {
+        match: [
+          { port: 90, gateways: ['shop/front'] },
+          { port: 91, gateways: ['mesh'] },
+        ],
+        route: to(90),
+      },
+    ],
+  });
+  const UDP = service('reviews', '10.1.0.1', {
+    ports: [{ name: 'http', port: 80, protocol: 'UDP' }],
+  });
+  const TCP_ROUTE = route('TCPRoute', [undefined]);
+  const HTTP_ROUTE = route('HTTPRoute', [undefined]);
+  // Each was said to be routed by, or, beside a route, that this goes before it.
+  for (const [title, world, expected] of [
+    ['http alone, beside one of TCP', [T, HTTP], 'NoEffect'],
+    ['http alone, beside one of TCP and a TCPRoute', [T, HTTP, TCP_ROUTE], 'NoEffect'],
+    ['http alone, beside one of TCP and an HTTPRoute', [T, HTTP, HTTP_ROUTE], 'NoEffect'],
+    ['http alone, beside one of TLS', [at({ https: 443 }), HTTP], 'NoEffect'],
+    ['http alone, beside one of UDP', [UDP, HTTP], 'NoEffect'],
+    ['tcp alone, beside one of HTTP', [H, TCP], 'NoEffect'],
+    ['tcp alone, beside one of HTTP and an HTTPRoute', [H, TCP, HTTP_ROUTE], 'NoEffect'],
+    ['tls alone, beside one of gRPC', [at({ grpc: 80 }), TLS], 'NoEffect'],
+    ['tcp of another port', [at({ tcp: 91 }), TCP_AT_90], 'NoEffect'],
+    ['tcp of this port for other gateways', [T, FRONT], 'NoEffect'],
+    ['http alone, beside one of HTTP', [H, HTTP], 'AtWaypoint'],
+    ['http alone, beside one that says nothing', [at({ any: 80 }), HTTP], 'AtWaypoint'],
+    ['tcp alone, beside one that says nothing', [at({ any: 80 }), TCP], 'AtWaypoint'],
+    ['tcp alone, beside one of TCP', [T, TCP], 'AtWaypoint'],
+    ['tls alone, beside one of TLS', [at({ https: 443 }), TLS], 'AtWaypoint'],
+    ['tcp of this port', [T, TCP_AT_90], 'AtWaypoint'],
+    ['http and tcp, beside one of TCP', [T, BOTH], 'AtWaypoint'],
+    ['tcp alone, beside one of TCP and a TCPRoute', [T, TCP, TCP_ROUTE], 'Conflicted'],
+    ['http and tcp, beside one of TCP and a TCPRoute', [T, BOTH, TCP_ROUTE], 'Conflicted'],
+  ] as const) {
+    it(`says ${expected} with rules of ${title}`, () => {
+      const model = modelOf(AMBIENT, REVIEWS, gateway('waypoint'), ...world);
+      const { conditions = [], findings = [] } = model.outputs.statuses.get(V) ?? {};
+      const attached = conditions.find(({ type }) => type === 'Attached');
+      const isTrue = expected === 'AtWaypoint';
+      assert.equal(
+        `${attached?.status} ${attached?.reason}`,
+        `${isTrue ? 'True' : 'False'} ${expected}`,
+      );
+      const ready = conditions.some(({ type }) => type === 'WaypointReady');
+      assert.equal(ready, isTrue, 'what is followed waits for the waypoint');
+      const said = findings.filter(({ code }) => code === 'NO_EFFECT');
+      assert.equal(said.length, expected === 'NoEffect' ? 1 : 0);
+      assert.ok(
+        said.every(({ message, fix }) => message.includes('shop/reviews') && fix !== undefined),
+      );
+      if (!isTrue) assert.deepEqual(routedAt(model), []);
+    });
+  }
+
+  it('has no waypoint made where it is for none of them', () => {
+    const made = (...objects: readonly MeshObject[]) =>
+      modelOf(AMBIENT, REVIEWS, ...objects).outputs.waypoints.get('shop/waypoint')?.because;
+    const only = service('reviews', '10.1.0.1', { ports: [{ name: 'tcp', port: 90 }] });
+    assert.equal(made(only, HTTP), undefined);
+    assert.deepEqual(made(only, BOTH), [V]);
+  });
 });

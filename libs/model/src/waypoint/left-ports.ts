@@ -1,12 +1,13 @@
 /**
- * At which ports of a service the Gateway API routes of its own namespace leave calls to a VirtualService.
+ * For which ports of a service a VirtualService has rules, and at which of them the Gateway API routes of the service's namespace leave
+ * calls to it.
  *
  * Rule: as the waypoint does. HTTPRoutes and GRPCRoutes take what `http` is for and TCPRoutes what `tcp` and `tls` are for, each at the ports
  * of its parents and nowhere else.
  */
 import type { VirtualService } from '@ambit/api';
 
-import { holdsInMesh } from '../objects/mesh-rules.ts';
+import { holdsInMesh, matchesInMesh } from '../objects/mesh-rules.ts';
 import { type Route, targetBucket } from '../objects/sources.ts';
 import type { ServicePortSpec, ServiceSpec } from '../service/services.ts';
 
@@ -19,7 +20,9 @@ export interface OwnPorts {
 }
 
 export interface LeftPorts {
-  /** No route takes all that it is for. */
+  /** It has rules for what some port speaks. */
+  readonly isForAny: boolean;
+  /** It has, and no route takes all of those ports. */
   readonly isLeft: boolean;
   /** Those that routes take of it. */
   readonly taken: readonly number[];
@@ -51,34 +54,32 @@ export function leftTo(
   { ports }: Pick<ServiceSpec, 'ports'>,
   { http, stream }: OwnPorts,
 ): LeftPorts {
-  if (isNone(http) && isNone(stream)) return { isLeft: true, taken: [] };
   const asked = ports.filter(({ isTcp }) => isTcp);
   // A request that none of its rules is for is refused, at every port.
   const forHttp = spec.http.some(holdsInMesh) ? asked.filter(mayBeHttp) : [];
   const forStream = asked.filter(
-    (port) => mayBeStream(port) && isAsked(port, [...spec.tls, ...spec.tcp].filter(holdsInMesh)),
+    (port) => mayBeStream(port) && isAsked(port, [...spec.tls, ...spec.tcp]),
   );
   const takenOf = (found: readonly ServicePortSpec[], taken: TakenPorts) =>
     found.filter(({ servicePort }) => taken === 'all' || taken.includes(servicePort));
   const taken = [...takenOf(forHttp, http), ...takenOf(forStream, stream)];
+  const all = forHttp.length + forStream.length;
   return {
-    isLeft: taken.length < forHttp.length + forStream.length,
+    isForAny: all > 0,
+    isLeft: taken.length < all,
     taken: [...new Set(taken.map(({ servicePort }) => servicePort))],
   };
 }
 
-function isNone(taken: TakenPorts): boolean {
-  return taken !== 'all' && taken.length === 0;
-}
-
 interface Rule {
-  readonly match: readonly { readonly port?: number }[];
+  readonly match: readonly { readonly port?: number; readonly gateways: readonly string[] }[];
 }
 
 function isAsked({ servicePort }: ServicePortSpec, rules: readonly Rule[]): boolean {
   return rules.some(
     ({ match }) =>
-      match.length === 0 || match.some(({ port }) => port === undefined || port === servicePort),
+      match.length === 0 ||
+      match.filter(matchesInMesh).some(({ port }) => port === undefined || port === servicePort),
   );
 }
 
