@@ -57,8 +57,6 @@ export interface LoadFailure {
   readonly error: string;
   /** Its `x-request-id`. */
   readonly id: string;
-  /** Of the client; undefined: it was not connected. */
-  readonly port?: number;
 }
 
 /** What is held: a TCP connection, or one of HTTP/1.1 by what was asked for on it. `idle` waits for requests that never come. */

@@ -16,9 +16,8 @@ const TIMEOUT_MS = 10_000;
 function http(call, kept = keepAlive) {
   const { url, method = 'GET', headers = {}, body, reuse = false, timeoutMs = TIMEOUT_MS } = call;
   return new Promise((resolve) => {
-    let port;
     const none = (error) =>
-      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '', port });
+      resolve({ status: 0, error: error.code ?? error.message, headers: {}, body: '' });
     const agent = reuse ? kept : new Agent({ keepAlive: false });
     const outgoing = httpRequest(
       url,
@@ -35,18 +34,10 @@ function http(call, kept = keepAlive) {
             headers: response.headers,
             body: text,
             trailers: response.trailers,
-            port,
           });
         });
       },
     );
-    outgoing.on('socket', (socket) => {
-      const note = () => {
-        port = socket.localPort;
-      };
-      if (socket.connecting) socket.once('connect', note);
-      else note();
-    });
     outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error(), { code: 'TIMEOUT' })));
     outgoing.on('error', none);
     outgoing.on('upgrade', (response, socket, head) => {
@@ -248,7 +239,7 @@ async function load({ name, request, everyMs = 20, each = 0 }) {
           state.errors[key] = (state.errors[key] ?? 0) + 1;
           if (state.failures.length < FAILURES_MAX) {
             const tookMs = Date.now() - begunAtMs;
-            state.failures.push({ begunAtMs, tookMs, error: key, id, port: answer.port });
+            state.failures.push({ begunAtMs, tookMs, error: key, id });
           }
         }
       });
