@@ -64,10 +64,9 @@ export interface Held {
   readonly whenIdle?: boolean;
   /**
    * By a line, from the first to the last request of a run: through the second half, or, of what is idle, through all looks but the
-   * first, which are few and each some megabytes off: a thread that has grown by less than that does not collect. Undefined: it is
-   * only told.
+   * first, which are few and each some megabytes off: a thread that has grown by less than that does not collect.
    */
-  readonly growthMax: number | undefined;
+  readonly growthMax: number;
 }
 
 /** Sends a million of requests and draws the lines. */
@@ -99,24 +98,25 @@ export async function sendMillion(
   const seconds = (performance.now() - begunAt) / 1_000;
   const proves = requests < MILLION ? ', which are no million: AMBIT_SOAK_REQUESTS' : '';
   context.diagnostic(`report: ${requests} requests in ${seconds.toFixed(0)} s${proves}`);
-  for (const [index, one] of held.entries()) {
-    judge(context, one, points[index] ?? []);
-  }
+  const tooMuch = held.filter((one, index) => !isKept(context, one, points[index] ?? []));
+  assert.deepEqual(
+    tooMuch.map(({ name, growthMax }) => `${name} grows by more than ${growthMax} MB`),
+    [],
+  );
 }
 
-function judge(
+/** Tells what was seen, and whether it is what it was. */
+function isKept(
   context: TestContext,
   { name, growthMax, whenIdle = false }: Held,
   points: readonly (readonly [requests: number, megabytes: number])[],
-): void {
+): boolean {
   const slope = slopeOf(points.slice(whenIdle ? 1 : points.length / 2));
   const seen = points.filter((_, at) => whenIdle || at === 0 || at === points.length - 1);
   const megabytes = seen.map((point) => point[1].toFixed(1)).join(', ');
-  const text = `${name}: ${megabytes} MB, slope ${(slope * MILLION).toFixed(2)} MB a million`;
-  context.diagnostic(`report: ${text}`);
-  if (growthMax !== undefined) {
-    assert.ok(slope * REQUESTS < growthMax, `${text}: over ${growthMax} MB in ${REQUESTS}`);
-  }
+  const perMillion = (slope * MILLION).toFixed(2);
+  context.diagnostic(`report: ${name}: ${megabytes} MB, slope ${perMillion} MB a million`);
+  return slope * REQUESTS < growthMax;
 }
 
 /** Of all shares at a time, so that they meet. */
