@@ -75,13 +75,13 @@ describe('a cacerts folder', () => {
       writeFileSync(join(folder, name), text, { mode: 0o600 });
     }
   };
-  /** Of the client's account: what signed it, and what it trusts. */
-  const signers = async (): Promise<readonly string[]> => {
-    const dumps = await admin(bed.lab, 'agent/node1', '/certs');
+  /** Of an account on a node: what signed it, and what it trusts. */
+  const signers = async (account = 'client', node = 'node1'): Promise<readonly string[]> => {
+    const dumps = await admin(bed.lab, `agent/${node}`, '/certs');
     const own = (dumps as readonly DumpedIdentity[]).find(({ identity }) =>
-      identity.endsWith('/ns/shop/sa/client'),
+      identity.endsWith(`/ns/shop/sa/${account}`),
     );
-    assert.ok(own, 'a certificate of the client');
+    assert.ok(own, `a certificate of ${account}`);
     return [...own.certChain.slice(1), ...own.rootCerts].map(({ serialNumber }) => serialNumber);
   };
   const revoke = (...revoked: readonly Authority[]): void => {
@@ -95,11 +95,14 @@ describe('a cacerts folder', () => {
   };
   const metrics = async (agent = 'agent/node1'): Promise<string> =>
     String(await admin(bed.lab, agent, '/metrics'));
-  const told = async (count: number): Promise<void> =>
-    await bed.lab.waitFor(
-      async () => (await metrics()).includes(`ambit_crl_revoked_certificates ${count}\n`),
-      { what: 'the list at the agent', timeoutMs: 60_000 },
-    );
+  const told = async (count: number): Promise<void> => {
+    for (const agent of ['agent/node1', 'agent/node2']) {
+      await bed.lab.waitFor(
+        async () => (await metrics(agent)).includes(`ambit_crl_revoked_certificates ${count}\n`),
+        { what: `the list at ${agent}`, timeoutMs: 60_000 },
+      );
+    }
+  };
   const reaches = async (): Promise<boolean> => {
     try {
       await client.echo('http://web/');
@@ -148,13 +151,21 @@ describe('a cacerts folder', () => {
     const next = makeCa('next', root);
     const stopLoads = await startLoads(client, 'http://web/', 50);
     write(next);
-    await bed.lab.waitFor(async () => (await signers())[0] === serialOf(next), {
-      what: 'a certificate below the new intermediate',
-      timeoutMs: 60_000,
-    });
+    // Whichever end is still below the former one when that is revoked is refused, as it should be.
+    for (const [account, node] of [
+      ['client', 'node1'],
+      ['web', 'node2'],
+    ] as const) {
+      await bed.lab.waitFor(async () => (await signers(account, node))[0] === serialOf(next), {
+        what: `a certificate of ${account} below the new intermediate`,
+        timeoutMs: 60_000,
+      });
+    }
     await stopLoads(0);
     revoke(intermediate);
     await told(1);
+    // A session that was made below the former one is ended, and the next connection makes another.
+    await bed.lab.waitFor(reaches, { what: 'an answer below the new one', timeoutMs: 10_000 });
     await client.echo('http://web/');
     revoke(next);
     await bed.lab.waitFor(async () => !(await reaches()), {
