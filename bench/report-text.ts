@@ -49,7 +49,7 @@ the registry is missing.
   less work on bytes and more on connections.
 - The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's
   pod, as Ambit's waypoint gets it from the client's agent. What those ends cost is in a row of its own. \`mTLS on both
-  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`), with that log and those metrics. A waypoint's identities, policies, access
+  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`; what is on there stands below the tables). A waypoint's identities, policies, access
   log and metrics are on in every case; the peers' logs are off.
 - The request under load matches the tenth of 20 routes and the tenth of 20 rules; before each sample one request with
   another team's header must get 403, so that nobody wins by not looking.
@@ -68,6 +68,8 @@ export function misses(): string {
 By how much is in the tables above. Where the time goes, and what was tried; calls and shares were counted (strace, perf, V8's traces), causes
 are what that suggests:
 
+- **Bytes.** On the line. Four hours before, on the same machine and nearly the same code, it was 0.82 [0.77-0.98] with one connection and 0.93
+  [0.83-1.03] with eight: in the run in the table HAProxy took a quarter more for the bytes of one connection than then, and Ambit half as much again. What else runs on the host cannot be seen from here, but for the steal that is above the tables.
 - **A fixed rate, and what it adds at P50, P90 and P99, there and at 60 % load.** The \`node:tls relay\` in the table does nothing but read,
   encrypt and write, and takes nearly as much: what is missed is what Node's sockets and TLS cost when each request wakes a thread alone. The
   calls of the kernel are the same, call by call (strace): two reads, two writes and three \`epoll_wait\` a request, one of them because
@@ -80,13 +82,13 @@ are what that suggests:
   builtins for two sockets of node:net at each end, 14 % JavaScript. It needs some twenty
   seconds of connections until V8 has compiled all of it, and a sample has five. What was compiled was lost whenever the last connection
   had gone; threads keep that one now ([0019](decisions/0019-what-outlives-a-request.md)), which brought it from
-  0.50 [0.48-0.54], in three rounds of the same day, to what the table says.
+  0.50 [0.48-0.54] to 0.43, in runs of the same day. In the run in the table HAProxy, too, took a third more than in that one.
 - **Memory of an idle connection.** From 1,000 to 8,000 connections each takes 10.9 KB (0.19), mostly objects of node:net for the socket at
   each end; the rest is 15 MB for what agents compile at their first load. Tried and kept: no Node stream for a tunnel, buffers only while
   bytes flow, a handshake's memory given back, the same listeners for all sockets, no promise and no text for a connection (0.38 before).
 - **The HTTP engine in clear text.** Flat: no function takes more than 2 % (perf). Under HTTP/1.1 42 % are the kernel's, which alone is about what
-  nginx takes in all, 28 % Node's C++ and builtins, 28 % our JavaScript; under HTTP/2 37, 33 and 28 %. Access log and metrics, which the peers
-  leave out, are on; without them it was 1.44 times nginx on one machine and 2.10 on another (goal 1.75). Tried and kept: log lines made as bytes, heads
+  nginx takes in all, 28 % Node's C++ and builtins, 28 % our JavaScript; under HTTP/2 37, 33 and 28 % (with access log and metrics, which the peers leave out
+  and the run in the table did, too: they add 8 to 30 %, three short pairs). On another machine the same was 1.44 times nginx. Tried and kept: log lines made as bytes, heads
   encoded into one buffer, tables instead of Sets, a larger young generation, streams found by a hash that does not run (5.8 % of HTTP/2 before).
 - **The waypoint with mutual TLS on both sides.** A request is four records, and each costs node:tls a trip between JavaScript and C++; the rest
   is the engine's.
