@@ -3,10 +3,10 @@
  * more memory is held meanwhile. Engine, attacker and client are processes of their own. Times with and without the attack are taken in
  * turn, so that what else the machine does counts on both sides; the medians of the rounds are compared.
  *
- * Attacker, client and engine share the processors: so there is a third time, in which the attack goes to a twin of the engine. What a
- * client feels then is the machine's, and no limit of the engine could spare it.
+ * Attackers have a processor for themselves, as they are elsewhere. Client and engine share the others, so there is a third time, in
+ * which the attack goes to a twin of the engine: what a client feels then is the machine's, and no limit of the engine could spare it.
  */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -89,6 +89,30 @@ async function heldBytes({
   return Number(found[1]);
 }
 
+/** Which processors this process may use, before it gives up one: `0-1,4`. */
+const PROCESSORS =
+  /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+
+/** Attackers are on other machines: they have the last processor for themselves, where there is another one for all else. */
+function separate(attackers: readonly Attacked[]): void {
+  const processors = PROCESSORS.split(',').flatMap((range) => {
+    const [from = NaN, to = from] = range.split('-').map(Number);
+    return Array.from({ length: to - from + 1 }, (_, n) => from + n);
+  });
+  const last = processors.pop();
+  if (last === undefined || processors.length === 0) {
+    return;
+  }
+  const bind = (to: readonly number[], pid: number | undefined): void => {
+    execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', to.join(), String(pid)]);
+  };
+  bind(processors, process.pid);
+  for (const { program, attacker } of attackers) {
+    bind(processors, program.pid);
+    bind([last], attacker.pid);
+  }
+}
+
 function start(name: string, argv: readonly string[]): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, [join(PROGRAMS, name), ...argv]);
   child.stderr.pipe(process.stderr, { end: false });
@@ -97,6 +121,7 @@ function start(name: string, argv: readonly string[]): ChildProcessWithoutNullSt
 
 /** Code is compiled and pools are filled before anything is compared. */
 async function warmUp({ here, twin, client, kind }: Scene): Promise<void> {
+  separate([here, twin]);
   for (const attack of ['', ...ATTACKS[kind], '']) {
     for (const { attacker } of [here, twin]) {
       attacker.stdin.write(`${attack}\n`);
@@ -110,19 +135,29 @@ type Where = 'calm' | 'attacked' | 'elsewhere';
 async function measure(scene: Scene, attack: string, rounds: number): Promise<AttackRow> {
   const { here, twin, client, kind } = scene;
   const { program } = here;
+  const during = async (where: Where): Promise<void> => {
+    here.attacker.stdin.write(`${where === 'attacked' ? attack : ''}\n`);
+    twin.attacker.stdin.write(`${where === 'elsewhere' ? attack : ''}\n`);
+    await systemClock.sleep(SETTLE_MS);
+  };
   const times: Record<Where, Times[]> = { calm: [], attacked: [], elsewhere: [] };
-  const held: Record<Where, number[]> = { calm: [], attacked: [], elsewhere: [] };
+  const held: number[] = [];
   const before = residentBytes(program);
   for (let round = 0; round < rounds; round += 1) {
     for (const where of ['calm', 'attacked', 'elsewhere'] as const) {
-      here.attacker.stdin.write(`${where === 'attacked' ? attack : ''}\n`);
-      twin.attacker.stdin.write(`${where === 'elsewhere' ? attack : ''}\n`);
-      await systemClock.sleep(SETTLE_MS);
+      await during(where);
       times[where].push(await client.times(WINDOW_MS));
-      held[where].push(await heldBytes(program));
     }
   }
-  twin.attacker.stdin.write('\n');
+  // Apart from the times: after a collection that was asked for V8 begins the next one sooner.
+  for (let round = 0; round < rounds; round += 1) {
+    await during('calm');
+    const calm = await heldBytes(program);
+    await during('attacked');
+    await client.times(SETTLE_MS);
+    held.push((await heldBytes(program)) - calm);
+  }
+  await during('calm');
   const of = (where: Where): Times => ({
     p50: median(times[where].map(({ p50 }) => p50)),
     p99: median(times[where].map(({ p99 }) => p99)),
@@ -136,7 +171,7 @@ async function measure(scene: Scene, attack: string, rounds: number): Promise<At
     ...{ attack, target: kind },
     ...{ calm: of('calm'), attacked: of('attacked'), elsewhere: of('elsewhere') },
     ...{ ratio: above('calm'), ratioElsewhere: above('elsewhere') },
-    heldBytes: median(held.attacked.map((bytes, round) => bytes - (held.calm[round] ?? 0))),
+    heldBytes: median(held),
     grownBytes: residentBytes(program) - before,
   };
 }

@@ -27,6 +27,8 @@ export abstract class MessageDecoder<
   protected readonly body: BodyReader;
   protected readonly fields: FieldLinesScanner;
   protected readonly refuse: Refuse;
+  /** Of heads. */
+  protected abstract readonly section: Section;
   protected hasEnded = false;
   readonly #refusals: H1Refusals | undefined;
   #error: H1Error | undefined;
@@ -88,6 +90,12 @@ export abstract class MessageDecoder<
     return this.queue.takeAll();
   }
 
+  /** The connection is over: nothing is read any more, and memory that was lent goes back. Idempotent. */
+  close(): void {
+    this.hasEnded = true;
+    this.#letGo();
+  }
+
   protected abstract step(): Event | undefined;
 
   /** The bytes behind are no messages. */
@@ -110,8 +118,14 @@ export abstract class MessageDecoder<
     if (this.#error === undefined) {
       this.#error = error;
       this.#refusals?.count(error.code);
-      this.queue.clear();
+      this.#letGo();
     }
     return error;
+  }
+
+  #letGo(): void {
+    this.queue.clear();
+    this.section.letGo();
+    this.body.letGo();
   }
 }

@@ -18,14 +18,14 @@ type State = 'head' | 'body' | 'answer' | 'detached';
 
 export class RequestDecoder extends MessageDecoder<H1RequestEvent> {
   readonly #line: RequestLineScanner;
-  readonly #section: Section;
+  protected override readonly section: Section;
   #state: State = 'head';
   #head: H1RequestHead | undefined;
 
   constructor(options: H1DecoderOptions = {}) {
     super('downstream', options);
     this.#line = new RequestLineScanner(this.refuse);
-    this.#section = this.headSection(this.#line, 'H1_TARGET_TOO_LONG');
+    this.section = this.headSection(this.#line, 'H1_TARGET_TOO_LONG');
   }
 
   /** Nothing of a request has come that is not over: the connection may be closed without harm. */
@@ -74,17 +74,17 @@ export class RequestDecoder extends MessageDecoder<H1RequestEvent> {
   }
 
   #hasBegun(): boolean {
-    return this.#section.hasBegun && this.#line.hasBegun;
+    return this.section.hasBegun && this.#line.hasBegun;
   }
 
   #readHead(): H1RequestEvent | undefined {
-    if (!this.#section.read(this.queue)) {
+    if (!this.section.read(this.queue)) {
       if (this.hasEnded && this.#hasBegun()) {
         throw this.refuse('H1_TRUNCATED');
       }
       return undefined;
     }
-    const head = this.#parseHead(this.#section.takeText());
+    const head = this.#parseHead(this.section.takeText());
     this.body.begin(head.body);
     this.#head = head;
     this.#state = 'body';

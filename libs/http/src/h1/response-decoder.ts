@@ -23,7 +23,7 @@ type State = 'idle' | 'head' | 'body' | 'detached';
 
 export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
   readonly #line: StatusLineScanner;
-  readonly #section: Section;
+  protected override readonly section: Section;
   #state: State = 'idle';
   #request: AnsweredRequest = { method: 'GET' };
   #head: H1ResponseHead | undefined;
@@ -32,18 +32,18 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
   constructor(options: H1DecoderOptions = {}) {
     super('upstream', options);
     this.#line = new StatusLineScanner(this.refuse);
-    this.#section = this.headSection(this.#line, 'H1_START_LINE_INVALID');
+    this.section = this.headSection(this.#line, 'H1_START_LINE_INVALID');
   }
 
   /** A byte of the response has come, or a response before it did. Until then the server may not have seen the request. */
   get hasBegun(): boolean {
     const isRefused = this.error !== undefined && this.error.code !== 'H1_TRUNCATED';
-    return isRefused || this.#section.hasBegun || this.#state === 'body' || this.#interims > 0;
+    return isRefused || this.section.hasBegun || this.#state === 'body' || this.#interims > 0;
   }
 
   /** Something of a response has come, and its head is not whole. */
   get isReadingHead(): boolean {
-    return this.#state === 'head' && (this.#section.hasBegun || this.#interims > 0);
+    return this.#state === 'head' && (this.section.hasBegun || this.#interims > 0);
   }
 
   /** Between responses, on a connection that carries another one. */
@@ -101,13 +101,13 @@ export class ResponseDecoder extends MessageDecoder<H1ResponseEvent> {
   }
 
   #readHead(): H1ResponseEvent | undefined {
-    if (!this.#section.read(this.queue)) {
+    if (!this.section.read(this.queue)) {
       if (this.hasEnded) {
         throw this.refuse('H1_TRUNCATED');
       }
       return undefined;
     }
-    const head = this.#parseHead(this.#section.takeText());
+    const head = this.#parseHead(this.section.takeText());
     if (head.status < 200 && head.status !== 101) {
       this.#interims += 1;
       if (this.#interims > this.limits.interimMax) {

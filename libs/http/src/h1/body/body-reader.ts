@@ -69,6 +69,11 @@ export class BodyReader {
     throw this.#refuse('H1_TRUNCATED');
   }
 
+  /** Nothing of it is read any more. */
+  letGo(): void {
+    this.#trailers?.letGo();
+  }
+
   #readLength(queue: ByteQueue): BodyEvent | undefined {
     const count = Math.min(this.#left, queue.current.length - queue.at);
     this.#left -= count;

@@ -69,6 +69,11 @@ export class TrailerReader {
     });
   }
 
+  /** Nothing of them is read any more. */
+  letGo(): void {
+    this.#section.letGo();
+  }
+
   /** Undefined: it wants more. Throws. */
   read(queue: ByteQueue): FieldLines | undefined {
     if (!this.#section.read(queue)) {

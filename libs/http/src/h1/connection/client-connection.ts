@@ -286,6 +286,7 @@ export class H1ClientConnection implements ByteSink {
     const sink = this.#sink;
     const hasBegun = this.#decoder.hasBegun;
     this.#state = 'closed';
+    this.#decoder.close();
     this.#sink = undefined;
     this.#options.onClosed?.(error);
     sink?.onFailed(

@@ -332,6 +332,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
 
   #release(): void {
     this.#state = 'over';
+    this.#decoder.close();
     if (this.#sweeping !== undefined) {
       this.#options.sweeper.delete(this.#sweeping);
     }

@@ -7,6 +7,7 @@
 import type { H1ErrorCode } from '../errors.ts';
 import type { ByteQueue } from './byte-queue.ts';
 import type { FieldLinesScanner } from './field-lines.ts';
+import { HeldSection } from './held-section.ts';
 import type { PartScanner, Refuse } from './scanner.ts';
 
 export interface SectionOptions {
@@ -20,21 +21,17 @@ export interface SectionOptions {
   readonly fieldsTooLarge: H1ErrorCode;
 }
 
-const HELD_BYTES_MIN = 1024;
-
 export class Section {
   readonly #options: SectionOptions;
   #at = 0;
   #limit = 0;
   #isFirst = false;
   /** Of a section that spans chunks. */
-  #held: Buffer | undefined;
-  #heldBytes = 0;
+  #held: HeldSection | undefined;
   #text = '';
 
   constructor(options: SectionOptions) {
     this.#options = options;
-    this.#restart();
   }
 
   get hasBegun(): boolean {
@@ -52,12 +49,20 @@ export class Section {
   /** Takes what belongs to the section. True: it is whole, and the next call begins another. Throws. */
   read(queue: ByteQueue): boolean {
     while (queue.size > 0) {
-      if (this.#held === undefined ? this.#readInPlace(queue) : this.#readHeld(queue)) {
-        this.#restart();
+      const held = this.#held;
+      if (held === undefined ? this.#readInPlace(queue) : this.#readHeld(queue, held)) {
+        this.#at = 0;
+        this.letGo();
         return true;
       }
     }
     return false;
+  }
+
+  /** Gives up what has come of a section; nothing is read after it but the begin of one. */
+  letGo(): void {
+    this.#held?.letGo();
+    this.#held = undefined;
   }
 
   #readInPlace(queue: ByteQueue): boolean {
@@ -70,25 +75,25 @@ export class Section {
       this.#text = current.toString('latin1', at, at + this.#at);
       queue.skip(this.#at);
     } else {
-      this.#hold(current, at, current.length);
+      this.#held = new HeldSection();
+      this.#held.add(current, at, current.length);
       queue.skip(current.length - at);
     }
     return isWhole;
   }
 
-  #readHeld(queue: ByteQueue): boolean {
+  #readHeld(queue: ByteQueue, held: HeldSection): boolean {
     const { current, at } = queue;
-    const before = this.#heldBytes;
+    const before = held.bytes;
     // One byte more than may be, so that the scan meets the bound.
     const room = this.#options.firstBytesMax + this.#options.fieldBytesMax + 1 - before;
     const taken = Math.min(current.length - at, room);
-    this.#hold(current, at, at + taken);
-    const held = this.#held ?? current;
-    if (!this.#scan(held, 0, this.#heldBytes)) {
+    held.add(current, at, at + taken);
+    if (!this.#scan(held.memory, 0, held.bytes)) {
       queue.skip(taken);
       return false;
     }
-    this.#text = held.toString('latin1', 0, this.#at);
+    this.#text = held.memory.toString('latin1', 0, this.#at);
     queue.skip(this.#at - before);
     return true;
   }
@@ -127,28 +132,11 @@ export class Section {
     return refuse(this.#isFirst ? firstTooLarge : fieldsTooLarge);
   }
 
-  #hold(bytes: Buffer, from: number, to: number): void {
-    const size = this.#heldBytes + to - from;
-    if (this.#held === undefined || this.#held.length < size) {
-      const grown = Buffer.allocUnsafe(Math.max(HELD_BYTES_MIN, size * 2));
-      this.#held?.copy(grown, 0, 0, this.#heldBytes);
-      this.#held = grown;
-    }
-    bytes.copy(this.#held, this.#heldBytes, from, to);
-    this.#heldBytes = size;
-  }
-
   #begin(): void {
     const { first, firstBytesMax, fields, fieldBytesMax } = this.#options;
     first?.reset();
     fields.reset();
     this.#isFirst = first !== undefined;
     this.#limit = this.#isFirst ? firstBytesMax : fieldBytesMax;
-  }
-
-  #restart(): void {
-    this.#at = 0;
-    this.#held = undefined;
-    this.#heldBytes = 0;
   }
 }
