@@ -8,7 +8,7 @@ export {
   HBONE_PORT,
   parseConnectTarget,
 } from './connect-target.ts';
-export { HboneError, type HboneErrorCode, isPolicyRefusal } from './errors.ts';
+export { endpointLeft, HboneError, type HboneErrorCode, isPolicyRefusal } from './errors.ts';
 export {
   formatForwarded,
   forwardedHost,

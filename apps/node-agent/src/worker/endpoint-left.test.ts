@@ -4,10 +4,12 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { workload } from './testing/fixtures.ts';
+import { service, workload } from './testing/fixtures.ts';
 import { WorkerRig } from './testing/worker-rig.ts';
 
 const LOOKS_MAX = 1_000;
+/** Of a service; nobody listens there. */
+const VIP = '10.96.0.2';
 
 /** The mesh has pod 2 no more. */
 function leave(rig: WorkerRig): void {
@@ -62,5 +64,46 @@ describe('ProxyWorker', () => {
     assert.ok((await client.closed) instanceof Error);
     socket.destroy();
     silent.close();
+  });
+
+  it('tunnels to nobody who left while its name was looked up', async () => {
+    const asked = Promise.withResolvers<void>();
+    const found = Promise.withResolvers<string>();
+    await using rig = new WorkerRig({
+      lookup: async (name) => {
+        assert.equal(name, 'vm.example.com');
+        asked.resolve();
+        return await found.promise;
+      },
+    });
+    const vm = service('vm', {
+      addresses: [{ network: '', address: VIP }],
+      ports: [{ servicePort: 80, targetPort: 80, appProtocol: 'UNKNOWN' }],
+    });
+    rig.workloads(workload('client', { addresses: [rig.address(1)] }));
+    rig.resources({
+      addresses: [
+        { kind: 'service', service: vm },
+        {
+          kind: 'workload',
+          workload: workload('server', {
+            hostname: 'vm.example.com',
+            services: { [`shop/${vm.hostname}`]: vm.ports },
+          }),
+        },
+      ],
+    });
+    rig.certify('client');
+    await rig.addPod(1, 'client');
+    const client = await rig.connect(1, { address: VIP, port: 80 });
+    await asked.promise;
+    leave(rig);
+    found.resolve(rig.address(2));
+    assert.ok((await client.closed) instanceof Error);
+    assert.deepEqual(
+      rig.lines.filter(({ level }) => level === 'error').map(({ code }) => code),
+      ['HBONE_ENDPOINT_LEFT'],
+    );
+    assert.deepEqual(rig.dialled, []);
   });
 });

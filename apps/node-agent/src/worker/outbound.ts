@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { type Cancellation, Canceller, keepsake } from '@ambit/core';
 import {
   ConnectEffort,
+  endpointLeft,
   formatForwarded,
   HbonePool,
   isUnreached,
@@ -83,12 +84,15 @@ export class Outbound implements CarriedWay<TrackedOutbound> {
 
   /** After a change of the mesh: no tunnel is used for whoever is not there any more. */
   retireGone(): void {
+    this.pool.retire(({ endpoint, address }) => this.#hasLeft(endpoint, address));
+  }
+
+  /** Of a tunnel to nobody's endpoint: never. */
+  #hasLeft(endpoint: string | undefined, address: string): boolean {
     const { index } = this.#context.mesh;
-    this.pool.retire(({ endpoint, address }) => {
-      const addresses = endpoint === undefined ? [] : index.workloadByUid(endpoint)?.addresses;
-      // A workload without addresses is known by name; where that leads is not in the mesh.
-      return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
-    });
+    const addresses = endpoint === undefined ? [] : index.workloadByUid(endpoint)?.addresses;
+    // A workload without addresses is known by name; where that leads is not in the mesh.
+    return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
   }
 
   track({ source, original }: Carried): Promise<TrackedOutbound> {
@@ -206,6 +210,10 @@ export class Outbound implements CarriedWay<TrackedOutbound> {
       return new SocketConn(socket, { side: 'upstream' });
     }
     const endpoint = endpointOf(decision)?.uid;
+    // While its name was looked up nothing followed it.
+    if (this.#hasLeft(endpoint, address)) {
+      throw endpointLeft();
+    }
     const stream = await this.pool.connect(
       {
         sourceIdentity: identityOf(source),

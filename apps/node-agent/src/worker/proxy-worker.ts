@@ -28,6 +28,8 @@ export interface ProxyWorkerOptions {
   readonly sink: LogSink;
   readonly openSockets: OpenPodSockets;
   readonly post: (message: FromWorker) => void;
+  /** The address of a name. Default: as the node resolves it. */
+  readonly lookup?: WorkerContext['lookup'];
 }
 
 export class ProxyWorker {
@@ -74,7 +76,7 @@ export class ProxyWorker {
       log: logger,
       policyLog: logger.scoped('policy'),
       record: { clock, metrics: this.#metrics, log: logger },
-      lookup: async (hostname) => (await lookup(hostname)).address,
+      lookup: options.lookup ?? (async (hostname) => (await lookup(hostname)).address),
     };
   }
 

@@ -17,7 +17,7 @@ import { type IssueOptions, TestCa } from '@ambit/testkit';
 import { WORKER_CONFIG, type WorkerLimits } from '../config.ts';
 import type { FromWorker, ToWorker } from '../messages.ts';
 import { connected, type PodSockets } from '../pod-sockets.ts';
-import { ProxyWorker } from '../proxy-worker.ts';
+import { ProxyWorker, type ProxyWorkerOptions } from '../proxy-worker.ts';
 
 type Resources = Extract<ToWorker, { kind: 'resources' }>;
 
@@ -57,7 +57,11 @@ export class WorkerRig {
   #wake = Promise.withResolvers<void>();
   #sequence = 0;
 
-  constructor(options: { readonly limits?: Partial<WorkerLimits>; readonly clock?: Clock } = {}) {
+  constructor(
+    options: { readonly limits?: Partial<WorkerLimits> } & Partial<
+      Pick<ProxyWorkerOptions, 'clock' | 'lookup'>
+    > = {},
+  ) {
     this.clock = options.clock ?? systemClock;
     this.#deadlines = new Deadlines(this.clock, 10_000);
     // One /24 of loopback per rig, so that rigs in parallel processes do not share ports.
@@ -69,6 +73,7 @@ export class WorkerRig {
       sink: { write: (line) => this.#note(() => this.lines.push(JSON.parse(line) as LogLine)) },
       openSockets: (path) => this.#sockets(path),
       post: (message) => this.#note(() => this.messages.push(message)),
+      ...(options.lookup !== undefined && { lookup: options.lookup }),
     });
   }
 
