@@ -86,6 +86,7 @@ function changesTraffic(policy: TrafficPolicy): boolean {
     policy.loadBalancer !== undefined ||
     policy.connectionPool !== undefined ||
     policy.outlierDetection !== undefined ||
+    policy.requestDefaults !== undefined ||
     policy.portLevelSettings.length > 0 ||
     (policy.tls !== undefined && policy.tls.mode !== 'ISTIO_MUTUAL')
   );

@@ -285,6 +285,15 @@ describe('a DestinationRule', () => {
       ['DestinationRule/shop/b'],
     ],
     ['it changes nothing', [named('a', MUTUAL)], undefined],
+    // None was made, and so neither was in force.
+    ...[{ retryPolicy: { attempts: 3 } }, { timeout: { http: '2s' } }].map(
+      (trafficPolicy) =>
+        [
+          `it has ${Object.keys(trafficPolicy).join()} alone`,
+          [named('a', { trafficPolicy })],
+          ['DestinationRule/shop/a'],
+        ] as const,
+    ),
   ] as const) {
     it(`has ${made === undefined ? 'no' : 'its'} waypoint made where ${title}`, () => {
       const { outputs } = modelOf(AMBIENT, REVIEWS, REVIEWS_SERVICE, ...rules);
