@@ -32,6 +32,7 @@ export abstract class MessageDecoder<
   protected hasEnded = false;
   readonly #refusals: H1Refusals | undefined;
   #error: H1Error | undefined;
+  #isClosed = false;
 
   constructor(side: 'downstream' | 'upstream', options: H1DecoderOptions) {
     this.limits = options.limits === undefined ? H1_LIMITS : { ...H1_LIMITS, ...options.limits };
@@ -62,7 +63,8 @@ export abstract class MessageDecoder<
 
   /** Gives bytes; they are kept, not copied, until they are read. Throws H1_HELD_TOO_MUCH. */
   push(chunk: Uint8Array): void {
-    if (this.#error === undefined && !this.hasEnded && !this.queue.push(chunk)) {
+    const isTaken = this.#error === undefined && !this.hasEnded && !this.#isClosed;
+    if (isTaken && !this.queue.push(chunk)) {
       throw this.fail(this.refuse('H1_HELD_TOO_MUCH'));
     }
   }
@@ -72,8 +74,11 @@ export abstract class MessageDecoder<
     this.hasEnded = true;
   }
 
-  /** The next event; undefined: more bytes are needed, or somebody has to decide what comes next. Throws an H1Error. */
+  /** The next event; undefined: more bytes are needed, somebody has to decide what comes next, or it is closed. Throws an H1Error. */
   read(): Event | undefined {
+    if (this.#isClosed) {
+      return undefined;
+    }
     if (this.#error !== undefined) {
       throw this.#error;
     }
@@ -90,9 +95,9 @@ export abstract class MessageDecoder<
     return this.queue.takeAll();
   }
 
-  /** The connection is over: nothing is read any more, and memory that was lent goes back. Idempotent. */
+  /** Nothing is taken or read any more, and memory that was lent goes back. Idempotent. */
   close(): void {
-    this.hasEnded = true;
+    this.#isClosed = true;
     this.#letGo();
   }
 

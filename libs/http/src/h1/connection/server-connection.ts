@@ -313,6 +313,7 @@ export class H1ServerConnection implements ByteSink, Swept, RosterMember {
   #close(): void {
     if (this.#isOpen()) {
       this.#wait('linger', this.#timeouts.lingerMs);
+      this.#decoder.close();
       this.conn.end();
       this.#setReading();
     }

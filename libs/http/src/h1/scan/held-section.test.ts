@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { connPair } from '@ambit/proxy/testing';
 import { H1ClientConnection } from '../connection/client-connection.ts';
+import { H1_TIMEOUTS } from '../connection/timeouts.ts';
 import { collectRequests, latin1 } from '../fixtures/collect.ts';
 import { serve, type World } from '../fixtures/served.ts';
 import { RequestDecoder } from '../request-decoder.ts';
@@ -10,11 +11,11 @@ import { HeldSection } from './held-section.ts';
 const HEAD = 'GET / HTTP/1.1\r\nHost: a\r\n';
 const CHUNKED = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n';
 
-/** What the memory that is lent next has had in it. */
-function lentNext(): string {
+/** What the memory that is lent next for so many bytes has had in it, behind those. */
+function lentNext(bytes = 1): string {
   const next = new HeldSection();
-  next.add(latin1('.'), 0, 1);
-  const text = next.memory.toString('latin1');
+  next.add(Buffer.alloc(bytes), 0, bytes);
+  const text = next.memory.toString('latin1', bytes);
   next.letGo();
   return text;
 }
@@ -58,6 +59,11 @@ describe('HeldSection', () => {
   describe('is lent again', () => {
     const cases: readonly (readonly [string, string, (world: World) => void])[] = [
       ['when the head is whole', `${HEAD}x: MARK`, ({ send }) => send('\r\n\r\n')],
+      [
+        'when the head is not whole in time',
+        `${HEAD}x: MARK`,
+        ({ clock }) => clock.advance(H1_TIMEOUTS.headMs + 1_000),
+      ],
       ['when the head is refused', `${HEAD}x: MARK`, ({ send }) => send('\0')],
       ['when the client resets', `${HEAD}x: MARK`, ({ reset }) => reset()],
       ['when the client ends', `${HEAD}x: MARK`, ({ end }) => end()],
@@ -78,6 +84,17 @@ describe('HeldSection', () => {
         assert.equal(lentNext().includes(mark), true);
       });
     }
+
+    it('when a head is refused at its bound', async () => {
+      const world = serve();
+      world.send(`${HEAD}x: ${'a'.repeat(50_000)}mark-at-the-bound`);
+      await world.settle();
+      assert.equal(lentNext(40_000).includes('mark-at-the-bound'), false);
+      world.send('a'.repeat(20_000));
+      await world.settle();
+      assert.match(world.client.text, /^HTTP\/1.1 431 /);
+      assert.equal(lentNext(40_000).includes('mark-at-the-bound'), true);
+    });
 
     it('when a server resets within its head', async () => {
       const [ours, theirs] = connPair();

@@ -1,23 +1,26 @@
 /**
- * The part of a section that has come so far, where it spans chunks, in memory that is used again: what is made for each head is
- * collected at once by a client that never ends one, and by nobody else.
+ * The part of a section that has come so far, where it spans chunks, in memory that is used again. Were it made for each, clients
+ * that never end a head would make V8 collect the old space again and again, and all others of the worker wait for that.
  *
  * Rule: the memory is lent while there is something in it. Whoever holds it lets go of it with the connection; what is not let go of
  * is collected, and missed by nobody.
  */
 import { type Slab, SlabPool } from '@ambit/proxy';
 
-/** Nearly all heads; long ones; the longest that the default bounds let through. At most 1.5 MiB idle. */
+/** Up to the longest head that the default bounds let through, so close to each other that little is lent in vain. At most 1.5 MiB idle. */
 const POOLS = [
   { bytes: 2 * 1024, idleMax: 64 },
-  { bytes: 16 * 1024, idleMax: 32 },
+  { bytes: 4 * 1024, idleMax: 32 },
+  { bytes: 8 * 1024, idleMax: 16 },
+  { bytes: 16 * 1024, idleMax: 16 },
+  { bytes: 32 * 1024, idleMax: 8 },
   { bytes: 80 * 1024, idleMax: 8 },
 ].map(({ bytes, idleMax }) => ({ bytes, pool: new SlabPool({ slabBytes: bytes, idleMax }) }));
 
 export class HeldSection {
   #memory: Buffer = NOTHING;
   #bytes = 0;
-  /** What the memory is lent by; undefined: it is of a bound beyond the default, and not lent. */
+  /** What lends the memory; undefined: nothing is held, or more than the default bounds let through, which nobody lends. */
   #slab: Slab | undefined;
 
   get memory(): Buffer {

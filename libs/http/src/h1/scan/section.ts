@@ -59,7 +59,7 @@ export class Section {
     return false;
   }
 
-  /** Gives up what has come of a section; nothing is read after it but the begin of one. */
+  /** Gives up what is held; where a section has begun nothing is read after that. */
   letGo(): void {
     this.#held?.letGo();
     this.#held = undefined;
