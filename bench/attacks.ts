@@ -3,8 +3,9 @@
  * more memory is held meanwhile. Engine, attacker and client are processes of their own. Times with and without the attack are taken in
  * turn, so that what else the machine does counts on both sides; the medians of the rounds are compared.
  *
- * Attackers have a processor for themselves, as they are elsewhere. Client and engine share the others, so there is a third time, in
- * which the attack goes to a twin of the engine: what a client feels then is the machine's, and no limit of the engine could spare it.
+ * Attackers have the last processor for themselves, where there is more than one; the result says which. Client and engine share the
+ * others, so there is a third time, in which the attack goes to a twin of the engine: what a client feels then is the machine's, and no
+ * limit of the engine could spare it.
  */
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,6 +23,7 @@ const ROOT = dirname(import.meta.dirname);
 const PROGRAMS = join(import.meta.dirname, 'programs');
 const ROUNDS = 5;
 const WINDOW_MS = 800;
+const HELD_ROUNDS = 3;
 /** What was under way before belongs to neither. */
 const SETTLE_MS = 150;
 /** For each attack, before the first is measured. */
@@ -39,9 +41,9 @@ export interface AttackRow {
   readonly ratio: Times;
   /** The same above elsewhere. */
   readonly ratioElsewhere: Times;
-  /** What a full collection leaves of what is attacked, in the midst of the attack, above the same without it; median. */
+  /** What two collections leave in what is attacked, in the midst of the attack, above the same without it; without idle memory of pools; median. */
   readonly heldBytes: number;
-  /** Resident, from before the first attack to after the last one: also what a collection has not looked at yet. */
+  /** Resident, from before the first attack to after the last one: also what a collection has not looked at yet, and what pools keep. */
   readonly grownBytes: number;
 }
 
@@ -64,6 +66,8 @@ export interface AttacksResult {
   readonly suite: 'attacks';
   readonly startedAt: string;
   readonly machine: Machine;
+  /** The processor that attackers had for themselves; absent: they shared the only one. */
+  readonly attackersOn?: number;
   readonly rows: readonly AttackRow[];
 }
 
@@ -89,27 +93,25 @@ async function heldBytes({
   return Number(found[1]);
 }
 
-/** Which processors this process may use, before it gives up one: `0-1,4`. */
-const PROCESSORS =
-  /^Cpus_allowed_list:\s+(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
-
-/** Attackers are on other machines: they have the last processor for themselves, where there is another one for all else. */
-function separate(attackers: readonly Attacked[]): void {
-  const processors = PROCESSORS.split(',').flatMap((range) => {
+/** Which processors this process may use. */
+function processors(): readonly number[] {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const list = /^Cpus_allowed_list:\s+(\S+)$/m.exec(status)?.[1] ?? '';
+  return list.split(',').flatMap((range) => {
     const [from = NaN, to = from] = range.split('-').map(Number);
     return Array.from({ length: to - from + 1 }, (_, n) => from + n);
   });
-  const last = processors.pop();
-  if (last === undefined || processors.length === 0) {
-    return;
-  }
+}
+
+/** Attackers come from other machines: the last processor is theirs alone. */
+function separate({ here, twin }: Scene, all: readonly number[]): void {
   const bind = (to: readonly number[], pid: number | undefined): void => {
     execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', to.join(), String(pid)]);
   };
-  bind(processors, process.pid);
-  for (const { program, attacker } of attackers) {
-    bind(processors, program.pid);
-    bind([last], attacker.pid);
+  bind(all.slice(0, -1), process.pid);
+  for (const { program, attacker } of [here, twin]) {
+    bind(all.slice(0, -1), program.pid);
+    bind(all.slice(-1), attacker.pid);
   }
 }
 
@@ -121,7 +123,6 @@ function start(name: string, argv: readonly string[]): ChildProcessWithoutNullSt
 
 /** Code is compiled and pools are filled before anything is compared. */
 async function warmUp({ here, twin, client, kind }: Scene): Promise<void> {
-  separate([here, twin]);
   for (const attack of ['', ...ATTACKS[kind], '']) {
     for (const { attacker } of [here, twin]) {
       attacker.stdin.write(`${attack}\n`);
@@ -132,32 +133,28 @@ async function warmUp({ here, twin, client, kind }: Scene): Promise<void> {
 
 type Where = 'calm' | 'attacked' | 'elsewhere';
 
-async function measure(scene: Scene, attack: string, rounds: number): Promise<AttackRow> {
-  const { here, twin, client, kind } = scene;
-  const { program } = here;
-  const during = async (where: Where): Promise<void> => {
-    here.attacker.stdin.write(`${where === 'attacked' ? attack : ''}\n`);
-    twin.attacker.stdin.write(`${where === 'elsewhere' ? attack : ''}\n`);
-    await systemClock.sleep(SETTLE_MS);
-  };
+/** From now on. What was under way before is over when it resolves. */
+async function during(where: Where, attack: string, { here, twin }: Scene): Promise<void> {
+  here.attacker.stdin.write(`${where === 'attacked' ? attack : ''}\n`);
+  twin.attacker.stdin.write(`${where === 'elsewhere' ? attack : ''}\n`);
+  await systemClock.sleep(SETTLE_MS);
+}
+
+async function measureTimes(
+  scene: Scene,
+  attack: string,
+  rounds: number,
+): Promise<Omit<AttackRow, 'heldBytes'>> {
+  const { here, client, kind } = scene;
   const times: Record<Where, Times[]> = { calm: [], attacked: [], elsewhere: [] };
-  const held: number[] = [];
-  const before = residentBytes(program);
+  const before = residentBytes(here.program);
   for (let round = 0; round < rounds; round += 1) {
     for (const where of ['calm', 'attacked', 'elsewhere'] as const) {
-      await during(where);
+      await during(where, attack, scene);
       times[where].push(await client.times(WINDOW_MS));
     }
   }
-  // Apart from the times: after a collection that was asked for V8 begins the next one sooner.
-  for (let round = 0; round < rounds; round += 1) {
-    await during('calm');
-    const calm = await heldBytes(program);
-    await during('attacked');
-    await client.times(SETTLE_MS);
-    held.push((await heldBytes(program)) - calm);
-  }
-  await during('calm');
+  await during('calm', attack, scene);
   const of = (where: Where): Times => ({
     p50: median(times[where].map(({ p50 }) => p50)),
     p99: median(times[where].map(({ p99 }) => p99)),
@@ -171,9 +168,22 @@ async function measure(scene: Scene, attack: string, rounds: number): Promise<At
     ...{ attack, target: kind },
     ...{ calm: of('calm'), attacked: of('attacked'), elsewhere: of('elsewhere') },
     ...{ ratio: above('calm'), ratioElsewhere: above('elsewhere') },
-    heldBytes: median(held),
-    grownBytes: residentBytes(program) - before,
+    grownBytes: residentBytes(here.program) - before,
   };
+}
+
+async function measureHeld(scene: Scene, attack: string): Promise<number> {
+  const { here, client } = scene;
+  const held: number[] = [];
+  for (let round = 0; round < HELD_ROUNDS; round += 1) {
+    await during('calm', attack, scene);
+    const calm = await heldBytes(here.program);
+    await during('attacked', attack, scene);
+    await client.times(WINDOW_MS);
+    held.push((await heldBytes(here.program)) - calm);
+  }
+  await during('calm', attack, scene);
+  return median(held);
 }
 
 /** A port that was free a moment ago. */
@@ -195,21 +205,37 @@ export async function measureAttacks(
   { rounds = ROUNDS }: { readonly rounds?: number } = {},
 ): Promise<AttacksResult> {
   const startedAt = new Date().toISOString();
+  const machine = describeMachine(ROOT);
+  const all = processors();
+  const isShared = all.length === 1;
   const rows: AttackRow[] = [];
   for (const kind of ['http', 'tunnel'] as const) {
     await using scene = await (kind === 'http' ? httpScene() : tunnelScene());
+    if (!isShared) {
+      separate(scene, all);
+    }
     await warmUp(scene);
+    const timed: Omit<AttackRow, 'heldBytes'>[] = [];
     for (const attack of ATTACKS[kind]) {
-      const row = await measure(scene, attack, rounds);
-      const { ratio, ratioElsewhere, heldBytes: held, grownBytes } = row;
-      const grown = `${(held / 1e6).toFixed(1)} MB held, ${(grownBytes / 1e6).toFixed(1)} resident`;
-      onProgress(
-        `${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${ratio.p99.toFixed(2)} (${ratioElsewhere.p99.toFixed(2)}), ${grown}`,
-      );
-      rows.push(row);
+      const row = await measureTimes(scene, attack, rounds);
+      const { ratio, ratioElsewhere } = row;
+      const p99 = `${ratio.p99.toFixed(2)} (${ratioElsewhere.p99.toFixed(2)})`;
+      onProgress(`${kind} ${attack}: P50 ${ratio.p50.toFixed(2)}, P99 ${p99}`);
+      timed.push(row);
+    }
+    // Behind all times: after a collection that was asked for V8 begins the next one sooner.
+    for (const row of timed) {
+      const heldBytes = await measureHeld(scene, row.attack);
+      const grown = `${(heldBytes / 1e6).toFixed(1)} MB held, ${(row.grownBytes / 1e6).toFixed(1)} resident`;
+      onProgress(`${kind} ${row.attack}: ${grown}`);
+      rows.push({ ...row, heldBytes });
     }
   }
-  return { suite: 'attacks', startedAt, machine: describeMachine(ROOT), rows };
+  return {
+    ...{ suite: 'attacks', startedAt, machine },
+    ...(!isShared && { attackersOn: all.at(-1) ?? NaN }),
+    rows,
+  };
 }
 
 async function httpScene(): Promise<Scene> {

@@ -1,9 +1,9 @@
-/** Tells who started this program what it holds: each line on stdin is answered with the bytes that a full collection leaves. */
+/** Tells who started this program what it holds: each line on stdin is answered with the bytes that two collections leave. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** `forget`: drops what only the measurement keeps. */
-export function tellHeldBytes(forget: () => void = () => undefined): void {
+/** `forget`: drops what only the measurement keeps, and what is kept to be used again. */
+export function tellHeldBytes(forget: () => void): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   process.stdin.on('data', () => {

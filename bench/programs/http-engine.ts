@@ -9,7 +9,7 @@ import { devNull } from 'node:os';
 import { systemClock } from '@ambit/core';
 import { HttpEngine } from '@ambit/http';
 import { MeshIndex, WaypointView } from '@ambit/model';
-import { SocketConn } from '@ambit/proxy';
+import { dropIdleSlabs, SocketConn } from '@ambit/proxy';
 import { BatchedSink, createLogger, LogLevels, workerResourceLimits } from '@ambit/telemetry';
 import { AccessLog } from '../../apps/waypoint/src/proxy/access-log.ts';
 import { MeshContext } from '../../apps/waypoint/src/proxy/mesh-context.ts';
@@ -35,7 +35,7 @@ const SERVICE_PORT = 80;
 const SERVICE_ADDRESS = '10.1.0.1';
 const CLIENT_ADDRESS = '10.0.0.7';
 const rules = httpRules(Number(routeCount));
-tellHeldBytes();
+tellHeldBytes(dropIdleSlabs);
 // For the flags that a program of workers sets.
 workerResourceLimits(undefined);
 

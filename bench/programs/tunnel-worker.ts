@@ -2,7 +2,7 @@
  * `tunnel-worker.ts`: the agent's worker with one captured pod on loopback addresses and an application behind that echoes. Says
  * on stdout where its port 15008 is and as whom a client may come.
  */
-
+import { dropIdleSlabs } from '@ambit/proxy';
 import { workload } from '../../apps/node-agent/src/worker/testing/fixtures.ts';
 import { WorkerRig } from '../../apps/node-agent/src/worker/testing/worker-rig.ts';
 import { tellHeldBytes } from './held-bytes.ts';
@@ -24,5 +24,6 @@ tellHeldBytes(() => {
   // The rig keeps its log and its dials, for tests that read them.
   rig.lines.length = 0;
   rig.dialled.length = 0;
+  dropIdleSlabs();
 });
 console.log(JSON.stringify(target));
