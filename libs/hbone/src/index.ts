@@ -25,6 +25,7 @@ export {
   type HbonePoolLimits,
   type HbonePoolOptions,
 } from './pool-options.ts';
+export { raceAbort } from './race-abort.ts';
 export {
   HBONE_SERVER_LIMITS,
   HboneServer,

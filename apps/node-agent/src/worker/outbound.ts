@@ -16,6 +16,7 @@ import {
   HbonePool,
   isUnreached,
   newTraceparent,
+  raceAbort,
 } from '@ambit/hbone';
 import type { MeshService, Workload } from '@ambit/model';
 import { type ByteConn, Deadlines, SocketConn } from '@ambit/proxy';
@@ -84,15 +85,12 @@ export class Outbound implements CarriedWay<TrackedOutbound> {
 
   /** After a change of the mesh: no tunnel is used for whoever is not there any more. */
   retireGone(): void {
-    this.pool.retire(({ endpoint, address }) => this.#hasLeft(endpoint, address));
-  }
-
-  /** Of a tunnel to nobody's endpoint: never. */
-  #hasLeft(endpoint: string | undefined, address: string): boolean {
     const { index } = this.#context.mesh;
-    const addresses = endpoint === undefined ? [] : index.workloadByUid(endpoint)?.addresses;
-    // A workload without addresses is known by name; where that leads is not in the mesh.
-    return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
+    this.pool.retire(({ endpoint, address }) => {
+      const addresses = endpoint === undefined ? [] : index.workloadByUid(endpoint)?.addresses;
+      // A workload without addresses is known by name; where that leads is not in the mesh.
+      return addresses === undefined || (addresses.length > 0 && !addresses.includes(address));
+    });
   }
 
   track({ source, original }: Carried): Promise<TrackedOutbound> {
@@ -190,14 +188,27 @@ export class Outbound implements CarriedWay<TrackedOutbound> {
     }
   }
 
+  /** Where the name of an endpoint leads. Nobody followed the endpoint meanwhile: it may be gone, or tunnel now. */
+  async #lookUp(host: string, decision: Way, signal: Cancellation): Promise<string> {
+    const { lookup, mesh } = this.#context;
+    const address = await raceAbort(lookup(host), signal);
+    const chosen = chosenOf(decision);
+    const now = chosen === undefined ? undefined : mesh.index.workloadByUid(chosen.uid);
+    if (now?.tunnelProtocol !== chosen?.tunnelProtocol) {
+      throw endpointLeft();
+    }
+    return address;
+  }
+
   async #dial(
     conn: ByteConn,
     way: { readonly source: Workload; readonly decision: Way; readonly signal: Cancellation },
   ): Promise<ByteConn> {
-    const { sockets, lookup, pod } = this.#context;
+    const { sockets, pod } = this.#context;
     const { source, decision, signal } = way;
     const { dial } = decision;
-    const address = dial.kind === 'dns' ? await lookup(dial.host) : dial.host;
+    const address =
+      dial.kind === 'dns' ? await this.#lookUp(dial.host, decision, signal) : dial.host;
     if (decision.kind === 'passthrough' || decision.kind === 'plain') {
       // Who has bound another address than the first leaves by its interface; a machine inside the pod has one of its own.
       const ownSource = pod.ips.includes(conn.remoteAddress) ? undefined : conn.remoteAddress;
@@ -210,10 +221,6 @@ export class Outbound implements CarriedWay<TrackedOutbound> {
       return new SocketConn(socket, { side: 'upstream' });
     }
     const endpoint = endpointOf(decision)?.uid;
-    // While its name was looked up nothing followed it.
-    if (this.#hasLeft(endpoint, address)) {
-      throw endpointLeft();
-    }
     const stream = await this.pool.connect(
       {
         sourceIdentity: identityOf(source),

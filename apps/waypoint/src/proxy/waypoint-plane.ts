@@ -1,5 +1,6 @@
 /** The mesh as one tunnel's requests see it: one caller, one destination, the configuration of the moment. */
 import { parseIp } from '@ambit/api';
+import { endpointLeft } from '@ambit/hbone';
 import type {
   Caller,
   Destination,
@@ -90,6 +91,10 @@ export class WaypointPlane implements MeshPlane {
   }
 
   async dial({ endpoint, cluster }: DialTarget, signal: AbortSignal): Promise<ByteConn> {
+    // Who waited for a place asks for an endpoint of then.
+    if (this.hasLeft(endpoint)) {
+      throw endpointLeft();
+    }
     const host = this.cluster(cluster)?.service?.hostname;
     const { caller } = this;
     const endpoints = () => this.cluster(cluster)?.endpoints ?? [];

@@ -86,7 +86,8 @@ function changesTraffic(policy: TrafficPolicy): boolean {
     policy.loadBalancer !== undefined ||
     policy.connectionPool !== undefined ||
     policy.outlierDetection !== undefined ||
-    policy.requestDefaults !== undefined ||
+    policy.requestDefaults?.retries !== undefined ||
+    (policy.requestDefaults?.timeoutMs ?? 0) > 0 ||
     policy.portLevelSettings.length > 0 ||
     (policy.tls !== undefined && policy.tls.mode !== 'ISTIO_MUTUAL')
   );

@@ -285,6 +285,11 @@ describe('a DestinationRule', () => {
       ['DestinationRule/shop/b'],
     ],
     ['it changes nothing', [named('a', MUTUAL)], undefined],
+    [
+      'it says that no timeout is',
+      [named('a', { trafficPolicy: { timeout: { http: '0s' } } })],
+      undefined,
+    ],
     // None was made, and so neither was in force.
     ...[{ retryPolicy: { attempts: 3 } }, { timeout: { http: '2s' } }].map(
       (trafficPolicy) =>
