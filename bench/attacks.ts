@@ -116,7 +116,9 @@ function separate({ here, twin }: Scene, all: readonly number[]): void {
 }
 
 function start(name: string, argv: readonly string[]): ChildProcessWithoutNullStreams {
-  const child = spawn(process.execPath, [join(PROGRAMS, name), ...argv]);
+  // An attacker that outlives us would attack on, beside whatever is measured next.
+  const run = ['--pdeathsig', 'KILL', '--', process.execPath, join(PROGRAMS, name), ...argv];
+  const child = spawn('setpriv', run);
   child.stderr.pipe(process.stderr, { end: false });
   return child;
 }
