@@ -96,28 +96,34 @@ describe('HeldSection', () => {
       assert.equal(lentNext(40_000).includes('mark-at-the-bound'), true);
     });
 
-    it('when a server resets within its head', async () => {
-      const [ours, theirs] = connPair();
-      const connection = new H1ClientConnection(ours);
-      connection.start();
-      theirs.start({ onData() {}, onEnd() {}, onDrain() {}, onClose() {} });
-      let failed: boolean | undefined;
-      connection.request(
-        { method: 'GET', target: '/', authority: 'a', fields: [], body: { kind: 'none' } },
-        {
-          ...{ onInterim() {}, onHead() {}, onData() {}, onEnd() {}, onDrain() {} },
-          onFailed: (_error, hasBegun) => {
-            failed = hasBegun;
+    for (const who of ['a server resets', 'we destroy a connection to a server']) {
+      it(`when ${who} within its head`, async () => {
+        const [ours, theirs] = connPair();
+        const connection = new H1ClientConnection(ours);
+        connection.start();
+        theirs.start({ onData() {}, onEnd() {}, onDrain() {}, onClose() {} });
+        let failed: boolean | undefined;
+        connection.request(
+          { method: 'GET', target: '/', authority: 'a', fields: [], body: { kind: 'none' } },
+          {
+            ...{ onInterim() {}, onHead() {}, onData() {}, onEnd() {}, onDrain() {} },
+            onFailed: (_error, hasBegun) => {
+              failed = hasBegun;
+            },
           },
-        },
-      );
-      connection.end();
-      theirs.write(latin1('HTTP/1.1 200 OK\r\nx: mark-of-a-server'));
-      await new Promise((resolve) => setImmediate(resolve));
-      theirs.destroy();
-      await new Promise((resolve) => setImmediate(resolve));
-      assert.equal(failed, true);
-      assert.equal(lentNext().includes('mark-of-a-server'), true);
-    });
+        );
+        connection.end();
+        theirs.write(latin1(`HTTP/1.1 200 OK\r\nx: mark-of-${who}`));
+        await new Promise((resolve) => setImmediate(resolve));
+        if (who === 'a server resets') {
+          theirs.destroy();
+        } else {
+          connection.destroy();
+        }
+        await new Promise((resolve) => setImmediate(resolve));
+        assert.equal(failed, true);
+        assert.equal(lentNext().includes(`mark-of-${who}`), true);
+      });
+    }
   });
 });

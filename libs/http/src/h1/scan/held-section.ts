@@ -1,6 +1,6 @@
 /**
- * The part of a section that has come so far, where it spans chunks, in memory that is used again. Were it made for each, clients
- * that never end a head would make V8 collect the old space again and again, and all others of the worker wait for that.
+ * The part of a section that has come so far, where it spans chunks, in memory that is used again: a head that is refused at its
+ * bound would else take some 240 KB of buffers, each larger than the one before.
  *
  * Rule: the memory is lent while there is something in it. Whoever holds it lets go of it with the connection; what is not let go of
  * is collected, and missed by nobody.
